@@ -1,0 +1,163 @@
+// Package driver is the contract between endpointcache and the stores that
+// keep its data. Authors of a backend implement [Store] and [Table] and prove
+// them with one call to drivertest.Run; users of the library need only the
+// errors and the [State] of this package.
+//
+// # What every backend promises
+//
+//   - A table holds entries under a composite key of any number of columns of
+//     string, integer and boolean kind, in their declared order. Two keys are
+//     equal only if all their values are, to the byte: no case folding, no
+//     trimming, no separator that a value could contain.
+//   - Names, headers and payloads come back byte for byte, empty and binary
+//     ones too.
+//   - An entry is live at an instant before its ExpiresAt and expired from
+//     that instant on, to the microsecond, whatever clock or expiry the store
+//     itself has. An entry without ExpiresAt is always live.
+//   - An entry is written and read as a whole: no reader sees half of one.
+//     What a call has saved or deleted is committed when the call returns.
+//   - An operation touches its own table alone.
+//   - Operations on many keys take a bounded number of statements or round
+//     trips for each chunk of keys, never one for each key.
+//   - A Store and its Tables may be used by many goroutines at once.
+//   - A call whose context is done before its work begins changes nothing and
+//     returns the context's error, wrapped. A call on no keys or entries does
+//     nothing and succeeds, unless its context is done or its store closed.
+//   - After Close every call returns [ErrClosed], wrapped.
+//
+// Where a store cannot help being different, it says so in its [Traits].
+package driver
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Store is a database, folder or server that keeps tables of entries.
+type Store interface {
+	// Traits tells what kind of store this is and how it differs from others.
+	Traits() Traits
+
+	// OpenTable returns the table that spec describes and creates it where it
+	// is absent. The caller guarantees that spec is valid (see
+	// [TableSpec.Validate]). Where there is a table of that name whose key
+	// columns differ in name, kind or order, or something of that name that
+	// is no table of ours, OpenTable returns a [SchemaError] and changes
+	// nothing. Many goroutines and processes may open one table at once.
+	OpenTable(ctx context.Context, spec TableSpec) (Table, error)
+
+	// Close waits for running operations, then releases what the store
+	// holds. Closing twice is not an error.
+	Close() error
+}
+
+// Traits are the honest differences between stores.
+type Traits struct {
+	// Kind is the store's kind in lower case, such as "sqlite". It begins the
+	// store's errors.
+	Kind string
+
+	// SharesPayload is true where the payloads handed out are the stored
+	// bytes themselves, which the receiver must not modify. Otherwise they
+	// belong to the receiver.
+	SharesPayload bool
+
+	// Vanishes is true where entries may disappear by themselves before they
+	// are cleared: expired ones, or those that a bounded store evicts.
+	Vanishes bool
+}
+
+// Table holds the entries of one repository.
+type Table interface {
+	// Get calls visit for each i whose key is stored and selected, and leaves
+	// out the others; a key that is given twice is visited twice. The entry's
+	// Key is not set. The order is the store's, and visit may be called from
+	// several goroutines at once, never twice for one i; all calls have ended
+	// when Get returns. visit must not call the store.
+	//
+	// The entries seen by one call need not stem from one instant.
+	Get(ctx context.Context, keys []Key, sel Selection, visit func(i int, e Entry)) error
+
+	// Put stores entries and replaces those that have the same key. Of two
+	// entries with one key, the later wins. The caller guarantees that keys
+	// fit the table's columns and that times are UTC and hold whole
+	// microseconds; the table neither keeps nor changes the payloads.
+	//
+	// An entry that the store cannot hold is [ErrTooLarge]. Where Put fails,
+	// each entry was either replaced as a whole or left as it was.
+	Put(ctx context.Context, entries []Entry) error
+
+	// Delete removes the entries with these keys, live or expired, and
+	// returns how many it removed.
+	Delete(ctx context.Context, keys []Key) (int, error)
+
+	// Count returns how many entries the filter selects, without reading
+	// their payloads.
+	Count(ctx context.Context, f Filter) (int, error)
+
+	// Clear removes the entries that the filter selects and returns how many
+	// it removed.
+	Clear(ctx context.Context, f Filter) (int, error)
+
+	// Entries yields the selected entries, Key set, in the store's order.
+	// An entry that stays unchanged from the first step to the last is
+	// yielded exactly once; one that is written or deleted meanwhile may be
+	// yielded or not. The loop's body may use the table freely: an iteration
+	// blocks no writer and holds no lock while its body runs. An error ends
+	// the sequence and is its last element.
+	Entries(ctx context.Context, sel Selection) iter.Seq2[Entry, error]
+}
+
+// Entry is one stored response.
+type Entry struct {
+	Key       Key
+	Name      string    // readable name taken from the payload; may be empty
+	Status    int       // HTTP status
+	Header    string    // response headers as a JSON object, or empty
+	Payload   []byte    // the body exactly as it came; nil and empty are one
+	CachedAt  time.Time // when it was saved
+	ExpiresAt time.Time // the first instant at which it is expired; zero: never
+}
+
+// Live reports whether e is live at now.
+func (e Entry) Live(now time.Time) bool {
+	return e.ExpiresAt.IsZero() || now.Before(e.ExpiresAt)
+}
+
+// State is what a [Filter] asks of an entry's expiry.
+type State uint8
+
+// The states of an entry.
+const (
+	All     State = iota // live and expired entries
+	Live                 // entries that have not expired
+	Expired              // entries that have expired
+)
+
+// Filter selects entries by their expiry.
+type Filter struct {
+	State State
+	Now   time.Time // the instant that State is about: UTC, whole microseconds
+}
+
+// Match reports whether the filter selects e.
+func (f Filter) Match(e Entry) bool {
+	return f.State == All || (f.State == Live) == e.Live(f.Now)
+}
+
+// Selection is a filter and the parts of the selected entries that are wanted.
+type Selection struct {
+	Filter
+	Parts Parts
+}
+
+// Parts is a set of the parts of an entry. Parts that were not asked for may
+// be left unset, so that they need not be read.
+type Parts uint8
+
+// The parts of an entry.
+const (
+	Payload Parts = 1 << iota // Payload
+	Meta                      // Name, Status, Header, CachedAt and ExpiresAt
+)

@@ -1,0 +1,39 @@
+package driver
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Key is the key of one entry: a value for each key column, in their order.
+type Key []Value
+
+// Value is the value of a key column: a string, an int64 or a bool, as the
+// column's [Kind] says.
+type Value any
+
+// AppendKey appends an encoding of key to b and returns the result. Keys of
+// one table have the same encoding only if they are equal: strings are
+// preceded by their length, and the other kinds have a fixed size.
+func AppendKey(b []byte, key Key) []byte {
+	for _, v := range key {
+		switch v := v.(type) {
+		case string:
+			b = binary.AppendUvarint(b, uint64(len(v)))
+			b = append(b, v...)
+		case int64:
+			b = binary.BigEndian.AppendUint64(b, uint64(v))
+		case bool:
+			if v {
+				b = append(b, 1)
+			} else {
+				b = append(b, 0)
+			}
+		default:
+			// The caller guarantees the kinds; a mistake must not make two
+			// keys equal.
+			b = fmt.Appendf(b, "%T(%[1]v)", v)
+		}
+	}
+	return b
+}
