@@ -1,0 +1,61 @@
+package repository
+
+import (
+	"context"
+	"iter"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// Item is an entry of a repository with its key and value.
+type Item[K comparable, V any] struct {
+	Key   K
+	Value V
+	Entry
+}
+
+// Keys yields the keys of the live entries in the store's order. The loop's body
+// may use the repository, also to write. An entry that is not touched meanwhile
+// is yielded once, others perhaps. An error that ends the iteration is its last
+// element.
+func (r *ResponseRepository[K, V]) Keys(ctx context.Context, opts ...ReadOption) iter.Seq2[K, error] {
+	return func(yield func(K, error) bool) {
+		for e, err := range r.table.Entries(ctx, r.selection(0, opts)) {
+			var key K
+			if err == nil {
+				key, err = r.typedKey(e.Key)
+			}
+			if !yield(key, err) {
+				return
+			}
+		}
+	}
+}
+
+// All yields the live entries with their values, as [ResponseRepository.Keys]
+// does the keys. The error of an entry that cannot be decoded comes with its key
+// and does not end the iteration.
+func (r *ResponseRepository[K, V]) All(ctx context.Context, opts ...ReadOption) iter.Seq2[Item[K, V], error] {
+	return func(yield func(Item[K, V], error) bool) {
+		for e, err := range r.table.Entries(ctx, r.selection(driver.Payload|driver.Meta, opts)) {
+			var item Item[K, V]
+			if err == nil {
+				item, err = r.item(e)
+			}
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
+func (r *ResponseRepository[K, V]) item(e driver.Entry) (Item[K, V], error) {
+	key, err := r.typedKey(e.Key)
+	if err != nil {
+		return Item[K, V]{}, err
+	}
+	e.Payload = r.own(e.Payload)
+	item := Item[K, V]{Key: key, Entry: newEntry(e)}
+	item.Value, err = r.decode(key, e.Payload)
+	return item, err
+}

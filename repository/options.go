@@ -1,0 +1,71 @@
+package repository
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+// State is what [Responses.Count] and [Responses.Clear] ask of entries.
+type State = driver.State
+
+// The states of an entry: an entry is live before the instant at which it
+// expires, and expired from then on.
+const (
+	All     = driver.All // live and expired
+	Live    = driver.Live
+	Expired = driver.Expired
+)
+
+// ReadOption changes what a read returns.
+type ReadOption func(*driver.Selection)
+
+// AllowExpired makes a read return expired entries, too, as long as the store
+// has them.
+func AllowExpired() ReadOption {
+	return func(s *driver.Selection) { s.State = driver.All }
+}
+
+// SaveOption changes how entries are saved.
+type SaveOption func(*saving)
+
+// saving is one save: what all of its entries have in common.
+type saving struct {
+	now     time.Time
+	expires time.Time
+	err     error
+}
+
+// ExpireIn lets what is saved live for d, which is positive or
+// [settings.NeverExpire], instead of the repository's own expiry.
+func ExpireIn(d time.Duration) SaveOption {
+	return func(s *saving) {
+		if s.err = settings.ValidateExpire(d); s.err == nil && d == 0 {
+			s.err = fmt.Errorf("expiry is zero")
+		}
+		s.expires = expiry(s.now, d)
+	}
+}
+
+// ExpireAt lets what is saved live until t, to the microsecond. In the past, it
+// is saved as expired.
+func ExpireAt(t time.Time) SaveOption {
+	return func(s *saving) {
+		if t.IsZero() {
+			s.err = fmt.Errorf("expiry is the zero time")
+		}
+		s.expires = instant(t)
+	}
+}
+
+func expiry(now time.Time, d time.Duration) time.Time {
+	if d == settings.NeverExpire {
+		return time.Time{}
+	}
+	return instant(now.Add(d))
+}
+
+// instant is t as stores know it.
+func instant(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

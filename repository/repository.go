@@ -1,0 +1,354 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+// Options are what a repository shares with others. A nil *Options means the
+// defaults.
+type Options struct {
+	// Expire is how long responses live where the repository's settings do
+	// not say: the default is [settings.DefaultExpire].
+	Expire time.Duration
+
+	// Now is the clock; the default is [time.Now].
+	Now func() time.Time
+}
+
+// ResponseRepository is the table of one endpoint's responses: K is its key, V
+// the value that a response holds. Many goroutines may use it at once.
+//
+// Methods for many keys take one statement or round trip for each of a few
+// hundred keys. The methods that take requests and responses are those of
+// [Routed].
+type ResponseRepository[K comparable, V any] struct {
+	*Responses
+	settings settings.RepositorySettings[K, V]
+	key      *keytype.Type
+}
+
+// New returns the repository that s describes, with its table in the store, which
+// it creates where it is absent. A table of that name that is for another key
+// is a driver.SchemaError. The store stays the caller's to close.
+func New[K comparable, V any](ctx context.Context, store driver.Store, s settings.RepositorySettings[K, V], opts *Options) (*ResponseRepository[K, V], error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	if opts == nil {
+		opts = &Options{}
+	}
+	expire, now := opts.Expire, opts.Now
+	if err := settings.ValidateExpire(expire); err != nil {
+		return nil, fmt.Errorf("repository %q: %w", s.Name, err)
+	}
+	if s.Expire != 0 {
+		expire = s.Expire
+	}
+	if expire == 0 {
+		expire = settings.DefaultExpire
+	}
+	if now == nil {
+		now = time.Now
+	}
+	key, err := keytype.Of[K]()
+	if err != nil {
+		return nil, err
+	}
+	table, err := store.OpenTable(ctx, driver.TableSpec{Name: s.Name, Key: key.Columns()})
+	if err != nil {
+		return nil, err
+	}
+	r := &ResponseRepository[K, V]{settings: s, key: key}
+	r.Responses = &Responses{
+		name: s.Name, table: table, traits: store.Traits(), expire: expire, now: now,
+		match: r.match, nameOf: r.nameOf, typedKey: r.typedKeyOrNil,
+	}
+	r.Routed = NewRouted(r.route)
+	return r, nil
+}
+
+// Settings are what the repository was made of.
+func (r *ResponseRepository[K, V]) Settings() settings.RepositorySettings[K, V] { return r.settings }
+
+// Key takes the key from a request, false where the request is not one of the
+// repository's endpoint.
+func (r *ResponseRepository[K, V]) Key(req *http.Request) (K, bool, error) {
+	if r.settings.Endpoint == nil || req == nil {
+		var none K
+		return none, false, nil
+	}
+	return r.settings.Endpoint.Key(req)
+}
+
+func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, error) {
+	key, ok, err := r.Key(req)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	return r.driverKey(key), true, nil
+}
+
+// nameOf decodes a body for the name in it, and in any case to see whether it
+// can be decoded: what is saved can be read.
+func (r *ResponseRepository[K, V]) nameOf(body []byte) (string, error) {
+	if _, total := r.settings.Payload.(payload.Total); total && r.settings.NameOf == nil {
+		return "", nil
+	}
+	value, err := r.settings.Payload.Decode(body)
+	if err != nil || r.settings.NameOf == nil {
+		return "", err
+	}
+	return r.settings.NameOf(value), nil
+}
+
+func (r *ResponseRepository[K, V]) driverKey(key K) driver.Key {
+	values := make(driver.Key, 0, len(r.key.Fields))
+	return r.key.AppendValues(values, reflect.ValueOf(&key).Elem())
+}
+
+// driverKeys shares one array between the keys.
+func (r *ResponseRepository[K, V]) driverKeys(keys []K) []driver.Key {
+	n := len(r.key.Fields)
+	values := make([]driver.Value, 0, n*len(keys))
+	driverKeys := make([]driver.Key, len(keys))
+	all := reflect.ValueOf(keys)
+	for i := range keys {
+		from := len(values)
+		values = r.key.AppendValues(values, all.Index(i))
+		driverKeys[i] = values[from:len(values):len(values)]
+	}
+	return driverKeys
+}
+
+func (r *ResponseRepository[K, V]) typedKey(key driver.Key) (K, error) {
+	var typed K
+	if err := r.key.Set(reflect.ValueOf(&typed).Elem(), key); err != nil {
+		return typed, fmt.Errorf("repository %q: %w", r.name, err)
+	}
+	return typed, nil
+}
+
+func (r *ResponseRepository[K, V]) typedKeyOrNil(key driver.Key) any {
+	if typed, err := r.typedKey(key); err == nil {
+		return typed
+	}
+	return nil
+}
+
+func (r *ResponseRepository[K, V]) decode(key K, body []byte) (V, error) {
+	value, err := r.settings.Payload.Decode(body)
+	if err != nil {
+		return value, &DecodeError{Repository: r.name, Key: key, Err: err}
+	}
+	return value, nil
+}
+
+// Contains reports whether there is a live entry for key. It reads no payload.
+func (r *ResponseRepository[K, V]) Contains(ctx context.Context, key K) (bool, error) {
+	_, ok, err := r.get(ctx, key, 0, nil)
+	return ok, err
+}
+
+// Missing returns the keys that have no live entry, in their order: what is left
+// to be fetched. It reads no payloads.
+func (r *ResponseRepository[K, V]) Missing(ctx context.Context, keys []K) ([]K, error) {
+	found := make([]bool, len(keys))
+	err := r.table.Get(ctx, r.driverKeys(keys), r.selection(0, nil), func(i int, _ driver.Entry) {
+		found[i] = true
+	})
+	if err != nil {
+		return nil, err
+	}
+	missing := make([]K, 0, len(keys))
+	for i, key := range keys {
+		if !found[i] {
+			missing = append(missing, key)
+		}
+	}
+	return missing, nil
+}
+
+// Get returns the value of the live entry for key, and whether there is one. A
+// miss is no error. An entry that cannot be decoded is a [DecodeError].
+func (r *ResponseRepository[K, V]) Get(ctx context.Context, key K, opts ...ReadOption) (V, bool, error) {
+	e, ok, err := r.get(ctx, key, driver.Payload, opts)
+	if err != nil || !ok {
+		var none V
+		return none, false, err
+	}
+	value, err := r.decode(key, e.Payload)
+	return value, err == nil, err
+}
+
+// GetRaw is [ResponseRepository.Get] without decoding: it returns the body as it
+// was saved, which belongs to the caller.
+func (r *ResponseRepository[K, V]) GetRaw(ctx context.Context, key K, opts ...ReadOption) ([]byte, bool, error) {
+	e, ok, err := r.get(ctx, key, driver.Payload, opts)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	return r.own(e.Payload), true, nil
+}
+
+// GetEntry returns the live entry for key, and whether there is one.
+func (r *ResponseRepository[K, V]) GetEntry(ctx context.Context, key K, opts ...ReadOption) (Entry, bool, error) {
+	e, ok, err := r.get(ctx, key, driver.Payload|driver.Meta, opts)
+	if err != nil || !ok {
+		return Entry{}, false, err
+	}
+	e.Payload = r.own(e.Payload)
+	return newEntry(e), true, nil
+}
+
+func (r *ResponseRepository[K, V]) get(ctx context.Context, key K, parts driver.Parts, opts []ReadOption) (e driver.Entry, ok bool, err error) {
+	keys := [1]driver.Key{r.driverKey(key)}
+	err = r.table.Get(ctx, keys[:], r.selection(parts, opts), func(_ int, found driver.Entry) {
+		e, ok = found, true
+	})
+	return e, ok, err
+}
+
+// GetMany returns the values of the live entries for keys. Keys without one are
+// not in the map. Where entries cannot be decoded, the map holds the others and
+// the error joins a [DecodeError] for each.
+func (r *ResponseRepository[K, V]) GetMany(ctx context.Context, keys []K, opts ...ReadOption) (map[K]V, error) {
+	return getMany(ctx, r, keys, driver.Payload, opts, func(key K, e driver.Entry) (V, error) {
+		return r.decode(key, e.Payload)
+	})
+}
+
+// GetManyRaw is [ResponseRepository.GetMany] without decoding: it returns the
+// bodies as they were saved, which belong to the caller.
+func (r *ResponseRepository[K, V]) GetManyRaw(ctx context.Context, keys []K, opts ...ReadOption) (map[K][]byte, error) {
+	return getMany(ctx, r, keys, driver.Payload, opts, func(_ K, e driver.Entry) ([]byte, error) {
+		return r.own(e.Payload), nil
+	})
+}
+
+// GetEntries returns the live entries for keys. Keys without one are not in the
+// map.
+func (r *ResponseRepository[K, V]) GetEntries(ctx context.Context, keys []K, opts ...ReadOption) (map[K]Entry, error) {
+	return getMany(ctx, r, keys, driver.Payload|driver.Meta, opts, func(_ K, e driver.Entry) (Entry, error) {
+		e.Payload = r.own(e.Payload)
+		return newEntry(e), nil
+	})
+}
+
+// getMany gets the entries for keys and turns each into a T, on as many
+// goroutines as the store reads with.
+func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[K, V], keys []K, parts driver.Parts, opts []ReadOption, convert func(K, driver.Entry) (T, error)) (map[K]T, error) {
+	type result struct {
+		value T
+		err   error
+		found bool
+	}
+	results := make([]result, len(keys))
+	err := r.table.Get(ctx, r.driverKeys(keys), r.selection(parts, opts), func(i int, e driver.Entry) {
+		value, err := convert(keys[i], e)
+		results[i] = result{value: value, err: err, found: true}
+	})
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[K]T, len(keys))
+	var failed []error
+	for i, result := range results {
+		switch {
+		case result.err != nil:
+			failed = append(failed, result.err)
+		case result.found:
+			values[keys[i]] = result.value
+		}
+	}
+	return values, errors.Join(failed...)
+}
+
+// Save stores value as a response of status 200 would be, for as long as the
+// repository's expiry or an option says. It has been stored when Save returns.
+func (r *ResponseRepository[K, V]) Save(ctx context.Context, key K, value V, opts ...SaveOption) error {
+	return r.SaveMany(ctx, map[K]V{key: value}, opts...)
+}
+
+// SaveMany stores the values. If one cannot be encoded, none is stored.
+func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V, opts ...SaveOption) error {
+	s, err := r.saving(opts)
+	if err != nil {
+		return err
+	}
+	head, err := encodeHead(head{Header: http.Header{"Content-Type": {r.settings.Payload.ContentType()}}})
+	if err != nil {
+		return err
+	}
+	rows := make([]driver.Entry, 0, len(values))
+	for key, value := range values {
+		body, err := r.settings.Payload.Encode(value)
+		if err != nil {
+			return fmt.Errorf("repository %q: encode value of %+v: %w", r.name, key, err)
+		}
+		row := driver.Entry{
+			Key: r.driverKey(key), Status: http.StatusOK, Header: head, Payload: body,
+			CachedAt: s.now, ExpiresAt: s.expires,
+		}
+		if r.settings.NameOf != nil {
+			row.Name = r.settings.NameOf(value)
+		}
+		rows = append(rows, row)
+	}
+	return r.table.Put(ctx, rows)
+}
+
+// SaveEntry stores a response, as [ResponseRepository.SaveEntries] does.
+func (r *ResponseRepository[K, V]) SaveEntry(ctx context.Context, key K, e Entry, opts ...SaveOption) error {
+	return r.SaveEntries(ctx, map[K]Entry{key: e}, opts...)
+}
+
+// SaveEntries stores responses, whatever their status. Their payloads are
+// decoded once, for the name; those that cannot be are left out, and the error
+// joins a [DecodeError] for each. The save sets Name, CachedAt and ExpiresAt.
+func (r *ResponseRepository[K, V]) SaveEntries(ctx context.Context, entries map[K]Entry, opts ...SaveOption) error {
+	keys := make([]driver.Key, 0, len(entries))
+	list := make([]Entry, 0, len(entries))
+	for key, e := range entries {
+		keys, list = append(keys, r.driverKey(key)), append(list, e)
+	}
+	_, err := r.SaveMatched(ctx, keys, list, opts...)
+	return err
+}
+
+// Delete removes the entry for key, live or expired, and reports whether there
+// was one.
+func (r *ResponseRepository[K, V]) Delete(ctx context.Context, key K) (bool, error) {
+	n, err := r.DeleteMany(ctx, []K{key})
+	return n == 1, err
+}
+
+// DeleteMany removes the entries for keys, live and expired, and returns how
+// many there were.
+func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (int, error) {
+	return r.table.Delete(ctx, r.driverKeys(keys))
+}
+
+// Pop removes the live entry for key and returns its value, and whether there was
+// one. Of callers that pop one key at the same time, one gets it. An entry that
+// cannot be decoded stays.
+func (r *ResponseRepository[K, V]) Pop(ctx context.Context, key K) (V, bool, error) {
+	value, ok, err := r.Get(ctx, key)
+	if err == nil && ok {
+		ok, err = r.Delete(ctx, key)
+	}
+	if err != nil || !ok {
+		var none V
+		return none, false, err
+	}
+	return value, true, nil
+}

@@ -1,0 +1,176 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// Route finds the repository of a request and its key there; it is false where
+// there is none.
+type Route func(req *http.Request) (*Responses, driver.Key, bool, error)
+
+// Routed is the request's and response's side of repositories: of one, or of all
+// in a cache. A request that no key can be taken from is a miss: it is not
+// found, its response is not saved, and there is nothing to delete. It is no
+// error.
+type Routed struct{ route Route }
+
+// NewRouted is the side that route leads to.
+func NewRouted(route Route) Routed { return Routed{route} }
+
+// targets are the entries of one repository that a call is about.
+type targets struct {
+	responses *Responses
+	keys      []driver.Key
+	indices   []int // those of the call's arguments
+	entries   []Entry
+}
+
+// group collects targets by repository.
+type group []*targets
+
+func (g *group) of(r *Responses) *targets {
+	for _, t := range *g {
+		if t.responses == r {
+			return t
+		}
+	}
+	t := &targets{responses: r}
+	*g = append(*g, t)
+	return t
+}
+
+func (r Routed) group(reqs []*http.Request) (group, error) {
+	var g group
+	for i, req := range reqs {
+		responses, key, ok, err := r.route(req)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			t := g.of(responses)
+			t.keys, t.indices = append(t.keys, key), append(t.indices, i)
+		}
+	}
+	return g, nil
+}
+
+// GetResponse returns the live response for req, and whether there is one. Its
+// body is the stored one and need not be closed.
+func (r Routed) GetResponse(ctx context.Context, req *http.Request, opts ...ReadOption) (*http.Response, bool, error) {
+	responses, err := r.GetResponses(ctx, []*http.Request{req}, opts...)
+	if err != nil || responses[0] == nil {
+		return nil, false, err
+	}
+	return responses[0], true, nil
+}
+
+// GetResponses returns the live responses for the requests, in their order, nil
+// for a miss.
+func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...ReadOption) ([]*http.Response, error) {
+	g, err := r.group(reqs)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]*http.Response, len(reqs))
+	for _, t := range g {
+		entries, err := t.responses.GetMatched(ctx, t.keys, opts...)
+		if err != nil {
+			return nil, err
+		}
+		for i, e := range entries {
+			if e == nil {
+				continue
+			}
+			at := t.indices[i]
+			if found[at], err = e.Response(reqs[at]); err != nil {
+				return nil, fmt.Errorf("repository %q: %w", t.responses.name, err)
+			}
+		}
+	}
+	return found, nil
+}
+
+// SaveResponse saves resp, the answer to resp.Request, and reports whether it
+// did: only whole responses of status 200 are saved, whose request has a key.
+// After redirects, that is the request which began them. A body that cannot be
+// decoded is a [DecodeError].
+//
+// The body of a response that has a key is read to its end and closed, and resp
+// is given an equal one.
+func (r Routed) SaveResponse(ctx context.Context, resp *http.Response, opts ...SaveOption) (bool, error) {
+	n, err := r.SaveResponses(ctx, []*http.Response{resp}, opts...)
+	return n == 1, err
+}
+
+// SaveResponses saves responses as [Routed.SaveResponse] does and returns how
+// many it saved. One that cannot be read or decoded does not keep the others
+// from being saved; the error joins all.
+func (r Routed) SaveResponses(ctx context.Context, resps []*http.Response, opts ...SaveOption) (int, error) {
+	var g group
+	var failed []error
+	for _, resp := range resps {
+		if resp == nil || resp.Request == nil || resp.StatusCode != http.StatusOK {
+			continue
+		}
+		responses, key, ok, err := r.route(firstRequest(resp))
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		if !ok {
+			continue
+		}
+		entry, err := ReadEntry(resp)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("repository %q: %w", responses.name, err))
+			continue
+		}
+		t := g.of(responses)
+		t.keys, t.entries = append(t.keys, key), append(t.entries, entry)
+	}
+	saved := 0
+	for _, t := range g {
+		n, err := t.responses.SaveMatched(ctx, t.keys, t.entries, opts...)
+		saved += n
+		failed = append(failed, err)
+	}
+	return saved, errors.Join(failed...)
+}
+
+// DeleteResponse removes the response for req and reports whether there was one.
+func (r Routed) DeleteResponse(ctx context.Context, req *http.Request) (bool, error) {
+	n, err := r.DeleteResponses(ctx, []*http.Request{req})
+	return n == 1, err
+}
+
+// DeleteResponses removes the responses for the requests and returns how many
+// there were.
+func (r Routed) DeleteResponses(ctx context.Context, reqs []*http.Request) (int, error) {
+	g, err := r.group(reqs)
+	if err != nil {
+		return 0, err
+	}
+	deleted := 0
+	for _, t := range g {
+		n, err := t.responses.DeleteMatched(ctx, t.keys)
+		deleted += n
+		if err != nil {
+			return deleted, err
+		}
+	}
+	return deleted, nil
+}
+
+// firstRequest is the request that led to resp, by redirects or at once.
+func firstRequest(resp *http.Response) *http.Request {
+	req := resp.Request
+	for req.Response != nil && req.Response.Request != nil {
+		req = req.Response.Request
+	}
+	return req
+}

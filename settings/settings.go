@@ -1,0 +1,92 @@
+// Package settings describes an endpoint of an API: all that a repository needs
+// to know of it, in one declaration.
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/request"
+)
+
+// Expiries that are not a duration.
+const (
+	// DefaultExpire is how long a response lives where neither its
+	// repository nor its cache says otherwise.
+	DefaultExpire = 7 * 24 * time.Hour
+
+	// NeverExpire keeps responses until they are deleted.
+	NeverExpire time.Duration = -1
+)
+
+// RepositorySettings describes the responses of one endpoint: K is the key by
+// which they are told apart, V the value that a response's body holds.
+//
+// K is a struct whose fields are strings, integers, bools or types made of
+// these, or a single such value. Each field becomes a column of the table's
+// primary key, in the order of declaration. The column is named by the field's
+// column tag, else as its path, query or header tag names it, else as the field
+// itself, in snake case; where a store uses that name itself, it begins with
+// key_.
+type RepositorySettings[K comparable, V any] struct {
+	// Name is the repository's name in its cache and the table's in the
+	// store. Names that differ only in case cannot be used side by side.
+	Name string
+
+	// Endpoint takes keys from requests and makes requests for keys. It may
+	// be nil for a repository that is only used with keys: no request
+	// is then the repository's.
+	Endpoint request.Endpoint[K]
+
+	// Payload converts between bodies and values.
+	Payload payload.Handler[V]
+
+	// NameOf takes from a value the readable name that is kept beside it.
+	// It may be nil: names are then empty.
+	NameOf func(V) string
+
+	// Expire is how long a response lives from when it is saved. Zero means
+	// the cache's own setting, [NeverExpire] for ever.
+	Expire time.Duration
+}
+
+// Validate reports what keeps a repository from being made of the settings.
+func (s RepositorySettings[K, V]) Validate() error {
+	err := s.validate()
+	if err != nil {
+		return fmt.Errorf("settings: repository %q: %w", s.Name, err)
+	}
+	return nil
+}
+
+func (s RepositorySettings[K, V]) validate() error {
+	key, err := keytype.Of[K]()
+	if err != nil {
+		return err
+	}
+	if err := (driver.TableSpec{Name: s.Name, Key: key.Columns()}).Validate(); err != nil {
+		return err
+	}
+	if s.Payload == nil {
+		return errors.New("Payload is nil")
+	}
+	if s.Endpoint != nil {
+		if err := s.Endpoint.Validate(); err != nil {
+			return err
+		}
+	}
+	return ValidateExpire(s.Expire)
+}
+
+// ValidateExpire reports whether d can be an expiry: positive, [NeverExpire],
+// or zero for the default.
+func ValidateExpire(d time.Duration) error {
+	if d < 0 && d != NeverExpire {
+		return fmt.Errorf("expiry %v is negative", d)
+	}
+	return nil
+}

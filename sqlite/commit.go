@@ -1,0 +1,159 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"sync"
+)
+
+// committer gives the writes of callers that wait at the same time one
+// transaction: its commit costs more than a small write. There is no goroutine:
+// a caller that gets the turn writes for all whose writes are queued then.
+type committer struct {
+	db   *sql.DB
+	turn chan struct{} // holds an element while a caller has the turn
+
+	mu    sync.Mutex
+	queue []*write
+}
+
+// write is a caller's part of a transaction.
+type write struct {
+	ctx  context.Context
+	size int // how many entries it writes, about
+	do   func(*conn) error
+
+	done chan struct{} // closed when err is the outcome
+	err  error
+}
+
+// maxShared is how many entries are written in one shared transaction.
+const maxShared = 4096
+
+func newCommitter(db *sql.DB) *committer {
+	return &committer{db: db, turn: make(chan struct{}, 1)}
+}
+
+// write does a write and returns when it is committed, or not done at all. do
+// may be called more than once, after what it did was rolled back.
+func (c *committer) write(ctx context.Context, size int, do func(*conn) error) error {
+	w := &write{ctx: ctx, size: size, do: do, done: make(chan struct{})}
+	c.mu.Lock()
+	c.queue = append(c.queue, w)
+	c.mu.Unlock()
+	for {
+		select {
+		case <-w.done:
+			return w.err
+		case <-ctx.Done():
+			if c.withdraw(w) {
+				return ctx.Err()
+			}
+			<-w.done // it is being written
+			return w.err
+		case c.turn <- struct{}{}:
+			err := c.takeTurn(w)
+			<-c.turn
+			if err != nil && c.withdraw(w) {
+				return err
+			}
+		}
+	}
+}
+
+// takeTurn writes what is queued, unless w was done by another's turn. Its error
+// is one of opening a transaction, which has changed nothing.
+func (c *committer) takeTurn(w *write) error {
+	select {
+	case <-w.done:
+		return nil
+	default:
+	}
+	return withConn(w.ctx, c.db, func(conn *conn) error {
+		if err := begin(w.ctx, conn); err != nil {
+			return err
+		}
+		c.commit(conn, c.take())
+		return nil
+	})
+}
+
+// commit ends the transaction that is open with the writes of a group. Where one
+// of them fails, nothing of the group stays, and each is tried by itself.
+func (c *committer) commit(conn *conn, group []*write) {
+	err := writeAll(conn, group)
+	if err == nil || len(group) == 1 {
+		for _, w := range group {
+			w.finish(err)
+		}
+		return
+	}
+	for _, w := range group {
+		err := begin(w.ctx, conn)
+		if err == nil {
+			err = writeAll(conn, []*write{w})
+		}
+		w.finish(err)
+	}
+}
+
+// writeAll does the writes in the open transaction and ends it.
+func writeAll(conn *conn, group []*write) (err error) {
+	defer func() {
+		if err != nil {
+			// SQLite may have rolled back already: the error is of no use.
+			_ = conn.exec(context.Background(), "ROLLBACK")
+		}
+	}()
+	for _, w := range group {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		if err := w.do(conn); err != nil {
+			return err
+		}
+	}
+	// Outside WAL mode, readers can keep a commit waiting.
+	return conn.exec(group[0].ctx, "COMMIT")
+}
+
+func begin(ctx context.Context, conn *conn) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return conn.exec(ctx, "BEGIN IMMEDIATE")
+}
+
+// take removes from the queue what fits one transaction, at least one write.
+func (c *committer) take() []*write {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, size := 0, 0
+	for n < len(c.queue) && (n == 0 || size+c.queue[n].size <= maxShared) {
+		size += c.queue[n].size
+		n++
+	}
+	group := c.queue[:n:n]
+	c.queue = c.queue[n:]
+	return group
+}
+
+// withdraw takes w from the queue and reports whether it still was there.
+func (c *committer) withdraw(w *write) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, queued := range c.queue {
+		if queued == w {
+			// A copy: a group that was taken shares the array.
+			c.queue = slices.Concat(c.queue[:i], c.queue[i+1:])
+			return true
+		}
+	}
+	return false
+}
+
+func (w *write) finish(err error) {
+	w.err = err
+	close(w.done)
+}

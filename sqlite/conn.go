@@ -1,0 +1,241 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// connector opens connections of the store's own, each with the pragmas.
+type connector struct {
+	dsn     string
+	pragmas []string
+}
+
+func (c *connector) Driver() sqldriver.Driver { return nil }
+
+func (c *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
+	inner, err := openConn(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	conn := &conn{Conn: inner}
+	for _, pragma := range c.pragmas {
+		if err := conn.pragma(ctx, pragma); err != nil {
+			return nil, errors.Join(err, inner.Close())
+		}
+	}
+	return conn, nil
+}
+
+// conn is a connection below database/sql with its prepared statements. Its
+// owner is one goroutine at a time.
+//
+// Statements run without the caller's context: for that, a driver starts a
+// goroutine for each, which costs more than a short statement itself. The
+// context is asked between statements.
+type conn struct {
+	sqldriver.Conn
+	stmts map[stmtKey]*stmt
+	row   []sqldriver.Value // the row being read
+}
+
+// stmtKey tells the statements of a connection apart without their text, which
+// is long where it is for many keys.
+type stmtKey struct {
+	text  string // the whole of a statement that belongs to no table
+	table *table
+	op    op
+	sel   driver.Parts
+	state driver.State
+	rows  int
+}
+
+// maxStmts bounds the prepared statements of one connection. A statement for a
+// chunk of keys takes some 100 KiB.
+const maxStmts = 64
+
+type stmt struct {
+	sqldriver.Stmt
+	args []sqldriver.NamedValue
+}
+
+// withConn lends a connection of the pool. One of the store's own keeps its
+// statements; those of a caller's connection live until do returns.
+func withConn(ctx context.Context, db *sql.DB, do func(*conn) error) error {
+	pooled, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	var result error
+	err = pooled.Raw(func(dc any) error {
+		own, ok := dc.(*conn)
+		if !ok {
+			inner, ok := dc.(sqldriver.Conn)
+			if !ok {
+				return fmt.Errorf("%T is no connection of database/sql", dc)
+			}
+			own = &conn{Conn: inner}
+			defer own.closeStmts()
+		}
+		result = do(own)
+		return nil
+	})
+	return errors.Join(err, result, pooled.Close())
+}
+
+func (c *conn) Close() error {
+	c.closeStmts()
+	return c.Conn.Close()
+}
+
+func (c *conn) closeStmts() {
+	for _, s := range c.stmts {
+		s.Close()
+	}
+	clear(c.stmts)
+}
+
+// prepare returns the statement that key stands for.
+func (c *conn) prepare(key stmtKey) (*stmt, error) {
+	if s, ok := c.stmts[key]; ok {
+		return s, nil
+	}
+	text := key.text
+	if text == "" {
+		text = key.table.text(key)
+	}
+	inner, err := c.Conn.Prepare(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.stmts) >= maxStmts {
+		c.closeStmts()
+	}
+	if c.stmts == nil {
+		c.stmts = make(map[stmtKey]*stmt)
+	}
+	s := &stmt{Stmt: inner}
+	c.stmts[key] = s
+	return s, nil
+}
+
+// bind adds an argument to the next execution of s.
+func (s *stmt) bind(v sqldriver.Value) {
+	s.args = append(s.args, sqldriver.NamedValue{Ordinal: len(s.args) + 1, Value: v})
+}
+
+// take returns the bound arguments and a function that lets go of them.
+func (s *stmt) take() (args []sqldriver.NamedValue, done func()) {
+	return s.args, func() {
+		clear(s.args)
+		s.args = s.args[:0]
+	}
+}
+
+// query runs s with its bound arguments and calls each for every row, which is
+// valid during that call, until it returns false. It waits for its lock as long
+// as ctx lets it.
+func (c *conn) query(ctx context.Context, s *stmt, columns int, each func(row []sqldriver.Value) bool) error {
+	args, done := s.take()
+	defer done()
+	if cap(c.row) < columns {
+		c.row = make([]sqldriver.Value, columns)
+	}
+	row := c.row[:columns]
+	var rows sqldriver.Rows
+	err := retryBusy(ctx, func() (err error) {
+		if rows, err = s.start(args); err != nil {
+			return err
+		}
+		if err = rows.Next(row); err != nil && err != io.EOF {
+			return errors.Join(err, rows.Close())
+		}
+		return err
+	})
+	if err != nil && err != io.EOF {
+		return err
+	}
+	for err == nil && each(row) {
+		err = rows.Next(row)
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return errors.Join(err, rows.Close())
+}
+
+func (s *stmt) start(args []sqldriver.NamedValue) (sqldriver.Rows, error) {
+	if s, ok := s.Stmt.(sqldriver.StmtQueryContext); ok {
+		return s.QueryContext(context.Background(), args)
+	}
+	return s.Query(values(args))
+}
+
+// execute runs s with its bound arguments and returns how many rows it changed.
+// It waits for its lock as long as ctx lets it. Only where interruptible does
+// ctx end it when it is running.
+func (c *conn) execute(ctx context.Context, s *stmt, interruptible bool) (int, error) {
+	args, done := s.take()
+	defer done()
+	running := context.Background()
+	if interruptible {
+		running = ctx
+	}
+	var result sqldriver.Result
+	err := retryBusy(ctx, func() (err error) {
+		if contextual, ok := s.Stmt.(sqldriver.StmtExecContext); ok {
+			result, err = contextual.ExecContext(running, args)
+		} else {
+			result, err = s.Stmt.Exec(values(args))
+		}
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+func values(args []sqldriver.NamedValue) []sqldriver.Value {
+	values := make([]sqldriver.Value, len(args))
+	for i, a := range args {
+		values[i] = a.Value
+	}
+	return values
+}
+
+// pragma runs a statement of which it does not matter whether it answers.
+func (c *conn) pragma(ctx context.Context, text string) error {
+	s, err := c.prepare(stmtKey{text: text})
+	if err != nil {
+		return err
+	}
+	return c.query(ctx, s, 1, func([]sqldriver.Value) bool { return true })
+}
+
+// exec runs a statement that answers with no rows.
+func (c *conn) exec(ctx context.Context, text string) error {
+	s, err := c.prepare(stmtKey{text: text})
+	if err != nil {
+		return err
+	}
+	_, err = c.execute(ctx, s, false)
+	return err
+}
+
+// int64 runs a query that answers with one number, or with NULL, which is 0.
+func (c *conn) int64(ctx context.Context, s *stmt) (int64, error) {
+	var n int64
+	err := c.query(ctx, s, 1, func(row []sqldriver.Value) bool {
+		n, _ = row[0].(int64)
+		return false
+	})
+	return n, err
+}

@@ -1,0 +1,75 @@
+package sqlite
+
+import (
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// createFile returns the absolute form of path and makes sure that there is a
+// file: a private one, as SQLite itself would let everybody read it.
+func createFile(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("the path is empty")
+	}
+	path, err := expandHome(path)
+	if err != nil {
+		return "", err
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", err
+	}
+	return path, f.Close()
+}
+
+func createTemp() (string, error) {
+	f, err := os.CreateTemp("", "endpointcache-*.db")
+	if err != nil {
+		return "", err
+	}
+	return f.Name(), f.Close()
+}
+
+func expandHome(path string) (string, error) {
+	rest, ok := strings.CutPrefix(path, "~")
+	if !ok || rest != "" && !os.IsPathSeparator(rest[0]) {
+		return path, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(home, rest), nil
+}
+
+// fileDSN is a URI: in a plain file name, both drivers take what follows a
+// question mark for parameters.
+func fileDSN(path string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/folder
+	}
+	return (&url.URL{Scheme: "file", Path: path}).String()
+}
+
+// removeDatabase removes a database's file and those that SQLite keeps beside
+// it.
+func removeDatabase(path string) error {
+	var errs []error
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,123 @@
+package sqlite
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// OpenTable implements [driver.Store].
+func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
+	t := &table{store: s, spec: spec, names: newNames(spec)}
+	err := s.run(ctx, "open table", spec.Name, func() error {
+		var complete bool
+		err := withConn(ctx, s.readers, func(c *conn) (err error) {
+			complete, err = t.check(ctx, c)
+			return err
+		})
+		if err != nil || complete {
+			return err
+		}
+		return s.commits.write(ctx, 1, func(c *conn) error {
+			// Another process may have created it since.
+			if complete, err := t.check(ctx, c); err != nil || complete {
+				return err
+			}
+			for _, text := range t.names.create(spec) {
+				if err := c.exec(ctx, text); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// check compares what is in the database with what the table should be. It
+// reports whether table and index are there as they should be; what is there
+// otherwise is a SchemaError.
+func (t *table) check(ctx context.Context, c *conn) (complete bool, err error) {
+	var tableFound, indexFound bool
+	var other string
+	s, err := c.prepare(stmtKey{text: "SELECT type, name FROM sqlite_master WHERE name = ? COLLATE NOCASE OR name = ? COLLATE NOCASE"})
+	if err != nil {
+		return false, err
+	}
+	index := indexName(t.spec.Name)
+	s.bind(t.spec.Name)
+	s.bind(index)
+	err = c.query(ctx, s, 2, func(row []sqldriver.Value) bool {
+		kind, _ := row[0].(string)
+		name, _ := row[1].(string)
+		switch {
+		case kind == "table" && name == t.spec.Name:
+			tableFound = true
+		case kind == "index" && name == index:
+			indexFound = true
+		case kind == "table" || other == "":
+			other = fmt.Sprintf("%s %q", kind, name)
+		}
+		return true
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case other != "" && !tableFound:
+		return false, t.schemaError(other + ", which leaves no room for its name")
+	case !tableFound:
+		return false, nil
+	}
+	key, rest, err := t.columns(ctx, c)
+	if err != nil {
+		return false, err
+	}
+	if !slices.Equal(rest, putColumns) {
+		return false, t.schemaError(fmt.Sprintf("a table that is no repository's, with the columns %s", strings.Join(append(key, rest...), ", ")))
+	}
+	if have := strings.Join(key, ", "); have != t.spec.KeyString() {
+		return false, t.schemaError("key (" + have + ")")
+	}
+	return indexFound, nil
+}
+
+// columns are the key columns of the table that is there, described as
+// [driver.TableSpec.KeyString] does, and the names of the others.
+func (t *table) columns(ctx context.Context, c *conn) (key, rest []string, err error) {
+	s, err := c.prepare(stmtKey{text: "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY pk, cid"})
+	if err != nil {
+		return nil, nil, err
+	}
+	s.bind(t.spec.Name)
+	err = c.query(ctx, s, 3, func(row []sqldriver.Value) bool {
+		name, _ := row[0].(string)
+		columnType, _ := row[1].(string)
+		if pk, _ := row[2].(int64); pk > 0 {
+			key = append(key, name+" "+kindName(columnType))
+		} else {
+			rest = append(rest, name)
+		}
+		return true
+	})
+	return key, rest, err
+}
+
+func kindName(columnTypeName string) string {
+	for _, kind := range []driver.Kind{driver.String, driver.Int, driver.Bool} {
+		if columnType(kind) == columnTypeName {
+			return kind.String()
+		}
+	}
+	return columnTypeName
+}
+
+func (t *table) schemaError(have string) error {
+	return &driver.SchemaError{Table: t.spec.Name, Want: "key (" + t.spec.KeyString() + ")", Have: have}
+}

@@ -1,0 +1,265 @@
+// Package sqlite keeps responses in a SQLite database: one file, no server, any
+// number of processes.
+//
+// A file is opened in WAL mode with one connection that writes and several that
+// read, so that readers never wait for a writer. Saves that are made at the same
+// time share a transaction, and each has been committed when its call returns.
+// Calls wait for a lock that another process holds as long as their context
+// lets them.
+//
+// With cgo the driver is github.com/mattn/go-sqlite3, without it
+// modernc.org/sqlite, which needs no C compiler; the file is the same.
+//
+// # Layout
+//
+// Each repository is a table of its name. Its primary key is made of the key's
+// columns, integers and bools as INTEGER and BOOLEAN, strings as TEXT. Beside
+// them stand status, name, headers (a JSON object), payload (a BLOB), and
+// the times as microseconds since 1970 in cached_us and expires_us, of which
+// cached_at and expires_at are the readable form:
+//
+//	sqlite3 music.db 'SELECT id, name, expires_at FROM tracks'
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// Options are the settings of a store. A nil *Options means the defaults.
+type Options struct {
+	// Readers is how many connections read at the same time. The default
+	// is twice the number of processors, at least 4. [New] and
+	// [OpenMemory] do not use it.
+	Readers int
+
+	// Sync is how a commit reaches the disk; the default is [SyncNormal].
+	// [New] leaves the caller's setting as it is.
+	Sync Sync
+}
+
+// Sync is SQLite's synchronous setting, see
+// https://sqlite.org/pragma.html#pragma_synchronous.
+type Sync uint8
+
+const (
+	// SyncNormal keeps what was committed if the process dies. If the
+	// machine loses power, the last commits may be undone, as a whole.
+	SyncNormal Sync = iota
+
+	// SyncFull keeps what was committed if the machine loses power, too, at
+	// the price of a disk flush for each commit.
+	SyncFull
+)
+
+func (o *Options) validate() (Options, error) {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.Readers < 0 {
+		return opts, fmt.Errorf("Readers is %d: it cannot be negative", opts.Readers)
+	}
+	if opts.Readers == 0 {
+		opts.Readers = max(4, 2*runtime.GOMAXPROCS(0))
+	}
+	if opts.Sync > SyncFull {
+		return opts, fmt.Errorf("Sync is %d: it is SyncNormal or SyncFull", opts.Sync)
+	}
+	return opts, nil
+}
+
+// Store is a SQLite database. It implements [driver.Store].
+type Store struct {
+	path    string
+	readers *sql.DB
+	writer  *sql.DB // the same as readers where there is one pool for both
+	commits *committer
+	shares  int          // how many readers may share the work of one call
+	release func() error // closes and removes what the store owns
+
+	closing atomic.Bool
+	running sync.RWMutex // held by each operation for reading, by Close for writing
+}
+
+var _ driver.Store = (*Store)(nil)
+
+// Open opens the database at path, which it creates with mode 0600 where it is
+// absent, with the folders on the way. A leading ~ is the user's home folder.
+// The extension is left as given.
+func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
+	return open(ctx, opts, func(o Options) (*Store, error) {
+		path, err := createFile(path)
+		if err != nil {
+			return nil, err
+		}
+		return openFile(ctx, path, o)
+	})
+}
+
+// OpenTemp opens a new database of a unique name in the folder for temporary
+// files. Close removes it; until then, [Store.Path] tells where it is.
+func OpenTemp(ctx context.Context, opts *Options) (*Store, error) {
+	return open(ctx, opts, func(o Options) (*Store, error) {
+		path, err := createTemp()
+		if err != nil {
+			return nil, err
+		}
+		s, err := openFile(ctx, path, o)
+		if err != nil {
+			return nil, errors.Join(err, removeDatabase(path))
+		}
+		closePools := s.release
+		s.release = func() error { return errors.Join(closePools(), removeDatabase(path)) }
+		return s, nil
+	})
+}
+
+// OpenMemory opens a new database in memory that is shared with nobody and gone
+// after Close.
+func OpenMemory(ctx context.Context, opts *Options) (*Store, error) {
+	return open(ctx, opts, func(o Options) (*Store, error) {
+		db := sql.OpenDB(&connector{dsn: ":memory:", pragmas: []string{"PRAGMA temp_store=MEMORY"}})
+		db.SetMaxOpenConns(1) // another connection would be another database
+		db.SetMaxIdleConns(1)
+		return newStore(db, db, 1, "", db.Close), nil
+	})
+}
+
+// New returns a store on the caller's own database, which Close leaves open. Its
+// journal mode, pool and other settings stay as they are; the driver is any
+// for SQLite. WAL mode, a busy timeout and more than one connection make it
+// fast.
+func New(ctx context.Context, db *sql.DB, opts *Options) (*Store, error) {
+	return open(ctx, opts, func(Options) (*Store, error) {
+		if db == nil {
+			return nil, errors.New("the database is nil")
+		}
+		return newStore(db, db, 1, "", func() error { return nil }), nil
+	})
+}
+
+// open checks the options, makes a store and proves that it works.
+func open(ctx context.Context, o *Options, make func(Options) (*Store, error)) (*Store, error) {
+	opts, err := o.validate()
+	if err != nil {
+		return nil, &driver.OpError{Store: kind, Op: "open", Err: err}
+	}
+	s, err := make(opts)
+	if err == nil {
+		if err = s.ping(ctx); err != nil {
+			err = errors.Join(err, s.release())
+		}
+	}
+	if err != nil {
+		return nil, &driver.OpError{Store: kind, Op: "open", Err: err}
+	}
+	return s, nil
+}
+
+func openFile(ctx context.Context, path string, o Options) (*Store, error) {
+	dsn := fileDSN(path)
+	pragmas := []string{
+		fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds()),
+		"PRAGMA cache_size=-16384", // KiB
+	}
+	writer := sql.OpenDB(&connector{dsn: dsn, pragmas: append(pragmas,
+		"PRAGMA journal_mode=WAL",
+		fmt.Sprintf("PRAGMA synchronous=%d", o.Sync+1),
+		// Checkpoints dominate the cost of writing at the default of 1000.
+		"PRAGMA wal_autocheckpoint=4000",
+		"PRAGMA journal_size_limit=67108864",
+	)})
+	writer.SetMaxOpenConns(1)
+	writer.SetMaxIdleConns(1)
+	readers := sql.OpenDB(&connector{dsn: dsn, pragmas: append(pragmas, "PRAGMA query_only=ON")})
+	readers.SetMaxOpenConns(o.Readers)
+	readers.SetMaxIdleConns(o.Readers)
+	return newStore(readers, writer, o.Readers, path, func() error {
+		// The writer last: the last connection checkpoints the log.
+		return errors.Join(readers.Close(), writer.Close())
+	}), nil
+}
+
+func newStore(readers, writer *sql.DB, parallel int, path string, release func() error) *Store {
+	return &Store{
+		path: path, readers: readers, writer: writer, release: release,
+		commits: newCommitter(writer),
+		shares:  max(1, min(runtime.GOMAXPROCS(0), parallel)),
+	}
+}
+
+// ping reads from the writer's connection, which sets the journal mode, then
+// from a reader's: a file that is no database fails here.
+func (s *Store) ping(ctx context.Context) error {
+	for _, db := range []*sql.DB{s.writer, s.readers} {
+		err := withConn(ctx, db, func(c *conn) error {
+			return c.pragma(ctx, "PRAGMA schema_version")
+		})
+		if err != nil {
+			if s.path != "" {
+				return fmt.Errorf("%s: %w", s.path, err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Path is the file that the store was opened on, or empty.
+func (s *Store) Path() string { return s.path }
+
+// Traits implements [driver.Store].
+func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind} }
+
+const kind = "sqlite"
+
+// Close waits for running operations and closes the connections that the store
+// has opened.
+func (s *Store) Close() error {
+	if s.closing.Swap(true) {
+		s.running.RLock() // a first call may still be waiting
+		defer s.running.RUnlock()
+		return nil
+	}
+	s.running.Lock()
+	defer s.running.Unlock()
+	if err := s.release(); err != nil {
+		return &driver.OpError{Store: kind, Op: "close", Err: err}
+	}
+	return nil
+}
+
+// run does one operation: not after Close, not with a context that is done,
+// and with errors that tell what was tried.
+func (s *Store) run(ctx context.Context, op, table string, do func() error) error {
+	if err := s.guard(ctx, do); err != nil {
+		if resultCode(err) == codeTooBig {
+			err = fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
+		}
+		return &driver.OpError{Store: kind, Op: op, Table: table, Err: err}
+	}
+	return nil
+}
+
+func (s *Store) guard(ctx context.Context, do func() error) error {
+	if s.closing.Load() {
+		return driver.ErrClosed
+	}
+	s.running.RLock()
+	defer s.running.RUnlock()
+	if s.closing.Load() {
+		return driver.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return do()
+}

@@ -1,0 +1,318 @@
+package sqlite
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"math/bits"
+	"sync"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+type table struct {
+	store *Store
+	spec  driver.TableSpec
+	names names
+}
+
+var _ driver.Table = (*table)(nil)
+
+// minPerReader is how many keys are worth another reader.
+const minPerReader = 64
+
+func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	return t.store.run(ctx, "get from", t.spec.Name, func() error {
+		switch len(keys) {
+		case 0:
+			return nil
+		case 1:
+			return withConn(ctx, t.store.readers, func(c *conn) error { return t.getOne(ctx, c, keys[0], sel, visit) })
+		}
+		readers := min(t.store.shares, 1+(len(keys)-1)/minPerReader)
+		share := (len(keys) + readers - 1) / readers
+		return inParallel(readers, func(r int) error {
+			from, to := min(r*share, len(keys)), min((r+1)*share, len(keys))
+			return t.getRange(ctx, keys, from, to, sel, visit)
+		})
+	})
+}
+
+func (t *table) getOne(ctx context.Context, c *conn, key driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	s, err := c.prepare(stmtKey{table: t, op: opGet, sel: sel.Parts, state: sel.State})
+	if err != nil {
+		return err
+	}
+	s.bindKey(key)
+	return t.visitRows(ctx, c, s, 0, sel, visit)
+}
+
+// getRange gets the keys from one index to another on one connection, a chunk in
+// a statement.
+func (t *table) getRange(ctx context.Context, keys []driver.Key, from, to int, sel driver.Selection, visit func(int, driver.Entry)) error {
+	return withConn(ctx, t.store.readers, func(c *conn) error {
+		for from < to {
+			n := min(to-from, t.maxKeys(0))
+			if err := t.getChunk(ctx, c, keys[from:from+n], from, sel, visit); err != nil {
+				return err
+			}
+			from += n
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *table) getChunk(ctx context.Context, c *conn, keys []driver.Key, first int, sel driver.Selection, visit func(int, driver.Entry)) error {
+	s, err := t.prepareChunk(c, stmtKey{op: opGetAll, sel: sel.Parts, state: sel.State}, keys)
+	if err != nil {
+		return err
+	}
+	return t.visitRows(ctx, c, s, first, sel, visit)
+}
+
+func (t *table) visitRows(ctx context.Context, c *conn, s *stmt, first int, sel driver.Selection, visit func(int, driver.Entry)) error {
+	s.bindNow(sel.Filter)
+	var rowErr error
+	err := c.query(ctx, s, 1+len(columns(sel.Parts)), func(row []sqldriver.Value) bool {
+		var e driver.Entry
+		if rowErr = scan(row[1:], sel.Parts, &e); rowErr != nil {
+			return false
+		}
+		i, _ := row[0].(int64)
+		visit(first+int(i), e)
+		return true
+	})
+	if rowErr != nil {
+		return rowErr
+	}
+	return err
+}
+
+// prepareChunk returns the statement for a chunk of keys with the keys bound. So
+// that few statements serve all sizes, it takes the next power of two and the
+// keys too many are NULL, which nothing equals.
+func (t *table) prepareChunk(c *conn, key stmtKey, keys []driver.Key) (*stmt, error) {
+	key.table = t
+	key.rows = min(1<<bits.Len(uint(len(keys)-1)), t.maxKeys(0))
+	s, err := c.prepare(key)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		s.bindKey(k)
+	}
+	for range (key.rows - len(keys)) * len(t.spec.Key) {
+		s.bind(nil)
+	}
+	return s, nil
+}
+
+// maxKeys is how many keys fit a statement in which each comes with so many more
+// parameters.
+func (t *table) maxKeys(more int) int {
+	return min(maxChunk, (maxVars-1)/(len(t.spec.Key)+more))
+}
+
+// maxPut is the most rows of one insert. More are no faster.
+const maxPut = 16
+
+func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
+	return t.store.run(ctx, "save to", t.spec.Name, func() error {
+		if len(entries) == 0 {
+			return nil
+		}
+		return t.store.commits.write(ctx, len(entries), func(c *conn) error {
+			return t.put(ctx, c, entries)
+		})
+	})
+}
+
+func (t *table) put(ctx context.Context, c *conn, entries []driver.Entry) error {
+	largest := min(maxPut, t.maxKeys(len(putColumns)))
+	for len(entries) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(largest, 1<<(bits.Len(uint(len(entries)))-1)) // a power of two: few statements
+		s, err := c.prepare(stmtKey{table: t, op: opPut, rows: n})
+		if err != nil {
+			return err
+		}
+		for i := range entries[:n] {
+			s.bindEntry(&entries[i])
+		}
+		if _, err := c.execute(ctx, s, false); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err error) {
+	err = t.store.run(ctx, "delete from", t.spec.Name, func() error {
+		if len(keys) == 0 {
+			return nil
+		}
+		return t.store.commits.write(ctx, len(keys), func(c *conn) (err error) {
+			deleted, err = t.delete(ctx, c, keys)
+			return err
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	return deleted, nil
+}
+
+func (t *table) delete(ctx context.Context, c *conn, keys []driver.Key) (deleted int, err error) {
+	for len(keys) > 0 {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		n := min(len(keys), t.maxKeys(0))
+		s, err := t.prepareChunk(c, stmtKey{op: opDelete}, keys[:n])
+		if err != nil {
+			return 0, err
+		}
+		affected, err := c.execute(ctx, s, false)
+		if err != nil {
+			return 0, err
+		}
+		deleted += affected
+		keys = keys[n:]
+	}
+	return deleted, nil
+}
+
+func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
+	err = t.store.run(ctx, "count", t.spec.Name, func() error {
+		return withConn(ctx, t.store.readers, func(c *conn) error {
+			s, err := c.prepare(stmtKey{table: t, op: opCount, state: f.State})
+			if err != nil {
+				return err
+			}
+			s.bindNow(f)
+			count, err := c.int64(ctx, s)
+			n = int(count)
+			return err
+		})
+	})
+	return n, err
+}
+
+func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
+	err = t.store.run(ctx, "clear", t.spec.Name, func() error {
+		// The size gives it a transaction of its own, which its context can
+		// end in the middle without harm to others.
+		return t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
+			s, err := c.prepare(stmtKey{table: t, op: opClear, state: f.State})
+			if err != nil {
+				return err
+			}
+			s.bindNow(f)
+			cleared, err = c.execute(ctx, s, true)
+			return err
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	return cleared, nil
+}
+
+func (s *stmt) bindKey(key driver.Key) {
+	for _, v := range key {
+		s.bind(v)
+	}
+}
+
+func (s *stmt) bindNow(f driver.Filter) {
+	if f.State != driver.All {
+		s.bind(f.Now.UnixMicro())
+	}
+}
+
+func (s *stmt) bindEntry(e *driver.Entry) {
+	s.bindKey(e.Key)
+	s.bind(int64(e.Status))
+	s.bind(e.CachedAt.UnixMicro())
+	if e.ExpiresAt.IsZero() {
+		s.bind(int64(never))
+	} else {
+		s.bind(e.ExpiresAt.UnixMicro())
+	}
+	s.bind(e.Name)
+	s.bind(e.Header)
+	if e.Payload == nil {
+		s.bind([]byte{})
+	} else {
+		s.bind(e.Payload)
+	}
+}
+
+// scan sets the parts of e from the columns that hold them.
+func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) error {
+	var ok [6]bool
+	if parts&driver.Meta != 0 {
+		var status, cached, expires int64
+		status, ok[0] = row[0].(int64)
+		cached, ok[1] = row[1].(int64)
+		expires, ok[2] = row[2].(int64)
+		e.Name, ok[3] = row[3].(string)
+		e.Header, ok[4] = row[4].(string)
+		if !ok[0] || !ok[1] || !ok[2] || !ok[3] || !ok[4] {
+			return errRowType
+		}
+		e.Status = int(status)
+		e.CachedAt = time.UnixMicro(cached).UTC()
+		if expires != never {
+			e.ExpiresAt = time.UnixMicro(expires).UTC()
+		}
+		row = row[len(metaColumns):]
+	}
+	if parts&driver.Payload != 0 {
+		if e.Payload, ok[5] = row[0].([]byte); !ok[5] {
+			return errRowType
+		}
+	}
+	return nil
+}
+
+// inParallel does n parts of a work at once and returns their first error.
+// Should one panic, so does the caller, after all have ended.
+func inParallel(n int, part func(i int) error) error {
+	if n == 1 {
+		return part(0)
+	}
+	var (
+		wait     sync.WaitGroup
+		errs     = make([]error, n)
+		panicked = make([]any, n)
+	)
+	guarded := func(i int) {
+		defer func() { panicked[i] = recover() }()
+		errs[i] = part(i)
+	}
+	for i := 1; i < n; i++ {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			guarded(i)
+		}()
+	}
+	guarded(0)
+	wait.Wait()
+	for i := range n {
+		if panicked[i] != nil {
+			panic(panicked[i])
+		}
+		if errs[i] != nil {
+			return errs[i]
+		}
+	}
+	return nil
+}
