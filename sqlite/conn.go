@@ -68,7 +68,11 @@ type stmt struct {
 // withConn lends a connection of the pool. One of the store's own keeps its
 // statements; those of a caller's connection live until do returns.
 func withConn(ctx context.Context, db *sql.DB, do func(*conn) error) error {
-	pooled, err := db.Conn(ctx)
+	var pooled *sql.Conn
+	err := retryBusy(ctx, func() (err error) {
+		pooled, err = db.Conn(ctx) // a new one may read the file
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -101,8 +105,9 @@ func (c *conn) closeStmts() {
 	clear(c.stmts)
 }
 
-// prepare returns the statement that key stands for.
-func (c *conn) prepare(key stmtKey) (*stmt, error) {
+// prepare returns the statement that key stands for. A new one may have to wait
+// for the lock to read the schema.
+func (c *conn) prepare(ctx context.Context, key stmtKey) (*stmt, error) {
 	if s, ok := c.stmts[key]; ok {
 		return s, nil
 	}
@@ -110,7 +115,11 @@ func (c *conn) prepare(key stmtKey) (*stmt, error) {
 	if text == "" {
 		text = key.table.text(key)
 	}
-	inner, err := c.Conn.Prepare(text)
+	var inner sqldriver.Stmt
+	err := retryBusy(ctx, func() (err error) {
+		inner, err = c.Conn.Prepare(text)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +222,7 @@ func values(args []sqldriver.NamedValue) []sqldriver.Value {
 
 // pragma runs a statement of which it does not matter whether it answers.
 func (c *conn) pragma(ctx context.Context, text string) error {
-	s, err := c.prepare(stmtKey{text: text})
+	s, err := c.prepare(ctx, stmtKey{text: text})
 	if err != nil {
 		return err
 	}
@@ -222,7 +231,7 @@ func (c *conn) pragma(ctx context.Context, text string) error {
 
 // exec runs a statement that answers with no rows.
 func (c *conn) exec(ctx context.Context, text string) error {
-	s, err := c.prepare(stmtKey{text: text})
+	s, err := c.prepare(ctx, stmtKey{text: text})
 	if err != nil {
 		return err
 	}

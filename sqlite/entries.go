@@ -57,7 +57,7 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 }
 
 func (t *table) lastRow(ctx context.Context, c *conn) (int64, error) {
-	s, err := c.prepare(stmtKey{table: t, op: opLast})
+	s, err := c.prepare(ctx, stmtKey{table: t, op: opLast})
 	if err != nil {
 		return 0, err
 	}
@@ -69,7 +69,7 @@ var errRowType = errors.New("a row holds values of other types than were saved")
 // page appends the entries of the rows from next to last, up to a page's size.
 // It returns the row at which the next page begins, if there is more.
 func (t *table) page(ctx context.Context, c *conn, page []driver.Entry, next, last int64, sel driver.Selection) (_ []driver.Entry, _ int64, more bool, err error) {
-	s, err := c.prepare(stmtKey{table: t, op: opPage, sel: sel.Parts, state: sel.State})
+	s, err := c.prepare(ctx, stmtKey{table: t, op: opPage, sel: sel.Parts, state: sel.State})
 	if err != nil {
 		return page, next, false, err
 	}

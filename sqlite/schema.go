@@ -47,7 +47,7 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 func (t *table) check(ctx context.Context, c *conn) (complete bool, err error) {
 	var tableFound, indexFound bool
 	var other string
-	s, err := c.prepare(stmtKey{text: "SELECT type, name FROM sqlite_master WHERE name = ? COLLATE NOCASE OR name = ? COLLATE NOCASE"})
+	s, err := c.prepare(ctx, stmtKey{text: "SELECT type, name FROM sqlite_master WHERE name = ? COLLATE NOCASE OR name = ? COLLATE NOCASE"})
 	if err != nil {
 		return false, err
 	}
@@ -91,7 +91,7 @@ func (t *table) check(ctx context.Context, c *conn) (complete bool, err error) {
 // columns are the key columns of the table that is there, described as
 // [driver.TableSpec.KeyString] does, and the names of the others.
 func (t *table) columns(ctx context.Context, c *conn) (key, rest []string, err error) {
-	s, err := c.prepare(stmtKey{text: "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY pk, cid"})
+	s, err := c.prepare(ctx, stmtKey{text: "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY pk, cid"})
 	if err != nil {
 		return nil, nil, err
 	}

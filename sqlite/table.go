@@ -39,7 +39,7 @@ func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection
 }
 
 func (t *table) getOne(ctx context.Context, c *conn, key driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
-	s, err := c.prepare(stmtKey{table: t, op: opGet, sel: sel.Parts, state: sel.State})
+	s, err := c.prepare(ctx, stmtKey{table: t, op: opGet, sel: sel.Parts, state: sel.State})
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (t *table) getRange(ctx context.Context, keys []driver.Key, from, to int, s
 }
 
 func (t *table) getChunk(ctx context.Context, c *conn, keys []driver.Key, first int, sel driver.Selection, visit func(int, driver.Entry)) error {
-	s, err := t.prepareChunk(c, stmtKey{op: opGetAll, sel: sel.Parts, state: sel.State}, keys)
+	s, err := t.prepareChunk(ctx, c, stmtKey{op: opGetAll, sel: sel.Parts, state: sel.State}, keys)
 	if err != nil {
 		return err
 	}
@@ -94,10 +94,10 @@ func (t *table) visitRows(ctx context.Context, c *conn, s *stmt, first int, sel 
 // prepareChunk returns the statement for a chunk of keys with the keys bound. So
 // that few statements serve all sizes, it takes the next power of two and the
 // keys too many are NULL, which nothing equals.
-func (t *table) prepareChunk(c *conn, key stmtKey, keys []driver.Key) (*stmt, error) {
+func (t *table) prepareChunk(ctx context.Context, c *conn, key stmtKey, keys []driver.Key) (*stmt, error) {
 	key.table = t
 	key.rows = min(1<<bits.Len(uint(len(keys)-1)), t.maxKeys(0))
-	s, err := c.prepare(key)
+	s, err := c.prepare(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (t *table) put(ctx context.Context, c *conn, entries []driver.Entry) error 
 			return err
 		}
 		n := min(largest, 1<<(bits.Len(uint(len(entries)))-1)) // a power of two: few statements
-		s, err := c.prepare(stmtKey{table: t, op: opPut, rows: n})
+		s, err := c.prepare(ctx, stmtKey{table: t, op: opPut, rows: n})
 		if err != nil {
 			return err
 		}
@@ -174,7 +174,7 @@ func (t *table) delete(ctx context.Context, c *conn, keys []driver.Key) (deleted
 			return 0, err
 		}
 		n := min(len(keys), t.maxKeys(0))
-		s, err := t.prepareChunk(c, stmtKey{op: opDelete}, keys[:n])
+		s, err := t.prepareChunk(ctx, c, stmtKey{op: opDelete}, keys[:n])
 		if err != nil {
 			return 0, err
 		}
@@ -191,7 +191,7 @@ func (t *table) delete(ctx context.Context, c *conn, keys []driver.Key) (deleted
 func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	err = t.store.run(ctx, "count", t.spec.Name, func() error {
 		return withConn(ctx, t.store.readers, func(c *conn) error {
-			s, err := c.prepare(stmtKey{table: t, op: opCount, state: f.State})
+			s, err := c.prepare(ctx, stmtKey{table: t, op: opCount, state: f.State})
 			if err != nil {
 				return err
 			}
@@ -209,7 +209,7 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 		// The size gives it a transaction of its own, which its context can
 		// end in the middle without harm to others.
 		return t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
-			s, err := c.prepare(stmtKey{table: t, op: opClear, state: f.State})
+			s, err := c.prepare(ctx, stmtKey{table: t, op: opClear, state: f.State})
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,65 @@
+package request
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+)
+
+// Endpoint takes the key out of a request and builds the request for a key.
+type Endpoint[K comparable] interface {
+	// Key returns the key of req. ok is false where req is not one of the
+	// endpoint's. err is set only where that could not be told, as with a body
+	// that cannot be read.
+	//
+	// Many goroutines may call Key. It leaves req as it is, except that a body
+	// which can be read only once is replaced by an equal one.
+	Key(req *http.Request) (key K, ok bool, err error)
+
+	// Request builds the request for key. base is the scheme and host of the
+	// API, and may have a path that goes before the endpoint's own and a query
+	// that is added to it.
+	Request(ctx context.Context, base *url.URL, key K) (*http.Request, error)
+
+	// Validate reports why the endpoint cannot work, or nil.
+	Validate() error
+}
+
+// ErrNoRequest means that the endpoint takes keys out of requests only.
+var ErrNoRequest = errors.New("request: the endpoint builds no requests")
+
+// Func is an endpoint made of two functions, which keep the promises of
+// [Endpoint]. build may be nil: Request then returns [ErrNoRequest].
+func Func[K comparable](
+	key func(req *http.Request) (K, bool, error),
+	build func(ctx context.Context, base *url.URL, key K) (*http.Request, error),
+) Endpoint[K] {
+	return &funcEndpoint[K]{key: key, build: build}
+}
+
+type funcEndpoint[K comparable] struct {
+	key   func(*http.Request) (K, bool, error)
+	build func(context.Context, *url.URL, K) (*http.Request, error)
+}
+
+func (e *funcEndpoint[K]) Key(req *http.Request) (key K, ok bool, err error) {
+	if err := e.Validate(); err != nil {
+		return key, false, err
+	}
+	return e.key(req)
+}
+
+func (e *funcEndpoint[K]) Request(ctx context.Context, base *url.URL, key K) (*http.Request, error) {
+	if e.build == nil {
+		return nil, ErrNoRequest
+	}
+	return e.build(ctx, base, key)
+}
+
+func (e *funcEndpoint[K]) Validate() error {
+	if e.key == nil {
+		return errors.New("request: Func has no key function")
+	}
+	return nil
+}

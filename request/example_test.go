@@ -1,0 +1,132 @@
+package request_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/endpointcache/endpointcache/request"
+)
+
+type TrackKey struct {
+	ID     string `path:"id"`
+	Market string `query:"market"`
+}
+
+func ExamplePattern() {
+	tracks := request.Pattern[TrackKey]("GET /v1/tracks/{id}")
+	base := &url.URL{Scheme: "https", Host: "api.example.com"}
+
+	req, err := tracks.Request(context.Background(), base, TrackKey{ID: "AC/DC", Market: "DE"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(req.Method, req.URL)
+
+	key, ok, err := tracks.Key(req)
+	fmt.Printf("%+v %t %v\n", key, ok, err)
+	// Output:
+	// GET https://api.example.com/v1/tracks/AC%2FDC?market=DE
+	// {ID:AC/DC Market:DE} true <nil>
+}
+
+func ExamplePattern_mistake() {
+	tracks := request.Pattern[TrackKey]("GET /v1/tracks/{track}")
+	fmt.Println(tracks.Validate())
+	// Output:
+	// request: pattern "GET /v1/tracks/{track}": field ID: the pattern has no wildcard {id}
+}
+
+// A search whose question is in the body of a POST: the key holds the question,
+// so the request can be built for it.
+func ExampleFunc() {
+	type SearchKey struct{ Query string }
+	const path = "/v1/search"
+
+	search := request.Func(
+		func(req *http.Request) (key SearchKey, ok bool, err error) {
+			if req.Method != http.MethodPost || req.URL.Path != path || req.URL.RawQuery != "" {
+				return key, false, nil
+			}
+			body, err := request.Body(req, 0)
+			if err != nil {
+				return key, false, err
+			}
+			// What has more to it than the key is another request.
+			var question struct{ Query string }
+			decoder := json.NewDecoder(bytes.NewReader(body))
+			decoder.DisallowUnknownFields()
+			if decoder.Decode(&question) != nil || decoder.More() {
+				return key, false, nil
+			}
+			return SearchKey(question), true, nil
+		},
+		func(ctx context.Context, base *url.URL, key SearchKey) (*http.Request, error) {
+			body, err := json.Marshal(key)
+			if err != nil {
+				return nil, err
+			}
+			return http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath(path).String(), bytes.NewReader(body))
+		},
+	)
+
+	base := &url.URL{Scheme: "https", Host: "api.example.com"}
+	req, err := search.Request(context.Background(), base, SearchKey{"blue train"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	key, ok, err := search.Key(req)
+	fmt.Printf("%+v %t %v\n", key, ok, err)
+	// Output:
+	// {Query:blue train} true <nil>
+}
+
+// Where the body is too rich for a key, its hash tells searches apart.
+func ExampleBodyHash() {
+	type SearchKey struct{ Body string }
+
+	search := request.Func(func(req *http.Request) (key SearchKey, ok bool, err error) {
+		if req.Method != http.MethodPost || req.URL.Path != "/v1/search" || req.URL.RawQuery != "" {
+			return key, false, nil
+		}
+		key.Body, err = request.BodyHash(req)
+		return key, err == nil, err
+	}, nil)
+
+	for _, body := range []string{`{"q":"a"}`, `{"q":"b"}`} {
+		req, err := http.NewRequest(http.MethodPost, "https://api.example.com/v1/search", strings.NewReader(body))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		key, ok, err := search.Key(req)
+		fmt.Println(key.Body[:8], ok, err)
+	}
+	// Output:
+	// 29a9829b true <nil>
+	// d235bf2e true <nil>
+}
+
+func ExampleJoinList() {
+	text := request.JoinList("jazz", "rock, pop")
+	values, err := request.SplitList(text)
+	fmt.Printf("%s %q %v\n", text, values, err)
+	// Output:
+	// jazz,rock\, pop ["jazz" "rock, pop"] <nil>
+}
+
+func ExampleSpecificityOf() {
+	top := request.Pattern[struct {
+		Market string `query:"market"`
+	}]("/v1/tracks/top")
+	tracks := request.Pattern[TrackKey]("/v1/tracks/{id}")
+	fmt.Println(request.SpecificityOf(top).Compare(request.SpecificityOf(tracks)) > 0)
+	// Output:
+	// true
+}

@@ -1,0 +1,128 @@
+package request
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+
+	"github.com/endpointcache/endpointcache/internal/keytype"
+)
+
+// Pattern is the endpoint of the requests that pattern describes, in the syntax
+// that the package documentation tells. It can stand in a declaration: what is
+// wrong with the pattern or with K is the error of Validate and of every call.
+//
+// Request refuses a key that could not be read back from the request it makes,
+// so that what is saved under a key is what was asked for with it. Where base
+// has a scheme or host it replaces "https" and the pattern's host. A path in
+// base is for a proxy or gateway that takes it off again: Key does not match a
+// request with such a prefix, so what belongs to the API, like "/v1", is part
+// of the pattern. A query in base may have only parameters that the pattern
+// ignores, such as an API key.
+func Pattern[K comparable](pattern string, opts ...PatternOption) Endpoint[K] {
+	return newPattern[K](pattern, opts)
+}
+
+// ParsePattern is [Pattern] for a pattern that is not known to be right.
+func ParsePattern[K comparable](pattern string, opts ...PatternOption) (Endpoint[K], error) {
+	e := newPattern[K](pattern, opts)
+	if e.err != nil {
+		return nil, e.err
+	}
+	return e, nil
+}
+
+// PatternOption lets a pattern match more requests.
+type PatternOption func(*patternOptions)
+
+type patternOptions struct {
+	ignoreQuery []string
+	ignoreBody  bool
+}
+
+// IgnoreQuery names parameters that make no difference to the answer. A name
+// that ends in "*" stands for all that begin so, except those that the pattern
+// or the key has.
+func IgnoreQuery(names ...string) PatternOption {
+	return func(o *patternOptions) { o.ignoreQuery = append(o.ignoreQuery, names...) }
+}
+
+// IgnoreAnyQuery ignores all parameters that neither the pattern nor the key
+// has.
+func IgnoreAnyQuery() PatternOption { return IgnoreQuery("*") }
+
+// IgnoreBody lets requests with a body match, whatever is in it: where it makes
+// no difference, or where a [Func] around the pattern adds it to the key. The
+// requests that the pattern builds have no body.
+func IgnoreBody() PatternOption {
+	return func(o *patternOptions) { o.ignoreBody = true }
+}
+
+// pattern is the typed side of a plan.
+type pattern[K comparable] struct {
+	text string
+	plan *plan // nil if err is not
+	err  error
+}
+
+func newPattern[K comparable](text string, opts []PatternOption) *pattern[K] {
+	var options patternOptions
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&options)
+		}
+	}
+	e := &pattern[K]{text: text}
+	kt, err := keytype.Of[K]()
+	if err == nil {
+		e.plan, err = newPlan(text, options, kt, reflect.New(reflect.TypeFor[K]()).Elem())
+	}
+	e.err = e.wrap(err)
+	return e
+}
+
+func (e *pattern[K]) Key(req *http.Request) (key K, ok bool, err error) {
+	if e.err != nil {
+		return key, false, e.err
+	}
+	if !e.plan.admits(req) {
+		return key, false, nil
+	}
+	read := new(K)
+	if !e.plan.read(req, req.URL.EscapedPath(), reflect.ValueOf(read).Elem(), false) {
+		return key, false, nil
+	}
+	return *read, true, nil
+}
+
+func (e *pattern[K]) Request(ctx context.Context, base *url.URL, key K) (*http.Request, error) {
+	if e.err != nil {
+		return nil, e.err
+	}
+	req, err := e.plan.build(ctx, base, reflect.ValueOf(key))
+	if err != nil {
+		return nil, e.wrap(err)
+	}
+	return req, nil
+}
+
+func (e *pattern[K]) Validate() error { return e.err }
+
+// Specificity implements [Ranked].
+func (e *pattern[K]) Specificity() Specificity {
+	if e.err != nil {
+		return Specificity{}
+	}
+	return e.plan.specificity()
+}
+
+func (e *pattern[K]) String() string { return e.text }
+
+func (e *pattern[K]) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("request: pattern %q: %w", e.text, err)
+}

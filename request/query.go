@@ -1,0 +1,211 @@
+package request
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// query is what a pattern and its key say of a request's query.
+type query struct {
+	fixed   []param // what every request has
+	fields  []queryField
+	ignored []string // names, or the beginnings of names that end in "*"
+}
+
+// queryField is a field of the key and the parameter that it holds.
+type queryField struct {
+	input
+	repeat repeat
+}
+
+// repeat tells what a parameter that is given more than once means.
+type repeat uint8
+
+const (
+	once repeat = iota // it does not match
+	list               // the values in their order
+	set                // the values sorted, each once
+)
+
+// param is one parameter of a query, unescaped.
+type param struct{ name, value string }
+
+// parseQuery appends the parameters of a raw query to params. ok is false where
+// the query is malformed, and servers could differ in what they make of it.
+func parseQuery(params []param, raw string) (_ []param, ok bool) {
+	if strings.Contains(raw, ";") {
+		return nil, false
+	}
+	for raw != "" {
+		var pair string
+		pair, raw, _ = strings.Cut(raw, "&")
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			return nil, false
+		}
+		value, err = url.QueryUnescape(value)
+		if err != nil {
+			return nil, false
+		}
+		params = append(params, param{name, value})
+	}
+	return params, true
+}
+
+// read sets key's query fields from a raw query and reports whether it matches.
+func (q *query) read(raw string, key reflect.Value) bool {
+	var buf [8]param
+	params, ok := parseQuery(buf[:0], raw)
+	if !ok {
+		return false
+	}
+	for i := range params {
+		if !q.owns(params[i].name) && !q.ignores(params[i].name) {
+			return false
+		}
+	}
+	for _, fixed := range q.fixed {
+		if value, n := single(params, fixed.name); n != 1 || value != fixed.value {
+			return false
+		}
+	}
+	for i := range q.fields {
+		f := &q.fields[i]
+		text, n := single(params, f.name)
+		if f.repeat != once && n > 0 {
+			text = f.join(params, n)
+		} else if n > 1 {
+			return false
+		}
+		if !f.set(key, text, n > 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// single returns a value of the parameter and how many it has.
+func single(params []param, name string) (value string, n int) {
+	for i := range params {
+		if params[i].name == name {
+			value = params[i].value
+			n++
+		}
+	}
+	return value, n
+}
+
+func (f *queryField) join(params []param, n int) string {
+	values := make([]string, 0, n)
+	for i := range params {
+		if params[i].name == f.name {
+			values = append(values, params[i].value)
+		}
+	}
+	if f.repeat == set {
+		slices.Sort(values)
+		values = slices.Compact(values)
+	}
+	return JoinList(values...)
+}
+
+// owns tells whether the pattern or the key has the parameter.
+func (q *query) owns(name string) bool {
+	for i := range q.fields {
+		if q.fields[i].name == name {
+			return true
+		}
+	}
+	for i := range q.fixed {
+		if q.fixed[i].name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (q *query) ignores(name string) bool {
+	for _, ignored := range q.ignored {
+		if prefix, all := strings.CutSuffix(ignored, "*"); ignored == name || all && strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (q *query) setIgnored(names []string) error {
+	for _, name := range names {
+		switch {
+		case name == "":
+			return errors.New("IgnoreQuery has an empty name")
+		case strings.Contains(strings.TrimSuffix(name, "*"), "*"):
+			return fmt.Errorf(`IgnoreQuery: %q has a "*" that is not its end`, name)
+		case q.owns(name):
+			return fmt.Errorf("IgnoreQuery: parameter %q is part of the pattern or the key", name)
+		}
+	}
+	q.ignored = names
+	return nil
+}
+
+// checkBase refuses a base whose query would change what is asked for.
+func (q *query) checkBase(raw string) error {
+	params, ok := parseQuery(nil, raw)
+	if !ok {
+		return errors.New("base has a malformed query")
+	}
+	for _, p := range params {
+		if q.owns(p.name) {
+			return fmt.Errorf("base has query parameter %q, which the pattern or the key sets", p.name)
+		}
+		if !q.ignores(p.name) {
+			return fmt.Errorf("base has query parameter %q, which the pattern does not ignore (see IgnoreQuery)", p.name)
+		}
+	}
+	return nil
+}
+
+// build returns the raw query for key: the fixed parameters, then the fields in
+// their order.
+func (q *query) build(key reflect.Value) (string, error) {
+	var b strings.Builder
+	for _, p := range q.fixed {
+		p.writeTo(&b)
+	}
+	for i := range q.fields {
+		f := &q.fields[i]
+		text, send := f.text(key)
+		if !send {
+			continue
+		}
+		if f.repeat == once {
+			param{f.name, text}.writeTo(&b)
+			continue
+		}
+		values, err := SplitList(text)
+		if err != nil {
+			return "", fmt.Errorf("%s: %q is not of the form that JoinList makes", describe(f.field), text)
+		}
+		for _, value := range values {
+			param{f.name, value}.writeTo(&b)
+		}
+	}
+	return b.String(), nil
+}
+
+func (p param) writeTo(b *strings.Builder) {
+	if b.Len() > 0 {
+		b.WriteByte('&')
+	}
+	b.WriteString(url.QueryEscape(p.name))
+	b.WriteByte('=')
+	b.WriteString(url.QueryEscape(p.value))
+}

@@ -1,0 +1,82 @@
+package request
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/keytype"
+)
+
+// fieldTag is what the tag of a key's field says.
+type fieldTag struct {
+	source     string // path, query, header or method
+	name       string
+	options    []string
+	absent     string // the text of its default tag
+	hasDefault bool
+}
+
+// tagOptions are the sources of a field's value and their options.
+var tagOptions = map[string][]string{
+	"path":   nil,
+	"query":  {"required", "list", "set"},
+	"header": {"required", "hash"},
+	"method": nil,
+}
+
+func parseTag(f *keytype.Field) (fieldTag, error) {
+	var tag fieldTag
+	for _, source := range []string{"path", "query", "header", "method"} {
+		text, ok := f.Tag.Lookup(source)
+		if !ok {
+			continue
+		}
+		if tag.source != "" {
+			return fieldTag{}, fmt.Errorf("it has both a %s and a %s tag", tag.source, source)
+		}
+		parts := strings.Split(text, ",")
+		tag.source, tag.name, tag.options = source, parts[0], parts[1:]
+	}
+	if tag.source == "" {
+		return fieldTag{}, errors.New("it has no path, query, header or method tag")
+	}
+	if (tag.name == "") != (tag.source == "method") {
+		return fieldTag{}, fmt.Errorf("its %s tag has the name %q", tag.source, tag.name)
+	}
+	for i, option := range tag.options {
+		if !slices.Contains(tagOptions[tag.source], option) {
+			return fieldTag{}, fmt.Errorf("a %s tag has no option %q", tag.source, option)
+		}
+		if slices.Contains(tag.options[:i], option) {
+			return fieldTag{}, fmt.Errorf("option %q is there twice", option)
+		}
+	}
+	tag.absent, tag.hasDefault = f.Tag.Lookup("default")
+	switch {
+	case !tag.hasDefault:
+	case tag.source == "path" || tag.source == "method":
+		return fieldTag{}, fmt.Errorf("a %s is never absent, so it has no default", tag.source)
+	case tag.option("required"):
+		return fieldTag{}, errors.New("it is required, so it has no default")
+	}
+	return tag, nil
+}
+
+func (t *fieldTag) option(name string) bool { return slices.Contains(t.options, name) }
+
+// input is the field with what its tag says. scratch is a value of the key
+// type, which is set to zero.
+func (t *fieldTag) input(f *keytype.Field, scratch reflect.Value) (input, error) {
+	in := input{field: f, name: t.name, required: t.option("required"), absent: t.absent}
+	in.always = in.required || t.hasDefault
+	scratch.SetZero()
+	if !t.hasDefault {
+		in.absent = f.Text(scratch)
+	} else if err := f.SetText(scratch, t.absent); err != nil {
+		return input{}, fmt.Errorf("default: %w", err)
+	}
+	return in, nil
+}
