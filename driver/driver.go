@@ -10,7 +10,7 @@
 //     equal only if all their values are, to the byte: no case folding, no
 //     trimming, no separator that a value could contain.
 //   - Names, headers and payloads come back byte for byte, empty and binary
-//     ones too.
+//     ones too; times come back to the microsecond and in UTC.
 //   - An entry is live at an instant before its ExpiresAt and expired from
 //     that instant on, to the microsecond, whatever clock or expiry the store
 //     itself has. An entry without ExpiresAt is always live.
@@ -24,6 +24,7 @@
 //     returns the context's error, wrapped. A call on no keys or entries does
 //     nothing and succeeds, unless its context is done or its store closed.
 //   - After Close every call returns [ErrClosed], wrapped.
+//   - Every error of a store or table is an [OpError], or wraps one.
 //
 // Where a store cannot help being different, it says so in its [Traits].
 package driver
@@ -44,7 +45,9 @@ type Store interface {
 	// [TableSpec.Validate]). Where there is a table of that name whose key
 	// columns differ in name, kind or order, or something of that name that
 	// is no table of ours, OpenTable returns a [SchemaError] and changes
-	// nothing. Many goroutines and processes may open one table at once.
+	// nothing; so it does where there is a table whose name differs in case
+	// only, if the store cannot keep the two apart. Many goroutines and
+	// processes may open one table at once.
 	OpenTable(ctx context.Context, spec TableSpec) (Table, error)
 
 	// Close waits for running operations, then releases what the store
@@ -82,7 +85,7 @@ type Table interface {
 	// Put stores entries and replaces those that have the same key. Of two
 	// entries with one key, the later wins. The caller guarantees that keys
 	// fit the table's columns and that times are UTC and hold whole
-	// microseconds; the table neither keeps nor changes the payloads.
+	// microseconds; the table neither keeps nor changes keys and payloads.
 	//
 	// An entry that the store cannot hold is [ErrTooLarge]. Where Put fails,
 	// each entry was either replaced as a whole or left as it was.

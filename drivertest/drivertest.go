@@ -1,0 +1,99 @@
+// Package drivertest is the conformance suite for stores: it holds a
+// [driver.Store] to every promise of package driver. The test of a store is a
+// [Harness] and one call of [Run]; its benchmarks are one call of [Bench].
+//
+// The suite never sleeps and never waits for an expiry. Its instants lie around
+// the present, so that a store with a clock of its own agrees on what is live.
+// Of a store whose [driver.Traits] say that entries may vanish it asks
+// everything but that entries stay which are long expired by every clock; a
+// store with bounds is to be opened with bounds beyond the suite's data: 40,000
+// entries and 32 MiB are enough.
+package drivertest
+
+import (
+	"testing"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// Harness opens the stores that are tested. Where a store cannot be opened, its
+// functions end the test.
+type Harness struct {
+	// Open returns a new store that has no tables. The suite closes it.
+	Open func(tb testing.TB) driver.Store
+
+	// Reopen returns one more store on the data of s, as another process would
+	// open it; s may still be open, or closed. The suite closes both. Nil where
+	// nothing outlives the store, or no second store can see its data.
+	Reopen func(tb testing.TB, s driver.Store) driver.Store
+
+	// MaxKey and MaxPayload are the lengths up to which the store is sure to
+	// hold a key string and a payload. What is twice as long must be refused
+	// with driver.ErrTooLarge. Zero means that there is no such limit.
+	MaxKey, MaxPayload int
+}
+
+// Run tests that the stores of h keep the promises of package driver.
+func Run(t *testing.T, h Harness) {
+	for _, topic := range []struct {
+		name string
+		test func(*testing.T, Harness)
+	}{
+		{"Open", testOpen},
+		{"Names", testNames},
+		{"Schema", testSchema},
+		{"Keys", testKeys},
+		{"Values", testValues},
+		{"Put", testPut},
+		{"Delete", testDelete},
+		{"Expiry", testExpiry},
+		{"Clear", testClear},
+		{"Bulk", testBulk},
+		{"Parts", testParts},
+		{"Iterate", testIterate},
+		{"Concurrent", testConcurrent},
+		{"Context", testContext},
+		{"Close", testClose},
+		{"Errors", testErrors},
+		{"Limits", testLimits},
+	} {
+		t.Run(topic.name, func(t *testing.T) { topic.test(t, h) })
+	}
+}
+
+// open opens a new store, which is closed when the test ends.
+func (h Harness) open(tb testing.TB) driver.Store {
+	tb.Helper()
+	return closing(tb, h.Open(tb))
+}
+
+// reopen opens one more store on the data of s, which is closed when the test
+// ends. It skips the test where the harness cannot.
+func (h Harness) reopen(tb testing.TB, s driver.Store) driver.Store {
+	tb.Helper()
+	if h.Reopen == nil {
+		tb.Skip("nothing outlives this store")
+	}
+	return closing(tb, h.Reopen(tb, s))
+}
+
+func closing(tb testing.TB, s driver.Store) driver.Store {
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// table opens a table with these columns in a new store.
+func (h Harness) table(tb testing.TB, columns ...driver.Column) subject {
+	tb.Helper()
+	return openTable(tb, h.open(tb), driver.TableSpec{Name: "tracks", Key: columns})
+}
+
+// ids opens a table with one string column in a new store.
+func (h Harness) ids(tb testing.TB) subject {
+	tb.Helper()
+	return h.table(tb, text("id"))
+}

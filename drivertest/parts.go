@@ -1,0 +1,57 @@
+package drivertest
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+func testParts(t *testing.T, h Harness) {
+	want := version(id(1), 1)
+	for _, tt := range []struct {
+		name  string
+		parts driver.Parts
+	}{
+		{"a selection of the payload has the payload", driver.Payload},
+		{"a selection of the meta data has all of it", driver.Meta},
+		{"a selection of both parts has both", driver.Payload | driver.Meta},
+		{"a selection of no parts still finds the entry", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			table := h.ids(t)
+			table.put(want, expiring(id(2), now.Add(3*time.Hour)))
+			then := now.Add(2 * time.Hour)
+			sel := at(then, driver.Expired) // the state is known whatever parts are wanted
+			sel.Parts = tt.parts
+
+			found := table.get(sel, id(2), id(1))
+			if len(found) != 1 {
+				t.Fatalf("get visits %d entries, want 1", len(found))
+			}
+			checkParts(t, "get", tt.parts, want, found[1])
+
+			yielded := table.entries(sel)
+			got, ok := yielded[encode(id(1))]
+			if !ok || len(yielded) != 1 {
+				t.Fatalf("an iteration yields %d entries, want only %s", len(yielded), describe(id(1)))
+			}
+			checkParts(t, "iterate", tt.parts, want, got)
+		})
+	}
+}
+
+// checkParts fails the test unless got has these parts of want.
+func checkParts(t *testing.T, op string, parts driver.Parts, want, got driver.Entry) {
+	t.Helper()
+	if parts&driver.Payload != 0 && !bytes.Equal(got.Payload, want.Payload) {
+		t.Errorf("%s: payload is %q, want %q", op, got.Payload, want.Payload)
+	}
+	if parts&driver.Meta != 0 {
+		got.Payload = want.Payload
+		if d := diff(want, got); d != "" {
+			t.Errorf("%s: %s", op, d)
+		}
+	}
+}

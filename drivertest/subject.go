@@ -1,0 +1,296 @@
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// now is the suite's instant. Entries live for an hour from it unless a test
+// says otherwise.
+var now = time.Now().UTC().Truncate(time.Microsecond)
+
+// everything selects all parts of all entries.
+var everything = driver.Selection{Parts: driver.Payload | driver.Meta}
+
+// at selects all parts of the entries of this state.
+func at(instant time.Time, state driver.State) driver.Selection {
+	sel := everything
+	sel.Filter = driver.Filter{State: state, Now: instant}
+	return sel
+}
+
+func text(name string) driver.Column    { return driver.Column{Name: name, Kind: driver.String} }
+func integer(name string) driver.Column { return driver.Column{Name: name, Kind: driver.Int} }
+func boolean(name string) driver.Column { return driver.Column{Name: name, Kind: driver.Bool} }
+
+func key(values ...driver.Value) driver.Key { return values }
+
+// id is the key of the i-th entry in a table with one string column.
+func id(i int) driver.Key { return key(fmt.Sprintf("id-%06d", i)) }
+
+// ids are the keys of n entries from the i-th on.
+func ids(i, n int) []driver.Key {
+	keys := make([]driver.Key, n)
+	for j := range keys {
+		keys[j] = id(i + j)
+	}
+	return keys
+}
+
+// version is an entry each of whose parts tells the number v.
+func version(k driver.Key, v int) driver.Entry {
+	return driver.Entry{
+		Key:       k,
+		Name:      fmt.Sprintf("name %d", v),
+		Status:    v,
+		Header:    fmt.Sprintf(`{"Etag":["%d"]}`, v),
+		Payload:   fmt.Appendf(nil, `{"version":%d}`, v),
+		CachedAt:  now.Add(time.Duration(v) * time.Microsecond),
+		ExpiresAt: now.Add(time.Hour + time.Duration(v)*time.Microsecond),
+	}
+}
+
+// versions are entries of the same version.
+func versions(keys []driver.Key, v int) []driver.Entry {
+	entries := make([]driver.Entry, len(keys))
+	for i, k := range keys {
+		entries[i] = version(k, v)
+	}
+	return entries
+}
+
+// expiring is an entry that expires at an instant.
+func expiring(k driver.Key, instant time.Time) driver.Entry {
+	e := version(k, 1)
+	e.ExpiresAt = instant
+	return e
+}
+
+// diff tells how got differs from want in all but the key, or is empty.
+func diff(want, got driver.Entry) string {
+	switch {
+	case want.Name != got.Name:
+		return fmt.Sprintf("name is %.80q, want %.80q", got.Name, want.Name)
+	case want.Status != got.Status:
+		return fmt.Sprintf("status is %d, want %d", got.Status, want.Status)
+	case want.Header != got.Header:
+		return fmt.Sprintf("header is %.80q, want %.80q", got.Header, want.Header)
+	case !bytes.Equal(want.Payload, got.Payload):
+		return fmt.Sprintf("payload is %d bytes %.80q, want %d bytes %.80q", len(got.Payload), got.Payload, len(want.Payload), want.Payload)
+	case !want.CachedAt.Equal(got.CachedAt):
+		return fmt.Sprintf("cached at %v, want %v", got.CachedAt, want.CachedAt)
+	case want.ExpiresAt.IsZero() != got.ExpiresAt.IsZero() || !want.ExpiresAt.Equal(got.ExpiresAt):
+		return fmt.Sprintf("expires at %v, want %v", got.ExpiresAt, want.ExpiresAt)
+	case got.CachedAt.Location() != time.UTC || got.ExpiresAt.Location() != time.UTC:
+		return fmt.Sprintf("times are %v and %v, want UTC", got.CachedAt, got.ExpiresAt)
+	}
+	return ""
+}
+
+// subject is a table under test. Its own methods end the test where the table
+// returns an error; they belong to the test's goroutine.
+type subject struct {
+	driver.Table
+	tb    testing.TB
+	store driver.Store
+	spec  driver.TableSpec
+}
+
+func openTable(tb testing.TB, s driver.Store, spec driver.TableSpec) subject {
+	tb.Helper()
+	if err := spec.Validate(); err != nil {
+		tb.Fatalf("the suite opens a table that is not valid: %v", err)
+	}
+	table, err := s.OpenTable(tb.Context(), spec)
+	if err != nil {
+		tb.Fatalf("open %q: %v", spec.Name, err)
+	}
+	return subject{Table: table, tb: tb, store: s, spec: spec}
+}
+
+func (s subject) put(entries ...driver.Entry) {
+	s.tb.Helper()
+	if err := s.Put(s.tb.Context(), entries); err != nil {
+		s.tb.Fatalf("put: %v", err)
+	}
+}
+
+// get returns the selected entries by their index in keys, and holds the visits
+// to the contract.
+func (s subject) get(sel driver.Selection, keys ...driver.Key) map[int]driver.Entry {
+	s.tb.Helper()
+	var (
+		slots  = make([]driver.Entry, len(keys))
+		visits = make([]atomic.Int32, len(keys))
+		ended  atomic.Bool
+	)
+	err := s.Get(s.tb.Context(), keys, sel, func(i int, e driver.Entry) {
+		switch {
+		case ended.Load():
+			s.tb.Errorf("get: visit(%d) after get returned", i)
+		case i < 0 || i >= len(keys):
+			s.tb.Errorf("get: visit(%d) of %d keys", i, len(keys))
+		case visits[i].Add(1) > 1:
+			s.tb.Errorf("get: visit(%d) for a second time", i)
+		default:
+			slots[i] = e
+		}
+	})
+	ended.Store(true)
+	if err != nil {
+		s.tb.Fatalf("get: %v", err)
+	}
+	found := make(map[int]driver.Entry)
+	for i := range keys {
+		if visits[i].Load() > 0 {
+			found[i] = slots[i]
+		}
+	}
+	return found
+}
+
+func (s subject) has(k driver.Key) bool {
+	s.tb.Helper()
+	return len(s.get(everything, k)) == 1
+}
+
+// want fails the test unless the table has these entries.
+func (s subject) want(entries ...driver.Entry) {
+	s.tb.Helper()
+	keys := make([]driver.Key, len(entries))
+	for i, e := range entries {
+		keys[i] = e.Key
+	}
+	found := s.get(everything, keys...)
+	for i, e := range entries {
+		got, ok := found[i]
+		if !ok {
+			s.tb.Errorf("table %.40q has no %s", s.spec.Name, describe(e.Key))
+		} else if d := diff(e, got); d != "" {
+			s.tb.Errorf("%s: %s", describe(e.Key), d)
+		}
+	}
+}
+
+// wantOnly fails the test unless the table has these entries and no others.
+func (s subject) wantOnly(entries ...driver.Entry) {
+	s.tb.Helper()
+	s.want(entries...)
+	s.wantCount(len(entries), driver.All, now)
+	if n := len(s.entries(everything)); n != len(entries) {
+		s.tb.Errorf("an iteration yields %d entries, want %d", n, len(entries))
+	}
+}
+
+func (s subject) delete(keys ...driver.Key) int {
+	s.tb.Helper()
+	n, err := s.Delete(s.tb.Context(), keys)
+	if err != nil {
+		s.tb.Fatalf("delete: %v", err)
+	}
+	return n
+}
+
+func (s subject) wantCount(want int, state driver.State, instant time.Time) {
+	s.tb.Helper()
+	n, err := s.Count(s.tb.Context(), driver.Filter{State: state, Now: instant})
+	if err != nil {
+		s.tb.Fatalf("count: %v", err)
+	}
+	if n != want {
+		s.tb.Errorf("count of %s entries is %d, want %d", stateName(state), n, want)
+	}
+}
+
+func (s subject) clear(state driver.State, instant time.Time) int {
+	s.tb.Helper()
+	n, err := s.Clear(s.tb.Context(), driver.Filter{State: state, Now: instant})
+	if err != nil {
+		s.tb.Fatalf("clear: %v", err)
+	}
+	return n
+}
+
+// entries returns what an iteration yields, by encoded key, and fails the test
+// where it yields a key twice.
+func (s subject) entries(sel driver.Selection) map[string]driver.Entry {
+	s.tb.Helper()
+	found := make(map[string]driver.Entry)
+	for e, err := range s.Entries(s.tb.Context(), sel) {
+		if err != nil {
+			s.tb.Fatalf("iterate: %v", err)
+		}
+		k := encode(e.Key)
+		if _, twice := found[k]; twice {
+			s.tb.Errorf("an iteration yields %s twice", describe(e.Key))
+		}
+		found[k] = e
+	}
+	return found
+}
+
+func encode(k driver.Key) string { return string(driver.AppendKey(nil, k)) }
+
+func describe(k driver.Key) string { return fmt.Sprintf("entry %.80q", []driver.Value(k)) }
+
+func stateName(state driver.State) string {
+	return map[driver.State]string{driver.All: "all", driver.Live: "live", driver.Expired: "expired"}[state]
+}
+
+// operation is one operation of a table, on something or on nothing.
+type operation struct {
+	name string
+	run  func(ctx context.Context, table driver.Table) error
+}
+
+// operations are all operations of a table with one string column. Those that
+// change the table change the entry k.
+func operations(k driver.Key) []operation {
+	get := func(keys ...driver.Key) func(context.Context, driver.Table) error {
+		return func(ctx context.Context, table driver.Table) error {
+			return table.Get(ctx, keys, everything, func(int, driver.Entry) {})
+		}
+	}
+	put := func(entries ...driver.Entry) func(context.Context, driver.Table) error {
+		return func(ctx context.Context, table driver.Table) error { return table.Put(ctx, entries) }
+	}
+	remove := func(keys ...driver.Key) func(context.Context, driver.Table) error {
+		return func(ctx context.Context, table driver.Table) error {
+			_, err := table.Delete(ctx, keys)
+			return err
+		}
+	}
+	return []operation{
+		{"get", get(k)},
+		{"get of nothing", get()},
+		{"put", put(version(k, 99))},
+		{"put of nothing", put()},
+		{"delete", remove(k)},
+		{"delete of nothing", remove()},
+		{"count", func(ctx context.Context, table driver.Table) error {
+			_, err := table.Count(ctx, driver.Filter{State: driver.Live, Now: now})
+			return err
+		}},
+		{"clear", func(ctx context.Context, table driver.Table) error {
+			_, err := table.Clear(ctx, driver.Filter{})
+			return err
+		}},
+		{"iterate", func(ctx context.Context, table driver.Table) error {
+			var errs []error
+			for _, err := range table.Entries(ctx, everything) {
+				if n := len(errs); n > 0 && errs[n-1] != nil {
+					return fmt.Errorf("an element follows the error %w", errs[n-1])
+				}
+				errs = append(errs, err)
+			}
+			return errors.Join(errs...)
+		}},
+	}
+}

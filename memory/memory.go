@@ -1,0 +1,128 @@
+// Package memory is the store that keeps its tables in the memory of the
+// process. It is the fastest one, and the one for tests: nothing survives it.
+//
+// A store without bounds keeps all that it is given, expired entries too, until
+// it is replaced, deleted or cleared. A store with bounds makes room for what is
+// new by evicting what is used least; it judges by how often and how recently an
+// entry was read, so that one large scan does not drive out the entries that
+// everyone asks for.
+//
+// A store shares its payloads: the bytes that it hands out are the stored ones
+// and must not be modified.
+package memory
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// kind begins the store's errors.
+const kind = "memory"
+
+// Options are the bounds of a store. They hold for all its tables together.
+// With both bounds, an entry counts as the larger of its size and its share of
+// MaxBytes (MaxBytes divided by MaxEntries), so that a store of very unequal
+// entries may evict before it reaches either.
+type Options struct {
+	// MaxEntries is how many entries the store keeps. Default: any number.
+	MaxEntries int
+
+	// MaxBytes is how much memory the entries may take, the store's own
+	// accounting of them included. An entry that is larger by itself is
+	// refused with [driver.ErrTooLarge]. Default: any amount.
+	MaxBytes int64
+}
+
+func (o Options) validate() error {
+	if o.MaxEntries < 0 {
+		return errors.New("memory: MaxEntries is negative")
+	}
+	if o.MaxBytes < 0 {
+		return errors.New("memory: MaxBytes is negative")
+	}
+	return nil
+}
+
+// Store keeps tables in memory. It is a [driver.Store].
+type Store struct {
+	bounds *bounds // nil where there are none
+
+	mu     sync.Mutex
+	tables map[string]*table // nil once the store is closed
+}
+
+var _ driver.Store = (*Store)(nil)
+
+// New returns an empty store. Nil options mean no bounds.
+func New(opts *Options) (*Store, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	s := &Store{tables: make(map[string]*table)}
+	if o.MaxEntries > 0 || o.MaxBytes > 0 {
+		b, err := newBounds(o)
+		if err != nil {
+			return nil, err
+		}
+		s.bounds = b
+	}
+	return s, nil
+}
+
+// Traits tells that payloads are shared, and that entries of a store with
+// bounds may vanish.
+func (s *Store) Traits() driver.Traits {
+	return driver.Traits{Kind: kind, SharesPayload: true, Vanishes: s.bounds != nil}
+}
+
+// OpenTable returns the table of that name, and makes it where there is none.
+func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, opError("open table", spec.Name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tables == nil {
+		return nil, opError("open table", spec.Name, driver.ErrClosed)
+	}
+	t, ok := s.tables[spec.Name]
+	if !ok {
+		spec.Key = slices.Clone(spec.Key)
+		t = &table{spec: spec, bounds: s.bounds, entries: make(map[string]*entry)}
+		s.tables[spec.Name] = t
+	}
+	if !slices.Equal(t.spec.Key, spec.Key) {
+		return nil, opError("open table", spec.Name, &driver.SchemaError{
+			Table: spec.Name,
+			Want:  "key (" + spec.KeyString() + ")",
+			Have:  "key (" + t.spec.KeyString() + ")",
+		})
+	}
+	return t, nil
+}
+
+// Close forgets all entries.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tables {
+		t.close()
+	}
+	s.tables = nil
+	if s.bounds != nil {
+		s.bounds.reset()
+	}
+	return nil
+}
+
+func opError(op, table string, err error) error {
+	return &driver.OpError{Store: kind, Op: op, Table: table, Err: err}
+}
