@@ -1,0 +1,49 @@
+# `make` lists the targets: each tells what it does behind two number signs.
+.DEFAULT_GOAL := help
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
+FUZZTIME ?= 20s
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: ## all tests, with the race detector; then those of SQLite without cgo. TESTFLAGS go to go test
+	CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...
+	CGO_ENABLED=0 go test $(TESTFLAGS) ./sqlite ./repository ./cache
+	cd bench && go vet ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## the analysers of .golangci.yml, on the library and on bench/
+	$(GOLANGCI) run ./...
+	cd bench && ../$(GOLANGCI) run --config ../.golangci.yml ./...
+	go mod tidy -diff
+	cd bench && go mod tidy -diff
+
+$(GOLANGCI):
+	GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv .bin/golangci-lint $@
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@set -e; for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "$$package $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## the library against hand-written code, a RATIO line each. BENCHFLAGS go to the program: -run, -rows, -rounds
+	cd bench && go run . $(BENCHFLAGS)
+
+.PHONY: cover
+cover: ## test coverage by function, and cover.out for go tool cover -html
+	go test -coverpkg ./... -coverprofile cover.out $(TESTFLAGS) ./...
+	go tool cover -func cover.out
+
+.PHONY: example
+example: ## the main job: prefetch what this project's go.mod needs
+	go run ./examples/modproxy

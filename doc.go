@@ -1,0 +1,19 @@
+// Package endpointcache documents a library that gives every endpoint of an API
+// a typed response cache of its own.
+//
+// An endpoint is described once, in a settings.RepositorySettings: the name of
+// its table, the key that tells its responses apart, the value that they hold.
+// The repository made of it reads and writes values by key, one by one and in
+// bulk, takes part in the routing of requests, and is filled by prefetch. What
+// is stored is each response as it came, byte for byte.
+//
+//   - settings describes an endpoint, with request for its requests and keys and
+//     payload for its bodies;
+//   - repository is its typed table, and cache holds many on one store;
+//   - prefetch fetches what is missing, in bulk;
+//   - sqlite and memory are stores. Others implement driver and are proved by
+//     drivertest.
+//
+// The example shows them at work together. README.md, docs/ and examples/ have
+// more.
+package endpointcache

@@ -1,0 +1,60 @@
+package driver_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+func TestNamesThatNoStoreTakesAreRefused(t *testing.T) {
+	id := driver.Column{Name: "id", Kind: driver.String}
+	for reason, spec := range map[string]driver.TableSpec{
+		"it is empty":       {Name: "", Key: []driver.Column{id}},
+		"longer than":       {Name: strings.Repeat("x", 256), Key: []driver.Column{id}},
+		"not UTF-8":         {Name: "\xff", Key: []driver.Column{id}},
+		"control character": {Name: "a\nb", Key: []driver.Column{id}},
+		"at least one":      {Name: "t"},
+		"reserved":          {Name: "t", Key: []driver.Column{{Name: "Payload", Kind: driver.Int}}},
+		"two key columns":   {Name: "t", Key: []driver.Column{id, {Name: "ID", Kind: driver.Int}}},
+		"unknown kind":      {Name: "t", Key: []driver.Column{{Name: "id"}}},
+	} {
+		if err := spec.Validate(); err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%+v: the error is %v, want one that tells %q", spec, err, reason)
+		}
+	}
+	ok := driver.TableSpec{Name: strings.Repeat("x", 255), Key: []driver.Column{id, {Name: "a\"b", Kind: driver.Bool}}}
+	if err := ok.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestErrorsTellTheirCause(t *testing.T) {
+	err := error(&driver.OpError{Store: "sqlite", Op: "open table", Table: "tracks", Err: &driver.SchemaError{
+		Table: "tracks", Want: "key (id string)", Have: "key (id int)",
+	}})
+	const text = `sqlite: open table "tracks": table has another schema: want key (id string), have key (id int)`
+	if err.Error() != text {
+		t.Errorf("the error is %q", err)
+	}
+	var schema *driver.SchemaError
+	if !errors.Is(err, driver.ErrSchema) || !errors.As(err, &schema) || schema.Table != "tracks" {
+		t.Errorf("the error's cause is lost: %v", err)
+	}
+}
+
+// FuzzAppendKey splits two strings anywhere: keys of other values have other
+// encodings.
+func FuzzAppendKey(f *testing.F) {
+	f.Add("a", "b", "ab", "", int64(1))
+	f.Add("a\x00", "b", "a", "\x00b", int64(-1))
+	f.Fuzz(func(t *testing.T, a, b, c, d string, n int64) {
+		one := driver.AppendKey(nil, driver.Key{a, n, b, true})
+		two := driver.AppendKey(nil, driver.Key{c, n, d, true})
+		if same := a == c && b == d; same != bytes.Equal(one, two) {
+			t.Errorf("%q %q and %q %q are %x and %x", a, b, c, d, one, two)
+		}
+	})
+}

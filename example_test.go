@@ -1,0 +1,83 @@
+package endpointcache_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"time"
+
+	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/prefetch"
+	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/request"
+	"github.com/endpointcache/endpointcache/settings"
+	"github.com/endpointcache/endpointcache/sqlite"
+)
+
+// TrackKey is the key of a track: a column for each field, in this order.
+type TrackKey struct {
+	ID     string `path:"id"`
+	Market string `query:"market"`
+}
+
+// Track is what a response holds.
+type Track struct {
+	Title string `json:"title"`
+}
+
+// Tracks is the endpoint.
+var Tracks = settings.RepositorySettings[TrackKey, Track]{
+	Name:     "tracks",
+	Endpoint: request.Pattern[TrackKey]("GET /v1/tracks/{id}"),
+	Payload:  payload.JSON[Track](),
+	NameOf:   func(t Track) string { return t.Title },
+	Expire:   14 * 24 * time.Hour,
+}
+
+// An API's endpoint, declared once, filled in bulk and read back typed.
+func Example() {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"title": "Title of %s"}`, r.URL.Path)
+	}))
+	defer api.Close()
+	ctx := context.Background()
+
+	store, err := sqlite.OpenTemp(ctx, nil) // or sqlite.Open(ctx, "music.db", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	c, err := cache.New(store, &cache.Options{Name: "music"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	tracks, err := cache.CreateRepository(ctx, c, Tracks)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	keys := []TrackKey{{ID: "a", Market: "DE"}, {ID: "b", Market: "DE"}}
+	for range 2 {
+		result, err := prefetch.Run(ctx, tracks, slices.Values(keys), &prefetch.Options{BaseURL: api.URL})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(result.Cached, "cached,", result.Fetched, "fetched")
+	}
+	found, err := tracks.GetMany(ctx, keys)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(found[keys[0]].Title)
+	n, err := tracks.Count(ctx, repository.Live)
+	fmt.Println(n, err)
+	// Output:
+	// 0 cached, 2 fetched
+	// 2 cached, 0 fetched
+	// Title of /v1/tracks/a
+	// 2 <nil>
+}
