@@ -1,0 +1,126 @@
+// Bench measures endpointcache against hand-written code that does the same
+// work on the same driver, and says how much the library costs:
+//
+//	go run .                         # all lines, 100,000 rows
+//	go run . -run 'get-raw$'         # one line
+//	go run . -rows 2000 -rounds 2    # does everything work? (seconds)
+//	go run . -run clear -cpuprofile ours.prof && go tool pprof -top ours.prof
+//
+// Each measurement is a line:
+//
+//	RATIO sqlite-get-raw 1.08 target 1.15   8.1us vs 7.5us a get, 8us vs 7.5us of processor, 9 vs 5 allocs (1.05-1.11, 41 rounds)
+//
+// The number after the name is the library's time divided by the hand-written
+// code's, the median over the rounds; the target is what the project wants it to
+// be at most. Behind it are the median times of an operation, the library's
+// first, the processor time (the process's on all processors, in user code and
+// the kernel), the allocations, and the quartiles of the ratio: where they are far
+// apart, the machine was busy, and the processor time tells more. A missed target does not change the exit status;
+// an error, or two sides that do not return or leave behind the same data, does.
+//
+// # How it measures
+//
+// A round runs the one side and then the other on the same keys, the next round
+// in the other order, each after a garbage collection; a first round is not
+// counted. What the sides returned, or wrote, is compared after each round.
+//
+// The hand-written side has the driver's connection itself, without database/sql,
+// and statements that it prepares once; it has the pragmas of the library's
+// connections, and the library has made its tables. It stops at what the task
+// needs: a bulk get fills a slice by the key's number (the library returns a
+// map), a get reads one row and no further, an iteration holds one statement open
+// from end to end. It has one connection where the library may use several at
+// once: that is what the library is for, and needs more than one free processor to
+// be seen.
+//
+// Reads go to one file. For writes each side has a copy of it, which is put back
+// and checkpointed before each run. The server of the prefetch is a process of its
+// own, so that its garbage is collected at neither side's expense.
+package main
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+)
+
+// lines are the measurements, in the order in which they are made.
+var lines = []line{
+	{"sqlite-get-raw", 1.15, "a get", 41, getRaw},
+	{"sqlite-get-typed", 1.12, "a get", 41, getTyped},
+	{"sqlite-get-8-goroutines", 1.30, "a get", 41, getConcurrently},
+	{"sqlite-get-many-1000", 1.00, "a key", 61, getMany(1_000)},
+	{"sqlite-get-many-10000", 1.00, "a key", 25, getMany(10_000)},
+	{"sqlite-get-many-typed-10000", 0.70, "a key", 25, getManyTyped(10_000)},
+	{"sqlite-save-many-10000-new", 1.15, "a row", 15, saveNew(10_000)},
+	{"sqlite-save-many-10000-overwrite", 1.15, "a row", 15, overwrite(10_000)},
+	{"sqlite-save-64-callers", 0.60, "a save", 21, saveConcurrently},
+	{"sqlite-delete-many-10000", 1.15, "a row", 15, deleteMany(10_000)},
+	{"sqlite-iterate-live", 1.25, "a row", 15, iterate},
+	{"sqlite-clear-few-expired", 1.20, "a clear", 61, clearExpired},
+	{"memory-get-typed", 1.15, "a get", 41, memoryGet},
+	{"prefetch-warm-10000", 1.10, "a key", 25, prefetchWarm(10_000)},
+	{"prefetch-cold-2000", 1.30, "a key", 21, prefetchCold(2_000)},
+}
+
+func main() {
+	var o options
+	pattern := flag.String("run", "", "measure the lines whose names match this regular `expression`")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of the library's side to this `file`")
+	flag.IntVar(&o.rounds, "rounds", 0, "how many rounds a line is measured; 0 is its own number")
+	flag.IntVar(&o.rows, "rows", 100_000, "how many rows a table has, at least 100")
+	flag.DurationVar(&o.latency, "latency", 0, "how long the server of prefetch-cold waits before it answers")
+	server := flag.String("serve", "", "be that server, for these `rows`; the program starts it itself")
+	flag.Parse()
+	o.profiling = *profile != ""
+	do := func() error { return run(o, *pattern, *profile) }
+	if *server != "" {
+		do = func() error { return serve(*server) }
+	}
+	if err := do(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options, pattern, profile string) (err error) {
+	selected, err := regexp.Compile(pattern)
+	if err != nil {
+		return err
+	}
+	if o.rows < 100 {
+		return fmt.Errorf("%d rows are too few", o.rows)
+	}
+	ctx := context.Background()
+	d, err := newDataset(ctx, o.rows, o.latency)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, d.close()) }()
+	measured, met := 0, 0
+	for _, l := range lines {
+		if !selected.MatchString(l.name) {
+			continue
+		}
+		r, err := l.measure(ctx, d, &o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+		fmt.Println(r)
+		measured++
+		if r.met() {
+			met++
+		}
+	}
+	if measured == 0 {
+		return fmt.Errorf("no line matches %q", pattern)
+	}
+	fmt.Printf("%d of %d targets met\n", met, measured)
+	if o.profiling {
+		return o.writeProfile(profile)
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package prefetch_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-resty/resty/v2"
+	"go.uber.org/goleak"
+
+	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/prefetch"
+	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/request"
+	"github.com/endpointcache/endpointcache/settings"
+	"github.com/endpointcache/endpointcache/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type track struct {
+	ID    string `json:"id"`
+	Title string `json:"title"`
+}
+
+type tracks = repository.ResponseRepository[string, track]
+
+// tracksOf returns an empty repository of the endpoint in memory.
+func tracksOf(t testing.TB, endpoint request.Endpoint[string]) *tracks {
+	t.Helper()
+	repo, _ := storedTracks(t, endpoint)
+	return repo
+}
+
+func storedTracks(t testing.TB, endpoint request.Endpoint[string]) (*tracks, *sqlite.Store) {
+	t.Helper()
+	store, err := sqlite.OpenMemory(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	repo, err := repository.New(t.Context(), store, settings.RepositorySettings[string, track]{
+		Name:     "tracks",
+		Endpoint: endpoint,
+		Payload:  payload.JSON[track](),
+		NameOf:   func(t track) string { return t.Title },
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repo, store
+}
+
+// repositoryOf is for other types than tracksOf.
+func repositoryOf[K comparable, V any](t testing.TB, endpoint request.Endpoint[K]) *repository.ResponseRepository[K, V] {
+	t.Helper()
+	store, err := sqlite.OpenMemory(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	var handler any = payload.String()
+	if _, ok := any(*new(V)).([]byte); ok {
+		handler = payload.Bytes()
+	}
+	repo, err := repository.New(t.Context(), store, settings.RepositorySettings[K, V]{
+		Name: "other", Endpoint: endpoint, Payload: handler.(payload.Handler[V]),
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repo
+}
+
+var byID = request.Pattern[string]("/tracks/{id}")
+
+// origin is a server that counts.
+type origin struct {
+	*httptest.Server
+
+	mu       sync.Mutex
+	requests map[string]int // by path
+	times    []time.Time
+	running  int
+	most     int // running at once
+}
+
+// newOrigin serves with the handler, or where it is nil a track for each path.
+func newOrigin(t testing.TB, handler http.HandlerFunc) *origin {
+	t.Helper()
+	o := &origin{requests: map[string]int{}}
+	if handler == nil {
+		handler = serveTrack
+	}
+	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.mu.Lock()
+		o.requests[r.URL.Path]++
+		o.times = append(o.times, time.Now())
+		o.running++
+		o.most = max(o.most, o.running)
+		o.mu.Unlock()
+		defer func() {
+			o.mu.Lock()
+			o.running--
+			o.mu.Unlock()
+		}()
+		handler(w, r)
+	}))
+	t.Cleanup(o.Close)
+	return o
+}
+
+func serveTrack(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	io.WriteString(w, trackBody(path.Base(r.URL.Path)))
+}
+
+func trackBody(id string) string { return fmt.Sprintf(`{"id":%q,"title":"Title of %s"}`, id, id) }
+
+// count is how many requests there were for the path.
+func (o *origin) count(path string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.requests[path]
+}
+
+func (o *origin) total() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.times)
+}
+
+// quick is a client whose retries do not wait for long. Its connections end with
+// the test.
+func quick(t testing.TB) *resty.Client {
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	t.Cleanup(transport.CloseIdleConnections)
+	return resty.NewWithClient(&http.Client{Transport: transport}).SetRetryWaitTime(time.Millisecond)
+}
+
+// run runs over keys and ends the test where the run fails.
+func run(t *testing.T, repo *tracks, opts *prefetch.Options, keys ...string) *prefetch.Result[string] {
+	t.Helper()
+	result, err := prefetch.Run(t.Context(), repo, slices.Values(keys), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, result)
+	return result
+}
+
+// check compares the counts of a result with its items.
+func check[K comparable](t *testing.T, result *prefetch.Result[K]) {
+	t.Helper()
+	counts := map[prefetch.Status]int{}
+	for _, item := range result.Items {
+		counts[item.Status]++
+		if (item.Status == prefetch.Failed) != (item.Err != nil) {
+			t.Errorf("key %v is %v with error %v", item.Key, item.Status, item.Err)
+		}
+	}
+	want := map[prefetch.Status]int{}
+	for status, n := range map[prefetch.Status]int{prefetch.Cached: result.Cached, prefetch.Fetched: result.Fetched, prefetch.Failed: result.Failed} {
+		if n > 0 {
+			want[status] = n
+		}
+	}
+	if fmt.Sprint(counts) != fmt.Sprint(want) {
+		t.Errorf("items count %v, the result says %v", counts, want)
+	}
+}
+
+func numbered(from, to int) []string {
+	var keys []string
+	for i := from; i < to; i++ {
+		keys = append(keys, fmt.Sprintf("t%06d", i))
+	}
+	return keys
+}
+
+// counts are a result's, to compare.
+func counts[K comparable](r *prefetch.Result[K]) [3]int { return [3]int{r.Cached, r.Fetched, r.Failed} }
