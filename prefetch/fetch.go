@@ -1,7 +1,6 @@
 package prefetch
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -198,7 +197,6 @@ func withoutSecrets(u *url.URL) string {
 // headers describe the body as it is now.
 func newEntry(resp *resty.Response) (repository.Entry, error) {
 	raw, body := *resp.RawResponse, resp.Body()
-	raw.Body, raw.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	length := raw.Header.Get("Content-Length")
 	if isUnpacked(resp.RawResponse) || length != "" && length != strconv.Itoa(len(body)) {
 		raw.Header = raw.Header.Clone()
@@ -207,5 +205,5 @@ func newEntry(resp *resty.Response) (repository.Entry, error) {
 			raw.Header.Del("Content-Encoding")
 		}
 	}
-	return repository.ReadEntry(&raw)
+	return repository.EntryOf(&raw, body)
 }

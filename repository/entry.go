@@ -25,36 +25,42 @@ type Entry struct {
 // NewEntry is an entry to save that comes from elsewhere than a response of
 // net/http. The header may be nil.
 func NewEntry(status int, header http.Header, payload []byte) (Entry, error) {
-	head, err := encodeHead(head{Header: header})
-	if err != nil {
-		return Entry{}, err
-	}
-	return Entry{Status: status, Payload: payload, head: head}, nil
+	return EntryOf(&http.Response{StatusCode: status, Header: header}, payload)
 }
 
-// ReadEntry is the entry to save for resp. It reads the body to its end, closes
-// it, and gives resp an equal one; a body that is cut short is an error. Headers
-// that belong to the connection or to the user's session, not to the
-// response, are left out: the hop-by-hop ones of RFC 9110, section 7.6.1, and
-// Set-Cookie.
+// ReadEntry is the entry to save for resp, as [EntryOf] makes it. It reads the
+// body to its end, closes it, and gives resp an equal one; a body that is cut
+// short is an error.
 func ReadEntry(resp *http.Response) (Entry, error) {
 	body, err := readBody(resp)
 	if err != nil {
 		return Entry{}, fmt.Errorf("read response body: %w", err)
 	}
+	return EntryOf(resp, body)
+}
+
+// EntryOf is the entry to save for resp, whose body has been read and is payload.
+// Headers that belong to the connection or to the user's session, not to the
+// response, are left out: the hop-by-hop ones of RFC 9110, section 7.6.1, and
+// Set-Cookie.
+func EntryOf(resp *http.Response, payload []byte) (Entry, error) {
 	head, err := encodeHead(head{Header: resp.Header, Proto: resp.Proto, Reason: reason(resp)})
 	if err != nil {
 		return Entry{}, err
 	}
-	return Entry{Status: resp.StatusCode, Payload: body, head: head}, nil
+	return Entry{Status: resp.StatusCode, Payload: payload, head: head}, nil
 }
 
 func readBody(resp *http.Response) ([]byte, error) {
 	if resp.Body == nil {
 		return nil, nil
 	}
-	body, err := io.ReadAll(resp.Body)
+	var buf bytes.Buffer
+	// What is announced is not believed without limit.
+	buf.Grow(int(min(max(resp.ContentLength, 0), 1<<20)) + bytes.MinRead)
+	_, err := buf.ReadFrom(resp.Body)
 	err = errors.Join(err, resp.Body.Close())
+	body := buf.Bytes()
 	isHead := resp.Request != nil && resp.Request.Method == http.MethodHead
 	if err == nil && resp.ContentLength >= 0 && int64(len(body)) != resp.ContentLength && !isHead {
 		err = fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(body), resp.ContentLength)

@@ -2,10 +2,12 @@ package repository
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -43,43 +45,25 @@ var notKept = map[string]bool{
 	"Set-Cookie2":         true,
 }
 
-type headValue string
-
-type base64Value struct {
-	Base64 []byte `json:"base64"`
-}
-
-func (v headValue) MarshalJSON() ([]byte, error) {
-	if utf8.ValidString(string(v)) {
-		return marshalPlain(string(v))
+// appendValue appends a header's value, or name, as JSON. The usual one needs no
+// escapes; < and > have none either, for those who read the table.
+func appendValue(b []byte, s string) ([]byte, error) {
+	switch {
+	case !utf8.ValidString(s):
+		b = append(b, `{"base64":"`...)
+		b = base64.StdEncoding.AppendEncode(b, []byte(s))
+		return append(b, `"}`...), nil
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }):
+		quoted, err := json.Marshal(s)
+		return append(b, quoted...), err
 	}
-	return json.Marshal(base64Value{[]byte(v)})
-}
-
-func (v *headValue) UnmarshalJSON(data []byte) error {
-	if bytes.HasPrefix(data, []byte("{")) {
-		var encoded base64Value
-		err := json.Unmarshal(data, &encoded)
-		*v = headValue(encoded.Base64)
-		return err
-	}
-	return json.Unmarshal(data, (*string)(v))
-}
-
-// marshalPlain is json.Marshal without escaping <, > and &, for those who
-// read the table.
-func marshalPlain(v any) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"'), nil
 }
 
 func encodeHead(h head) (string, error) {
-	values := make(map[string][]headValue, len(h.Header)+2)
+	kept := make(map[string][]string, len(h.Header)+2)
 	connection := connectionHeaders(h.Header)
 	for name, list := range h.Header {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
@@ -89,23 +73,57 @@ func encodeHead(h head) (string, error) {
 		if strings.HasPrefix(name, ":") || !utf8.ValidString(name) {
 			return "", fmt.Errorf("%q is no header's name", name)
 		}
-		kept := make([]headValue, len(list))
-		for i, v := range list {
-			kept[i] = headValue(v)
-		}
-		values[name] = kept
+		kept[name] = list
 	}
 	if h.Proto != "" && h.Proto != usualProto {
-		values[protoName] = []headValue{headValue(h.Proto)}
+		kept[protoName] = []string{h.Proto}
 	}
 	if h.Reason != "" {
-		values[reasonName] = []headValue{headValue(h.Reason)}
+		kept[reasonName] = []string{h.Reason}
 	}
-	if len(values) == 0 {
+	if len(kept) == 0 {
 		return "", nil
 	}
-	encoded, err := marshalPlain(values)
-	return string(encoded), err
+	names := make([]string, 0, len(kept))
+	for name := range kept {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var err error
+	b := make([]byte, 0, 512)
+	for i, name := range names {
+		b = append(b, "{,"[min(i, 1)])
+		if b, err = appendValue(b, name); err != nil {
+			return "", err
+		}
+		b = append(b, ":["...)
+		for i, value := range kept[name] {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendValue(b, value); err != nil {
+				return "", err
+			}
+		}
+		b = append(b, ']')
+	}
+	return string(append(b, '}')), nil
+}
+
+// headValue is a value as appendValue writes it.
+type headValue string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *headValue) UnmarshalJSON(data []byte) error {
+	if bytes.HasPrefix(data, []byte("{")) {
+		var encoded struct {
+			Base64 []byte `json:"base64"`
+		}
+		err := json.Unmarshal(data, &encoded)
+		*v = headValue(encoded.Base64)
+		return err
+	}
+	return json.Unmarshal(data, (*string)(v))
 }
 
 // connectionHeaders are those that the Connection header names.

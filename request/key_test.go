@@ -196,15 +196,15 @@ func TestPathWithSpanBetweenOthers(t *testing.T) {
 		Version string `path:"version"`
 		Module  string `path:"module"`
 	}
-	e := parse[key](t, "proxy.golang.org/{module...}/@v/{version}.info")
-	wantKey(t, e, get(t, "https://proxy.golang.org/github.com/google/go-cmp/@v/v0.7.0.info"),
+	e := parse[key](t, "proxy.example.com/{module...}/@v/{version}.info")
+	wantKey(t, e, get(t, "https://proxy.example.com/github.com/google/go-cmp/@v/v0.7.0.info"),
 		key{Module: "github.com/google/go-cmp", Version: "v0.7.0"})
-	wantNoKey(t, e, get(t, "https://proxy.golang.org/github.com/google/go-cmp/@v/list"))
+	wantNoKey(t, e, get(t, "https://proxy.example.com/github.com/google/go-cmp/@v/list"))
 	req, err := e.Request(t.Context(), nil, key{Module: "golang.org/x/mod", Version: "v0.1.0"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := req.URL.String(), "https://proxy.golang.org/golang.org/x/mod/@v/v0.1.0.info"; got != want {
+	if got, want := req.URL.String(), "https://proxy.example.com/golang.org/x/mod/@v/v0.1.0.info"; got != want {
 		t.Errorf("URL is %s, want %s", got, want)
 	}
 }

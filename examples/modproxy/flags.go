@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/memory"
+	"github.com/endpointcache/endpointcache/sqlite"
+)
+
+const usage = `Usage: modproxy [flags]
+
+Fetches the list of versions, the .info and the .mod file of all modules that a
+go.mod requires, and keeps them in a database. What it has is not fetched again.
+
+`
+
+var errHelp = flag.ErrHelp
+
+// options are what the flags say.
+type options struct {
+	goMod       string
+	file        string   // the SQLite file; empty: keep all in memory
+	proxy       *url.URL // nil: serve the module download cache
+	zip         bool
+	expire      time.Duration // 0: as the endpoints say
+	concurrency int
+	rate        float64
+	refresh     bool
+	verbose     bool
+}
+
+func newFlagSet(o *options) *flag.FlagSet {
+	flags := flag.NewFlagSet("modproxy", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // run prints the errors
+	flags.StringVar(&o.goMod, "mod", "", "the go.mod `file`; by default that of the working folder or the nearest folder above it")
+	o.file = "modproxy.db"
+	flags.Func("store", "where to keep the responses: a SQLite `file`, also written sqlite:file, or memory:\n(default modproxy.db in the working folder)", func(text string) (err error) {
+		o.file, err = parseStore(text)
+		return err
+	})
+	flags.Func("proxy", "fetch from the module proxy at this `URL`, of the form https://host;\nby default from this machine's own module download cache", func(text string) (err error) {
+		o.proxy, err = parseProxy(text)
+		return err
+	})
+	flags.BoolVar(&o.zip, "zip", false, "fetch the .zip files, too")
+	flags.DurationVar(&o.expire, "expire", 0, "how `long` what is fetched lives, such as 12h; by default as endpoints.go says")
+	flags.IntVar(&o.concurrency, "concurrency", 8, "how `many` requests there are at once")
+	flags.Float64Var(&o.rate, "rate", 0, "how `many` requests are sent in a second; 0 is any number")
+	flags.BoolVar(&o.refresh, "refresh", false, "fetch also what is there already")
+	flags.BoolVar(&o.verbose, "v", false, "tell what became of each key")
+	return flags
+}
+
+func printUsage(w io.Writer) {
+	flags := newFlagSet(new(options))
+	flags.SetOutput(w)
+	fmt.Fprint(w, usage)
+	flags.PrintDefaults()
+}
+
+func parseFlags(args []string) (*options, error) {
+	o := new(options)
+	flags := newFlagSet(o)
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return nil, fmt.Errorf("unexpected argument %q: there are only flags", flags.Arg(0))
+	case o.concurrency < 1:
+		return nil, fmt.Errorf("-concurrency is %d: it is at least 1", o.concurrency)
+	case !(o.rate >= 0) || math.IsInf(o.rate, 1):
+		return nil, fmt.Errorf("-rate is %v: it is a number of requests in a second, or 0", o.rate)
+	case o.expire < 0:
+		return nil, fmt.Errorf("-expire is %v: it cannot be negative", o.expire)
+	}
+	return o, nil
+}
+
+func parseStore(text string) (file string, err error) {
+	kind, rest, found := strings.Cut(text, ":")
+	switch {
+	case text == "memory:":
+		return "", nil
+	case kind == "sqlite" && rest != "":
+		return rest, nil
+	case text == "", kind == "sqlite", found && len(kind) > 1: // C:\file is a file
+		return "", errors.New("it is a file, sqlite:file or memory:")
+	}
+	return text, nil
+}
+
+func parseProxy(text string) (*url.URL, error) {
+	proxy, err := url.Parse(text)
+	if err != nil || proxy.Host == "" || proxy.Scheme != "http" && proxy.Scheme != "https" {
+		return nil, errors.New("it is not of the form https://host")
+	}
+	return proxy, nil
+}
+
+func (o *options) openStore(ctx context.Context) (driver.Store, error) {
+	if o.file == "" {
+		return memory.New(nil)
+	}
+	return sqlite.Open(ctx, o.file, nil)
+}

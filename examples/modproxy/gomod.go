@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+)
+
+// requiredVersions are the keys of the modules that the go.mod file at path
+// requires.
+func requiredVersions(path string) ([]VersionKey, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	file, err := modfile.Parse(path, data, nil)
+	if err != nil {
+		return nil, err
+	}
+	var keys []VersionKey
+	for _, require := range file.Require {
+		used := replaced(file, require.Mod)
+		if used.Version == "" {
+			continue // a folder on this machine, of which no proxy knows
+		}
+		key, err := versionKey(used)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// findGoMod is the path of the go.mod that the working folder belongs to.
+func findGoMod() (string, error) {
+	working, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for folder := working; ; folder = filepath.Dir(folder) {
+		path := filepath.Join(folder, "go.mod")
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, err
+		}
+		if folder == filepath.Dir(folder) {
+			return "", fmt.Errorf("there is no go.mod in %s or above it: -mod names one", working)
+		}
+	}
+}
+
+// replaced is the version that a build uses for m. A replace directive for one
+// version goes before one for all.
+func replaced(file *modfile.File, m module.Version) module.Version {
+	used := m
+	for _, r := range file.Replace {
+		if r.Old == m {
+			return r.New
+		}
+		if r.Old.Path == m.Path && r.Old.Version == "" {
+			used = r.New
+		}
+	}
+	return used
+}
+
+// versionKey writes m as the protocol does: module proxies may keep files where
+// upper and lower case are the same.
+func versionKey(m module.Version) (VersionKey, error) {
+	path, err := module.EscapePath(m.Path)
+	if err != nil {
+		return VersionKey{}, err
+	}
+	version, err := module.EscapeVersion(m.Version)
+	return VersionKey{Module: path, Version: version}, err
+}
+
+func moduleKeys(versions []VersionKey) []ModuleKey {
+	keys := make([]ModuleKey, len(versions))
+	for i, v := range versions {
+		keys[i] = ModuleKey{v.Module}
+	}
+	return keys
+}

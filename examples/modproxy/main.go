@@ -1,0 +1,185 @@
+// Modproxy fetches what a go.mod requires from a Go module proxy and keeps it in
+// a database, one table for each of the protocol's endpoints, which endpoints.go
+// declares. What is there already is not fetched again:
+//
+//	$ go run ./examples/modproxy    # fetches all
+//	$ go run ./examples/modproxy    # fetches nothing
+//	$ sqlite3 modproxy.db 'SELECT module, version, name, cached_at, expires_at FROM info'
+//
+// It needs no network. Unless -proxy names a real proxy, it serves this machine's
+// own module download cache, whose folders are laid out as the protocol says, on
+// a loopback port. That cache holds the modules that were needed for some build,
+// so those that go.mod only mentions may not be there: keys that it cannot
+// answer are left out.
+//
+// The exit code is 0 if all keys are in the database, 1 if some could not be
+// fetched or the job failed, 2 for wrong flags and 130 after an interrupt. After
+// each of them, what was fetched is in the database.
+//
+// The folder, by topic: endpoints.go are the declarations, main.go is the job,
+// flags.go what can be chosen, gomod.go the keys, local.go the server, report.go
+// what is shown.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"golang.org/x/mod/zip"
+
+	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/prefetch"
+	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/request"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program. Its result goes to stdout, all else to stderr.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (exitCode int) {
+	o, err := parseFlags(args)
+	if errors.Is(err, errHelp) {
+		printUsage(stdout)
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "modproxy: %v\nmodproxy -h lists the flags.\n", err)
+		return 2
+	}
+	failed, err := prefetchAll(ctx, o, stdout, stderr)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		fmt.Fprintln(stderr, "modproxy: interrupted. What was fetched is saved; the next run fetches the rest.")
+		return 130
+	case err != nil:
+		fmt.Fprintf(stderr, "modproxy: %v\n", err)
+		return 1
+	case failed > 0:
+		return 1
+	}
+	return 0
+}
+
+// prefetchAll is the job. It returns how many keys could not be fetched.
+func prefetchAll(ctx context.Context, o *options, stdout, stderr io.Writer) (failed int, err error) {
+	if o.goMod == "" {
+		if o.goMod, err = findGoMod(); err != nil {
+			return 0, err
+		}
+	}
+	versions, err := requiredVersions(o.goMod)
+	if err != nil {
+		return 0, err
+	}
+	j := &job{options: o, stderr: stderr, proxy: o.proxy}
+	if o.proxy == nil {
+		if j.local, err = startLocalProxy(ctx); err != nil {
+			return 0, err
+		}
+		defer j.local.Close()
+		j.proxy = j.local.url
+	}
+	store, err := o.openStore(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if j.cache, err = cache.New(store, &cache.Options{Name: "modproxy"}); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, j.cache.Close()) }()
+	j.introduce(len(versions))
+
+	modules := moduleKeys(versions)
+	err = errors.Join(
+		fill(ctx, j, List, modules),
+		fill(ctx, j, Info, versions),
+		fill(ctx, j, Mod, versions),
+	)
+	if o.zip {
+		err = errors.Join(err, fill(ctx, j, Zip, versions))
+	}
+	return j.report(stdout), err
+}
+
+// job is what the repositories have in common, and what became of each.
+type job struct {
+	*options
+	stderr  io.Writer
+	proxy   *url.URL
+	local   *localProxy // nil where proxy is a real one
+	cache   *cache.ResponseCache
+	rows    []row
+	leftOut int // keys that the local proxy cannot answer
+}
+
+// fill makes the repository that s describes, fetches those of the keys that it
+// does not have, and notes what became of them.
+func fill[K comparable, V any](ctx context.Context, j *job, s settings.RepositorySettings[K, V], keys []K) error {
+	keys = answerable(ctx, j, s.Endpoint, keys)
+	row := row{name: s.Name, keys: len(keys)}
+
+	always := context.WithoutCancel(ctx) // an interrupted job has its table, too
+	repo, err := cache.CreateRepository(always, j.cache, s)
+	if err != nil {
+		return err
+	}
+	err = fetch(ctx, j, repo, keys, &row)
+	var errAll, errLive error
+	row.rows, errAll = repo.Count(always, repository.All)
+	row.live, errLive = repo.Count(always, repository.Live)
+	j.rows = append(j.rows, row)
+	return errors.Join(err, errAll, errLive)
+}
+
+// answerable leaves out the keys that the local proxy has no file for.
+func answerable[K comparable](ctx context.Context, j *job, endpoint request.Endpoint[K], keys []K) []K {
+	if j.local == nil {
+		return keys
+	}
+	kept := slices.DeleteFunc(slices.Clone(keys), func(key K) bool {
+		req, err := endpoint.Request(ctx, j.local.url, key)
+		return err == nil && !j.local.has(req.URL.Path)
+	})
+	j.leftOut += len(keys) - len(kept)
+	return kept
+}
+
+// fetch fetches those of the keys that repo does not have.
+func fetch[K comparable, V any](ctx context.Context, j *job, repo *repository.ResponseRepository[K, V], keys []K, row *row) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	progress := newProgress(j.stderr, repo.Name(), len(keys))
+	opts := &prefetch.Options{
+		BaseURL:     j.proxy.String(),
+		Concurrency: j.concurrency,
+		Rate:        j.rate,
+		Refresh:     j.refresh,
+		MaxBody:     zip.MaxZipFile,
+		Total:       len(keys),
+		Progress:    progress.update,
+	}
+	if j.expire > 0 {
+		opts.Save = append(opts.Save, repository.ExpireIn(j.expire))
+	}
+	result, err := prefetch.Run(ctx, repo, slices.Values(keys), opts)
+	progress.end()
+	if result != nil { // also if the run ended early, but not if it did not begin
+		row.cached, row.fetched, row.failed = result.Cached, result.Fetched, result.Failed
+		row.bytes, row.elapsed = result.Bytes, result.Elapsed
+		showItems(j.stderr, repo.Name(), result, j.verbose)
+	}
+	return err
+}
