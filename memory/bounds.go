@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/endpointcache/endpointcache/driver"
 	"github.com/maypok86/otter/v2"
+
+	"github.com/endpointcache/endpointcache/driver"
 )
 
 // bounds decides which entries of a store's tables have to leave.

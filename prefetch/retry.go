@@ -59,7 +59,7 @@ func retryAfter(_ *resty.Client, resp *resty.Response) (time.Duration, error) {
 	}
 	until, err := http.ParseTime(text)
 	if err != nil {
-		return 0, nil
+		return 0, nil //nolint:nilerr // the server does not say
 	}
 	// Both times are of the server's clock, if it tells.
 	now, err := http.ParseTime(resp.Header().Get("Date"))

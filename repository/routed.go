@@ -87,9 +87,11 @@ func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...
 				continue
 			}
 			at := t.indices[i]
-			if found[at], err = e.Response(reqs[at]); err != nil {
+			resp, err := e.Response(reqs[at]) //nolint:bodyclose // it is the caller's
+			if err != nil {
 				return nil, fmt.Errorf("repository %q: %w", t.responses.name, err)
 			}
+			found[at] = resp
 		}
 	}
 	return found, nil

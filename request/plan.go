@@ -71,15 +71,18 @@ func (p *plan) read(req *http.Request, path string, key reflect.Value, built boo
 	return true
 }
 
-func (p *plan) build(ctx context.Context, base *url.URL, key reflect.Value) (*http.Request, error) {
-	method := ""
+// methodOf is the method in the key, else the pattern's only one.
+func (p *plan) methodOf(key reflect.Value) string {
 	if p.method != nil {
-		method = p.method.Text(key)
-		if method == "" || !p.allows(method) {
-			return nil, fmt.Errorf("%s: method %q is not one of the pattern's", describe(p.method), method)
-		}
-	} else {
-		method = p.methods[0]
+		return p.method.Text(key)
+	}
+	return p.methods[0]
+}
+
+func (p *plan) build(ctx context.Context, base *url.URL, key reflect.Value) (*http.Request, error) {
+	method := p.methodOf(key)
+	if method == "" || !p.allows(method) {
+		return nil, fmt.Errorf("%s: method %q is not one of the pattern's", describe(p.method), method)
 	}
 	path, err := p.path.build(key)
 	if err != nil {

@@ -60,8 +60,15 @@ type stmtKey struct {
 // chunk of keys takes some 100 KiB.
 const maxStmts = 64
 
-type stmt struct {
+// preparedStmt is what a driver's statement can do; those for SQLite all can.
+type preparedStmt interface {
 	sqldriver.Stmt
+	sqldriver.StmtExecContext
+	sqldriver.StmtQueryContext
+}
+
+type stmt struct {
+	preparedStmt
 	args []sqldriver.NamedValue
 }
 
@@ -129,7 +136,11 @@ func (c *conn) prepare(ctx context.Context, key stmtKey) (*stmt, error) {
 	if c.stmts == nil {
 		c.stmts = make(map[stmtKey]*stmt)
 	}
-	s := &stmt{Stmt: inner}
+	prepared, ok := inner.(preparedStmt)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("the driver's %T takes no context", inner), inner.Close())
+	}
+	s := &stmt{preparedStmt: prepared}
 	c.stmts[key] = s
 	return s, nil
 }
@@ -159,31 +170,24 @@ func (c *conn) query(ctx context.Context, s *stmt, columns int, each func(row []
 	row := c.row[:columns]
 	var rows sqldriver.Rows
 	err := retryBusy(ctx, func() (err error) {
-		if rows, err = s.start(args); err != nil {
+		if rows, err = s.QueryContext(context.Background(), args); err != nil {
 			return err
 		}
-		if err = rows.Next(row); err != nil && err != io.EOF {
+		if err = rows.Next(row); err != nil && !errors.Is(err, io.EOF) {
 			return errors.Join(err, rows.Close())
 		}
 		return err
 	})
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	for err == nil && each(row) {
 		err = rows.Next(row)
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return errors.Join(err, rows.Close())
-}
-
-func (s *stmt) start(args []sqldriver.NamedValue) (sqldriver.Rows, error) {
-	if s, ok := s.Stmt.(sqldriver.StmtQueryContext); ok {
-		return s.QueryContext(context.Background(), args)
-	}
-	return s.Query(values(args))
 }
 
 // execute runs s with its bound arguments and returns how many rows it changed.
@@ -198,11 +202,7 @@ func (c *conn) execute(ctx context.Context, s *stmt, interruptible bool) (int, e
 	}
 	var result sqldriver.Result
 	err := retryBusy(ctx, func() (err error) {
-		if contextual, ok := s.Stmt.(sqldriver.StmtExecContext); ok {
-			result, err = contextual.ExecContext(running, args)
-		} else {
-			result, err = s.Stmt.Exec(values(args))
-		}
+		result, err = s.ExecContext(running, args)
 		return err
 	})
 	if err != nil {
@@ -210,14 +210,6 @@ func (c *conn) execute(ctx context.Context, s *stmt, interruptible bool) (int, e
 	}
 	n, err := result.RowsAffected()
 	return int(n), err
-}
-
-func values(args []sqldriver.NamedValue) []sqldriver.Value {
-	values := make([]sqldriver.Value, len(args))
-	for i, a := range args {
-		values[i] = a.Value
-	}
-	return values
 }
 
 // pragma runs a statement of which it does not matter whether it answers.

@@ -74,7 +74,7 @@ func TestManyProcessesShareOneFile(t *testing.T) {
 			cmd.Env = append(os.Environ(), pathVariable+"="+path, writerVariable+"="+strconv.Itoa(i))
 			out, err := cmd.CombinedOutput()
 			if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != -1 {
-				ended <- fmt.Errorf("process was not killed: %v\n%s", err, out)
+				ended <- fmt.Errorf("process was not killed: %w\n%s", err, out)
 				return
 			}
 			ended <- nil

@@ -100,7 +100,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		return openFile(ctx, path, o)
+		return openFile(path, o), nil
 	})
 }
 
@@ -112,10 +112,7 @@ func OpenTemp(ctx context.Context, opts *Options) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := openFile(ctx, path, o)
-		if err != nil {
-			return nil, errors.Join(err, removeDatabase(path))
-		}
+		s := openFile(path, o)
 		closePools := s.release
 		s.release = func() error { return errors.Join(closePools(), removeDatabase(path)) }
 		return s, nil
@@ -164,7 +161,7 @@ func open(ctx context.Context, o *Options, make func(Options) (*Store, error)) (
 	return s, nil
 }
 
-func openFile(ctx context.Context, path string, o Options) (*Store, error) {
+func openFile(path string, o Options) *Store {
 	dsn := fileDSN(path)
 	pragmas := []string{
 		fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds()),
@@ -185,7 +182,7 @@ func openFile(ctx context.Context, path string, o Options) (*Store, error) {
 	return newStore(readers, writer, o.Readers, path, func() error {
 		// The writer last: the last connection checkpoints the log.
 		return errors.Join(readers.Close(), writer.Close())
-	}), nil
+	})
 }
 
 func newStore(readers, writer *sql.DB, parallel int, path string, release func() error) *Store {

@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // localProxy is a module proxy on a loopback port. It serves this machine's
@@ -44,12 +45,12 @@ func startLocalProxy(ctx context.Context) (*localProxy, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, errors.Join(err, closeRoot())
 	}
 	p.url = &url.URL{Scheme: "http", Host: listener.Addr().String()}
-	server := &http.Server{Handler: p}
+	server := &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
 	p.close = func() error { return errors.Join(server.Close(), closeRoot()) }
 	go server.Serve(listener) // until Close, of which its error tells
 	return p, nil

@@ -88,7 +88,7 @@ func prefetchAll(ctx context.Context, o *options, stdout, stderr io.Writer) (fai
 		if j.local, err = startLocalProxy(ctx); err != nil {
 			return 0, err
 		}
-		defer j.local.Close()
+		defer func() { err = errors.Join(err, j.local.Close()) }()
 		j.proxy = j.local.url
 	}
 	store, err := o.openStore(ctx)

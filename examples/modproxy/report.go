@@ -46,7 +46,7 @@ func newBar(w io.Writer, name string, total int) progress {
 	return progress{
 		update: func(p prefetch.Progress) {
 			bar.Describe(fmt.Sprintf("%-4s  %d cached, %d fetched, %d failed", name, p.Cached, p.Fetched, p.Failed))
-			bar.Set(p.Done)
+			_ = bar.Set(p.Done) // a terminal that is gone is not the job's concern
 		},
 		end: func() { fmt.Fprintln(w) },
 	}
