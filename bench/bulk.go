@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/endpointcache/endpointcache/payload"
 	"github.com/goccy/go-json"
+
+	"github.com/endpointcache/endpointcache/payload"
 )
 
 // chunk is how many keys the hand-written bulk get has in a statement.

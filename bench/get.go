@@ -8,10 +8,11 @@ import (
 	"reflect"
 	"sync"
 
+	"github.com/goccy/go-json"
+
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/sqlite"
-	"github.com/goccy/go-json"
 )
 
 // getsPerRun is how many single gets a side makes in a round.

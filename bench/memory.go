@@ -6,10 +6,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/goccy/go-json"
+
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
-	"github.com/goccy/go-json"
 )
 
 // cached is what the hand-written cache in memory holds.

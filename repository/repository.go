@@ -2,7 +2,6 @@ package repository
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -210,12 +209,22 @@ func (r *ResponseRepository[K, V]) GetEntry(ctx context.Context, key K, opts ...
 	return newEntry(e), true, nil
 }
 
+// lookup is the memory of one get, in one allocation.
+type lookup[K comparable] struct {
+	key    K
+	values [8]driver.Value
+	keys   [1]driver.Key
+	found  driver.Entry
+	ok     bool
+}
+
+func (l *lookup[K]) visit(_ int, e driver.Entry) { l.found, l.ok = e, true }
+
 func (r *ResponseRepository[K, V]) get(ctx context.Context, key K, parts driver.Parts, opts []ReadOption) (e driver.Entry, ok bool, err error) {
-	keys := [1]driver.Key{r.driverKey(key)}
-	err = r.table.Get(ctx, keys[:], r.selection(parts, opts), func(_ int, found driver.Entry) {
-		e, ok = found, true
-	})
-	return e, ok, err
+	l := &lookup[K]{key: key}
+	l.keys[0] = r.key.AppendValues(l.values[:0], reflect.ValueOf(&l.key).Elem())
+	err = r.table.Get(ctx, l.keys[:], r.selection(parts, opts), l.visit)
+	return l.found, l.ok, err
 }
 
 // GetMany returns the values of the live entries for keys. Keys without one are
@@ -242,35 +251,6 @@ func (r *ResponseRepository[K, V]) GetEntries(ctx context.Context, keys []K, opt
 		e.Payload = r.own(e.Payload)
 		return newEntry(e), nil
 	})
-}
-
-// getMany gets the entries for keys and turns each into a T, on as many
-// goroutines as the store reads with.
-func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[K, V], keys []K, parts driver.Parts, opts []ReadOption, convert func(K, driver.Entry) (T, error)) (map[K]T, error) {
-	type result struct {
-		value T
-		err   error
-		found bool
-	}
-	results := make([]result, len(keys))
-	err := r.table.Get(ctx, r.driverKeys(keys), r.selection(parts, opts), func(i int, e driver.Entry) {
-		value, err := convert(keys[i], e)
-		results[i] = result{value: value, err: err, found: true}
-	})
-	if err != nil {
-		return nil, err
-	}
-	values := make(map[K]T, len(keys))
-	var failed []error
-	for i, result := range results {
-		switch {
-		case result.err != nil:
-			failed = append(failed, result.err)
-		case result.found:
-			values[keys[i]] = result.value
-		}
-	}
-	return values, errors.Join(failed...)
 }
 
 // Save stores value as a response of status 200 would be, for as long as the

@@ -9,7 +9,7 @@ import (
 )
 
 // busyTimeout is how long SQLite itself waits for a lock. It is short, as that
-// wait ignores the context; retryBusy goes on waiting.
+// wait ignores the context; waitBusy goes on waiting.
 const busyTimeout = 100 * time.Millisecond
 
 // SQLite's result codes, see https://sqlite.org/rescode.html.
@@ -27,19 +27,35 @@ func resultCode(err error) int {
 	return driverCode(err)
 }
 
+// isBusy reports whether err is of a lock in the way.
+func isBusy(err error) bool {
+	if err == nil {
+		return false
+	}
+	code := resultCode(err)
+	return code == codeBusy || code == codeLocked
+}
+
+// waitBusy waits a little for a lock, unless the context is done.
+func waitBusy(ctx context.Context) error {
+	wait := time.NewTimer(time.Millisecond + rand.N(10*time.Millisecond))
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for another user of the database: %w", ctx.Err())
+	case <-wait.C:
+		return nil
+	}
+}
+
 // retryBusy does a step until no lock is in its way or the context is done.
 func retryBusy(ctx context.Context, step func() error) error {
-	for {
-		err := step()
-		if code := resultCode(err); code != codeBusy && code != codeLocked {
+	err := step()
+	for isBusy(err) {
+		if err = waitBusy(ctx); err != nil {
 			return err
 		}
-		wait := time.NewTimer(time.Millisecond + rand.N(10*time.Millisecond))
-		select {
-		case <-ctx.Done():
-			wait.Stop()
-			return fmt.Errorf("waiting for another user of the database: %w", ctx.Err())
-		case <-wait.C:
-		}
+		err = step()
 	}
+	return err
 }

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"slices"
 	"sync"
 )
@@ -11,7 +10,7 @@ import (
 // transaction: its commit costs more than a small write. There is no goroutine:
 // a caller that gets the turn writes for all whose writes are queued then.
 type committer struct {
-	db   *sql.DB
+	pool *pool
 	turn chan struct{} // holds an element while a caller has the turn
 
 	mu    sync.Mutex
@@ -31,8 +30,8 @@ type write struct {
 // maxShared is how many entries are written in one shared transaction.
 const maxShared = 4096
 
-func newCommitter(db *sql.DB) *committer {
-	return &committer{db: db, turn: make(chan struct{}, 1)}
+func newCommitter(p *pool) *committer {
+	return &committer{pool: p, turn: make(chan struct{}, 1)}
 }
 
 // write does a write and returns when it is committed, or not done at all. do
@@ -70,7 +69,7 @@ func (c *committer) takeTurn(w *write) error {
 		return nil
 	default:
 	}
-	return withConn(w.ctx, c.db, func(conn *conn) error {
+	return c.pool.with(w.ctx, func(conn *conn) error {
 		if err := begin(w.ctx, conn); err != nil {
 			return err
 		}

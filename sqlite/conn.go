@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
@@ -10,28 +9,6 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 )
-
-// connector opens connections of the store's own, each with the pragmas.
-type connector struct {
-	dsn     string
-	pragmas []string
-}
-
-func (c *connector) Driver() sqldriver.Driver { return nil }
-
-func (c *connector) Connect(ctx context.Context) (sqldriver.Conn, error) {
-	inner, err := openConn(c.dsn)
-	if err != nil {
-		return nil, err
-	}
-	conn := &conn{Conn: inner}
-	for _, pragma := range c.pragmas {
-		if err := conn.pragma(ctx, pragma); err != nil {
-			return nil, errors.Join(err, inner.Close())
-		}
-	}
-	return conn, nil
-}
 
 // conn is a connection below database/sql with its prepared statements. Its
 // owner is one goroutine at a time.
@@ -70,34 +47,6 @@ type preparedStmt interface {
 type stmt struct {
 	preparedStmt
 	args []sqldriver.NamedValue
-}
-
-// withConn lends a connection of the pool. One of the store's own keeps its
-// statements; those of a caller's connection live until do returns.
-func withConn(ctx context.Context, db *sql.DB, do func(*conn) error) error {
-	var pooled *sql.Conn
-	err := retryBusy(ctx, func() (err error) {
-		pooled, err = db.Conn(ctx) // a new one may read the file
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	var result error
-	err = pooled.Raw(func(dc any) error {
-		own, ok := dc.(*conn)
-		if !ok {
-			inner, ok := dc.(sqldriver.Conn)
-			if !ok {
-				return fmt.Errorf("%T is no connection of database/sql", dc)
-			}
-			own = &conn{Conn: inner}
-			defer own.closeStmts()
-		}
-		result = do(own)
-		return nil
-	})
-	return errors.Join(err, result, pooled.Close())
 }
 
 func (c *conn) Close() error {
@@ -161,33 +110,49 @@ func (s *stmt) take() (args []sqldriver.NamedValue, done func()) {
 // query runs s with its bound arguments and calls each for every row, which is
 // valid during that call, until it returns false. It waits for its lock as long
 // as ctx lets it.
-func (c *conn) query(ctx context.Context, s *stmt, columns int, each func(row []sqldriver.Value) bool) error {
+func (c *conn) query(ctx context.Context, s *stmt, columns int, each func(row []sqldriver.Value) bool) (err error) {
 	args, done := s.take()
 	defer done()
 	if cap(c.row) < columns {
 		c.row = make([]sqldriver.Value, columns)
 	}
 	row := c.row[:columns]
-	var rows sqldriver.Rows
-	err := retryBusy(ctx, func() (err error) {
-		if rows, err = s.QueryContext(context.Background(), args); err != nil {
+	rows, found, err := s.first(args, row)
+	for isBusy(err) {
+		if err = waitBusy(ctx); err != nil {
 			return err
 		}
-		if err = rows.Next(row); err != nil && !errors.Is(err, io.EOF) {
-			return errors.Join(err, rows.Close())
+		rows, found, err = s.first(args, row)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }() // also if each panics
+	for found && each(row) {
+		if found, err = next(rows, row); err != nil {
+			return err
 		}
-		return err
-	})
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
 	}
-	for err == nil && each(row) {
-		err = rows.Next(row)
+	return nil
+}
+
+// first runs s as far as its first row.
+func (s *stmt) first(args []sqldriver.NamedValue, row []sqldriver.Value) (rows sqldriver.Rows, found bool, err error) {
+	if rows, err = s.QueryContext(context.Background(), args); err != nil {
+		return nil, false, err
 	}
-	if errors.Is(err, io.EOF) {
-		err = nil
+	if found, err = next(rows, row); err != nil {
+		return nil, false, errors.Join(err, rows.Close())
 	}
-	return errors.Join(err, rows.Close())
+	return rows, found, nil
+}
+
+func next(rows sqldriver.Rows, row []sqldriver.Value) (found bool, err error) {
+	err = rows.Next(row)
+	if err == io.EOF { //nolint:errorlint // drivers return it as it is, and this is called for each row
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // execute runs s with its bound arguments and returns how many rows it changed.

@@ -27,7 +27,7 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 			var more bool
 			page = page[:0]
 			err := t.store.run(ctx, "iterate over", t.spec.Name, func() error {
-				return withConn(ctx, t.store.readers, func(c *conn) (err error) {
+				return t.store.readers.with(ctx, func(c *conn) (err error) {
 					if first {
 						// Rows that are added from now on are left out: a
 						// body that adds some would never come to an end.

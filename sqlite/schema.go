@@ -15,7 +15,7 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	t := &table{store: s, spec: spec, names: newNames(spec)}
 	err := s.run(ctx, "open table", spec.Name, func() error {
 		var complete bool
-		err := withConn(ctx, s.readers, func(c *conn) (err error) {
+		err := s.readers.with(ctx, func(c *conn) (err error) {
 			complete, err = t.check(ctx, c)
 			return err
 		})

@@ -99,14 +99,16 @@ var (
 
 // columns are those that hold the parts.
 func columns(parts driver.Parts) []string {
-	var columns []string
-	if parts&driver.Meta != 0 {
-		columns = append(columns, metaColumns...)
+	switch parts {
+	case driver.Meta | driver.Payload:
+		return putColumns
+	case driver.Meta:
+		return metaColumns
+	case driver.Payload:
+		return payloadColumns
+	default:
+		return nil
 	}
-	if parts&driver.Payload != 0 {
-		columns = append(columns, payloadColumns...)
-	}
-	return columns
 }
 
 // condition selects by state; its parameter, where it has one, is now. The plus

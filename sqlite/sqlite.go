@@ -79,11 +79,11 @@ func (o *Options) validate() (Options, error) {
 // Store is a SQLite database. It implements [driver.Store].
 type Store struct {
 	path    string
-	readers *sql.DB
-	writer  *sql.DB // the same as readers where there is one pool for both
+	readers *pool
+	writer  *pool // the same as readers where one connection, or database, is all there is
 	commits *committer
 	shares  int          // how many readers may share the work of one call
-	release func() error // closes and removes what the store owns
+	release func() error // removes what the store leaves; nil for nothing
 
 	closing atomic.Bool
 	running sync.RWMutex // held by each operation for reading, by Close for writing
@@ -100,7 +100,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		return openFile(path, o), nil
+		return openFile(path, o, nil)
 	})
 }
 
@@ -112,10 +112,7 @@ func OpenTemp(ctx context.Context, opts *Options) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := openFile(path, o)
-		closePools := s.release
-		s.release = func() error { return errors.Join(closePools(), removeDatabase(path)) }
-		return s, nil
+		return openFile(path, o, func() error { return removeDatabase(path) })
 	})
 }
 
@@ -123,10 +120,11 @@ func OpenTemp(ctx context.Context, opts *Options) (*Store, error) {
 // after Close.
 func OpenMemory(ctx context.Context, opts *Options) (*Store, error) {
 	return open(ctx, opts, func(o Options) (*Store, error) {
-		db := sql.OpenDB(&connector{dsn: ":memory:", pragmas: []string{"PRAGMA temp_store=MEMORY"}})
-		db.SetMaxOpenConns(1) // another connection would be another database
-		db.SetMaxIdleConns(1)
-		return newStore(db, db, 1, "", db.Close), nil
+		one, err := newPool(1, ":memory:") // another connection would be another database
+		if err != nil {
+			return nil, err
+		}
+		return newStore(one, one, 1, "", nil), nil
 	})
 }
 
@@ -139,7 +137,8 @@ func New(ctx context.Context, db *sql.DB, opts *Options) (*Store, error) {
 		if db == nil {
 			return nil, errors.New("the database is nil")
 		}
-		return newStore(db, db, 1, "", func() error { return nil }), nil
+		callers := &pool{db: db}
+		return newStore(callers, callers, 1, "", nil), nil
 	})
 }
 
@@ -152,7 +151,7 @@ func open(ctx context.Context, o *Options, make func(Options) (*Store, error)) (
 	s, err := make(opts)
 	if err == nil {
 		if err = s.ping(ctx); err != nil {
-			err = errors.Join(err, s.release())
+			err = errors.Join(err, s.shutDown())
 		}
 	}
 	if err != nil {
@@ -161,31 +160,28 @@ func open(ctx context.Context, o *Options, make func(Options) (*Store, error)) (
 	return s, nil
 }
 
-func openFile(path string, o Options) *Store {
+func openFile(path string, o Options, release func() error) (*Store, error) {
 	dsn := fileDSN(path)
-	pragmas := []string{
-		fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds()),
-		"PRAGMA cache_size=-16384", // KiB
-	}
-	writer := sql.OpenDB(&connector{dsn: dsn, pragmas: append(pragmas,
+	busy := fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds())
+	const cache = "PRAGMA cache_size=-16384" // KiB
+	writer, err := newPool(1, dsn, busy, cache,
 		"PRAGMA journal_mode=WAL",
 		fmt.Sprintf("PRAGMA synchronous=%d", o.Sync+1),
 		// Checkpoints dominate the cost of writing at the default of 1000.
 		"PRAGMA wal_autocheckpoint=4000",
 		"PRAGMA journal_size_limit=67108864",
-	)})
-	writer.SetMaxOpenConns(1)
-	writer.SetMaxIdleConns(1)
-	readers := sql.OpenDB(&connector{dsn: dsn, pragmas: append(pragmas, "PRAGMA query_only=ON")})
-	readers.SetMaxOpenConns(o.Readers)
-	readers.SetMaxIdleConns(o.Readers)
-	return newStore(readers, writer, o.Readers, path, func() error {
-		// The writer last: the last connection checkpoints the log.
-		return errors.Join(readers.Close(), writer.Close())
-	})
+	)
+	if err != nil {
+		return nil, err
+	}
+	readers, err := newPool(o.Readers, dsn, busy, cache, "PRAGMA query_only=ON")
+	if err != nil {
+		return nil, err
+	}
+	return newStore(readers, writer, o.Readers, path, release), nil
 }
 
-func newStore(readers, writer *sql.DB, parallel int, path string, release func() error) *Store {
+func newStore(readers, writer *pool, parallel int, path string, release func() error) *Store {
 	return &Store{
 		path: path, readers: readers, writer: writer, release: release,
 		commits: newCommitter(writer),
@@ -196,8 +192,8 @@ func newStore(readers, writer *sql.DB, parallel int, path string, release func()
 // ping reads from the writer's connection, which sets the journal mode, then
 // from a reader's: a file that is no database fails here.
 func (s *Store) ping(ctx context.Context) error {
-	for _, db := range []*sql.DB{s.writer, s.readers} {
-		err := withConn(ctx, db, func(c *conn) error {
+	for _, p := range []*pool{s.writer, s.readers} {
+		err := p.with(ctx, func(c *conn) error {
 			return c.pragma(ctx, "PRAGMA schema_version")
 		})
 		if err != nil {
@@ -228,10 +224,19 @@ func (s *Store) Close() error {
 	}
 	s.running.Lock()
 	defer s.running.Unlock()
-	if err := s.release(); err != nil {
+	if err := s.shutDown(); err != nil {
 		return &driver.OpError{Store: kind, Op: "close", Err: err}
 	}
 	return nil
+}
+
+func (s *Store) shutDown() error {
+	s.readers.close()
+	s.writer.close() // the last connection checkpoints the log
+	if s.release == nil {
+		return nil
+	}
+	return s.release()
 }
 
 // run does one operation: not after Close, not with a context that is done,

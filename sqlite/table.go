@@ -4,10 +4,11 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"math/bits"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/parallel"
 )
 
 type table struct {
@@ -27,13 +28,34 @@ func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection
 		case 0:
 			return nil
 		case 1:
-			return withConn(ctx, t.store.readers, func(c *conn) error { return t.getOne(ctx, c, keys[0], sel, visit) })
+			return t.store.readers.with(ctx, func(c *conn) error { return t.getOne(ctx, c, keys[0], sel, visit) })
 		}
-		readers := min(t.store.shares, 1+(len(keys)-1)/minPerReader)
-		share := (len(keys) + readers - 1) / readers
-		return inParallel(readers, func(r int) error {
-			from, to := min(r*share, len(keys)), min((r+1)*share, len(keys))
-			return t.getRange(ctx, keys, from, to, sel, visit)
+		return t.getMany(ctx, keys, sel, visit)
+	})
+}
+
+// getMany gets a chunk of keys in a statement, and several chunks at once where
+// there are many. Readers take the next chunk when they have done one, so that
+// they end together.
+func (t *table) getMany(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	readers := min(t.store.shares, 1+(len(keys)-1)/minPerReader)
+	chunk := min(t.maxKeys(0), (len(keys)+readers-1)/readers)
+	var taken atomic.Int64
+	return parallel.Do(readers, func(int) error {
+		return t.store.readers.with(ctx, func(c *conn) error {
+			for {
+				end := int(taken.Add(int64(chunk)))
+				first := end - chunk
+				if first >= len(keys) {
+					return nil
+				}
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := t.getChunk(ctx, c, keys[first:min(end, len(keys))], first, sel, visit); err != nil {
+					return err
+				}
+			}
 		})
 	})
 }
@@ -44,25 +66,7 @@ func (t *table) getOne(ctx context.Context, c *conn, key driver.Key, sel driver.
 		return err
 	}
 	s.bindKey(key)
-	return t.visitRows(ctx, c, s, 0, sel, visit)
-}
-
-// getRange gets the keys from one index to another on one connection, a chunk in
-// a statement.
-func (t *table) getRange(ctx context.Context, keys []driver.Key, from, to int, sel driver.Selection, visit func(int, driver.Entry)) error {
-	return withConn(ctx, t.store.readers, func(c *conn) error {
-		for from < to {
-			n := min(to-from, t.maxKeys(0))
-			if err := t.getChunk(ctx, c, keys[from:from+n], from, sel, visit); err != nil {
-				return err
-			}
-			from += n
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return t.visitRows(ctx, c, s, 0, 1, sel, visit)
 }
 
 func (t *table) getChunk(ctx context.Context, c *conn, keys []driver.Key, first int, sel driver.Selection, visit func(int, driver.Entry)) error {
@@ -70,10 +74,12 @@ func (t *table) getChunk(ctx context.Context, c *conn, keys []driver.Key, first 
 	if err != nil {
 		return err
 	}
-	return t.visitRows(ctx, c, s, first, sel, visit)
+	return t.visitRows(ctx, c, s, first, len(keys), sel, visit)
 }
 
-func (t *table) visitRows(ctx context.Context, c *conn, s *stmt, first int, sel driver.Selection, visit func(int, driver.Entry)) error {
+// visitRows visits the entries that s finds, at most so many, whose indices are
+// counted from the first.
+func (t *table) visitRows(ctx context.Context, c *conn, s *stmt, first, most int, sel driver.Selection, visit func(int, driver.Entry)) error {
 	s.bindNow(sel.Filter)
 	var rowErr error
 	err := c.query(ctx, s, 1+len(columns(sel.Parts)), func(row []sqldriver.Value) bool {
@@ -83,7 +89,8 @@ func (t *table) visitRows(ctx context.Context, c *conn, s *stmt, first int, sel 
 		}
 		i, _ := row[0].(int64)
 		visit(first+int(i), e)
-		return true
+		most--
+		return most > 0
 	})
 	if rowErr != nil {
 		return rowErr
@@ -190,7 +197,7 @@ func (t *table) delete(ctx context.Context, c *conn, keys []driver.Key) (deleted
 
 func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	err = t.store.run(ctx, "count", t.spec.Name, func() error {
-		return withConn(ctx, t.store.readers, func(c *conn) error {
+		return t.store.readers.with(ctx, func(c *conn) error {
 			s, err := c.prepare(ctx, stmtKey{table: t, op: opCount, state: f.State})
 			if err != nil {
 				return err
@@ -277,41 +284,6 @@ func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) error {
 	if parts&driver.Payload != 0 {
 		if e.Payload, ok[5] = row[0].([]byte); !ok[5] {
 			return errRowType
-		}
-	}
-	return nil
-}
-
-// inParallel does n parts of a work at once and returns their first error.
-// Should one panic, so does the caller, after all have ended.
-func inParallel(n int, part func(i int) error) error {
-	if n == 1 {
-		return part(0)
-	}
-	var (
-		wait     sync.WaitGroup
-		errs     = make([]error, n)
-		panicked = make([]any, n)
-	)
-	guarded := func(i int) {
-		defer func() { panicked[i] = recover() }()
-		errs[i] = part(i)
-	}
-	for i := 1; i < n; i++ {
-		wait.Add(1)
-		go func() {
-			defer wait.Done()
-			guarded(i)
-		}()
-	}
-	guarded(0)
-	wait.Wait()
-	for i := range n {
-		if panicked[i] != nil {
-			panic(panicked[i])
-		}
-		if errs[i] != nil {
-			return errs[i]
 		}
 	}
 	return nil

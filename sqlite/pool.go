@@ -1,0 +1,90 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/puddle/v2"
+)
+
+// pool lends connections: the store's own, or those of a caller's database.
+// database/sql, which pools the latter, costs a fifth of a point get.
+type pool struct {
+	own *puddle.Pool[*conn] // nil where db is set
+	db  *sql.DB
+}
+
+// newPool returns a pool of at most size connections, which it opens when they
+// are needed, each with the pragmas.
+func newPool(size int, dsn string, pragmas ...string) (*pool, error) {
+	own, err := puddle.NewPool(&puddle.Config[*conn]{
+		MaxSize:     int32(size),
+		Constructor: func(ctx context.Context) (*conn, error) { return connect(ctx, dsn, pragmas) },
+		Destructor:  func(c *conn) { _ = c.Close() }, // nothing is left to be written
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &pool{own: own}, nil
+}
+
+func connect(ctx context.Context, dsn string, pragmas []string) (*conn, error) {
+	inner, err := openConn(dsn)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: inner}
+	for _, pragma := range pragmas {
+		if err := c.pragma(ctx, pragma); err != nil {
+			return nil, errors.Join(err, inner.Close())
+		}
+	}
+	return c, nil
+}
+
+// with lends a connection to do. One of the store's own keeps its statements;
+// those of a caller's connection live until do returns.
+func (p *pool) with(ctx context.Context, do func(*conn) error) error {
+	if p.db != nil {
+		return withCallers(ctx, p.db, do)
+	}
+	lent, err := p.own.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer lent.Release()
+	return do(lent.Value())
+}
+
+func withCallers(ctx context.Context, db *sql.DB, do func(*conn) error) error {
+	var pooled *sql.Conn
+	err := retryBusy(ctx, func() (err error) {
+		pooled, err = db.Conn(ctx) // a new one may read the file
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var result error
+	err = pooled.Raw(func(dc any) error {
+		inner, ok := dc.(sqldriver.Conn)
+		if !ok {
+			return fmt.Errorf("%T is no connection of database/sql", dc)
+		}
+		c := &conn{Conn: inner}
+		defer c.closeStmts()
+		result = do(c)
+		return nil
+	})
+	return errors.Join(err, result, pooled.Close())
+}
+
+// close waits for the connections that are lent and closes the store's own.
+func (p *pool) close() {
+	if p.own != nil {
+		p.own.Close()
+	}
+}
