@@ -26,6 +26,12 @@ type Total interface {
 	DecodesAll()
 }
 
+// Keeper is implemented by handlers whose values can be the body itself.
+type Keeper[V any] interface {
+	// Keep is Decode for a body that is given up to the value: it saves a copy.
+	Keep(data []byte) V
+}
+
 // String handles bodies as text. It decodes any body, and changes none: what is
 // not UTF-8 stays as it is.
 func String() Handler[string] { return stringHandler{} }
@@ -43,6 +49,7 @@ func Bytes() Handler[[]byte] { return bytesHandler{} }
 type bytesHandler struct{}
 
 func (bytesHandler) Decode(data []byte) ([]byte, error) { return append([]byte{}, data...), nil }
+func (bytesHandler) Keep(data []byte) []byte            { return data }
 func (bytesHandler) Encode(b []byte) ([]byte, error)    { return slices.Clone(b), nil }
 func (bytesHandler) ContentType() string                { return "application/octet-stream" }
 func (bytesHandler) DecodesAll()                        {}

@@ -7,7 +7,8 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 )
 
-// Item is an entry of a repository with its key and value.
+// Item is an entry of a repository with its key and value. A value of bytes may
+// be Payload itself.
 type Item[K comparable, V any] struct {
 	Key   K
 	Value V

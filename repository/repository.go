@@ -34,6 +34,7 @@ type ResponseRepository[K comparable, V any] struct {
 	*Responses
 	settings settings.RepositorySettings[K, V]
 	key      *keytype.Type
+	keeper   payload.Keeper[V] // the payload's handler, if it is one
 }
 
 // New returns the repository that s describes, with its table in the store, which
@@ -68,6 +69,7 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 		return nil, err
 	}
 	r := &ResponseRepository[K, V]{settings: s, key: key}
+	r.keeper, _ = s.Payload.(payload.Keeper[V])
 	r.Responses = &Responses{
 		name: s.Name, table: table, traits: store.Traits(), expire: expire, now: now,
 		match: r.match, nameOf: r.nameOf, typedKey: r.typedKeyOrNil,
@@ -145,6 +147,9 @@ func (r *ResponseRepository[K, V]) typedKeyOrNil(key driver.Key) any {
 }
 
 func (r *ResponseRepository[K, V]) decode(key K, body []byte) (V, error) {
+	if r.keeper != nil {
+		return r.keeper.Keep(r.own(body)), nil
+	}
 	value, err := r.settings.Payload.Decode(body)
 	if err != nil {
 		return value, &DecodeError{Repository: r.name, Key: key, Err: err}

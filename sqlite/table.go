@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	sqldriver "database/sql/driver"
 	"math/bits"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -138,23 +140,24 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 }
 
 func (t *table) put(ctx context.Context, c *conn, entries []driver.Entry) error {
+	order := keyOrder(len(entries), func(i int) driver.Key { return entries[i].Key })
 	largest := min(maxPut, t.maxKeys(len(putColumns)))
-	for len(entries) > 0 {
+	for len(order) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n := min(largest, 1<<(bits.Len(uint(len(entries)))-1)) // a power of two: few statements
+		n := min(largest, 1<<(bits.Len(uint(len(order)))-1)) // a power of two: few statements
 		s, err := c.prepare(ctx, stmtKey{table: t, op: opPut, rows: n})
 		if err != nil {
 			return err
 		}
-		for i := range entries[:n] {
+		for _, i := range order[:n] {
 			s.bindEntry(&entries[i])
 		}
 		if _, err := c.execute(ctx, s, false); err != nil {
 			return err
 		}
-		entries = entries[n:]
+		order = order[n:]
 	}
 	return nil
 }
@@ -176,6 +179,7 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err
 }
 
 func (t *table) delete(ctx context.Context, c *conn, keys []driver.Key) (deleted int, err error) {
+	keys = inOrder(keys)
 	for len(keys) > 0 {
 		if err := ctx.Err(); err != nil {
 			return 0, err
@@ -287,4 +291,41 @@ func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) error {
 		}
 	}
 	return nil
+}
+
+// inOrder returns the keys in the order of the index.
+func inOrder(keys []driver.Key) []driver.Key {
+	sorted := make([]driver.Key, len(keys))
+	for to, from := range keyOrder(len(keys), func(i int) driver.Key { return keys[i] }) {
+		sorted[to] = keys[from]
+	}
+	return sorted
+}
+
+// keyOrder returns the indices of n keys in the order of the primary key's index:
+// one page of it after the other is changed, each once. Equal keys stay in their
+// order.
+func keyOrder(n int, key func(i int) driver.Key) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return compareKeys(key(i), key(j)) })
+	return order
+}
+
+func compareKeys(a, b driver.Key) int {
+	for i := range a {
+		order := 0
+		switch v := a[i].(type) {
+		case string:
+			order = cmp.Compare(v, b[i].(string))
+		case int64:
+			order = cmp.Compare(v, b[i].(int64))
+		}
+		if order != 0 {
+			return order
+		}
+	}
+	return 0
 }
