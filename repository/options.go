@@ -49,8 +49,8 @@ func ExpireIn(d time.Duration) SaveOption {
 	}
 }
 
-// ExpireAt lets what is saved live until t, to the microsecond. In the past, it
-// is saved as expired.
+// ExpireAt lets what is saved live until t, to the microsecond, and until the end
+// of the year 9999 at the latest. In the past, it is saved as expired.
 func ExpireAt(t time.Time) SaveOption {
 	return func(s *saving) {
 		if t.IsZero() {
@@ -67,5 +67,13 @@ func expiry(now time.Time, d time.Duration) time.Time {
 	return instant(now.Add(d))
 }
 
+// latest is the last instant that all stores know.
+var latest = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
+
 // instant is t as stores know it.
-func instant(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+func instant(t time.Time) time.Time {
+	if t.After(latest) {
+		return latest
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}

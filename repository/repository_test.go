@@ -173,6 +173,12 @@ func TestEntriesExpireAtTheInstant(t *testing.T) {
 		if _, ok, err := r.Pop(ctx, expired); err != nil || ok {
 			t.Errorf("Pop of an expired entry: %v, %v", ok, err)
 		}
+		check(t, r.Save(ctx, trackKey{ID: "far"}, track{}, repository.ExpireAt(time.Date(400_000, 1, 1, 0, 0, 0, 0, time.UTC))))
+		if ok, err := r.Contains(ctx, trackKey{ID: "far"}); err != nil || !ok {
+			t.Errorf("what expires in a far future is gone: %v, %v", ok, err)
+		}
+		_, err := r.Delete(ctx, trackKey{ID: "far"})
+		check(t, err)
 		clock.Advance(100 * 365 * 24 * time.Hour)
 		if n := live(); n != 1 {
 			t.Errorf("%d live after a hundred years", n)

@@ -19,6 +19,7 @@ import (
 type conn struct {
 	sqldriver.Conn
 	stmts map[stmtKey]*stmt
+	size  int               // of all stmts, in keys or rows that they are for
 	row   []sqldriver.Value // the row being read
 }
 
@@ -33,9 +34,9 @@ type stmtKey struct {
 	rows  int
 }
 
-// maxStmts bounds the prepared statements of one connection. A statement for a
-// chunk of keys takes some 100 KiB.
-const maxStmts = 64
+// maxStmts bounds the prepared statements of one connection, by size: one for a
+// chunk of 512 keys takes some 100 KiB.
+const maxStmts = 16 << 10
 
 // preparedStmt is what a driver's statement can do; those for SQLite all can.
 type preparedStmt interface {
@@ -59,6 +60,7 @@ func (c *conn) closeStmts() {
 		s.Close()
 	}
 	clear(c.stmts)
+	c.size = 0
 }
 
 // prepare returns the statement that key stands for. A new one may have to wait
@@ -79,9 +81,11 @@ func (c *conn) prepare(ctx context.Context, key stmtKey) (*stmt, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(c.stmts) >= maxStmts {
+	size := 16 + key.rows
+	if c.size+size > maxStmts {
 		c.closeStmts()
 	}
+	c.size += size
 	if c.stmts == nil {
 		c.stmts = make(map[stmtKey]*stmt)
 	}
