@@ -40,8 +40,9 @@ type Options struct {
 
 // ResponseCache is a collection of repositories on one store. Its methods that
 // take requests and responses route each to its repository, those of a bulk
-// call also to several, in one bulk operation for each. Many goroutines may
-// use it at once.
+// call also to several, in one bulk operation for each: GetResponse, GetResponses,
+// SaveResponse, SaveResponses, DeleteResponse and DeleteResponses, see
+// repository.Routed. Many goroutines may use it at once.
 type ResponseCache struct {
 	repository.Routed
 	store driver.Store

@@ -95,6 +95,11 @@ type Table interface {
 	// returns how many it removed.
 	Delete(ctx context.Context, keys []Key) (int, error)
 
+	// Pop removes the entry with this key if the filter selects it, and returns
+	// it, in one step: of several callers one gets it, and an entry that is
+	// put meanwhile stays or is the one returned. ok is false for a miss.
+	Pop(ctx context.Context, key Key, f Filter) (e Entry, ok bool, err error)
+
 	// Count returns how many entries the filter selects, without reading
 	// their payloads.
 	Count(ctx context.Context, f Filter) (int, error)

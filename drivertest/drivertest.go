@@ -46,6 +46,7 @@ func Run(t *testing.T, h Harness) {
 		{"Values", testValues},
 		{"Put", testPut},
 		{"Delete", testDelete},
+		{"Pop", testPop},
 		{"Expiry", testExpiry},
 		{"Clear", testClear},
 		{"Bulk", testBulk},

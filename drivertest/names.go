@@ -11,7 +11,7 @@ import (
 // hostile are names that go wrong where they reach SQL, a file system or a
 // pattern unquoted, or are shortened.
 var hostile = []string{
-	"audio-features", "select", "order", "key", "two words", " leading", "trailing ", "0", "1st",
+	"k", "t", "i", "excluded", "audio-features", "select", "order", "key", "two words", " leading", "trailing ", "0", "1st",
 	`a"b`, `a""b`, "it's", "a`b", "[a]", "a]b", "a;b", "a--b", "a/*b", `a\b`, `a"; DROP TABLE tracks; --`,
 	"a.b", "a..b", ".hidden", "a.", "a/b", "a:b", "a|b", "a,b", "a=b", "a&b", "a#b", "a+b", "a(b)", "{a}", "~a",
 	"%", "%s", "a%", "a_c", "abc", "a*", "*", "a?c", "?", "?1", "$1", ":x", "@x", "<a>", "日本", "ключ", "🎵",

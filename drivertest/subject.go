@@ -274,6 +274,10 @@ func operations(k driver.Key) []operation {
 		{"put of nothing", put()},
 		{"delete", remove(k)},
 		{"delete of nothing", remove()},
+		{"pop", func(ctx context.Context, table driver.Table) error {
+			_, _, err := table.Pop(ctx, k, driver.Filter{})
+			return err
+		}},
 		{"count", func(ctx context.Context, table driver.Table) error {
 			_, err := table.Count(ctx, driver.Filter{State: driver.Live, Now: now})
 			return err

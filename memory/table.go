@@ -96,6 +96,27 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 	return before - len(t.entries), nil
 }
 
+func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (driver.Entry, bool, error) {
+	if err := t.lock(ctx); err != nil {
+		return driver.Entry{}, false, t.error("pop from", err)
+	}
+	encoded := string(driver.AppendKey(nil, key))
+	e := t.entries[encoded]
+	ok := e != nil && f.Match(e.Entry)
+	if ok && t.bounds == nil {
+		delete(t.entries, encoded)
+	}
+	t.mu.Unlock()
+	if ok && t.bounds != nil {
+		// One that was replaced or removed meanwhile is another's.
+		ok = t.bounds.remove([]*entry{e}) == 1
+	}
+	if !ok {
+		return driver.Entry{}, false, nil
+	}
+	return e.Entry, true, nil
+}
+
 func (t *table) Count(ctx context.Context, f driver.Filter) (int, error) {
 	if err := t.rlock(ctx); err != nil {
 		return 0, t.error("count", err)

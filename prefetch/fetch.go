@@ -87,7 +87,47 @@ func (f *fetcher[K]) fetch(ctx context.Context, key K) (repository.Entry, error)
 	if err = describe(req, resp, err); err != nil {
 		return repository.Entry{}, err
 	}
+	if len(body) == 0 { // another has been read
+		if err := f.verify(ctx, key, req, resp.Request.RawRequest); err != nil {
+			return repository.Entry{}, fmt.Errorf("prefetch: %w", err)
+		}
+	}
 	return newEntry(resp)
+}
+
+// verify reads the key back from what the client has sent: a header or parameter
+// that it adds may have made it another's request, whose answer must not be saved
+// under this key.
+func (f *fetcher[K]) verify(ctx context.Context, key K, req, sent *http.Request) error {
+	if _, ok, err := f.endpoint.Key(req); err != nil || !ok {
+		// The base has another host, or a path. Without it there is a key,
+		// unless the endpoint takes none from its own requests.
+		bare, err := f.endpoint.Request(ctx, nil, key)
+		if err != nil && f.base != nil {
+			bare, err = f.endpoint.Request(ctx, &url.URL{Scheme: f.base.Scheme, Host: f.base.Host}, key)
+		}
+		if err != nil {
+			return nil //nolint:nilerr // it cannot be told
+		}
+		if _, ok, err := f.endpoint.Key(bare); err != nil || !ok {
+			return err
+		}
+		req = bare
+	}
+	location := *req.URL
+	location.RawQuery = sent.URL.RawQuery
+	actual := *sent
+	actual.URL, actual.Host = &location, req.Host
+	got, ok, err := f.endpoint.Key(&actual)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return errors.New("with what the client adds to it, the request is not the endpoint's: a query parameter may have to be ignored, see request.IgnoreQuery")
+	case got != key:
+		return fmt.Errorf("with what the client adds to it, the request has another key: %+v", got)
+	}
+	return nil
 }
 
 func readBody(req *http.Request) ([]byte, error) {

@@ -21,9 +21,12 @@ import (
 	"github.com/go-resty/resty/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
+	"github.com/endpointcache/endpointcache/settings"
+	"github.com/endpointcache/endpointcache/sqlite"
 )
 
 func TestRetriesUntilItSucceeds(t *testing.T) {
@@ -299,7 +302,7 @@ func TestClientSettingsApply(t *testing.T) {
 	want := reflect.ValueOf(*client)
 	header, query := client.Header.Clone(), client.QueryParam.Encode()
 
-	result := run(t, tracksOf(t, byID), &prefetch.Options{Client: client}, "a")
+	result := run(t, tracksOf(t, request.Pattern[string]("GET /tracks/{id}", request.IgnoreQuery("api_key"))), &prefetch.Options{Client: client}, "a")
 	if result.Fetched != 1 || before.Load() != 1 || after.Load() != 1 {
 		t.Fatalf("%v, middlewares ran %d and %d times", result.Items, before.Load(), after.Load())
 	}
@@ -584,4 +587,121 @@ func TestRequestThatCannotBeBuilt(t *testing.T) {
 	if counts(result) != [3]int{0, 1, 2} {
 		t.Error(result.Items)
 	}
+}
+
+// What the client adds to a request may make it another's.
+func TestAnAnswerForAnotherKeyIsNotSaved(t *testing.T) {
+	server := newOrigin(t, serveTrack)
+	type key struct {
+		ID     string `path:"id"`
+		Market string `query:"market"`
+		User   string `header:"Authorization,hash"`
+	}
+	store, err := sqlite.OpenMemory(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	repo, err := repository.New(t.Context(), store, settings.RepositorySettings[key, string]{
+		Name: "tracks", Endpoint: request.Pattern[key]("GET api.example.com/tracks/{id}"), Payload: payload.String(),
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := request.HeaderHash("Bearer mine")
+	for name, test := range map[string]struct {
+		client  *resty.Client
+		fetched []key
+	}{
+		"nothing is added":     {quick(t), []key{{ID: "a"}, {ID: "a", Market: "DE"}}},
+		"a token":              {quick(t).SetAuthToken("mine"), []key{{ID: "a", User: mine}, {ID: "a", Market: "DE", User: mine}}},
+		"a known parameter":    {quick(t).SetQueryParam("market", "US"), nil},
+		"an unknown parameter": {quick(t).SetQueryParam("lang", "de"), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := []key{{ID: "a"}, {ID: "a", Market: "DE"}, {ID: "a", User: mine}, {ID: "a", Market: "DE", User: mine}, {ID: "a", User: "another's"}}
+			result, err := prefetch.Run(t.Context(), repo, slices.Values(keys), &prefetch.Options{
+				BaseURL: server.URL, Client: test.client, Refresh: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var fetched []key
+			for _, item := range result.Items {
+				if item.Status == prefetch.Fetched {
+					fetched = append(fetched, item.Key)
+				}
+			}
+			if diff := cmp.Diff(test.fetched, fetched); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestMaxFailuresCountsWhatCannotBeDecoded(t *testing.T) {
+	server := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>log in") })
+	store, err := sqlite.OpenMemory(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	repo, err := repository.New(t.Context(), store, settings.RepositorySettings[int, any]{
+		Name: "tracks", Endpoint: request.Pattern[int]("GET /tracks/{id}"), Payload: payload.JSON[any](),
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	endless := func(yield func(int) bool) {
+		for i := 0; yield(i); i++ {
+		}
+	}
+	result, err := prefetch.Run(t.Context(), repo, endless, &prefetch.Options{BaseURL: server.URL, MaxFailures: 5})
+	if !errors.Is(err, prefetch.ErrMaxFailures) || result.Failed < 5 {
+		t.Errorf("%d failed, %v", result.Failed, err)
+	}
+}
+
+// A panic of the user's code is Run's.
+func TestAPanicIsTheCallers(t *testing.T) {
+	server := newOrigin(t, serveTrack)
+	store, err := sqlite.OpenMemory(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	for name, opts := range map[string]*prefetch.Options{
+		"a middleware": {Client: quick(t).OnBeforeRequest(func(*resty.Client, *resty.Request) error { panic("oops") })},
+		"a name":       {},
+		"progress":     {Progress: func(prefetch.Progress) { panic("oops") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := settings.RepositorySettings[int, string]{
+				Name: name, Endpoint: request.Pattern[int]("GET /tracks/{id}"), Payload: payload.String(),
+			}
+			if name == "a name" {
+				s.NameOf = func(string) string { panic("oops") }
+			}
+			repo, err := repository.New(t.Context(), store, s, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if p := recover(); p != "oops" {
+					t.Errorf("recovered %v", p)
+				}
+			}()
+			opts.BaseURL = server.URL
+			_, err = prefetch.Run(t.Context(), repo, slices.Values(numbers(500)), opts)
+			t.Errorf("no panic, %v", err)
+		})
+	}
+}
+
+func numbers(n int) []int {
+	numbers := make([]int, n)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	return numbers
 }

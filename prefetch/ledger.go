@@ -25,6 +25,7 @@ type ledger[K comparable] struct {
 	items    []Item[K] // those with no status are on their way
 	progress Progress
 	row      int // failures since something was fetched
+	refused  int // answers that could not be saved since one was
 }
 
 // add enters keys and returns the jobs for those that are missing, which are in
@@ -54,18 +55,24 @@ func (l *ledger[K]) answered() {
 	l.row = 0
 }
 
-func (l *ledger[K]) saved(answers []answer[K], failed map[K]error) {
+// saved enters what became of answers, and returns how many in a row could not be
+// saved, at the most.
+func (l *ledger[K]) saved(answers []answer[K], failed map[K]error) (row int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, a := range answers {
 		if err := failed[a.key]; err != nil {
 			l.fail(a.index, err)
+			l.refused++
+			row = max(row, l.refused)
 			continue
 		}
+		l.refused = 0
 		l.items[a.index].Status = Fetched
 		l.progress.Fetched++
 		l.progress.Bytes += int64(len(a.entry.Payload))
 	}
+	return row
 }
 
 // failed returns how many keys in a row could not be fetched.

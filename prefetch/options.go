@@ -30,6 +30,10 @@ type Options struct {
 	// The run works with a clone and leaves it as it is; nobody may change it
 	// meanwhile. The default has a timeout of a minute.
 	//
+	// What it adds may not change the key: a query parameter that the endpoint
+	// neither has nor ignores, or a header whose hash is another than the
+	// key's, makes a key fail, as the answer would be another's.
+	//
 	// Each attempt is one request to the client. Its RetryConditions,
 	// RetryHooks, RetryAfter and RetryWaitTime apply to the attempts, its
 	// RetryCount and RetryMaxWaitTime do not. What the endpoint sets is sent
@@ -42,11 +46,11 @@ type Options struct {
 	// Concurrency is how many keys are fetched at once. The default is 8.
 	Concurrency int
 
-	// Rate is how many requests are sent in a second, retries included. The
-	// default is no limit.
+	// Rate is how many requests are sent in a second, one after another and
+	// retries included. The default is no limit.
 	Rate float64
 
-	// Limiter takes the place of Rate where several runs, or other users of
+	// Limiter takes the place of Rate, which must not be set, too, where several runs, or other users of
 	// an API, share one limit.
 	Limiter *rate.Limiter
 
@@ -58,16 +62,17 @@ type Options struct {
 	// The default is 3, and [NoRetries] is none.
 	Retries int
 
-	// MaxRetryWait is the longest wait before a retry, whatever the server
-	// asks for. The default is 30 seconds.
+	// MaxRetryWait is the longest wait before a retry. Where the server asks
+	// for a longer one, the retry comes before that has passed. The default is 30 seconds.
 	MaxRetryWait time.Duration
 
 	// MaxBody is the size in bytes of the largest body that is fetched. The
 	// default is the client's ResponseBodyLimit, else 64 MiB.
 	MaxBody int
 
-	// MaxFailures is how many keys may fail one after another before the run
-	// ends with [ErrMaxFailures]: the host is down, or a token has expired.
+	// MaxFailures is how many keys may fail one after another, in being fetched
+	// or in being saved, before the run ends with [ErrMaxFailures]: the host
+	// is down, or a token has expired and there is only a login page.
 	// The default is no limit.
 	MaxFailures int
 

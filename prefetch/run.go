@@ -28,7 +28,7 @@ import (
 // When ctx is done, requests are aborted, what was already fetched is saved, and
 // the error wraps that of ctx. Keys are taken from the sequence by the calling
 // goroutine, no more than a few thousand ahead of the requests, so it may be
-// endless. Run cannot return while the sequence blocks: one that waits for
+// endless; memory grows by the keys, which the result has. Run cannot return while the sequence blocks: one that waits for
 // its keys should watch ctx itself.
 func Run[K comparable, V any](ctx context.Context, repo *repository.ResponseRepository[K, V], keys iter.Seq[K], opts *Options) (*Result[K], error) {
 	if repo == nil || keys == nil {
@@ -66,6 +66,9 @@ type run[K comparable, V any] struct {
 	start   time.Time
 	total   atomic.Int64 // the number of keys, as far as it is known
 	stop    context.CancelCauseFunc
+
+	panicOnce sync.Once
+	panicked  any // of the user's code on one of the run's goroutines
 }
 
 func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], error) {
@@ -99,6 +102,9 @@ func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], e
 		}()
 		unique, ended = r.pull(ctx, keys, pulled)
 	}()
+	if r.panicked != nil {
+		panic(r.panicked)
+	}
 
 	final := r.ledger.snapshot()
 	result := &Result[K]{
@@ -111,6 +117,15 @@ func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], e
 	}
 	complete := ended && final.Done == unique
 	return result, r.outcome(parent, ctx, complete)
+}
+
+// catch, deferred around the user's code, ends the run after a panic, which then is
+// Run's own.
+func (r *run[K, V]) catch() {
+	if p := recover(); p != nil {
+		r.panicOnce.Do(func() { r.panicked = p })
+		r.stop(nil)
+	}
 }
 
 // start runs f on a goroutine of the group.
@@ -220,6 +235,7 @@ func (r *run[K, V]) fetch(ctx context.Context, missing <-chan job[K], fetched ch
 }
 
 func (r *run[K, V]) fetchOne(ctx context.Context, j job[K], fetched chan<- answer[K]) {
+	defer r.catch()
 	entry, err := r.fetcher.fetch(ctx, j.key)
 	switch {
 	case err == nil:
@@ -245,6 +261,7 @@ func (r *run[K, V]) reportProgress() (end func()) {
 	ended := make(chan struct{})
 	var reporter sync.WaitGroup
 	start(&reporter, func() {
+		defer r.catch()
 		ticker := time.NewTicker(progressEvery)
 		defer ticker.Stop()
 		for {

@@ -83,6 +83,7 @@ func withGrace(ctx context.Context, grace time.Duration) (context.Context, conte
 // saveBatch returns an error only if the store failed, and has then entered
 // none of the batch in the ledger.
 func (r *run[K, V]) saveBatch(ctx context.Context, batch []answer[K]) error {
+	defer r.catch()
 	entries := make(map[K]repository.Entry, len(batch))
 	for _, a := range batch {
 		entries[a.key] = a.entry
@@ -96,7 +97,9 @@ func (r *run[K, V]) saveBatch(ctx context.Context, batch []answer[K]) error {
 	case err != nil:
 		return fmt.Errorf("prefetch: save: %w", err)
 	}
-	r.ledger.saved(batch, refused)
+	if row := r.ledger.saved(batch, refused); r.MaxFailures > 0 && row >= r.MaxFailures {
+		r.abort(fmt.Errorf("%w: %d could not be saved", ErrMaxFailures, row))
+	}
 	return nil
 }
 

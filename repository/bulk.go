@@ -37,7 +37,9 @@ func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[
 	sel := r.selection(parts, opts)
 	var err error
 	if len(keys) <= batchSize {
-		err = r.table.Get(ctx, r.driverKeys(keys), sel, func(i int, e driver.Entry) { b.add(hit{i, e}) })
+		err = b.convertAfter(func(visit func(int, driver.Entry)) error {
+			return r.table.Get(ctx, r.driverKeys(keys), sel, visit)
+		})
 	} else {
 		err = b.pipeline(func(visit func(int, driver.Entry)) error {
 			return r.table.Get(ctx, r.driverKeys(keys), sel, visit)
@@ -60,13 +62,33 @@ func (b *bulk[K, T]) add(h hit) {
 	b.values[b.keys[h.i]] = value
 }
 
+// convertAfter converts when all has been read.
+func (b *bulk[K, T]) convertAfter(read func(visit func(int, driver.Entry)) error) error {
+	var mu sync.Mutex
+	hits := make([]hit, 0, len(b.keys))
+	err := read(func(i int, e driver.Entry) {
+		mu.Lock()
+		defer mu.Unlock()
+		hits = append(hits, hit{i, e})
+	})
+	for _, h := range hits {
+		b.add(h)
+	}
+	return err
+}
+
 // pipeline reads on the caller's goroutine, and on those that the store has, and
-// converts on as many as there are processors.
+// converts on as many as there are processors. Reading never waits for a
+// conversion, which is the user's code: it may use the store, too.
 func (b *bulk[K, T]) pipeline(read func(visit func(int, driver.Entry)) error) error {
-	batches := make(chan []hit, runtime.GOMAXPROCS(0))
+	batches := make(chan []hit, len(b.keys)/batchSize+1)
 	return parallel.Do(1+runtime.GOMAXPROCS(0), func(i int) error {
 		if i > 0 {
-			b.addAll(batches)
+			for batch := range batches {
+				for _, h := range batch {
+					b.add(h)
+				}
+			}
 			return nil
 		}
 		defer close(batches)
@@ -86,16 +108,4 @@ func (b *bulk[K, T]) pipeline(read func(visit func(int, driver.Entry)) error) er
 		batches <- batch
 		return err
 	})
-}
-
-func (b *bulk[K, T]) addAll(batches <-chan []hit) {
-	defer func() {
-		for range batches { // if a conversion panics: so that the reader ends
-		}
-	}()
-	for batch := range batches {
-		for _, h := range batch {
-			b.add(h)
-		}
-	}
 }

@@ -11,10 +11,12 @@ import (
 	"time"
 )
 
-// Entry is a stored response and what is kept beside it.
+// Entry is a stored response and what is kept beside it. To save one, make it with
+// [ReadEntry] of a response, with [EntryOf] of one whose body was read, or with
+// [NewEntry] of anything else.
 type Entry struct {
 	Name      string    // the readable name, set when it is saved
-	Status    int       // the HTTP status code
+	Status    int       // the HTTP status code; 0 is saved as 200
 	Payload   []byte    // the body, byte for byte
 	CachedAt  time.Time // when it was saved, UTC
 	ExpiresAt time.Time // when it expires, UTC; zero: never

@@ -20,12 +20,15 @@ const (
 )
 
 // ReadOption changes what a read returns.
-type ReadOption func(*driver.Selection)
+type ReadOption func(*reading)
+
+// reading is one read: which entries it returns.
+type reading struct{ state State }
 
 // AllowExpired makes a read return expired entries, too, as long as the store
 // has them.
 func AllowExpired() ReadOption {
-	return func(s *driver.Selection) { s.State = driver.All }
+	return func(r *reading) { r.state = All }
 }
 
 // SaveOption changes how entries are saved.
@@ -67,12 +70,18 @@ func expiry(now time.Time, d time.Duration) time.Time {
 	return instant(now.Add(d))
 }
 
-// latest is the last instant that all stores know.
-var latest = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
+// All stores know the instants between these.
+var (
+	earliest = time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC)
+	latest   = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
+)
 
 // instant is t as stores know it.
 func instant(t time.Time) time.Time {
-	if t.After(latest) {
+	switch {
+	case t.Before(earliest):
+		return earliest
+	case t.After(latest):
 		return latest
 	}
 	return t.UTC().Truncate(time.Microsecond)

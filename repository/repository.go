@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -28,8 +29,11 @@ type Options struct {
 // the value that a response holds. Many goroutines may use it at once.
 //
 // Methods for many keys take one statement or round trip for each of a few
-// hundred keys. The methods that take requests and responses are those of
-// [Routed].
+// hundred keys.
+//
+// It has the methods of [Responses]: Name, Expire, Count and Clear; and for requests
+// and responses those of [Routed]: GetResponse, GetResponses, SaveResponse,
+// SaveResponses, DeleteResponse and DeleteResponses.
 type ResponseRepository[K comparable, V any] struct {
 	*Responses
 	settings settings.RepositorySettings[K, V]
@@ -41,6 +45,9 @@ type ResponseRepository[K comparable, V any] struct {
 // it creates where it is absent. A table of that name that is for another key
 // is a driver.SchemaError. The store stays the caller's to close.
 func New[K comparable, V any](ctx context.Context, store driver.Store, s settings.RepositorySettings[K, V], opts *Options) (*ResponseRepository[K, V], error) {
+	if store == nil {
+		return nil, errors.New("repository: the store is nil")
+	}
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
@@ -163,8 +170,8 @@ func (r *ResponseRepository[K, V]) Contains(ctx context.Context, key K) (bool, e
 	return ok, err
 }
 
-// Missing returns the keys that have no live entry, in their order: what is left
-// to be fetched. It reads no payloads.
+// Missing returns the keys that have no live entry, in their order and as often as
+// they are given: what is left to be fetched. It reads no payloads.
 func (r *ResponseRepository[K, V]) Missing(ctx context.Context, keys []K) ([]K, error) {
 	found := make([]bool, len(keys))
 	err := r.table.Get(ctx, r.driverKeys(keys), r.selection(0, nil), func(i int, _ driver.Entry) {
@@ -204,7 +211,8 @@ func (r *ResponseRepository[K, V]) GetRaw(ctx context.Context, key K, opts ...Re
 	return r.own(e.Payload), true, nil
 }
 
-// GetEntry returns the live entry for key, and whether there is one.
+// GetEntry returns the live entry for key, which belongs to the caller, and whether
+// there is one.
 func (r *ResponseRepository[K, V]) GetEntry(ctx context.Context, key K, opts ...ReadOption) (Entry, bool, error) {
 	e, ok, err := r.get(ctx, key, driver.Payload|driver.Meta, opts)
 	if err != nil || !ok {
@@ -249,8 +257,8 @@ func (r *ResponseRepository[K, V]) GetManyRaw(ctx context.Context, keys []K, opt
 	})
 }
 
-// GetEntries returns the live entries for keys. Keys without one are not in the
-// map.
+// GetEntries returns the live entries for keys, which belong to the caller. Keys
+// without one are not in the map.
 func (r *ResponseRepository[K, V]) GetEntries(ctx context.Context, keys []K, opts ...ReadOption) (map[K]Entry, error) {
 	return getMany(ctx, r, keys, driver.Payload|driver.Meta, opts, func(_ K, e driver.Entry) (Entry, error) {
 		e.Payload = r.own(e.Payload)
@@ -324,16 +332,14 @@ func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (in
 }
 
 // Pop removes the live entry for key and returns its value, and whether there was
-// one. Of callers that pop one key at the same time, one gets it. An entry that
-// cannot be decoded stays.
+// one, in one step: of callers that pop one key at the same time, one gets it. An
+// entry that cannot be decoded is removed, too, and a [DecodeError].
 func (r *ResponseRepository[K, V]) Pop(ctx context.Context, key K) (V, bool, error) {
-	value, ok, err := r.Get(ctx, key)
-	if err == nil && ok {
-		ok, err = r.Delete(ctx, key)
-	}
+	e, ok, err := r.table.Pop(ctx, r.driverKey(key), r.filter(Live))
 	if err != nil || !ok {
 		var none V
 		return none, false, err
 	}
-	return value, true, nil
+	value, err := r.decode(key, e.Payload)
+	return value, err == nil, err
 }

@@ -369,8 +369,8 @@ func TestWhatCannotBeDecodedIsAnErrorOfItsOwn(t *testing.T) {
 		if _, _, err := r.Pop(ctx, bad); !errors.As(err, &decode) {
 			t.Errorf("Pop: %v", err)
 		}
-		if ok, err := r.Contains(ctx, bad); err != nil || !ok {
-			t.Errorf("it is gone: %v, %v", ok, err)
+		if ok, err := r.Contains(ctx, bad); err != nil || ok {
+			t.Errorf("after Pop it is there: %v, %v", ok, err)
 		}
 		if err := r.SaveMany(ctx, map[trackKey]track{good: {Price: 0}}); err != nil {
 			t.Error(err)
@@ -391,6 +391,34 @@ func TestValuesThatCannotBeEncodedLeaveTheOldOnes(t *testing.T) {
 		}
 		if ok, err := r.Contains(ctx, "l"); err != nil || ok {
 			t.Errorf("half of the values were saved: %v, %v", ok, err)
+		}
+	})
+}
+
+// A payload's handler may use the store, also one with a single connection.
+func TestDecodingMayReadAnotherRepository(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store driver.Store, clock *clock) {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		albums := create(t, store, settings.RepositorySettings[string, string]{Name: "albums", Payload: payload.String()}, clock)
+		check(t, albums.Save(ctx, "a", "Album"))
+		lookUp := func(_ []byte, v any) (err error) {
+			*v.(*string), _, err = albums.Get(ctx, "a")
+			return err
+		}
+		r := create(t, store, settings.RepositorySettings[int, string]{
+			Name: "k", Payload: payload.Codec[string]("text/plain", lookUp, func(any) ([]byte, error) { return nil, nil }),
+		}, clock)
+		for _, n := range []int{1, 10, 1000} {
+			values, keys := map[int]string{}, make([]int, n)
+			for i := range keys {
+				values[i], keys[i] = "", i
+			}
+			check(t, r.SaveMany(ctx, values))
+			found, err := r.GetMany(ctx, keys)
+			if err != nil || len(found) != n || found[0] != "Album" {
+				t.Fatalf("GetMany of %d: %d, %v", n, len(found), err)
+			}
 		}
 	})
 }

@@ -51,17 +51,22 @@ func (r *Responses) filter(state State) driver.Filter {
 }
 
 func (r *Responses) selection(parts driver.Parts, opts []ReadOption) driver.Selection {
-	sel := driver.Selection{Filter: r.filter(Live), Parts: parts}
+	read := reading{state: Live}
 	for _, opt := range opts {
-		opt(&sel)
+		if opt != nil {
+			opt(&read)
+		}
 	}
-	return sel
+	return driver.Selection{Filter: r.filter(read.state), Parts: parts}
 }
 
 func (r *Responses) saving(opts []SaveOption) (saving, error) {
 	s := saving{now: instant(r.now())}
 	s.expires = expiry(s.now, r.expire)
 	for _, opt := range opts {
+		if opt == nil {
+			continue
+		}
 		if opt(&s); s.err != nil {
 			return s, fmt.Errorf("repository %q: save: %w", r.name, s.err)
 		}
@@ -108,9 +113,15 @@ func (r *Responses) SaveMatched(ctx context.Context, keys []driver.Key, entries 
 	if err != nil {
 		return 0, err
 	}
+	if len(keys) != len(entries) {
+		return 0, fmt.Errorf("repository %q: save: %d keys for %d entries", r.name, len(keys), len(entries))
+	}
 	var refused []error
 	rows := make([]driver.Entry, 0, len(entries))
 	for i, e := range entries {
+		if e.Status == 0 {
+			e.Status = http.StatusOK
+		}
 		name, err := r.nameOf(e.Payload)
 		if err != nil {
 			refused = append(refused, &DecodeError{Repository: r.name, Key: r.typedKey(keys[i]), Err: err})

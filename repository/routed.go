@@ -44,19 +44,20 @@ func (g *group) of(r *Responses) *targets {
 	return t
 }
 
+// group routes the requests. The error joins those of keys that could not be
+// told; the others are grouped nevertheless.
 func (r Routed) group(reqs []*http.Request) (group, error) {
 	var g group
+	var failed []error
 	for i, req := range reqs {
 		responses, key, ok, err := r.route(req)
-		if err != nil {
-			return nil, err
-		}
+		failed = append(failed, err)
 		if ok {
 			t := g.of(responses)
 			t.keys, t.indices = append(t.keys, key), append(t.indices, i)
 		}
 	}
-	return g, nil
+	return g, errors.Join(failed...)
 }
 
 // GetResponse returns the live response for req, and whether there is one. Its
@@ -70,12 +71,10 @@ func (r Routed) GetResponse(ctx context.Context, req *http.Request, opts ...Read
 }
 
 // GetResponses returns the live responses for the requests, in their order, nil
-// for a miss.
+// for a miss. A request whose key cannot be told, because its body cannot be read,
+// does not keep the others from being found; the error joins all.
 func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...ReadOption) ([]*http.Response, error) {
-	g, err := r.group(reqs)
-	if err != nil {
-		return nil, err
-	}
+	g, unkeyed := r.group(reqs)
 	found := make([]*http.Response, len(reqs))
 	for _, t := range g {
 		entries, err := t.responses.GetMatched(ctx, t.keys, opts...)
@@ -94,7 +93,7 @@ func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...
 			found[at] = resp
 		}
 	}
-	return found, nil
+	return found, unkeyed
 }
 
 // SaveResponse saves resp, the answer to resp.Request, and reports whether it
@@ -110,7 +109,7 @@ func (r Routed) SaveResponse(ctx context.Context, resp *http.Response, opts ...S
 }
 
 // SaveResponses saves responses as [Routed.SaveResponse] does and returns how
-// many it saved. One that cannot be read or decoded does not keep the others
+// many it saved; of two for one key the later stays. One that cannot be read or decoded does not keep the others
 // from being saved; the error joins all.
 func (r Routed) SaveResponses(ctx context.Context, resps []*http.Response, opts ...SaveOption) (int, error) {
 	var g group
@@ -153,19 +152,16 @@ func (r Routed) DeleteResponse(ctx context.Context, req *http.Request) (bool, er
 // DeleteResponses removes the responses for the requests and returns how many
 // there were.
 func (r Routed) DeleteResponses(ctx context.Context, reqs []*http.Request) (int, error) {
-	g, err := r.group(reqs)
-	if err != nil {
-		return 0, err
-	}
+	g, unkeyed := r.group(reqs)
 	deleted := 0
 	for _, t := range g {
 		n, err := t.responses.DeleteMatched(ctx, t.keys)
 		deleted += n
 		if err != nil {
-			return deleted, err
+			return deleted, errors.Join(unkeyed, err)
 		}
 	}
-	return deleted, nil
+	return deleted, unkeyed
 }
 
 // firstRequest is the request that led to resp, by redirects or at once.

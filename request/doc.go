@@ -56,7 +56,7 @@
 //
 // A hash tells users apart by their Authorization without storing it, although
 // it hides no value that is easily guessed. [Endpoint.Request] cannot set such
-// a header: the caller's client does.
+// a header: the caller's client does. [HeaderHash] makes the text for a key.
 //
 // # Equal requests
 //

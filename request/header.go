@@ -14,6 +14,10 @@ type header struct {
 	hash bool // the field holds the value's hash
 }
 
+// HeaderHash is the text of a key's field with the option hash, for a header of
+// that value, such as "Bearer " and a token.
+func HeaderHash(value string) string { return hexHash([]byte(trim(value))) }
+
 // read sets the field from req's header and reports whether it matches.
 func (h *header) read(req *http.Request, key reflect.Value) bool {
 	// Names in another spelling are sent as well, but in no certain order.
@@ -24,7 +28,7 @@ func (h *header) read(req *http.Request, key reflect.Value) bool {
 	}
 	value, found := h.value(req)
 	if found && h.hash {
-		value = hexHash([]byte(value))
+		value = HeaderHash(value)
 	}
 	return h.set(key, value, found)
 }

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 )
@@ -20,24 +22,38 @@ type committer struct {
 // write is a caller's part of a transaction.
 type write struct {
 	ctx  context.Context
-	size int // how many entries it writes, about
+	size int // how many bytes it writes, about
 	do   func(*conn) error
 
 	done chan struct{} // closed when err is the outcome
 	err  error
 }
 
-// maxShared is how many entries are written in one shared transaction.
-const maxShared = 4096
+// maxShared is how many bytes are written in one shared transaction, about: what
+// a caller may have to wait for that others write.
+const maxShared = 4 << 20
 
 func newCommitter(p *pool) *committer {
 	return &committer{pool: p, turn: make(chan struct{}, 1)}
 }
 
+// panicError is a write's panic on its way to its caller.
+type panicError struct{ value any }
+
+func (e *panicError) Error() string { return fmt.Sprint("panic: ", e.value) }
+
 // write does a write and returns when it is committed, or not done at all. do
 // may be called more than once, after what it did was rolled back.
 func (c *committer) write(ctx context.Context, size int, do func(*conn) error) error {
-	w := &write{ctx: ctx, size: size, do: do, done: make(chan struct{})}
+	err := c.wait(&write{ctx: ctx, size: size, do: do, done: make(chan struct{})})
+	var panicked *panicError
+	if errors.As(err, &panicked) {
+		panic(panicked.value)
+	}
+	return err
+}
+
+func (c *committer) wait(w *write) error {
 	c.mu.Lock()
 	c.queue = append(c.queue, w)
 	c.mu.Unlock()
@@ -45,9 +61,9 @@ func (c *committer) write(ctx context.Context, size int, do func(*conn) error) e
 		select {
 		case <-w.done:
 			return w.err
-		case <-ctx.Done():
+		case <-w.ctx.Done():
 			if c.withdraw(w) {
-				return ctx.Err()
+				return w.ctx.Err()
 			}
 			<-w.done // it is being written
 			return w.err
@@ -109,7 +125,7 @@ func writeAll(conn *conn, group []*write) (err error) {
 		if err := w.ctx.Err(); err != nil {
 			return err
 		}
-		if err := w.do(conn); err != nil {
+		if err := w.run(conn); err != nil {
 			return err
 		}
 	}
@@ -150,6 +166,17 @@ func (c *committer) withdraw(w *write) bool {
 		}
 	}
 	return false
+}
+
+// run is do, with a panic for an error: it is its caller's, not that of who has
+// the turn.
+func (w *write) run(conn *conn) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicError{p}
+		}
+	}()
+	return w.do(conn)
 }
 
 func (w *write) finish(err error) {

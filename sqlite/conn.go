@@ -81,7 +81,7 @@ func (c *conn) prepare(ctx context.Context, key stmtKey) (*stmt, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := 16 + key.rows
+	size := stmtSize(key)
 	if c.size+size > maxStmts {
 		c.closeStmts()
 	}
@@ -97,6 +97,20 @@ func (c *conn) prepare(ctx context.Context, key stmtKey) (*stmt, error) {
 	c.stmts[key] = s
 	return s, nil
 }
+
+// forget closes the statement that key stands for: SQLite keeps what was bound
+// last until it is bound again.
+func (c *conn) forget(key stmtKey) error {
+	s, ok := c.stmts[key]
+	if !ok {
+		return nil
+	}
+	delete(c.stmts, key)
+	c.size -= stmtSize(key)
+	return s.Close()
+}
+
+func stmtSize(key stmtKey) int { return 16 + key.rows }
 
 // bind adds an argument to the next execution of s.
 func (s *stmt) bind(v sqldriver.Value) {
@@ -114,24 +128,37 @@ func (s *stmt) take() (args []sqldriver.NamedValue, done func()) {
 // query runs s with its bound arguments and calls each for every row, which is
 // valid during that call, until it returns false. It waits for its lock as long
 // as ctx lets it.
-func (c *conn) query(ctx context.Context, s *stmt, columns int, each func(row []sqldriver.Value) bool) (err error) {
+func (c *conn) query(ctx context.Context, s *stmt, columns int, each func(row []sqldriver.Value) bool) error {
+	return c.queryWithin(ctx, context.Background(), s, columns, each)
+}
+
+// queryLong is query for a statement that may look at many rows: ctx ends it also
+// when it is running.
+func (c *conn) queryLong(ctx context.Context, s *stmt, columns int, each func(row []sqldriver.Value) bool) error {
+	return c.queryWithin(ctx, ctx, s, columns, each)
+}
+
+func (c *conn) queryWithin(ctx, running context.Context, s *stmt, columns int, each func(row []sqldriver.Value) bool) (err error) {
 	args, done := s.take()
 	defer done()
 	if cap(c.row) < columns {
 		c.row = make([]sqldriver.Value, columns)
 	}
 	row := c.row[:columns]
-	rows, found, err := s.first(args, row)
+	rows, found, err := s.first(running, args, row)
 	for isBusy(err) {
 		if err = waitBusy(ctx); err != nil {
 			return err
 		}
-		rows, found, err = s.first(args, row)
+		rows, found, err = s.first(running, args, row)
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }() // also if each panics
+	defer func() { // also if each panics
+		clear(row) // it may hold a large payload
+		err = errors.Join(err, rows.Close())
+	}()
 	for found && each(row) {
 		if found, err = next(rows, row); err != nil {
 			return err
@@ -141,8 +168,8 @@ func (c *conn) query(ctx context.Context, s *stmt, columns int, each func(row []
 }
 
 // first runs s as far as its first row.
-func (s *stmt) first(args []sqldriver.NamedValue, row []sqldriver.Value) (rows sqldriver.Rows, found bool, err error) {
-	if rows, err = s.QueryContext(context.Background(), args); err != nil {
+func (s *stmt) first(running context.Context, args []sqldriver.NamedValue, row []sqldriver.Value) (rows sqldriver.Rows, found bool, err error) {
+	if rows, err = s.QueryContext(running, args); err != nil {
 		return nil, false, err
 	}
 	if found, err = next(rows, row); err != nil {
@@ -203,7 +230,7 @@ func (c *conn) exec(ctx context.Context, text string) error {
 // int64 runs a query that answers with one number, or with NULL, which is 0.
 func (c *conn) int64(ctx context.Context, s *stmt) (int64, error) {
 	var n int64
-	err := c.query(ctx, s, 1, func(row []sqldriver.Value) bool {
+	err := c.queryLong(ctx, s, 1, func(row []sqldriver.Value) bool {
 		n, _ = row[0].(int64)
 		return false
 	})

@@ -79,7 +79,7 @@ func (t *table) page(ctx context.Context, c *conn, page []driver.Entry, next, la
 	n := len(t.spec.Key)
 	bytes := 0
 	var rowErr error
-	err = c.query(ctx, s, 1+n+len(columns(sel.Parts)), func(row []sqldriver.Value) bool {
+	err = c.queryLong(ctx, s, 1+n+len(columns(sel.Parts)), func(row []sqldriver.Value) bool {
 		e := driver.Entry{Key: make(driver.Key, n)}
 		for i, column := range t.spec.Key {
 			if e.Key[i], rowErr = keyValue(column.Kind, row[1+i]); rowErr != nil {

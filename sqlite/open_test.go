@@ -77,6 +77,8 @@ func TestOpenTellsWhyThereCanBeNoFile(t *testing.T) {
 	}
 	for _, path := range []string{
 		"",
+		":memory:",
+		"file:x.db?mode=ro",
 		folder,                        // a folder itself
 		filepath.Join(file, "x.db"),   // below a file
 		filepath.Join(folder, "\x00"), // no name at all
@@ -184,6 +186,23 @@ func TestATableOfTheCallersOwnIsLeftAlone(t *testing.T) {
 	var title string
 	if err := db.QueryRowContext(ctx, "SELECT title FROM tracks").Scan(&title); err != nil || title != "A" {
 		t.Errorf("the table has changed: %q, %v", title, err)
+	}
+}
+
+// A table that was renamed keeps its index, and the index its name.
+func TestAnIndexOfAnotherTableIsNotTakenForTheTablesOwn(t *testing.T) {
+	ctx := t.Context()
+	db := openDB(t, filepath.Join(t.TempDir(), "own.db"))
+	store := must(t)(sqlite.New(ctx, db, nil))
+	defer store.Close()
+	if _, err := store.OpenTable(ctx, tracks); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(ctx, "ALTER TABLE tracks RENAME TO old"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.OpenTable(ctx, tracks); !errors.Is(err, driver.ErrSchema) || !strings.Contains(err.Error(), "old") {
+		t.Errorf("the error is %v", err)
 	}
 }
 

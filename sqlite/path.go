@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -14,6 +15,9 @@ import (
 func createFile(path string) (string, error) {
 	if path == "" {
 		return "", errors.New("the path is empty")
+	}
+	if path == ":memory:" || strings.HasPrefix(path, "file:") {
+		return "", fmt.Errorf("%q is SQLite's own notation: give a path, or use OpenMemory", path)
 	}
 	path, err := expandHome(path)
 	if err != nil {

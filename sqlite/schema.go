@@ -14,6 +14,9 @@ import (
 func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
 	t := &table{store: s, spec: spec, names: newNames(spec)}
 	err := s.run(ctx, "open table", spec.Name, func() error {
+		if n := len(spec.Key); n > maxColumns {
+			return fmt.Errorf("a key of %d columns: SQLite can compare %d", n, maxColumns)
+		}
 		var complete bool
 		err := s.readers.with(ctx, func(c *conn) (err error) {
 			complete, err = t.check(ctx, c)
@@ -46,22 +49,25 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 // otherwise is a SchemaError.
 func (t *table) check(ctx context.Context, c *conn) (complete bool, err error) {
 	var tableFound, indexFound bool
-	var other string
-	s, err := c.prepare(ctx, stmtKey{text: "SELECT type, name FROM sqlite_master WHERE name = ? COLLATE NOCASE OR name = ? COLLATE NOCASE"})
+	var other, taken string
+	s, err := c.prepare(ctx, stmtKey{text: "SELECT type, name, tbl_name FROM main.sqlite_master WHERE name = ? COLLATE NOCASE OR name = ? COLLATE NOCASE"})
 	if err != nil {
 		return false, err
 	}
 	index := indexName(t.spec.Name)
 	s.bind(t.spec.Name)
 	s.bind(index)
-	err = c.query(ctx, s, 2, func(row []sqldriver.Value) bool {
+	err = c.query(ctx, s, 3, func(row []sqldriver.Value) bool {
 		kind, _ := row[0].(string)
 		name, _ := row[1].(string)
+		of, _ := row[2].(string)
 		switch {
 		case kind == "table" && name == t.spec.Name:
 			tableFound = true
-		case kind == "index" && name == index:
+		case kind == "index" && name == index && of == t.spec.Name:
 			indexFound = true
+		case kind == "index" && name == index:
+			taken = fmt.Sprintf("index %q of table %q, which leaves no room for the table's own", name, of)
 		case kind == "table" || other == "":
 			other = fmt.Sprintf("%s %q", kind, name)
 		}
@@ -70,6 +76,8 @@ func (t *table) check(ctx context.Context, c *conn) (complete bool, err error) {
 	switch {
 	case err != nil:
 		return false, err
+	case taken != "":
+		return false, t.schemaError(taken)
 	case other != "" && !tableFound:
 		return false, t.schemaError(other + ", which leaves no room for its name")
 	case !tableFound:
@@ -91,7 +99,7 @@ func (t *table) check(ctx context.Context, c *conn) (complete bool, err error) {
 // columns are the key columns of the table that is there, described as
 // [driver.TableSpec.KeyString] does, and the names of the others.
 func (t *table) columns(ctx context.Context, c *conn) (key, rest []string, err error) {
-	s, err := c.prepare(ctx, stmtKey{text: "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY pk, cid"})
+	s, err := c.prepare(ctx, stmtKey{text: "SELECT name, type, pk FROM pragma_table_xinfo(?, 'main') WHERE hidden = 0 ORDER BY pk, cid"})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,6 +16,7 @@ const (
 	opGet    op = iota // one key
 	opGetAll           // a chunk of keys
 	opPut
+	opPop
 	opDelete
 	opCount
 	opClear
@@ -30,14 +31,17 @@ const maxVars = 32766
 // maxChunk is the most keys of one statement. More are no faster.
 const maxChunk = 512
 
+// maxColumns keeps a key's comparison within SQLite's depth of expressions.
+const maxColumns = 500
+
 // never stands in expires_us for no expiry: a number, so that one comparison
 // finds what has expired.
 const never = math.MaxInt64
 
 // names are a table's names, quoted.
 type names struct {
-	table, index string
-	keys         []string
+	table, bare, index string
+	keys               []string
 }
 
 func quote(name string) string {
@@ -47,17 +51,21 @@ func quote(name string) string {
 func indexName(table string) string { return table + " expires_us" }
 
 func newNames(spec driver.TableSpec) names {
-	n := names{table: quote(spec.Name), index: quote(indexName(spec.Name))}
+	// Qualified: neither the name of a chunk of keys nor a temporary table of
+	// the caller's can stand for it.
+	n := names{table: "main." + quote(spec.Name), bare: quote(spec.Name), index: "main." + quote(indexName(spec.Name))}
 	for _, c := range spec.Key {
 		n.keys = append(n.keys, quote(c.Name))
 	}
 	return n
 }
 
+// columnType is the declared type of a key column. It is not INTEGER, which would
+// make a single one the row's number: iterations go by the order of saving.
 func columnType(k driver.Kind) string {
 	switch k {
 	case driver.Int:
-		return "INTEGER"
+		return "BIGINT"
 	case driver.Bool:
 		return "BOOLEAN"
 	default:
@@ -87,7 +95,7 @@ func (n names) create(spec driver.TableSpec) []string {
 )`, int64(never), strings.Join(n.keys, ", "))
 	return []string{
 		b.String(),
-		fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (expires_us)", n.index, n.table),
+		fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (expires_us)", n.index, n.bare),
 	}
 }
 
@@ -156,6 +164,9 @@ func (t *table) text(key stmtKey) string {
 		return fmt.Sprintf("INSERT INTO %s (%s) VALUES %s ON CONFLICT (%s) DO UPDATE SET %s",
 			n.table, strings.Join(columns, ", "), repeat(row, key.rows),
 			strings.Join(n.keys, ", "), strings.Join(set, ", "))
+	case opPop:
+		return fmt.Sprintf("DELETE FROM %s%s RETURNING 0, %s", n.table,
+			where(n.keysEqual("?"), condition(key.state, "+")), strings.Join(columns(key.sel), ", "))
 	case opDelete:
 		return fmt.Sprintf("WITH k(%s) AS (VALUES %s) DELETE FROM %s WHERE _rowid_ IN (SELECT t._rowid_ FROM k CROSS JOIN %s AS t%s)",
 			n.chunkColumns(), n.chunkRows(key.rows), n.table, n.table, where(n.keysEqual("k")))

@@ -13,7 +13,7 @@
 // # Layout
 //
 // Each repository is a table of its name. Its primary key is made of the key's
-// columns, integers and bools as INTEGER and BOOLEAN, strings as TEXT. Beside
+// columns, integers and bools as BIGINT and BOOLEAN, strings as TEXT. Beside
 // them stand status, name, headers (a JSON object), payload (a BLOB), and
 // the times as microseconds since 1970 in cached_us and expires_us, of which
 // cached_at and expires_at are the readable form:
@@ -93,7 +93,8 @@ var _ driver.Store = (*Store)(nil)
 
 // Open opens the database at path, which it creates with mode 0600 where it is
 // absent, with the folders on the way. A leading ~ is the user's home folder.
-// The extension is left as given.
+// The extension is left as given. What SQLite takes otherwise, ":memory:" and
+// "file:" URIs, is refused.
 func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	return open(ctx, opts, func(o Options) (*Store, error) {
 		path, err := createFile(path)
@@ -129,9 +130,9 @@ func OpenMemory(ctx context.Context, opts *Options) (*Store, error) {
 }
 
 // New returns a store on the caller's own database, which Close leaves open. Its
-// journal mode, pool and other settings stay as they are; the driver is any
-// for SQLite. WAL mode, a busy timeout and more than one connection make it
-// fast.
+// journal mode, pool and other settings stay as they are; the driver is
+// github.com/mattn/go-sqlite3 or modernc.org/sqlite. WAL mode, a busy timeout
+// and more than one connection make it fast.
 func New(ctx context.Context, db *sql.DB, opts *Options) (*Store, error) {
 	return open(ctx, opts, func(Options) (*Store, error) {
 		if db == nil {

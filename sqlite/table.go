@@ -128,12 +128,22 @@ func (t *table) maxKeys(more int) int {
 // maxPut is the most rows of one insert. More are no faster.
 const maxPut = 16
 
+// maxKept is how many bytes of payload a statement may go on holding.
+const maxKept = 1 << 20
+
+// entrySize is about what an entry takes besides its payload.
+const entrySize = 256
+
 func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 	return t.store.run(ctx, "save to", t.spec.Name, func() error {
 		if len(entries) == 0 {
 			return nil
 		}
-		return t.store.commits.write(ctx, len(entries), func(c *conn) error {
+		size := 0
+		for i := range entries {
+			size += entrySize + len(entries[i].Payload)
+		}
+		return t.store.commits.write(ctx, size, func(c *conn) error {
 			return t.put(ctx, c, entries)
 		})
 	})
@@ -147,19 +157,46 @@ func (t *table) put(ctx context.Context, c *conn, entries []driver.Entry) error 
 			return err
 		}
 		n := min(largest, 1<<(bits.Len(uint(len(order)))-1)) // a power of two: few statements
-		s, err := c.prepare(ctx, stmtKey{table: t, op: opPut, rows: n})
+		key := stmtKey{table: t, op: opPut, rows: n}
+		s, err := c.prepare(ctx, key)
 		if err != nil {
 			return err
 		}
+		bytes := 0
 		for _, i := range order[:n] {
 			s.bindEntry(&entries[i])
+			bytes += len(entries[i].Payload)
 		}
 		if _, err := c.execute(ctx, s, false); err != nil {
 			return err
 		}
+		if bytes > maxKept {
+			if err := c.forget(key); err != nil {
+				return err
+			}
+		}
 		order = order[n:]
 	}
 	return nil
+}
+
+func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
+	sel := driver.Selection{Filter: f, Parts: driver.Payload | driver.Meta}
+	err = t.store.run(ctx, "pop from", t.spec.Name, func() error {
+		return t.store.commits.write(ctx, entrySize, func(c *conn) error {
+			e, ok = driver.Entry{}, false
+			s, err := c.prepare(ctx, stmtKey{table: t, op: opPop, sel: sel.Parts, state: sel.State})
+			if err != nil {
+				return err
+			}
+			s.bindKey(key)
+			return t.visitRows(ctx, c, s, 0, 2, sel, func(_ int, found driver.Entry) { e, ok = found, true })
+		})
+	})
+	if err != nil {
+		return driver.Entry{}, false, err
+	}
+	return e, ok, nil
 }
 
 func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err error) {
@@ -167,7 +204,7 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err
 		if len(keys) == 0 {
 			return nil
 		}
-		return t.store.commits.write(ctx, len(keys), func(c *conn) (err error) {
+		return t.store.commits.write(ctx, entrySize*len(keys), func(c *conn) (err error) {
 			deleted, err = t.delete(ctx, c, keys)
 			return err
 		})
@@ -315,13 +352,15 @@ func keyOrder(n int, key func(i int) driver.Key) []int {
 }
 
 func compareKeys(a, b driver.Key) int {
-	for i := range a {
+	for i := range min(len(a), len(b)) {
 		order := 0
 		switch v := a[i].(type) {
 		case string:
-			order = cmp.Compare(v, b[i].(string))
+			w, _ := b[i].(string)
+			order = cmp.Compare(v, w)
 		case int64:
-			order = cmp.Compare(v, b[i].(int64))
+			w, _ := b[i].(int64)
+			order = cmp.Compare(v, w)
 		}
 		if order != 0 {
 			return order
