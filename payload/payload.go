@@ -11,7 +11,7 @@ type Handler[V any] interface {
 	// keeps a reference to it.
 	Decode(data []byte) (V, error)
 
-	// Encode returns the body that holds v, in memory that it gives up.
+	// Encode returns the body that holds v, in a slice that is the caller's.
 	Encode(v V) ([]byte, error)
 
 	// ContentType is the media type of bodies that Encode makes. It is the
@@ -28,7 +28,7 @@ type Total interface {
 
 // Keeper is implemented by handlers whose values can be the body itself.
 type Keeper[V any] interface {
-	// Keep is Decode for a body that is given up to the value: it saves a copy.
+	// Keep is Decode without a copy: data belongs to the value from then on.
 	Keep(data []byte) V
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/endpointcache/endpointcache/request"
 )
 
-// Expiries that are not a duration.
+// Values of Expire with a meaning of their own.
 const (
 	// DefaultExpire is how long a response lives where neither its
 	// repository nor its cache says otherwise.
@@ -31,7 +31,7 @@ const (
 // primary key, in the order of declaration. The column is named by the field's
 // column tag, else as its path, query or header tag names it, else as the field
 // itself, in snake case; where a store uses that name itself, it begins with
-// key_.
+// key_. A single value's column is key.
 type RepositorySettings[K comparable, V any] struct {
 	// Name is the repository's name in its cache and the table's in the
 	// store. Names that differ only in case cannot be used side by side.
@@ -86,7 +86,7 @@ func (s RepositorySettings[K, V]) validate() error {
 // or zero for the default.
 func ValidateExpire(d time.Duration) error {
 	if d < 0 && d != NeverExpire {
-		return fmt.Errorf("expiry %v is negative", d)
+		return fmt.Errorf("expiry %v is negative; settings.NeverExpire keeps responses for ever", d)
 	}
 	return nil
 }

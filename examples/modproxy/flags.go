@@ -89,7 +89,7 @@ func parseFlags(args []string) (*options, error) {
 func parseStore(text string) (file string, err error) {
 	kind, rest, found := strings.Cut(text, ":")
 	switch {
-	case text == "memory:":
+	case text == "memory:", text == ":memory:":
 		return "", nil
 	case kind == "sqlite" && rest != "":
 		return rest, nil
