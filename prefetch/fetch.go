@@ -99,7 +99,8 @@ func (f *fetcher[K]) fetch(ctx context.Context, key K) (repository.Entry, error)
 // that it adds may have made it another's request, whose answer must not be saved
 // under this key.
 func (f *fetcher[K]) verify(ctx context.Context, key K, req, sent *http.Request) error {
-	if _, ok, err := f.endpoint.Key(req); err != nil || !ok {
+	hasPath := f.base != nil && strings.Trim(f.base.Path, "/") != ""
+	if _, ok, err := f.endpoint.Key(req); err != nil || !ok || hasPath {
 		// The base has another host, or a path. Without it there is a key,
 		// unless the endpoint takes none from its own requests.
 		bare, err := f.endpoint.Request(ctx, nil, key)

@@ -52,9 +52,9 @@ func newFlagSet(o *options) *flag.FlagSet {
 		return err
 	})
 	flags.BoolVar(&o.zip, "zip", false, "fetch the .zip files, too")
-	flags.DurationVar(&o.expire, "expire", 0, "how `long` what is fetched lives, such as 12h; by default as endpoints.go says")
-	flags.IntVar(&o.concurrency, "concurrency", 8, "how `many` requests there are at once")
-	flags.Float64Var(&o.rate, "rate", 0, "how `many` requests are sent in a second; 0 is any number")
+	flags.DurationVar(&o.expire, "expire", 0, "the `duration` that what is fetched lives, such as 12h; by default\na list a day, an info a week, mod and zip for ever")
+	flags.IntVar(&o.concurrency, "concurrency", 8, "the `number` of requests at once")
+	flags.Float64Var(&o.rate, "rate", 0, "the `number` of requests in a second; 0 is no limit")
 	flags.BoolVar(&o.refresh, "refresh", false, "fetch also what is there already")
 	flags.BoolVar(&o.verbose, "v", false, "tell what became of each key")
 	return flags
