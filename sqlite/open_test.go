@@ -325,6 +325,41 @@ func TestOneFailingSaveDoesNotFailOthers(t *testing.T) {
 	}
 }
 
+// A single integer key is not the row's number: what is added ahead of an
+// iteration does not keep it from ending.
+func TestAnIterationEndsThoughItsBodyAddsGreaterKeys(t *testing.T) {
+	ctx := t.Context()
+	store := must(t)(sqlite.OpenMemory(ctx, nil))
+	defer store.Close()
+	table, err := store.OpenTable(ctx, driver.TableSpec{Name: "numbers", Key: []driver.Column{{Name: "n", Kind: driver.Int}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(n int64) {
+		if err := table.Put(ctx, []driver.Entry{{Key: driver.Key{n}, CachedAt: time.UnixMicro(1).UTC()}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const rows = 600
+	for n := range int64(rows) {
+		put(n)
+	}
+	put(1 << 62)
+	steps := 0
+	for e, err := range table.Entries(ctx, driver.Selection{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if steps++; steps > 2*rows {
+			t.Fatal("the iteration does not end")
+		}
+		put(e.Key[0].(int64) + rows)
+	}
+	if steps != rows+1 {
+		t.Errorf("%d steps over %d rows", steps, rows+1)
+	}
+}
+
 // The file can be read without the library, times and all.
 func TestTheFileIsReadable(t *testing.T) {
 	ctx := t.Context()
