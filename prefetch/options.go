@@ -101,7 +101,7 @@ type Options struct {
 // The sizes that have no option.
 const (
 	lookupBatch = 1000                   // keys that are looked up together
-	saveFrom    = 64                     // responses that are worth a save
+	saveFrom    = 256                    // responses that are worth a save
 	saveBytes   = 8 << 20                // the size at which responses are saved
 	saveWithin  = 500 * time.Millisecond // how long a response waits to be saved
 	saveGrace   = 5 * time.Second        // how long saving may go on after the run was cancelled
