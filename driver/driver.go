@@ -9,8 +9,9 @@
 //     string, integer and boolean kind, in their declared order. Two keys are
 //     equal only if all their values are, to the byte: no case folding, no
 //     trimming, no separator that a value could contain.
-//   - Names, headers and payloads come back byte for byte, empty and binary
-//     ones too; times come back to the microsecond and in UTC.
+//   - Names and payloads come back byte for byte, empty and binary ones too,
+//     headers as an equal JSON object; times come back to the microsecond and
+//     in UTC.
 //   - An entry is live at an instant before its ExpiresAt and expired from
 //     that instant on, to the microsecond, whatever clock or expiry the store
 //     itself has. An entry without ExpiresAt is always live.
@@ -122,7 +123,7 @@ type Entry struct {
 	Key       Key
 	Name      string    // readable name taken from the payload; may be empty
 	Status    int       // HTTP status
-	Header    string    // response headers as a JSON object, or empty
+	Header    string    // response headers as a JSON object without \u0000, or empty
 	Payload   []byte    // the body exactly as it came; nil and empty are one
 	CachedAt  time.Time // when it was saved
 	ExpiresAt time.Time // the first instant at which it is expired; zero: never
@@ -161,11 +162,11 @@ type Selection struct {
 }
 
 // Parts is a set of the parts of an entry. Parts that were not asked for may
-// be left unset, so that they need not be read.
+// be left unset, so that they need not be read. The Status is set in any case.
 type Parts uint8
 
 // The parts of an entry.
 const (
 	Payload Parts = 1 << iota // Payload
-	Meta                      // Name, Status, Header, CachedAt and ExpiresAt
+	Meta                      // Name, Header, CachedAt and ExpiresAt
 )

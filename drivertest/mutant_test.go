@@ -138,6 +138,14 @@ var mutants = []mutant{
 			visit(i, e)
 		})
 	}}},
+	{"tells the status only with the meta data", "Parts", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+		return t.Get(ctx, keys, sel, func(i int, e driver.Entry) {
+			if sel.Parts&driver.Meta == 0 {
+				e.Status = 0
+			}
+			visit(i, e)
+		})
+	}}},
 	{"yields an entry twice", "Iterate", faults{yields: func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool {
 		return yield(e, err) && (err != nil || e.Key[0] != "id-000003" || yield(e, err))
 	}}},

@@ -48,6 +48,9 @@ func checkParts(t *testing.T, op string, parts driver.Parts, want, got driver.En
 	if parts&driver.Payload != 0 && !bytes.Equal(got.Payload, want.Payload) {
 		t.Errorf("%s: payload is %q, want %q", op, got.Payload, want.Payload)
 	}
+	if got.Status != want.Status {
+		t.Errorf("%s: status is %d, want %d", op, got.Status, want.Status)
+	}
 	if parts&driver.Meta != 0 {
 		got.Payload = want.Payload
 		if d := diff(want, got); d != "" {

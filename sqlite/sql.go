@@ -100,9 +100,10 @@ func (n names) create(spec driver.TableSpec) []string {
 }
 
 var (
-	metaColumns    = []string{"status", "cached_us", "expires_us", "name", "headers"}
-	payloadColumns = []string{"payload"}
-	putColumns     = slices.Concat(metaColumns, payloadColumns)
+	noColumns      = []string{"status"}
+	metaColumns    = slices.Concat(noColumns, []string{"cached_us", "expires_us", "name", "headers"})
+	payloadColumns = slices.Concat(noColumns, []string{"payload"})
+	putColumns     = slices.Concat(metaColumns, []string{"payload"})
 )
 
 // columns are those that hold the parts.
@@ -115,7 +116,7 @@ func columns(parts driver.Parts) []string {
 	case driver.Payload:
 		return payloadColumns
 	default:
-		return nil
+		return noColumns
 	}
 }
 

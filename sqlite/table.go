@@ -304,26 +304,30 @@ func (s *stmt) bindEntry(e *driver.Entry) {
 
 // scan sets the parts of e from the columns that hold them.
 func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) error {
-	var ok [6]bool
+	status, isInt := row[0].(int64)
+	if !isInt {
+		return errRowType
+	}
+	e.Status = int(status)
+	row = row[1:]
+	var ok [5]bool
 	if parts&driver.Meta != 0 {
-		var status, cached, expires int64
-		status, ok[0] = row[0].(int64)
-		cached, ok[1] = row[1].(int64)
-		expires, ok[2] = row[2].(int64)
-		e.Name, ok[3] = row[3].(string)
-		e.Header, ok[4] = row[4].(string)
-		if !ok[0] || !ok[1] || !ok[2] || !ok[3] || !ok[4] {
+		var cached, expires int64
+		cached, ok[0] = row[0].(int64)
+		expires, ok[1] = row[1].(int64)
+		e.Name, ok[2] = row[2].(string)
+		e.Header, ok[3] = row[3].(string)
+		if !ok[0] || !ok[1] || !ok[2] || !ok[3] {
 			return errRowType
 		}
-		e.Status = int(status)
 		e.CachedAt = time.UnixMicro(cached).UTC()
 		if expires != never {
 			e.ExpiresAt = time.UnixMicro(expires).UTC()
 		}
-		row = row[len(metaColumns):]
+		row = row[4:]
 	}
 	if parts&driver.Payload != 0 {
-		if e.Payload, ok[5] = row[0].([]byte); !ok[5] {
+		if e.Payload, ok[4] = row[0].([]byte); !ok[4] {
 			return errRowType
 		}
 	}
