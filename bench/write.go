@@ -182,7 +182,7 @@ func (f *files) compareSaves(ctx context.Context, c *contest, versions [][]row, 
 	for _, rows := range versions {
 		m := make(map[Key]repository.Entry, len(rows))
 		for _, r := range rows {
-			e, err := repository.NewEntry(http.StatusOK, http.Header{"Content-Type": {"application/json"}}, r.payload)
+			e, err := repository.NewEntry(http.StatusOK, repository.Head{Header: http.Header{"Content-Type": {"application/json"}}}, r.payload)
 			if err != nil {
 				return err
 			}

@@ -147,7 +147,7 @@ func BenchmarkCached(b *testing.B) {
 	repo := benchRepository(b)
 	entries := make(map[string]repository.Entry, len(keys))
 	for _, key := range keys {
-		entry, err := repository.NewEntry(http.StatusOK, nil, []byte(document))
+		entry, err := repository.NewEntry(http.StatusOK, repository.Head{}, []byte(document))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -32,18 +32,21 @@ const batchSize = 64
 
 // getMany gets the entries for keys and converts them while others are still
 // being read: decoding costs as much as reading, or more.
-func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[K, V], keys []K, parts driver.Parts, opts []ReadOption, convert func(K, driver.Entry) (T, error)) (map[K]T, error) {
+func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[K, V], keys []K, parts driver.Parts, wanted func(status int) bool, opts []ReadOption, convert func(K, driver.Entry) (T, error)) (map[K]T, error) {
 	b := &bulk[K, T]{keys: keys, convert: convert, values: make(map[K]T, len(keys))}
 	sel := r.selection(parts, opts)
+	read := func(visit func(int, driver.Entry)) error {
+		return r.table.Get(ctx, r.driverKeys(keys), sel, func(i int, e driver.Entry) {
+			if wanted(e.Status) {
+				visit(i, e)
+			}
+		})
+	}
 	var err error
 	if len(keys) <= batchSize {
-		err = b.convertAfter(func(visit func(int, driver.Entry)) error {
-			return r.table.Get(ctx, r.driverKeys(keys), sel, visit)
-		})
+		err = b.convertAfter(read)
 	} else {
-		err = b.pipeline(func(visit func(int, driver.Entry)) error {
-			return r.table.Get(ctx, r.driverKeys(keys), sel, visit)
-		})
+		err = b.pipeline(read)
 	}
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,9 +26,19 @@ type Entry struct {
 }
 
 // NewEntry is an entry to save that comes from elsewhere than a response of
-// net/http. The header may be nil.
-func NewEntry(status int, header http.Header, payload []byte) (Entry, error) {
-	return EntryOf(&http.Response{StatusCode: status, Header: header}, payload)
+// net/http. Headers that belong to a connection, RFC 9110, section 7.6.1, are left
+// out.
+func NewEntry(status int, head Head, payload []byte) (Entry, error) {
+	if head.Proto != "" {
+		if _, _, ok := http.ParseHTTPVersion(head.Proto); !ok {
+			return Entry{}, fmt.Errorf("protocol %q is none of HTTP", head.Proto)
+		}
+	}
+	encoded, err := encodeHead(head)
+	if err != nil {
+		return Entry{}, err
+	}
+	return Entry{Status: status, Payload: payload, head: encoded}, nil
 }
 
 // ReadEntry is the entry to save for resp, as [EntryOf] makes it. It reads the
@@ -42,15 +53,22 @@ func ReadEntry(resp *http.Response) (Entry, error) {
 }
 
 // EntryOf is the entry to save for resp, whose body has been read and is payload.
-// Headers that belong to the connection or to the user's session, not to the
-// response, are left out: the hop-by-hop ones of RFC 9110, section 7.6.1, and
-// Set-Cookie.
+// Set-Cookie is left out, as are the headers that [NewEntry] leaves out: replayed,
+// it would bring back a session that has ended.
 func EntryOf(resp *http.Response, payload []byte) (Entry, error) {
-	head, err := encodeHead(head{Header: resp.Header, Proto: resp.Proto, Reason: reason(resp)})
-	if err != nil {
-		return Entry{}, err
+	return NewEntry(resp.StatusCode, HeadOf(resp), payload)
+}
+
+// HeadOf is the head of resp, without Set-Cookie. It shares the values of its
+// headers.
+func HeadOf(resp *http.Response) Head {
+	header := resp.Header
+	if header.Get("Set-Cookie") != "" || header.Get("Set-Cookie2") != "" {
+		header = maps.Clone(header)
+		header.Del("Set-Cookie")
+		header.Del("Set-Cookie2")
 	}
-	return Entry{Status: resp.StatusCode, Payload: payload, head: head}, nil
+	return Head{Header: header, Proto: resp.Proto, Reason: reason(resp)}
 }
 
 func readBody(resp *http.Response) ([]byte, error) {
@@ -79,36 +97,37 @@ type failingReader struct{ err error }
 
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 
-// reason is the text after the status code where it is not the usual one.
-func reason(resp *http.Response) string {
-	text := strings.TrimPrefix(resp.Status, strconv.Itoa(resp.StatusCode))
-	text = strings.TrimPrefix(text, " ")
-	if text == http.StatusText(resp.StatusCode) {
-		return ""
-	}
-	return text
-}
+// Head returns the response's head, which belongs to the caller.
+func (e Entry) Head() (Head, error) { return decodeHead(e.head) }
 
 // Header returns the response's headers, which belong to the caller.
 func (e Entry) Header() (http.Header, error) {
-	head, err := decodeHead(e.head)
+	head, err := e.Head()
 	return head.Header, err
 }
 
 // Response returns the response as it was, in answer to req, which may be nil.
 // Its body reads from Payload.
 func (e Entry) Response(req *http.Request) (*http.Response, error) {
-	head, err := decodeHead(e.head)
+	head, err := e.Head()
 	if err != nil {
 		return nil, err
 	}
+	return head.Response(e.Status, e.Payload, req)
+}
+
+// Response returns the response of that status and body in answer to req, which
+// may be nil. It takes the header over.
+func (h Head) Response(status int, payload []byte, req *http.Request) (*http.Response, error) {
+	body := &payloadReader{}
+	body.Reset(payload)
 	resp := &http.Response{
-		StatusCode:    e.Status,
-		Header:        head.Header,
-		ContentLength: int64(len(e.Payload)),
-		Body:          io.NopCloser(bytes.NewReader(e.Payload)),
+		StatusCode:    status,
+		Header:        h.Header,
+		ContentLength: int64(len(payload)),
+		Body:          body,
 		Request:       req,
-		Proto:         head.Proto,
+		Proto:         h.Proto,
 	}
 	if resp.Proto == "" {
 		resp.Proto = usualProto
@@ -117,9 +136,27 @@ func (e Entry) Response(req *http.Request) (*http.Response, error) {
 	if resp.ProtoMajor, resp.ProtoMinor, ok = http.ParseHTTPVersion(resp.Proto); !ok {
 		return nil, fmt.Errorf("protocol %q is none of HTTP", resp.Proto)
 	}
-	if head.Reason == "" {
-		head.Reason = http.StatusText(e.Status)
+	if h.Reason == "" {
+		h.Reason = http.StatusText(status)
 	}
-	resp.Status = strings.TrimSuffix(fmt.Sprintf("%d %s", e.Status, head.Reason), " ")
+	resp.Status = strings.TrimSuffix(strconv.Itoa(status)+" "+h.Reason, " ")
 	return resp, nil
+}
+
+// payloadReader is a body that is in memory.
+type payloadReader struct{ bytes.Reader }
+
+// Close implements io.Closer.
+func (*payloadReader) Close() error { return nil }
+
+// HasValue reports whether a response of that status holds a value of its
+// endpoint: those of class 2xx do whose body is a representation, RFC 9110,
+// section 15.3. Others, such as a 404 or a redirect, are kept for who asks with a
+// request; to who asks for values they are a miss.
+func HasValue(status int) bool {
+	switch status {
+	case http.StatusNoContent, http.StatusResetContent, http.StatusPartialContent:
+		return false
+	}
+	return status >= 200 && status <= 299
 }

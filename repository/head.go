@@ -1,79 +1,68 @@
 package repository
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/textproto"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// head is the part of a response before its body, without the status code. It is
-// kept as one JSON object of header names and lists of values. What is not the
-// usual HTTP/1.1 status line has a name that begins with a colon, as no header's
-// does. A value that is not UTF-8, which JSON cannot hold, is an object with its
-// base64 form.
-type head struct {
+// Head is what an [Entry] keeps of a response before its body, without the status
+// code.
+type Head struct {
 	Header http.Header
-	Proto  string
-	Reason string
+	Proto  string // as "HTTP/2.0"; empty: HTTP/1.1
+	Reason string // the text after the status code; empty: the usual one
+
+	// Notes are kept beside the response by who saves it, under names of
+	// their own, which hold no colon; "proto" and "reason" are taken.
+	Notes map[string]string
 }
 
+// A head is stored as one JSON object of header names and lists of values. What
+// is no header has a name that begins with a colon, as no header's does. A value
+// that JSON or a store's JSON type cannot hold, as it is not UTF-8 or holds NUL,
+// is an object with its base64 form.
 const (
 	usualProto = "HTTP/1.1"
 	protoName  = ":proto"
 	reasonName = ":reason"
 )
 
-// notKept are the headers that belong to one connection, or to one user's
-// session: replayed, a Set-Cookie would bring back a session that has ended.
-var notKept = map[string]bool{
-	"Connection":          true,
-	"Keep-Alive":          true,
-	"Proxy-Authenticate":  true,
-	"Proxy-Authorization": true,
-	"Proxy-Connection":    true,
-	"Te":                  true,
-	"Trailer":             true,
-	"Transfer-Encoding":   true,
-	"Upgrade":             true,
-	"Set-Cookie":          true,
-	"Set-Cookie2":         true,
+// connectionOnly are the headers that belong to one connection.
+var connectionOnly = map[string]bool{
+	"Connection":                true,
+	"Keep-Alive":                true,
+	"Proxy-Authenticate":        true,
+	"Proxy-Authentication-Info": true,
+	"Proxy-Authorization":       true,
+	"Proxy-Connection":          true,
+	"Te":                        true,
+	"Trailer":                   true,
+	"Transfer-Encoding":         true,
+	"Upgrade":                   true,
 }
 
-// appendValue appends a header's value, or name, as JSON. The usual one needs no
-// escapes; < and > have none either, for those who read the table.
-func appendValue(b []byte, s string) ([]byte, error) {
-	switch {
-	case !utf8.ValidString(s):
-		b = append(b, `{"base64":"`...)
-		b = base64.StdEncoding.AppendEncode(b, []byte(s))
-		return append(b, `"}`...), nil
-	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }):
-		quoted, err := json.Marshal(s)
-		return append(b, quoted...), err
-	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"'), nil
-}
-
-func encodeHead(h head) (string, error) {
+func encodeHead(h Head) (string, error) {
 	kept := make(map[string][]string, len(h.Header)+2)
 	connection := connectionHeaders(h.Header)
 	for name, list := range h.Header {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		if len(list) == 0 || notKept[canonical] || connection[canonical] {
+		if len(list) == 0 || connectionOnly[canonical] || connection[canonical] {
 			continue
 		}
-		if strings.HasPrefix(name, ":") || !utf8.ValidString(name) {
+		if strings.HasPrefix(name, ":") || !plainText(name) {
 			return "", fmt.Errorf("%q is no header's name", name)
 		}
 		kept[name] = list
+	}
+	for name, note := range h.Notes {
+		kept[":"+name] = []string{note}
 	}
 	if h.Proto != "" && h.Proto != usualProto {
 		kept[protoName] = []string{h.Proto}
@@ -93,7 +82,7 @@ func encodeHead(h head) (string, error) {
 	b := make([]byte, 0, 512)
 	for i, name := range names {
 		b = append(b, "{,"[min(i, 1)])
-		if b, err = appendValue(b, name); err != nil {
+		if b, err = appendText(b, name); err != nil {
 			return "", err
 		}
 		b = append(b, ":["...)
@@ -101,29 +90,13 @@ func encodeHead(h head) (string, error) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			if b, err = appendValue(b, value); err != nil {
+			if b, err = appendText(b, value); err != nil {
 				return "", err
 			}
 		}
 		b = append(b, ']')
 	}
 	return string(append(b, '}')), nil
-}
-
-// headValue is a value as appendValue writes it.
-type headValue string
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (v *headValue) UnmarshalJSON(data []byte) error {
-	if bytes.HasPrefix(data, []byte("{")) {
-		var encoded struct {
-			Base64 []byte `json:"base64"`
-		}
-		err := json.Unmarshal(data, &encoded)
-		*v = headValue(encoded.Base64)
-		return err
-	}
-	return json.Unmarshal(data, (*string)(v))
 }
 
 // connectionHeaders are those that the Connection header names.
@@ -140,26 +113,170 @@ func connectionHeaders(h http.Header) map[string]bool {
 	return names
 }
 
-func decodeHead(encoded string) (head, error) {
-	h := head{Header: http.Header{}}
+// plainText reports whether JSON, and any store's, can hold s.
+func plainText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+
+// appendText appends a value, or name, as JSON. The usual one needs no escapes; <
+// and > have none either, for those who read the table.
+func appendText(b []byte, s string) ([]byte, error) {
+	switch {
+	case !plainText(s):
+		b = append(b, `{"base64":"`...)
+		b = base64.StdEncoding.AppendEncode(b, []byte(s))
+		return append(b, `"}`...), nil
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }):
+		quoted, err := json.Marshal(s)
+		return append(b, quoted...), err
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"'), nil
+}
+
+func decodeHead(encoded string) (Head, error) {
+	h := Head{Header: make(http.Header, 16)}
 	if encoded == "" {
 		return h, nil
 	}
-	var values map[string][]headValue
-	if err := json.Unmarshal([]byte(encoded), &values); err != nil {
-		return h, fmt.Errorf("stored headers: %w", err)
-	}
-	for name, list := range values {
-		switch {
-		case name == protoName && len(list) > 0:
-			h.Proto = string(list[0])
-		case name == reasonName && len(list) > 0:
-			h.Reason = string(list[0])
-		default:
-			for _, v := range list {
-				h.Header[name] = append(h.Header[name], string(v))
-			}
+	r := headReader{rest: encoded, values: make([]string, 0, 16)}
+	r.expect('{')
+	for more := !r.next('}'); more && r.err == nil; more = !r.closed('}') {
+		name := r.text()
+		r.expect(':')
+		r.expect('[')
+		first := len(r.values)
+		for more := !r.next(']'); more && r.err == nil; more = !r.closed(']') {
+			r.values = append(r.values, r.value())
 		}
+		h.set(name, r.values[first:len(r.values):len(r.values)])
+	}
+	if r.err == nil && r.space() != 0 {
+		r.fail()
+	}
+	if r.err != nil {
+		return h, fmt.Errorf("stored headers: %w", r.err)
 	}
 	return h, nil
+}
+
+func (h *Head) set(name string, values []string) {
+	switch {
+	case !strings.HasPrefix(name, ":"):
+		h.Header[name] = values
+	case len(values) == 0:
+	case name == protoName:
+		h.Proto = values[0]
+	case name == reasonName:
+		h.Reason = values[0]
+	default:
+		if h.Notes == nil {
+			h.Notes = make(map[string]string)
+		}
+		h.Notes[name[1:]] = values[0]
+	}
+}
+
+// headReader reads a head's JSON. It knows the one form that heads have, and
+// shares their text: half of the time of a hit would go into reading them with a
+// reader of any JSON. After an error all it returns is empty.
+type headReader struct {
+	rest   string
+	values []string // of all headers, in one piece of memory
+	err    error
+}
+
+func (r *headReader) fail() {
+	if r.err == nil {
+		r.err = fmt.Errorf("not as they were saved, at %.40q", r.rest)
+	}
+	r.rest = ""
+}
+
+// space skips white space, which stores with a JSON type add, and returns the
+// byte after it, or 0 at the end.
+func (r *headReader) space() byte {
+	r.rest = strings.TrimLeft(r.rest, " \t\r\n")
+	if r.rest == "" {
+		return 0
+	}
+	return r.rest[0]
+}
+
+// next skips c if it comes next.
+func (r *headReader) next(c byte) bool {
+	if r.space() != c {
+		return false
+	}
+	r.rest = r.rest[1:]
+	return true
+}
+
+func (r *headReader) expect(c byte) {
+	if !r.next(c) {
+		r.fail()
+	}
+}
+
+// closed skips what follows an element: a comma, or end.
+func (r *headReader) closed(end byte) bool {
+	if r.next(end) {
+		return true
+	}
+	r.expect(',')
+	return false
+}
+
+func (r *headReader) text() string {
+	if !r.next('"') {
+		r.fail()
+		return ""
+	}
+	end := strings.IndexAny(r.rest, `"\`)
+	if end >= 0 && r.rest[end] == '"' {
+		s := r.rest[:end]
+		r.rest = r.rest[end+1:]
+		return s
+	}
+	for i := max(end, 0); i < len(r.rest); i++ {
+		switch r.rest[i] {
+		case '\\':
+			i++
+		case '"':
+			var s string
+			if json.Unmarshal([]byte(`"`+r.rest[:i+1]), &s) != nil {
+				r.fail()
+				return ""
+			}
+			r.rest = r.rest[i+1:]
+			return s
+		}
+	}
+	r.fail()
+	return ""
+}
+
+func (r *headReader) value() string {
+	if r.space() != '{' {
+		return r.text()
+	}
+	r.expect('{')
+	name := r.text()
+	r.expect(':')
+	encoded := r.text()
+	r.expect('}')
+	decoded, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil || name != "base64" {
+		r.fail()
+	}
+	return string(decoded)
+}
+
+// reason is the text after the status code where it is not the usual one.
+func reason(resp *http.Response) string {
+	text := strings.TrimPrefix(resp.Status, strconv.Itoa(resp.StatusCode))
+	text = strings.TrimPrefix(text, " ")
+	if text == http.StatusText(resp.StatusCode) {
+		return ""
+	}
+	return text
 }

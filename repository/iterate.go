@@ -15,13 +15,16 @@ type Item[K comparable, V any] struct {
 	Entry
 }
 
-// Keys yields the keys of the live entries in the store's order. The loop's body
+// Keys yields the keys of the live values in the store's order. The loop's body
 // may use the repository, also to write. An entry that is not touched meanwhile
 // is yielded once, others perhaps. An error that ends the iteration is its last
 // element.
 func (r *ResponseRepository[K, V]) Keys(ctx context.Context, opts ...ReadOption) iter.Seq2[K, error] {
 	return func(yield func(K, error) bool) {
 		for e, err := range r.table.Entries(ctx, r.selection(0, opts)) {
+			if err == nil && !HasValue(e.Status) {
+				continue
+			}
 			var key K
 			if err == nil {
 				key, err = r.typedKey(e.Key)
@@ -33,12 +36,15 @@ func (r *ResponseRepository[K, V]) Keys(ctx context.Context, opts ...ReadOption)
 	}
 }
 
-// All yields the live entries with their values, as [ResponseRepository.Keys]
+// All yields the live values with their entries, as [ResponseRepository.Keys]
 // does the keys. The error of an entry that cannot be decoded comes with its key
 // and does not end the iteration.
 func (r *ResponseRepository[K, V]) All(ctx context.Context, opts ...ReadOption) iter.Seq2[Item[K, V], error] {
 	return func(yield func(Item[K, V], error) bool) {
 		for e, err := range r.table.Entries(ctx, r.selection(driver.Payload|driver.Meta, opts)) {
+			if err == nil && !HasValue(e.Status) {
+				continue
+			}
 			var item Item[K, V]
 			if err == nil {
 				item, err = r.item(e)

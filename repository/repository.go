@@ -164,18 +164,18 @@ func (r *ResponseRepository[K, V]) decode(key K, body []byte) (V, error) {
 	return value, nil
 }
 
-// Contains reports whether there is a live entry for key. It reads no payload.
+// Contains reports whether there is a live value for key. It reads no payload.
 func (r *ResponseRepository[K, V]) Contains(ctx context.Context, key K) (bool, error) {
-	_, ok, err := r.get(ctx, key, 0, nil)
+	_, ok, err := r.getValue(ctx, key, 0, nil)
 	return ok, err
 }
 
-// Missing returns the keys that have no live entry, in their order and as often as
+// Missing returns the keys that have no live value, in their order and as often as
 // they are given: what is left to be fetched. It reads no payloads.
 func (r *ResponseRepository[K, V]) Missing(ctx context.Context, keys []K) ([]K, error) {
 	found := make([]bool, len(keys))
-	err := r.table.Get(ctx, r.driverKeys(keys), r.selection(0, nil), func(i int, _ driver.Entry) {
-		found[i] = true
+	err := r.table.Get(ctx, r.driverKeys(keys), r.selection(0, nil), func(i int, e driver.Entry) {
+		found[i] = HasValue(e.Status)
 	})
 	if err != nil {
 		return nil, err
@@ -192,7 +192,7 @@ func (r *ResponseRepository[K, V]) Missing(ctx context.Context, keys []K) ([]K, 
 // Get returns the value of the live entry for key, and whether there is one. A
 // miss is no error. An entry that cannot be decoded is a [DecodeError].
 func (r *ResponseRepository[K, V]) Get(ctx context.Context, key K, opts ...ReadOption) (V, bool, error) {
-	e, ok, err := r.get(ctx, key, driver.Payload, opts)
+	e, ok, err := r.getValue(ctx, key, driver.Payload, opts)
 	if err != nil || !ok {
 		var none V
 		return none, false, err
@@ -204,15 +204,15 @@ func (r *ResponseRepository[K, V]) Get(ctx context.Context, key K, opts ...ReadO
 // GetRaw is [ResponseRepository.Get] without decoding: it returns the body as it
 // was saved, which belongs to the caller.
 func (r *ResponseRepository[K, V]) GetRaw(ctx context.Context, key K, opts ...ReadOption) ([]byte, bool, error) {
-	e, ok, err := r.get(ctx, key, driver.Payload, opts)
+	e, ok, err := r.getValue(ctx, key, driver.Payload, opts)
 	if err != nil || !ok {
 		return nil, false, err
 	}
 	return r.own(e.Payload), true, nil
 }
 
-// GetEntry returns the live entry for key, which belongs to the caller, and whether
-// there is one.
+// GetEntry returns the live entry for key, of any status, which belongs to the
+// caller, and whether there is one.
 func (r *ResponseRepository[K, V]) GetEntry(ctx context.Context, key K, opts ...ReadOption) (Entry, bool, error) {
 	e, ok, err := r.get(ctx, key, driver.Payload|driver.Meta, opts)
 	if err != nil || !ok {
@@ -220,6 +220,12 @@ func (r *ResponseRepository[K, V]) GetEntry(ctx context.Context, key K, opts ...
 	}
 	e.Payload = r.own(e.Payload)
 	return newEntry(e), true, nil
+}
+
+// getValue is get for entries that hold a value.
+func (r *ResponseRepository[K, V]) getValue(ctx context.Context, key K, parts driver.Parts, opts []ReadOption) (driver.Entry, bool, error) {
+	e, ok, err := r.get(ctx, key, parts, opts)
+	return e, ok && HasValue(e.Status), err
 }
 
 // lookup is the memory of one get, in one allocation.
@@ -244,7 +250,7 @@ func (r *ResponseRepository[K, V]) get(ctx context.Context, key K, parts driver.
 // not in the map. Where entries cannot be decoded, the map holds the others and
 // the error joins a [DecodeError] for each.
 func (r *ResponseRepository[K, V]) GetMany(ctx context.Context, keys []K, opts ...ReadOption) (map[K]V, error) {
-	return getMany(ctx, r, keys, driver.Payload, opts, func(key K, e driver.Entry) (V, error) {
+	return getMany(ctx, r, keys, driver.Payload, HasValue, opts, func(key K, e driver.Entry) (V, error) {
 		return r.decode(key, e.Payload)
 	})
 }
@@ -252,19 +258,21 @@ func (r *ResponseRepository[K, V]) GetMany(ctx context.Context, keys []K, opts .
 // GetManyRaw is [ResponseRepository.GetMany] without decoding: it returns the
 // bodies as they were saved, which belong to the caller.
 func (r *ResponseRepository[K, V]) GetManyRaw(ctx context.Context, keys []K, opts ...ReadOption) (map[K][]byte, error) {
-	return getMany(ctx, r, keys, driver.Payload, opts, func(_ K, e driver.Entry) ([]byte, error) {
+	return getMany(ctx, r, keys, driver.Payload, HasValue, opts, func(_ K, e driver.Entry) ([]byte, error) {
 		return r.own(e.Payload), nil
 	})
 }
 
-// GetEntries returns the live entries for keys, which belong to the caller. Keys
+// GetEntries returns the live entries for keys, of any status, which belong to the caller. Keys
 // without one are not in the map.
 func (r *ResponseRepository[K, V]) GetEntries(ctx context.Context, keys []K, opts ...ReadOption) (map[K]Entry, error) {
-	return getMany(ctx, r, keys, driver.Payload|driver.Meta, opts, func(_ K, e driver.Entry) (Entry, error) {
+	return getMany(ctx, r, keys, driver.Payload|driver.Meta, anyStatus, opts, func(_ K, e driver.Entry) (Entry, error) {
 		e.Payload = r.own(e.Payload)
 		return newEntry(e), nil
 	})
 }
+
+func anyStatus(int) bool { return true }
 
 // Save stores value as a response of status 200 would be, for as long as the
 // repository's expiry or an option says. It has been stored when Save returns.
@@ -278,7 +286,7 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 	if err != nil {
 		return err
 	}
-	head, err := encodeHead(head{Header: http.Header{"Content-Type": {r.settings.Payload.ContentType()}}})
+	head, err := encodeHead(Head{Header: http.Header{"Content-Type": {r.settings.Payload.ContentType()}}})
 	if err != nil {
 		return err
 	}
@@ -333,10 +341,11 @@ func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (in
 
 // Pop removes the live entry for key and returns its value, and whether there was
 // one, in one step: of callers that pop one key at the same time, one gets it. An
-// entry that cannot be decoded is removed, too, and a [DecodeError].
+// entry without a value is removed, too, and one that cannot be decoded, which is a
+// [DecodeError].
 func (r *ResponseRepository[K, V]) Pop(ctx context.Context, key K) (V, bool, error) {
 	e, ok, err := r.table.Pop(ctx, r.driverKey(key), r.filter(Live))
-	if err != nil || !ok {
+	if err != nil || !ok || !HasValue(e.Status) {
 		var none V
 		return none, false, err
 	}

@@ -122,10 +122,12 @@ func (r *Responses) SaveMatched(ctx context.Context, keys []driver.Key, entries 
 		if e.Status == 0 {
 			e.Status = http.StatusOK
 		}
-		name, err := r.nameOf(e.Payload)
-		if err != nil {
-			refused = append(refused, &DecodeError{Repository: r.name, Key: r.typedKey(keys[i]), Err: err})
-			continue
+		name := ""
+		if HasValue(e.Status) {
+			if name, err = r.nameOf(e.Payload); err != nil {
+				refused = append(refused, &DecodeError{Repository: r.name, Key: r.typedKey(keys[i]), Err: err})
+				continue
+			}
 		}
 		rows = append(rows, driver.Entry{
 			Key: keys[i], Name: name, Status: e.Status, Header: e.head, Payload: e.Payload,

@@ -231,7 +231,7 @@ func TestEntriesOfAProgramsOwn(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store driver.Store, clock *clock) {
 		ctx := t.Context()
 		r := create(t, store, settings.RepositorySettings[string, []byte]{Name: "b", Payload: payload.Bytes()}, clock)
-		e, err := repository.NewEntry(404, http.Header{"A": {"", "b"}}, []byte("gone"))
+		e, err := repository.NewEntry(404, repository.Head{Header: http.Header{"A": {"", "b"}}}, []byte("gone"))
 		check(t, err)
 		check(t, r.SaveEntry(ctx, "k", e))
 		got, ok, err := r.GetEntry(ctx, "k")
@@ -241,7 +241,7 @@ func TestEntriesOfAProgramsOwn(t *testing.T) {
 		if header, err := got.Header(); err != nil || len(header["A"]) != 2 {
 			t.Errorf("Header = %v, %v", header, err)
 		}
-		if _, err := repository.NewEntry(200, http.Header{":proto": {"x"}}, nil); err == nil {
+		if _, err := repository.NewEntry(200, repository.Head{Header: http.Header{":proto": {"x"}}}, nil); err == nil {
 			t.Error("a header's name began with a colon")
 		}
 	})
