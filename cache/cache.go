@@ -223,6 +223,14 @@ func (c *ResponseCache) Remove(name string) bool {
 	return true
 }
 
+// Now is the time by the cache's clock.
+func (c *ResponseCache) Now() time.Time {
+	if c.opts.Now == nil {
+		return time.Now()
+	}
+	return c.opts.Now()
+}
+
 // Count returns how many entries of all repositories are in that state.
 func (c *ResponseCache) Count(ctx context.Context, state repository.State) (int, error) {
 	return c.sum(func(r *repository.Responses) (int, error) { return r.Count(ctx, state) })
@@ -252,13 +260,23 @@ func (c *ResponseCache) Route(req *http.Request) (*repository.Responses, driver.
 	return c.route(req)
 }
 
+// RouteAmong is [ResponseCache.Route] for some of the repositories. The others
+// are not asked, and so do not read the request's body.
+func (c *ResponseCache) RouteAmong(req *http.Request, some func(*repository.Responses) bool) (*repository.Responses, driver.Key, bool, error) {
+	return c.routeAmong(req, some)
+}
+
 func (c *ResponseCache) route(req *http.Request) (*repository.Responses, driver.Key, bool, error) {
+	return c.routeAmong(req, nil)
+}
+
+func (c *ResponseCache) routeAmong(req *http.Request, some func(*repository.Responses) bool) (*repository.Responses, driver.Key, bool, error) {
 	if req == nil {
 		return nil, nil, false, nil
 	}
 	if c.opts.Router != nil {
 		m := c.member(c.opts.Router(req))
-		if m == nil {
+		if m == nil || some != nil && !some(m.responses) {
 			return nil, nil, false, nil
 		}
 		key, ok, err := m.responses.Match(req)
@@ -269,6 +287,9 @@ func (c *ResponseCache) route(req *http.Request) (*repository.Responses, driver.
 	c.mu.RUnlock()
 	var failed []error
 	for _, m := range ranked {
+		if some != nil && !some(m.responses) {
+			continue
+		}
 		key, ok, err := m.responses.Match(req)
 		if ok {
 			return m.responses, key, true, nil

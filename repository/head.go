@@ -48,6 +48,10 @@ var connectionOnly = map[string]bool{
 	"Upgrade":                   true,
 }
 
+// HopByHop reports whether a header of that name, in canonical form, belongs to
+// one connection, RFC 9110, section 7.6.1, and is never stored.
+func HopByHop(name string) bool { return connectionOnly[name] }
+
 func encodeHead(h Head) (string, error) {
 	kept := make(map[string][]string, len(h.Header)+2)
 	connection := connectionHeaders(h.Header)

@@ -11,6 +11,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -79,7 +80,8 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	r.keeper, _ = s.Payload.(payload.Keeper[V])
 	r.Responses = &Responses{
 		name: s.Name, table: table, traits: store.Traits(), expire: expire, now: now,
-		match: r.match, nameOf: r.nameOf, typedKey: r.typedKeyOrNil,
+		methods: request.MethodsOf(s.Endpoint),
+		match:   r.match, nameOf: r.nameOf, typedKey: r.typedKeyOrNil,
 	}
 	r.Routed = NewRouted(r.route)
 	return r, nil

@@ -20,6 +20,9 @@ type Responses struct {
 	expire time.Duration
 	now    func() time.Time
 
+	// methods are those that the endpoint names.
+	methods []string
+
 	// match takes the key from a request, false where it has none.
 	match func(*http.Request) (driver.Key, bool, error)
 	// nameOf takes the name from a body, which it checks by decoding it.
@@ -34,6 +37,10 @@ func (r *Responses) Name() string { return r.name }
 // Expire is how long a response lives where its save does not say otherwise;
 // settings.NeverExpire is for ever.
 func (r *Responses) Expire() time.Duration { return r.expire }
+
+// Methods are the methods that the repository's endpoint names, see
+// request.MethodsOf. The slice is to be read only.
+func (r *Responses) Methods() []string { return r.methods }
 
 // Count returns how many entries are in that state. It reads no payloads.
 func (r *Responses) Count(ctx context.Context, state State) (int, error) {

@@ -1,6 +1,7 @@
 package request_test
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/endpointcache/endpointcache/request"
@@ -49,4 +50,33 @@ func BenchmarkRequest(b *testing.B) {
 			}
 		}
 	})
+}
+
+func BenchmarkAnyKey(b *testing.B) {
+	e := request.Any(&request.AnyOptions{IgnoreQuery: []string{"utm_*"}})
+	for name, rawURL := range map[string]string{
+		"Path":   "https://api.example.com/v1/tracks/6fWoFduMpBem73DMLCOh1Z",
+		"Query":  "https://api.example.com/v1/tracks?ids=6fWoFduMpBem73DMLCOh1Z&limit=50&market=DE",
+		"Sorted": "https://api.example.com/v1/tracks?market=DE&limit=50&utm_source=x&ids=6fWoFduMpBem73DMLCOh1Z",
+		"Secret": "https://api.example.com/v1/tracks?api_key=6fWoFduMpBem73DMLCOh1Z",
+	} {
+		req := get(b, rawURL, "Accept", "application/json", "User-Agent", "bench")
+		signed := get(b, rawURL, "Authorization", "Bearer token", "Accept", "application/json", "User-Agent", "bench")
+		b.Run(name, benchAny(e, req))
+		b.Run(name+"Authorized", benchAny(e, signed))
+	}
+	post := again(b, `{"query":"blue train","limit":50}`)
+	post.Header.Set("Content-Type", "application/json")
+	b.Run("Body", benchAny(e, post))
+}
+
+func benchAny(e request.Endpoint[request.AnyKey], req *http.Request) func(b *testing.B) {
+	return func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok, err := e.Key(req); !ok || err != nil {
+				b.Fatal(ok, err)
+			}
+		}
+	}
 }

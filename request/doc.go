@@ -11,6 +11,7 @@
 //	var endpoint = request.Pattern[TrackKey]("GET /v1/tracks/{id}")
 //
 // Any other endpoint, such as a search whose key is in the body, is a [Func].
+// [Any] is all that no endpoint was declared for.
 //
 // # Patterns
 //

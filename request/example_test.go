@@ -113,6 +113,23 @@ func ExampleBodyHash() {
 	// d235bf2e true <nil>
 }
 
+func ExampleAny() {
+	rest := request.Any(&request.AnyOptions{IgnoreQuery: []string{"utm_*"}})
+
+	req, err := http.NewRequest(http.MethodGet, "https://API.example.com:443/v1/tracks?market=DE&ids=b&ids=a&utm_source=x", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	req.Header.Set("Accept", "application/json")
+	key, ok, err := rest.Key(req)
+	fmt.Println(key.Method, key.URL, ok, err)
+	fmt.Println(key.Headers)
+	// Output:
+	// GET https://api.example.com/v1/tracks?ids=b&ids=a&market=DE true <nil>
+	// Accept: application/json
+}
+
 func ExampleJoinList() {
 	text := request.JoinList("jazz", "rock, pop")
 	values, err := request.SplitList(text)

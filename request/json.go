@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 )
 
 // JSONBodyHash is a hexadecimal SHA-256 of the JSON text that is req's body. It
@@ -19,24 +20,36 @@ func JSONBodyHash(req *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Compact also limits the depth, and so the recursion.
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, data); err != nil {
-		return "", fmt.Errorf("request: the body is not JSON: %w", err)
-	}
-	n := normalizer{text: compact.Bytes(), dec: json.NewDecoder(bytes.NewReader(compact.Bytes()))}
-	n.dec.UseNumber()
-	normal, err := n.appendValue(nil)
+	normal, err := normalJSON(data, nil)
 	if err != nil {
 		return "", fmt.Errorf("request: the body is not JSON: %w", err)
 	}
 	return hexHash(normal), nil
 }
 
+// normalJSON is the same for JSON texts that mean the same, but for ignored
+// members. ignored may be nil.
+func normalJSON(data []byte, ignored *ignoredParts) ([]byte, error) {
+	// Compact also limits the depth, and so the recursion.
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, data); err != nil {
+		return nil, err
+	}
+	n := normalizer{
+		text:    compact.Bytes(),
+		dec:     json.NewDecoder(bytes.NewReader(compact.Bytes())),
+		ignored: ignored,
+	}
+	n.dec.UseNumber()
+	return n.appendValue(nil)
+}
+
 // normalizer takes JSON text apart without changing how it is written.
 type normalizer struct {
-	text []byte
-	dec  *json.Decoder
+	text    []byte
+	dec     *json.Decoder
+	ignored *ignoredParts // may be nil
+	path    []string      // of the value at hand
 }
 
 // next returns the next token and its text.
@@ -66,10 +79,12 @@ func (n *normalizer) appendValue(dst []byte) ([]byte, error) {
 		return append(append(dst, '{'), sum[:]...), nil
 	case json.Delim('['):
 		dst = append(dst, '[')
-		for n.dec.More() {
+		for i := 0; n.dec.More(); i++ {
+			n.path = append(n.path, strconv.Itoa(i))
 			if dst, err = n.appendValue(dst); err != nil {
 				return nil, err
 			}
+			n.path = n.path[:len(n.path)-1]
 			dst = append(dst, ',')
 		}
 		_, _, err := n.next()
@@ -93,11 +108,15 @@ func (n *normalizer) members() ([]byte, error) {
 			return nil, err
 		}
 		name, _ := token.(string)
+		n.path = append(n.path, name)
 		text, err = n.appendValue(append(bytes.Clone(text), ':'))
 		if err != nil {
 			return nil, err
 		}
-		members = append(members, member{name, text})
+		if n.ignored == nil || !n.ignored.member(n.path) {
+			members = append(members, member{name, text})
+		}
+		n.path = n.path[:len(n.path)-1]
 	}
 	if _, _, err := n.next(); err != nil {
 		return nil, err

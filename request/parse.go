@@ -70,6 +70,7 @@ func (p *plan) parseMethods(text string) error {
 		}
 		p.methods = append(p.methods, method)
 	}
+	p.named = p.methods
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 
 	"github.com/endpointcache/endpointcache/internal/keytype"
 )
@@ -116,6 +117,14 @@ func (e *pattern[K]) Specificity() Specificity {
 		return Specificity{}
 	}
 	return e.plan.specificity()
+}
+
+// Methods implements [MethodNamer].
+func (e *pattern[K]) Methods() []string {
+	if e.err != nil {
+		return nil
+	}
+	return slices.Clone(e.plan.named)
 }
 
 func (e *pattern[K]) String() string { return e.text }

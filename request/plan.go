@@ -18,6 +18,7 @@ import (
 type plan struct {
 	keyType    *keytype.Type
 	methods    []string // none: any
+	named      []string // those of them that stand in the pattern
 	method     *keytype.Field
 	host       host
 	path       path

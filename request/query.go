@@ -132,23 +132,14 @@ func (q *query) owns(name string) bool {
 	return false
 }
 
-func (q *query) ignores(name string) bool {
-	for _, ignored := range q.ignored {
-		if prefix, all := strings.CutSuffix(ignored, "*"); ignored == name || all && strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
-}
+func (q *query) ignores(name string) bool { return matchName(q.ignored, name) }
 
 func (q *query) setIgnored(names []string) error {
+	if err := checkNames("IgnoreQuery", names); err != nil {
+		return err
+	}
 	for _, name := range names {
-		switch {
-		case name == "":
-			return errors.New("IgnoreQuery has an empty name")
-		case strings.Contains(strings.TrimSuffix(name, "*"), "*"):
-			return fmt.Errorf(`IgnoreQuery: %q has a "*" that is not its end`, name)
-		case q.owns(name):
+		if q.owns(name) {
 			return fmt.Errorf("IgnoreQuery: parameter %q is part of the pattern or the key", name)
 		}
 	}

@@ -14,7 +14,7 @@ type Ranked interface {
 
 // Specificity tells which of two endpoints that match one request is meant by
 // it: the one with the greater. The zero value is that of an endpoint which
-// does not tell, and less than that of any pattern.
+// does not tell: less than that of any pattern, and more than that of [Any].
 //
 // A pattern that matches only some of the requests of another because of its
 // host, path, method or fixed or required parameters is greater. In this order,

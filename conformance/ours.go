@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/memory"
+	"github.com/endpointcache/endpointcache/request"
+	"github.com/endpointcache/endpointcache/settings"
+	"github.com/endpointcache/endpointcache/sqlite"
+	"github.com/endpointcache/endpointcache/transport"
+)
+
+// ours returns the library's transport in Cache-Control mode, on a new store of
+// that kind.
+func ours(ctx context.Context, kind string, base http.RoundTripper) (http.RoundTripper, func() error, error) {
+	store, err := openStore(ctx, kind)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := cache.New(store, nil)
+	if err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	if _, err := cache.CreateRepository(ctx, c, everything); err != nil {
+		return nil, nil, errors.Join(err, c.Close())
+	}
+	t := transport.New(c, &transport.Options{Base: base, Policy: transport.Policy{CacheControl: transport.On}})
+	return t, func() error { return errors.Join(t.Close(), c.Close()) }, nil
+}
+
+// everything is keyed by method, URL and body: which headers tell responses apart
+// is Vary's to say.
+var everything = settings.CatchAll("responses", &request.AnyOptions{IgnoreHeaders: []string{"*"}})
+
+func openStore(ctx context.Context, kind string) (driver.Store, error) {
+	switch kind {
+	case "memory":
+		return memory.New(nil)
+	case "sqlite":
+		return sqlite.OpenMemory(ctx, nil)
+	default:
+		return nil, fmt.Errorf("no store %q: sqlite or memory", kind)
+	}
+}

@@ -1,0 +1,144 @@
+package transport
+
+import (
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/endpointcache/endpointcache/repository"
+)
+
+// isConditional reports whether the caller itself asks for a response only if it
+// has changed.
+func isConditional(h http.Header) bool {
+	return len(h["If-None-Match"]) > 0 || len(h["If-Modified-Since"]) > 0
+}
+
+// hasPrecondition reports whether a request is only to be done where the origin's
+// state is as the caller thinks: the origin alone can tell.
+func hasPrecondition(h http.Header) bool {
+	return len(h["If-Match"]) > 0 || len(h["If-Unmodified-Since"]) > 0
+}
+
+// notModified evaluates the caller's conditions for a stored response,
+// RFC 9110, section 13.2.2: If-None-Match before If-Modified-Since.
+func notModified(req, stored http.Header, cachedAt time.Time) bool {
+	if len(req["If-None-Match"]) > 0 {
+		tag := opaqueTag(stored.Get("Etag"))
+		for wanted := range elements(req, "If-None-Match") {
+			if wanted == "*" || tag != "" && opaqueTag(wanted) == tag {
+				return true
+			}
+		}
+		return false
+	}
+	since, ok := headerDate(req, "If-Modified-Since")
+	if !ok {
+		return false
+	}
+	modified, ok := headerDate(stored, "Last-Modified")
+	if !ok {
+		if modified, ok = headerDate(stored, "Date"); !ok {
+			modified = cachedAt
+		}
+	}
+	return !modified.After(since)
+}
+
+// opaqueTag is an entity tag without its mark of weakness: the comparison is the
+// weak one.
+func opaqueTag(tag string) string { return strings.TrimPrefix(tag, "W/") }
+
+// setValidators makes a request ask whether a stored response still holds.
+func setValidators(req, stored http.Header) {
+	req.Del("If-None-Match")
+	req.Del("If-Modified-Since")
+	if tag := stored.Get("Etag"); tag != "" {
+		req.Set("If-None-Match", tag)
+	}
+	if modified := stored.Get("Last-Modified"); modified != "" {
+		req.Set("If-Modified-Since", modified)
+	}
+}
+
+// confirms reports whether a 304 is about that stored response, RFC 9111,
+// section 4.3.4.
+func confirms(h, stored http.Header) bool {
+	tag, ours := h.Get("Etag"), stored.Get("Etag")
+	return tag == "" || ours == "" || opaqueTag(tag) == opaqueTag(ours)
+}
+
+// updated is a stored response's headers with those of the 304 that confirmed it,
+// RFC 9111, section 3.2.
+func updated(stored, h http.Header, answered time.Time) http.Header {
+	u := maps.Clone(stored)
+	// They tell of the state when they came, not of that of the 304.
+	delete(u, "Age")
+	delete(u, "Date")
+	connection := make(map[string]bool)
+	for name := range elements(h, "Connection") {
+		connection[textproto.CanonicalMIMEHeaderKey(name)] = true
+	}
+	for name, values := range h {
+		if name != "Content-Length" && !connection[name] && !repository.HopByHop(name) {
+			u[name] = slices.Clone(values)
+		}
+	}
+	if len(u["Date"]) == 0 {
+		u.Set("Date", answered.UTC().Format(http.TimeFormat))
+	}
+	return u
+}
+
+// notModifiedHeaders are what a 304 tells of the response that the caller has,
+// RFC 9110, section 15.4.5.
+func notModifiedHeaders(stored http.Header) http.Header {
+	h := maps.Clone(stored)
+	for name := range h {
+		if strings.HasPrefix(name, "Content-") && name != "Content-Location" {
+			delete(h, name)
+		}
+	}
+	return h
+}
+
+// byteRange is the part of a body of that size that a Range header asks for,
+// RFC 9110, section 14.1.2: where it is one range of bytes that can be had. A
+// condition that does not hold makes it none.
+func byteRange(req, stored http.Header, size int64) (first, last int64, ok bool) {
+	if condition := req.Get("If-Range"); condition != "" {
+		tag := stored.Get("Etag")
+		if strings.HasPrefix(condition, "W/") || condition != tag && condition != stored.Get("Last-Modified") {
+			return 0, 0, false
+		}
+	}
+	spec, isBytes := strings.CutPrefix(strings.TrimSpace(strings.Join(req["Range"], ",")), "bytes=")
+	from, to, isRange := strings.Cut(spec, "-")
+	if !isBytes || !isRange || strings.Contains(spec, ",") || size == 0 {
+		return 0, 0, false
+	}
+	from, to = strings.TrimSpace(from), strings.TrimSpace(to)
+	if from == "" {
+		n, err := strconv.ParseUint(to, 10, 62)
+		if err != nil || n == 0 {
+			return 0, 0, false
+		}
+		return max(size-int64(n), 0), size - 1, true
+	}
+	start, err := strconv.ParseUint(from, 10, 62)
+	if err != nil || int64(start) >= size {
+		return 0, 0, false
+	}
+	if to == "" {
+		return int64(start), size - 1, true
+	}
+	end, err := strconv.ParseUint(to, 10, 62)
+	if err != nil || end < start {
+		return 0, 0, false
+	}
+	return int64(start), min(int64(end), size-1), true
+}

@@ -1,0 +1,34 @@
+// Package transport puts a cache under any HTTP client: an [http.RoundTripper]
+// that answers from the repositories of a cache.ResponseCache what it can, and
+// saves there what it has to fetch.
+//
+//	client := &http.Client{Transport: transport.New(c, nil)}
+//
+// A request belongs to the repository whose endpoint matches it, under the key
+// that the endpoint takes from it: responses that typed code or a prefetch has
+// saved are hits here, and the other way round. Requests that match none pass
+// through; settings.CatchAll makes a repository for these.
+//
+// # What is promised
+//
+//   - A hit has the status, headers, protocol and body of the response that was
+//     saved, byte for byte. It is marked with Cache-Status (RFC 9211) and
+//     X-From-Cache: 1. Hop-by-hop headers are not stored, nor is Set-Cookie
+//     outside Cache-Control mode.
+//   - The request is never changed.
+//   - A body streams to the caller while it is being kept. Only a response whose
+//     body came to its end is saved, before the caller sees that end. The rest of
+//     a body that is closed early is read in the background, within limits.
+//   - Equal requests at one time reach the origin once, whoever gives up. Requests
+//     that are not cached never wait for others.
+//   - A store that fails or hangs fails no request and holds none up beyond
+//     Options.StoreTimeout: what happened is logged and counted, and the origin
+//     answers.
+//
+// Two requests are equal where they have one repository and key. What the key does
+// not have makes no difference: where responses depend on who asks, the key must
+// tell, as that of settings.CatchAll does.
+//
+// How long a response is used, and which are kept, is told by a [Policy]; with
+// [Policy].CacheControl by the response itself, as RFC 9111 has it.
+package transport

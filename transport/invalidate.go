@@ -1,0 +1,51 @@
+package transport
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// safeMethods change nothing at the origin: those of RFC 9110, section 9.2.1, and
+// the others that are registered as such. What is unknown is not safe.
+var safeMethods = map[string]bool{
+	"": true, http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true, http.MethodTrace: true,
+	"PRI": true, "PROPFIND": true, "QUERY": true, "REPORT": true, "SEARCH": true,
+}
+
+// invalidateAfter removes what an unsafe request has made outdated, RFC 9111,
+// section 4.4: the responses of its own URL, and of those that its response points
+// to on the same host.
+func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response) {
+	if safeMethods[req.Method] || resp.StatusCode < 200 || resp.StatusCode > 399 || t.cache == nil || req.URL == nil {
+		return
+	}
+	t.invalidate(req, req.URL)
+	for _, name := range [...]string{"Location", "Content-Location"} {
+		target, err := req.URL.Parse(resp.Header.Get(name))
+		if err == nil && resp.Header.Get(name) != "" && target.Host == req.URL.Host && target.Scheme == req.URL.Scheme && target.String() != req.URL.String() {
+			t.invalidate(req, target)
+		}
+	}
+}
+
+// invalidate removes the responses of a URL, as a GET and a HEAD with the headers of
+// req would find them.
+func (t *Transport) invalidate(req *http.Request, target *url.URL) {
+	header := req.Header.Clone()
+	for _, name := range [...]string{"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range"} {
+		header.Del(name)
+	}
+	for _, method := range [...]string{http.MethodGet, http.MethodHead} {
+		get := (&http.Request{Method: method, URL: target, Header: header, Host: req.Host}).WithContext(req.Context())
+		r, key, ok := t.route(get, nil)
+		if !ok {
+			continue
+		}
+		c := &call{t: t, caller: get, repository: r, key: key}
+		t.flights.outdate(c.flightKey())
+		t.remove(req.Context(), r, key)
+		if method == http.MethodGet {
+			t.counts.invalidated.Add(1)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package transport
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// outcome is what Cache-Status tells of an answer, RFC 9211.
+type outcome struct {
+	hit    bool
+	fwd    string // why the origin was asked
+	status int    // its status, where that is not the answer's
+	detail string
+}
+
+// statusName is the cache's name as the header has it, a string of RFC 8941.
+func statusName(name string) string {
+	if name == "" {
+		return "endpointcache"
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, c := range name {
+		switch {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(c)
+		case c < ' ' || c > '~':
+			b.WriteByte('?')
+		default:
+			b.WriteRune(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// cacheStatus adds what became of a request to its response's headers, after what
+// caches nearer to the origin have said.
+func (t *Transport) cacheStatus(h http.Header, o outcome, ttl time.Duration, expires bool) {
+	b := append(make([]byte, 0, 64), t.name...)
+	if o.hit {
+		b = append(b, "; hit"...)
+	}
+	if o.fwd != "" {
+		b = append(b, "; fwd="...)
+		b = append(b, o.fwd...)
+	}
+	if o.status != 0 {
+		b = append(b, "; fwd-status="...)
+		b = strconv.AppendInt(b, int64(o.status), 10)
+	}
+	if expires {
+		b = append(b, "; ttl="...)
+		b = strconv.AppendInt(b, int64(ttl/time.Second), 10)
+	}
+	if o.detail != "" {
+		b = append(b, "; detail="...)
+		b = append(b, o.detail...)
+	}
+	h["Cache-Status"] = append(h["Cache-Status"], string(b))
+}
+
+// respond makes the call's response from what is stored. It takes s's headers
+// over.
+func (c *call) respond(s *stored, o outcome) (*http.Response, error) {
+	now := c.t.cache.Now()
+	header := s.head.Header
+	status, body := s.entry.Status, s.entry.Payload
+	length := int64(len(body))
+	isHead := c.caller.Method == http.MethodHead
+	switch {
+	case status == http.StatusOK && notModified(c.caller.Header, header, s.entry.CachedAt):
+		status, body, length = http.StatusNotModified, nil, 0
+		s.head.Header, s.head.Reason = notModifiedHeaders(header), ""
+	case isHead:
+		if announced, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
+			length = announced
+		} else if c.req.Method == http.MethodHead && length == 0 {
+			length = -1
+		}
+		body = nil
+	case status == http.StatusOK && len(c.caller.Header["Range"]) > 0:
+		if first, last, ok := byteRange(c.caller.Header, header, length); ok {
+			header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, length))
+			body = body[first : last+1]
+			status, length, s.head.Reason = http.StatusPartialContent, int64(len(body)), ""
+			header.Set("Content-Length", strconv.FormatInt(length, 10))
+		}
+	}
+	resp, err := s.head.Response(status, body, c.caller)
+	if err != nil {
+		return nil, err
+	}
+	resp.ContentLength = length
+	if len(body) == 0 {
+		resp.Body = http.NoBody
+	}
+	header = resp.Header
+	if c.controls() {
+		header["Age"] = []string{strconv.FormatInt(int64(s.age(now)/time.Second), 10)}
+	}
+	header["X-From-Cache"] = []string{"1"}
+	c.t.cacheStatus(header, o, -s.staleness(now), !s.entry.ExpiresAt.IsZero())
+	return resp, nil
+}
+
+// gatewayTimeout is the answer where there is none without the origin, RFC 9111,
+// section 5.2.1.7.
+func (c *call) gatewayTimeout() *http.Response {
+	c.t.counts.unanswered.Add(1)
+	const text = "endpointcache: not in the cache, and the request is not to reach the origin\n"
+	h := http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "Content-Length": {strconv.Itoa(len(text))}}
+	c.t.cacheStatus(h, outcome{detail: "only-if-cached"}, 0, false)
+	resp := &http.Response{
+		Status: "504 Gateway Timeout", StatusCode: http.StatusGatewayTimeout,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: h, ContentLength: int64(len(text)), Request: c.caller,
+		Body: io.NopCloser(bytes.NewReader([]byte(text))),
+	}
+	if c.caller.Method == http.MethodHead {
+		resp.Body = http.NoBody
+	}
+	return resp
+}
