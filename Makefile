@@ -5,22 +5,40 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 20s
 
+# Modules beside the library, which has none of their dependencies.
+MODULES := bench conformance outage
+
+# Runs what follows with the servers that the tests need, and removes them.
+WITH_SERVERS := go run ./internal/testserver/run
+
 .PHONY: help
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: ## all tests, with the race detector; then those of SQLite without cgo. TESTFLAGS go to go test
+	$(WITH_SERVERS) $(MAKE) --no-print-directory tests
+
+.PHONY: tests
+tests:
 	CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...
 	CGO_ENABLED=0 go test $(TESTFLAGS) ./sqlite ./repository ./cache
+	cd outage && CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...
+	cd conformance && go test $(TESTFLAGS) ./...
 	cd bench && go vet ./...
 
+.PHONY: servers
+servers: ## the servers of the tests, until interrupted; prints the variables that lead to them
+	@$(WITH_SERVERS)
+
 .PHONY: lint
-lint: $(GOLANGCI) ## the analysers of .golangci.yml, on the library and on bench/
+lint: $(GOLANGCI) ## the analysers of .golangci.yml, on the library and the modules beside it
 	$(GOLANGCI) run ./...
-	cd bench && ../$(GOLANGCI) run --config ../.golangci.yml ./...
 	go mod tidy -diff
-	cd bench && go mod tidy -diff
+	@set -e; for module in $(MODULES); do (set -x; cd $$module; \
+	  ../$(GOLANGCI) run --config ../.golangci.yml ./...; \
+	  go mod tidy -diff); \
+	done
 
 $(GOLANGCI):
 	GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
@@ -37,11 +55,15 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 
 .PHONY: bench
 bench: ## the library against hand-written code, a RATIO line each. BENCHFLAGS go to the program: -run, -rows, -rounds
-	cd bench && go run . $(BENCHFLAGS)
+	$(WITH_SERVERS) -durable go -C bench run . $(BENCHFLAGS)
+
+.PHONY: conformance
+conformance: ## the public HTTP cache suite against the transport: required P/N, optional P/N
+	cd conformance && go run .
 
 .PHONY: cover
 cover: ## test coverage by function, and cover.out for go tool cover -html
-	go test -coverpkg ./... -coverprofile cover.out $(TESTFLAGS) ./...
+	$(WITH_SERVERS) go test -coverpkg ./... -coverprofile cover.out $(TESTFLAGS) ./...
 	go tool cover -func cover.out
 
 .PHONY: example

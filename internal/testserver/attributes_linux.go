@@ -1,0 +1,10 @@
+package testserver
+
+import "syscall"
+
+// attributes are those of a server's process. It has a process group of its own, so
+// that an interrupt at the terminal does not end it before the tests, and ends
+// with this process. PostgreSQL takes SIGQUIT as "at once, with all children".
+func attributes(owner *account) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT, Credential: owner.credential()}
+}

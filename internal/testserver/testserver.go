@@ -1,0 +1,149 @@
+// Package testserver starts the servers that the tests of the stores talk to,
+// on free loopback ports and in temporary folders, and leaves nothing behind: so
+// that the tests run with one command, and without Docker.
+//
+// The program in its folder run starts all of them for a command. A test asks
+// for the URL of one with [URL]; one that stops, kills or restarts a server
+// starts its own, as with [StartPostgres].
+//
+// A server is one file here, and an element of kinds.
+package testserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+)
+
+// Options are of all servers. Nil and zero values are the defaults.
+type Options struct {
+	// Durable is true for a server that writes as it does by default. Others
+	// do not wait for the disk: what they hold survives their end, but not the
+	// machine's.
+	Durable bool
+
+	// Dir is where their temporary folders are made; empty is os.TempDir. All
+	// users must be able to reach it where the tests run as root.
+	Dir string
+
+	// Log gets what is installed, and what the package manager says; nil
+	// discards it.
+	Log io.Writer
+}
+
+// kind is a kind of server.
+type kind struct {
+	name     string
+	variable string            // the environment variable of its URL
+	packages map[string]string // what holds its programs, by package manager
+
+	// start starts one. The environment tells of the servers before it. Its
+	// error is errNotInstalled where there are no programs.
+	start func(ctx context.Context, o *Options, env environment) (server, error)
+}
+
+type server interface {
+	URL() string
+	Stop() error
+}
+
+// kinds are the servers in the order in which they start; the later ones may
+// need the earlier.
+var kinds = []kind{
+	{
+		name:     "PostgreSQL",
+		variable: "POSTGRES_TEST_URL",
+		packages: map[string]string{"apt-get": "postgresql", "dnf": "postgresql-server", "brew": "postgresql"},
+		start: func(ctx context.Context, o *Options, _ environment) (server, error) {
+			return StartPostgres(ctx, o)
+		},
+	},
+	{
+		name:     "PgBouncer",
+		variable: "PGBOUNCER_TEST_URL",
+		packages: map[string]string{"apt-get": "pgbouncer", "dnf": "pgbouncer", "brew": "pgbouncer"},
+		start: func(ctx context.Context, o *Options, env environment) (server, error) {
+			behind := env.get("POSTGRES_TEST_URL")
+			if behind == "" {
+				return nil, errors.New("there is no PostgreSQL server")
+			}
+			return StartPgBouncer(ctx, behind, o)
+		},
+	},
+}
+
+// Set is the servers of one run.
+type Set struct {
+	env     environment
+	running []server
+}
+
+// Start starts a server for each variable that is not set, and installs those
+// that are not there where the system's package manager can. A server that
+// cannot be had is left out, and the tests are told why; in CI it is an error.
+// An error leaves nothing running. The context is about the start alone.
+func Start(ctx context.Context, o *Options) (*Set, error) {
+	s := &Set{}
+	for _, k := range kinds {
+		if os.Getenv(k.variable) != "" {
+			continue
+		}
+		started, err := k.startInstalled(ctx, o, s.env)
+		switch {
+		case err == nil:
+			s.running = append(s.running, started)
+			s.env.set(k.variable, started.URL())
+		case inCI() || ctx.Err() != nil:
+			return nil, errors.Join(fmt.Errorf("%s: %w", k.name, err), s.Stop())
+		default:
+			fmt.Fprintf(o.log(), "no %s, its tests are skipped: %v\n", k.name, err)
+			s.env.set(k.variable+reasonSuffix, err.Error())
+		}
+	}
+	return s, nil
+}
+
+// startInstalled starts one, and installs its programs first if they are missing.
+func (k kind) startInstalled(ctx context.Context, o *Options, env environment) (server, error) {
+	started, err := k.start(ctx, o, env)
+	if !errors.Is(err, errNotInstalled) {
+		return started, err
+	}
+	if failed := install(ctx, k.packages, o.log()); failed != nil {
+		return nil, fmt.Errorf("%w; %w", err, failed)
+	}
+	return k.start(ctx, o, env)
+}
+
+// Env returns the variables to add to the environment of the tests, each as
+// NAME=value.
+func (s *Set) Env() []string { return slices.Clone(s.env) }
+
+// Stop stops the servers, the last first, and removes their folders.
+func (s *Set) Stop() error {
+	var errs []error
+	for _, started := range slices.Backward(s.running) {
+		errs = append(errs, started.Stop())
+	}
+	s.running = nil
+	return errors.Join(errs...)
+}
+
+func (o *Options) log() io.Writer {
+	if o == nil || o.Log == nil {
+		return io.Discard
+	}
+	return o.Log
+}
+
+func (o *Options) dir() string {
+	if o == nil || o.Dir == "" {
+		return os.TempDir()
+	}
+	return o.Dir
+}
+
+func (o *Options) durable() bool { return o != nil && o.Durable }
