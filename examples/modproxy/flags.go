@@ -13,6 +13,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/memory"
+	"github.com/endpointcache/endpointcache/postgres"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
 
@@ -28,7 +29,8 @@ var errHelp = flag.ErrHelp
 // options are what the flags say.
 type options struct {
 	goMod       string
-	file        string   // the SQLite file; empty: keep all in memory
+	file        string   // the SQLite file
+	database    string   // the URL of a PostgreSQL database; both empty: keep all in memory
 	proxy       *url.URL // nil: serve the module download cache
 	zip         bool
 	expire      time.Duration // 0: as the endpoints say
@@ -43,10 +45,7 @@ func newFlagSet(o *options) *flag.FlagSet {
 	flags.SetOutput(io.Discard) // run prints the errors
 	flags.StringVar(&o.goMod, "mod", "", "the go.mod `file`; by default that of the working folder or the nearest folder above it")
 	o.file = "modproxy.db"
-	flags.Func("store", "where to keep the responses: a SQLite `file`, also written sqlite:file, or memory:\n(default modproxy.db in the working folder)", func(text string) (err error) {
-		o.file, err = parseStore(text)
-		return err
-	})
+	flags.Func("store", "where to keep the responses: a SQLite `file`, also written sqlite:file,\na PostgreSQL database as postgres://user:password@host/database, or memory:\n(default modproxy.db in the working folder)", o.setStore)
 	flags.Func("proxy", "fetch from the module proxy at this `URL`, of the form https://host;\nby default from this machine's own module download cache", func(text string) (err error) {
 		o.proxy, err = parseProxy(text)
 		return err
@@ -86,17 +85,21 @@ func parseFlags(args []string) (*options, error) {
 	return o, nil
 }
 
-func parseStore(text string) (file string, err error) {
+func (o *options) setStore(text string) error {
+	o.file, o.database = "", ""
 	kind, rest, found := strings.Cut(text, ":")
 	switch {
 	case text == "memory:", text == ":memory:":
-		return "", nil
 	case kind == "sqlite" && rest != "":
-		return rest, nil
-	case text == "", kind == "sqlite", found && len(kind) > 1: // C:\file is a file
-		return "", errors.New("it is a file, sqlite:file or memory:")
+		o.file = rest
+	case (kind == "postgres" || kind == "postgresql") && strings.HasPrefix(rest, "//"):
+		o.database = text
+	case text == "", found && len(kind) > 1: // C:\file is a file
+		return errors.New("it is a file, sqlite:file, postgres://host/database or memory:")
+	default:
+		o.file = text
 	}
-	return text, nil
+	return nil
 }
 
 func parseProxy(text string) (*url.URL, error) {
@@ -107,9 +110,42 @@ func parseProxy(text string) (*url.URL, error) {
 	return proxy, nil
 }
 
+// schema holds the tables in a PostgreSQL database, which others may use as well.
+const schema = "modproxy"
+
 func (o *options) openStore(ctx context.Context) (driver.Store, error) {
-	if o.file == "" {
-		return memory.New(nil)
+	switch {
+	case o.database != "":
+		return postgres.Open(ctx, o.database, &postgres.Options{Schema: schema})
+	case o.file != "":
+		return sqlite.Open(ctx, o.file, nil)
 	}
-	return sqlite.Open(ctx, o.file, nil)
+	return memory.New(nil)
+}
+
+// query is a command that shows what was fetched, or empty where nothing is kept.
+func (o *options) query() string {
+	const selectFrom = "SELECT module, version, name, cached_at, expires_at FROM "
+	switch {
+	case o.database != "":
+		return fmt.Sprintf("psql '%s' -c '%s%s.info'", withoutPassword(o.database), selectFrom, schema)
+	case o.file != "":
+		return fmt.Sprintf("sqlite3 '%s' '%sinfo'", o.file, selectFrom)
+	}
+	return ""
+}
+
+func withoutPassword(database string) string {
+	u, err := url.Parse(database)
+	if err != nil {
+		return "postgres://…"
+	}
+	if u.User != nil {
+		u.User = url.User(u.User.Username())
+	}
+	if query := u.Query(); query.Has("password") {
+		query.Del("password")
+		u.RawQuery = query.Encode()
+	}
+	return u.String()
 }

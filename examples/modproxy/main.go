@@ -6,6 +6,9 @@
 //	$ go run ./examples/modproxy    # fetches nothing
 //	$ sqlite3 modproxy.db 'SELECT module, version, name, cached_at, expires_at FROM info'
 //
+// With -store postgres://user:password@host/database it keeps them in a PostgreSQL
+// database, in the schema modproxy.
+//
 // It needs no network. Unless -proxy names a real proxy, it serves this machine's
 // own module download cache, whose folders are laid out as the protocol says, on
 // a loopback port. That cache holds the modules that were needed for some build,

@@ -120,8 +120,8 @@ func (j *job) report(w io.Writer) (failed int) {
 		total.fetched += r.fetched
 		total.failed += r.failed
 	}
-	if j.file != "" {
-		fmt.Fprintf(w, "\nsqlite3 '%s' 'SELECT module, version, name, cached_at, expires_at FROM info'\n", j.file)
+	if query := j.query(); query != "" {
+		fmt.Fprintf(w, "\n%s\n", query)
 	}
 	fmt.Fprintf(w, "total: %d keys, %d cached, %d fetched, %d failed\n",
 		total.keys, total.cached, total.fetched, total.failed)

@@ -1,0 +1,191 @@
+package postgres_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/postgres"
+)
+
+// Writers, deleters and clearers of the same entries, in all orders, on stores of
+// their own. The server breaks deadlocks up and counts them.
+func TestNobodyBlocksAnotherForGood(t *testing.T) {
+	schema := newSchema(t)
+	c := connect(t)
+	deadlocks := func() (n int64) {
+		t.Helper()
+		err := c.QueryRow(context.Background(), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := deadlocks()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	all, keys := trackEntries(2_000)
+	far := now.Add(24 * time.Hour)
+	var wait sync.WaitGroup
+	for g := range 8 {
+		table := openTable(t, open(t, serverURL(t), &postgres.Options{Schema: schema}))
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for range 12 {
+				order := rand.Perm(len(all))[:1_500]
+				var err error
+				switch g {
+				case 0, 1, 2, 3:
+					entries := make([]driver.Entry, len(order))
+					for i, j := range order {
+						entries[i] = all[j]
+					}
+					err = table.Put(ctx, entries)
+				case 4, 5:
+					some := make([]driver.Key, len(order))
+					for i, j := range order {
+						some[i] = keys[j]
+					}
+					_, err = table.Delete(ctx, some)
+				case 6:
+					_, err = table.Clear(ctx, driver.Filter{State: driver.Expired, Now: far})
+				case 7:
+					_, err = table.Clear(ctx, driver.Filter{})
+				}
+				if err != nil {
+					t.Errorf("goroutine %d: %v", g, err)
+					return
+				}
+			}
+		}()
+	}
+	wait.Wait()
+	time.Sleep(time.Second) // statistics are reported that often
+	if n := deadlocks() - before; n != 0 {
+		t.Errorf("%d deadlocks", n)
+	}
+}
+
+// An entry that another transaction is changing is waited for, and counts once.
+func TestClearWaitsForWhatOthersHaveLocked(t *testing.T) {
+	schema := newSchema(t)
+	table := openTable(t, open(t, serverURL(t), &postgres.Options{Schema: schema}))
+	entries, _ := trackEntries(2_500)
+	if err := table.Put(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []driver.Filter{{State: driver.Expired, Now: now.Add(2 * time.Hour)}, {State: driver.Live, Now: now}, {}} {
+		if err := table.Put(t.Context(), entries); err != nil {
+			t.Fatal(err)
+		}
+		tx, err := connect(t).Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What the other does does not change what the filter says.
+		if _, err := tx.Exec(t.Context(), "UPDATE "+schema+".tracks SET name = 'changed' WHERE id IN ('id-000000', 'id-001234')"); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan int)
+		go func() {
+			n, err := table.Clear(t.Context(), f)
+			if err != nil {
+				t.Error(err)
+			}
+			done <- n
+		}()
+		select {
+		case n := <-done:
+			t.Fatalf("%d entries were removed without waiting", n)
+		case <-time.After(300 * time.Millisecond):
+		}
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := <-done; n != len(entries) {
+			t.Errorf("clear removed %d entries, want %d", n, len(entries))
+		}
+		if n, err := table.Count(t.Context(), driver.Filter{}); err != nil || n != 0 {
+			t.Errorf("%d entries are left, %v", n, err)
+		}
+	}
+}
+
+func TestExpiredEntriesAreClearedInTheBackground(t *testing.T) {
+	schema := newSchema(t)
+	var cleared atomic.Int64
+	var stores []*postgres.Store
+	for range 3 { // processes
+		stores = append(stores, open(t, serverURL(t), &postgres.Options{Schema: schema, ClearEvery: 20 * time.Millisecond, OnClear: func(table string, n int, err error) {
+			if table != "tracks" || err != nil {
+				t.Errorf("clearing %q: %v", table, err)
+			}
+			cleared.Add(int64(n))
+		}}))
+	}
+	var tables []driver.Table
+	for _, s := range stores {
+		tables = append(tables, openTable(t, s))
+	}
+	entries, keys := trackEntries(3_000)
+	for i := range entries {
+		if i%3 > 0 {
+			entries[i].ExpiresAt = now.Add(-time.Minute)
+		}
+	}
+	if err := tables[0].Put(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); cleared.Load() < 2_000 && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if n, err := tables[0].Count(t.Context(), driver.Filter{}); err != nil || n != 1_000 || cleared.Load() != 2_000 {
+		t.Errorf("%d entries are left and %d were cleared, %v", n, cleared.Load(), err)
+	}
+	for _, s := range stores {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	// Nobody clears any more.
+	table := openTable(t, open(t, serverURL(t), &postgres.Options{Schema: schema}))
+	expired := slices.Clone(entries[1:2])
+	if err := table.Put(t.Context(), expired); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	if n, err := table.Delete(t.Context(), keys[1:2]); err != nil || n != 1 {
+		t.Errorf("after Close, delete removed %d, %v", n, err)
+	}
+}
+
+// A reader whose transaction is open, and one that comes, go on reading.
+func TestClearBlocksNoReader(t *testing.T) {
+	schema := newSchema(t)
+	table := openTable(t, open(t, serverURL(t), &postgres.Options{Schema: schema}))
+	entries, keys := trackEntries(5_000)
+	if err := table.Put(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := connect(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	var n int
+	if err := tx.QueryRow(t.Context(), "SELECT count(*) FROM "+schema+".tracks").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := table.Clear(t.Context(), driver.Filter{}); err != nil || n != len(entries) {
+		t.Errorf("clear removed %d, %v", n, err)
+	}
+	if err := table.Get(t.Context(), keys, driver.Selection{}, func(int, driver.Entry) { t.Error("an entry is left") }); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,147 @@
+package postgres
+
+import (
+	"context"
+	"iter"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// A page of an iteration ends after so many rows or so many bytes of payload.
+const (
+	maxPage      = 500
+	maxPageBytes = 4 << 20
+)
+
+// Entries reads the table in pages of its keys' order. Each page is a statement
+// of its own: nothing is held while the caller's body runs.
+func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
+	return func(yield func(driver.Entry, error) bool) {
+		var p pages
+		for more := true; more; {
+			err := t.store.run(ctx, "iterate over", t.spec.Name, func() (err error) {
+				more, err = t.nextPage(ctx, &p, sel)
+				return err
+			})
+			if err != nil {
+				yield(driver.Entry{}, err)
+				return
+			}
+			for i := range p.entries {
+				if !yield(p.entries[i], nil) {
+					return
+				}
+				p.entries[i] = driver.Entry{} // the body may be large
+			}
+		}
+	}
+}
+
+// pages are where an iteration is. Keys are as they stand in the table.
+type pages struct {
+	entries []driver.Entry
+	after   driver.Key // the last of the page before, or nil
+	last    driver.Key // the table's last key when the iteration began
+}
+
+// nextPage reads the next page and reports whether there may be more.
+func (t *table) nextPage(ctx context.Context, p *pages, sel driver.Selection) (more bool, err error) {
+	after := p.after
+	err = t.store.with(ctx, repeatable, func(c *conn) error {
+		p.entries, p.after = p.entries[:0], after
+		if p.last == nil {
+			// Rows that are added behind it are left out: a body that adds
+			// some would never come to an end.
+			if err := t.readLast(ctx, c, p); err != nil || p.last == nil {
+				return err
+			}
+		}
+		more, err = t.readPage(ctx, c, p, sel)
+		return err
+	})
+	return more, err
+}
+
+func (t *table) readLast(ctx context.Context, c *conn, p *pages) error {
+	_, err := c.query(ctx, t.statement(opLast, 0, driver.All), new(arguments), func(row [][]byte) (err error) {
+		p.last, err = t.readStoredKey(row[1:])
+		return err
+	})
+	return err
+}
+
+func (t *table) readPage(ctx context.Context, c *conn, p *pages, sel driver.Selection) (more bool, err error) {
+	args := newArguments(0)
+	defer args.free()
+	args.keyValues(p.last)
+	op := opPageFirst
+	if p.after != nil {
+		args.keyValues(p.after)
+		op = opPageNext
+	}
+	args.now(sel.Filter)
+	n, size := len(t.spec.Key), 0
+	_, err = c.query(ctx, t.statement(op, sel.Parts, sel.State), args, func(row [][]byte) (err error) {
+		var e driver.Entry
+		if p.after, err = t.readStoredKey(row[1 : 1+n]); err != nil {
+			return err
+		}
+		if e.Key, err = t.readKey(row[0], p.after); err != nil {
+			return err
+		}
+		if err := t.read(row[1+n:], sel.Parts, &e); err != nil {
+			return err
+		}
+		size += len(e.Payload)
+		p.entries = append(p.entries, e)
+		return nil
+	})
+	return len(p.entries) == maxPage || size >= maxPageBytes, err
+}
+
+// readStoredKey reads a key as it stands in the table.
+func (t *table) readStoredKey(row [][]byte) (driver.Key, error) {
+	key := make(driver.Key, len(t.spec.Key))
+	for i, column := range t.spec.Key {
+		switch column.Kind {
+		case driver.String:
+			key[i] = string(row[i])
+		case driver.Int:
+			n, err := readInt64(row[i])
+			if err != nil {
+				return nil, err
+			}
+			key[i] = n
+		case driver.Bool:
+			if len(row[i]) != 1 {
+				return nil, errRowType
+			}
+			key[i] = row[i][0] != 0
+		}
+	}
+	return key, nil
+}
+
+// readKey returns the key that stands in the table as stored, or as whole where
+// that is not nil.
+func (t *table) readKey(whole []byte, stored driver.Key) (driver.Key, error) {
+	if whole != nil {
+		return parseKey(t.spec, whole)
+	}
+	key, copied := stored, false
+	for i, v := range stored {
+		s, ok := v.(string)
+		if !ok || s == "" || s[0] != '\\' {
+			continue
+		}
+		if !copied {
+			key, copied = append(driver.Key(nil), stored...), true
+		}
+		text, err := unescape([]byte(s))
+		if err != nil {
+			return nil, err
+		}
+		key[i] = text
+	}
+	return key, nil
+}

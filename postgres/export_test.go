@@ -1,0 +1,6 @@
+package postgres
+
+import "github.com/endpointcache/endpointcache/driver"
+
+// DeleteText is the statement that deletes many keys from a table.
+func DeleteText(t driver.Table) string { return t.(*table).text(opDeleteAll, 0, driver.All) }

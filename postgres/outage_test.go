@@ -1,0 +1,205 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/postgres"
+)
+
+// The server ends all sessions, as it does when it is restarted. No call notices.
+func TestLostConnectionsFailNoCall(t *testing.T) {
+	schema := newSchema(t)
+	s := open(t, serverURL(t), &postgres.Options{Schema: schema, ApplicationName: schema})
+	table := openTable(t, s)
+	entries, keys := trackEntries(3_000)
+	c := connect(t)
+	for name, op := range map[string]func() error{
+		"put":     func() error { return table.Put(t.Context(), entries) },
+		"put one": func() error { return table.Put(t.Context(), entries[:1]) },
+		"get": func() error {
+			return table.Get(t.Context(), keys, driver.Selection{Parts: driver.Payload}, func(int, driver.Entry) {})
+		},
+		"get one": func() error {
+			return table.Get(t.Context(), keys[:1], driver.Selection{Parts: driver.Payload}, func(int, driver.Entry) {})
+		},
+		"delete": func() error {
+			_, err := table.Delete(t.Context(), keys)
+			return err
+		},
+		"pop": func() error {
+			_, _, err := table.Pop(t.Context(), keys[0], driver.Filter{})
+			return err
+		},
+		"count": func() error {
+			_, err := table.Count(t.Context(), driver.Filter{})
+			return err
+		},
+		"clear": func() error {
+			_, err := table.Clear(t.Context(), driver.Filter{State: driver.Expired, Now: now})
+			return err
+		},
+		"iterate": func() error {
+			for _, err := range table.Entries(t.Context(), driver.Selection{}) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"open table": func() error {
+			_, err := s.OpenTable(t.Context(), tracks)
+			return err
+		},
+	} {
+		for range 4 { // fills the pool
+			go table.Count(t.Context(), driver.Filter{})
+		}
+		if err := op(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if _, err := c.Exec(t.Context(), "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1", schema); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			if err := op(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// breaking is a connection that is lost once so much has been received.
+type breaking struct {
+	net.Conn
+	left *atomic.Int64
+}
+
+func (c *breaking) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if left := c.left.Add(-int64(n)); left < 0 && left+int64(n) >= 0 {
+		c.Conn.Close()
+		return 0, errors.New("the connection is lost")
+	}
+	return n, err
+}
+
+// A connection that is lost amid the answer: what was visited is not visited again,
+// what was saved is saved as a whole, and what is not known is an error.
+func TestAConnectionThatIsLostAmidAnAnswer(t *testing.T) {
+	var left atomic.Int64
+	left.Store(1 << 40)
+	pool := newPool(t, pgx.QueryExecModeCacheStatement, func(c *pgxpool.Config) {
+		c.MaxConns = 1
+		c.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+			inner, err := new(net.Dialer).DialContext(ctx, network, address)
+			return &breaking{Conn: inner, left: &left}, err
+		}
+	})
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	table := openTable(t, s)
+	entries, keys := trackEntries(1_000)
+	for i := range entries {
+		entries[i].Payload = make([]byte, 1_000)
+	}
+	if err := table.Put(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []int64{0, 1, 100, 5_000, 500_000, 1_000_000} {
+		visits := make([]int, len(keys))
+		left.Store(after)
+		err := table.Get(t.Context(), keys, driver.Selection{Parts: driver.Payload}, func(i int, _ driver.Entry) { visits[i]++ })
+		if err != nil || left.Load() > 0 {
+			t.Errorf("lost after %d bytes: %v, %d are left", after, err, left.Load())
+		}
+		for i, n := range visits {
+			if n != 1 {
+				t.Fatalf("lost after %d bytes: entry %d was visited %d times", after, i, n)
+			}
+		}
+	}
+	left.Store(0)
+	if err := table.Put(t.Context(), entries); err != nil {
+		t.Errorf("put: %v", err)
+	}
+	left.Store(200_000)
+	n := 0
+	for _, err := range table.Entries(t.Context(), driver.Selection{Parts: driver.Payload}) {
+		if err != nil {
+			t.Fatalf("iterate: %v", err)
+		}
+		n++
+	}
+	if n != len(entries) {
+		t.Errorf("an iteration yields %d entries, want %d", n, len(entries))
+	}
+	left.Store(1 << 40)
+	if _, err := table.Delete(t.Context(), keys[:1]); err != nil { // the connection is in use
+		t.Fatal(err)
+	}
+	left.Store(0)
+	if _, err := table.Delete(t.Context(), keys); err == nil {
+		t.Error("a delete of which nobody knows what it removed is no error")
+	}
+	left.Store(1 << 40)
+	if _, err := table.Count(t.Context(), driver.Filter{}); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// A call ends with its context, whatever it is waiting for.
+func TestCallsEndWithTheirContext(t *testing.T) {
+	schema := newSchema(t)
+	pool := newPool(t, pgx.QueryExecModeCacheStatement, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	table := openTable(t, s)
+	wantDeadline := func(phrase string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		err := table.Put(ctx, []driver.Entry{track(1)})
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), phrase) || time.Since(start) > 3*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	}
+	held, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantDeadline("waiting for a connection")
+	held.Release()
+
+	tx, err := connect(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "LOCK TABLE "+schema+".tracks"); err != nil {
+		t.Fatal(err)
+	}
+	wantDeadline("deadline exceeded")
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := table.Count(t.Context(), driver.Filter{}); err != nil || n != 0 {
+		t.Errorf("%d entries, %v", n, err)
+	}
+}

@@ -1,0 +1,205 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/goleak"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/drivertest"
+	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/postgres"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func serverURL(tb testing.TB) string {
+	tb.Helper()
+	return testserver.URL(tb, "POSTGRES_TEST_URL")
+}
+
+// poolerURL is of a PgBouncer that gives each transaction a connection.
+func poolerURL(tb testing.TB) string {
+	tb.Helper()
+	return testserver.URL(tb, "PGBOUNCER_TEST_URL")
+}
+
+var schemas atomic.Int64
+
+// newSchema returns the name of a schema that the test has for itself.
+func newSchema(tb testing.TB) string {
+	tb.Helper()
+	schema := fmt.Sprintf("test_%d_%d_%d", os.Getpid(), time.Now().UnixMilli(), schemas.Add(1))
+	url := serverURL(tb)
+	tb.Cleanup(func() {
+		ctx := context.Background()
+		c, err := pgx.Connect(ctx, url)
+		if err != nil {
+			tb.Error(err)
+			return
+		}
+		defer c.Close(ctx)
+		if _, err := c.Exec(ctx, "DROP SCHEMA IF EXISTS "+schema+" CASCADE"); err != nil {
+			tb.Error(err)
+		}
+	})
+	return schema
+}
+
+// open opens a store, which is closed when the test ends.
+func open(tb testing.TB, url string, opts *postgres.Options) *postgres.Store {
+	tb.Helper()
+	s, err := postgres.Open(context.Background(), url, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+// openTable opens a table, by default the one of tracks.
+func openTable(tb testing.TB, s driver.Store) driver.Table {
+	tb.Helper()
+	table, err := s.OpenTable(context.Background(), tracks)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return table
+}
+
+// newPool is a pool of the caller's own in a mode of running queries.
+func newPool(tb testing.TB, mode pgx.QueryExecMode, settings ...func(*pgxpool.Config)) *pgxpool.Pool {
+	tb.Helper()
+	config, err := pgxpool.ParseConfig(serverURL(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	config.ConnConfig.DefaultQueryExecMode = mode
+	for _, set := range settings {
+		set(config)
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(pool.Close)
+	return pool
+}
+
+// connect is a connection beside the store's.
+func connect(tb testing.TB) *pgx.Conn {
+	tb.Helper()
+	c, err := pgx.Connect(context.Background(), serverURL(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.Close(context.Background()) })
+	return c
+}
+
+var tracks = driver.TableSpec{Name: "tracks", Key: []driver.Column{
+	{Name: "id", Kind: driver.String}, {Name: "market", Kind: driver.String}, {Name: "page", Kind: driver.Int}, {Name: "explicit", Kind: driver.Bool},
+}}
+
+var now = time.Now().UTC().Truncate(time.Microsecond)
+
+func track(i int) driver.Entry {
+	return driver.Entry{
+		Key:       driver.Key{fmt.Sprintf("id-%06d", i), "DE", int64(i % 7), i%2 == 0},
+		Name:      fmt.Sprintf("track %d", i),
+		Status:    200,
+		Header:    `{"Content-Type":["application/json"]}`,
+		Payload:   fmt.Appendf(nil, `{"id": %d, "title": "T%d", "popularity": %d}`, i, i, i%100),
+		CachedAt:  now,
+		ExpiresAt: now.Add(time.Hour),
+	}
+}
+
+func trackEntries(n int) (entries []driver.Entry, keys []driver.Key) {
+	for i := range n {
+		e := track(i)
+		entries, keys = append(entries, e), append(keys, e.Key)
+	}
+	return entries, keys
+}
+
+// harness opens each store in a schema of its own.
+func harness(open func(tb testing.TB, o *postgres.Options) *postgres.Store, opts postgres.Options) drivertest.Harness {
+	schemas := make(map[driver.Store]string)
+	inSchema := func(tb testing.TB, schema string) driver.Store {
+		tb.Helper()
+		o := opts
+		o.Schema = schema
+		s := open(tb, &o)
+		schemas[s] = schema
+		return s
+	}
+	return drivertest.Harness{
+		Open:   func(tb testing.TB) driver.Store { return inSchema(tb, newSchema(tb)) },
+		Reopen: func(tb testing.TB, s driver.Store) driver.Store { return inSchema(tb, schemas[s]) },
+	}
+}
+
+// harnesses are the ways to open a store.
+func harnesses() map[string]drivertest.Harness {
+	at := func(url func(testing.TB) string) func(testing.TB, *postgres.Options) *postgres.Store {
+		return func(tb testing.TB, o *postgres.Options) *postgres.Store { return open(tb, url(tb), o) }
+	}
+	on := func(mode pgx.QueryExecMode, settings ...func(*pgxpool.Config)) func(testing.TB, *postgres.Options) *postgres.Store {
+		return func(tb testing.TB, o *postgres.Options) *postgres.Store {
+			s, err := postgres.New(context.Background(), newPool(tb, mode, settings...), o)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return s
+		}
+	}
+	all := func(p postgres.PayloadType) map[string]postgres.TableOptions {
+		return map[string]postgres.TableOptions{"tracks": {Payload: p}}
+	}
+	oneConnection := func(c *pgxpool.Config) { c.MaxConns = 1 }
+	serializable := func(c *pgxpool.Config) {
+		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
+	}
+	return map[string]drivertest.Harness{
+		"default":          harness(at(serverURL), postgres.Options{}),
+		"PgBouncer, JSONB": harness(at(poolerURL), postgres.Options{NoPrepare: true, Tables: all(postgres.JSONB)}),
+		"the caller's pool, serializable, without prepared statements, text": harness(
+			on(pgx.QueryExecModeExec, serializable), postgres.Options{TablePrefix: `cache "one" `, Tables: all(postgres.Text)}),
+		"the caller's one connection, unlogged tables": harness(
+			on(pgx.QueryExecModeCacheStatement, oneConnection), postgres.Options{Unlogged: true}),
+	}
+}
+
+func TestConformance(t *testing.T) {
+	for name, h := range harnesses() {
+		t.Run(name, func(t *testing.T) { drivertest.Run(t, h) })
+	}
+}
+
+func Benchmark(b *testing.B) { drivertest.Bench(b, harnesses()["default"]) }
+
+// withParameter is the server's URL with one more parameter of its sessions.
+func withParameter(tb testing.TB, name, value string) string {
+	tb.Helper()
+	u, err := url.Parse(serverURL(tb))
+	if err != nil {
+		tb.Skip("the server's address is no URL")
+	}
+	query := u.Query()
+	query.Set(name, value)
+	u.RawQuery = query.Encode()
+	return u.String()
+}

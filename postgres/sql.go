@@ -1,0 +1,321 @@
+package postgres
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// op is what a table's statement does.
+type op uint8
+
+const (
+	opGet    op = iota // one key
+	opGetAll           // a chunk of keys
+	opPut              // one entry
+	opPutAll
+	opPutShort // entries of which a key is shortened
+	opPop
+	opDelete
+	opDeleteAll
+	opCount
+	opClearExpired
+	opClearFirst
+	opClearNext
+	opLast
+	opPageFirst
+	opPageNext
+	ops
+)
+
+const (
+	allParts  = 4 // sets of parts
+	allStates = 3
+)
+
+// planInOrder leaves the planner, until the transaction ends, no way but the
+// primary key's index: rows are locked in its order, whether a chunk of keys is
+// looked up in it or a small table is read along it.
+var planInOrder = newStatement(`SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), ` +
+	`set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('enable_material', 'off', true)`)
+
+func newStatement(text string) *statement {
+	digest := sha256.Sum256([]byte(text))
+	return &statement{name: "endpointcache_" + hex.EncodeToString(digest[:16]), text: text}
+}
+
+// simple reports whether there is one good plan for the statement.
+func (o op) simple() bool {
+	switch o {
+	case opGet, opPut, opPutAll, opPutShort, opPop, opDelete:
+		return true
+	default:
+		return false
+	}
+}
+
+// statement returns the table's statement, which is made when it is first needed.
+func (t *table) statement(op op, parts driver.Parts, state driver.State) *statement {
+	place := &t.statements[(int(op)*allParts+int(parts))*allStates+int(state)]
+	s := place.Load()
+	if s == nil {
+		s = newStatement(t.text(op, parts, state))
+		if !op.simple() {
+			s.name = ""
+		}
+		place.Store(s)
+	}
+	return s
+}
+
+// column is one of those that a table has beside its key.
+type column struct {
+	name, definition string
+	oid              uint32
+}
+
+// entryColumns are the columns of an entry in the order in which they are saved.
+func entryColumns(p PayloadType) []column {
+	columns := []column{
+		{"status", "integer NOT NULL", pgtype.Int4OID},
+		{"cached_at", "timestamp with time zone NOT NULL", pgtype.TimestamptzOID},
+		{"expires_at", "timestamp with time zone NOT NULL", pgtype.TimestamptzOID},
+		{"name", "text NOT NULL", pgtype.TextOID},
+		{"headers", "jsonb", pgtype.JSONBOID},
+	}
+	switch p {
+	case Text:
+		return append(columns, column{"payload", "text", pgtype.TextOID}, column{"_bytes", "bytea", pgtype.ByteaOID})
+	case JSONB:
+		return append(columns, column{"payload", "jsonb", pgtype.JSONBOID}, column{"_bytes", "bytea NOT NULL", pgtype.ByteaOID})
+	default:
+		return append(columns, column{"payload", "bytea NOT NULL", pgtype.ByteaOID})
+	}
+}
+
+// keyColumn holds the whole of a key that is shortened.
+var keyColumn = column{"_key", "bytea", pgtype.ByteaOID}
+
+func columnNames(columns []column) []string {
+	var names []string
+	for _, c := range columns {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// selected are the columns that hold the parts.
+func (t *table) selected(parts driver.Parts) string {
+	columns := []string{"t.status"}
+	if parts&driver.Meta != 0 {
+		columns = append(columns, "t.cached_at", "t.expires_at", "t.name", "t.headers")
+	}
+	if parts&driver.Payload != 0 {
+		switch t.payload {
+		case Text:
+			columns = append(columns, "t.payload", "t._bytes")
+		case JSONB:
+			columns = append(columns, "t._bytes")
+		default:
+			columns = append(columns, "t.payload")
+		}
+	}
+	return strings.Join(columns, ", ")
+}
+
+// condition selects by state; the parameter, where it has one, is now.
+func condition(state driver.State, parameter int) string {
+	switch state {
+	case driver.Live:
+		return fmt.Sprintf("t.expires_at > $%d", parameter)
+	case driver.Expired:
+		return fmt.Sprintf("t.expires_at <= $%d", parameter)
+	default:
+		return ""
+	}
+}
+
+func where(terms ...string) string {
+	terms = slices.DeleteFunc(terms, func(term string) bool { return term == "" })
+	if len(terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(terms, " AND ")
+}
+
+// text is the text of a statement.
+func (t *table) text(op op, parts driver.Parts, state driver.State) string {
+	n := len(t.names.keys)
+	table := t.names.table
+	keys := "t." + strings.Join(t.names.keys, ", t.")
+	columns := entryColumns(t.payload)
+	switch op {
+	case opGet:
+		return fmt.Sprintf("SELECT %s FROM %s AS t%s", t.selected(parts), table, where(t.keyIs(), condition(state, n+1)))
+	case opGetAll:
+		return fmt.Sprintf("SELECT k.i, %s FROM %s JOIN %s AS t ON %s%s", t.selected(parts),
+			t.chunk(), table, t.keyIsOfChunk(), where(condition(state, n+1)))
+	case opPut:
+		return t.insert(columns) + " VALUES (" + placeholders(1, n+len(columns)) + ")" + t.replace(columns)
+	case opPutAll:
+		return t.insert(columns) + " SELECT * FROM unnest(" + t.arrays(columns) + ")" + t.replace(columns)
+	case opPutShort:
+		columns = append(columns, keyColumn)
+		return t.insert(columns) + " SELECT * FROM unnest(" + t.arrays(columns) + ")" + t.replace(columns)
+	case opPop:
+		return fmt.Sprintf("DELETE FROM %s AS t%s RETURNING %s", table, where(t.keyIs(), condition(state, n+1)), t.selected(parts))
+	case opDelete:
+		return fmt.Sprintf("DELETE FROM %s AS t%s", table, where(t.keyIs()))
+	case opDeleteAll:
+		return fmt.Sprintf("DELETE FROM %s AS t USING %s WHERE %s", table, t.chunk(), t.keyIsOfChunk())
+	case opCount:
+		return fmt.Sprintf("SELECT count(*) FROM %s AS t%s", table, where(condition(state, 1)))
+	case opClearExpired:
+		expired := where(condition(driver.Expired, 1))
+		return fmt.Sprintf(`WITH locked AS (SELECT t.ctid FROM %[1]s AS t%[2]s ORDER BY t.expires_at LIMIT $2 FOR UPDATE SKIP LOCKED), `+
+			`deleted AS (DELETE FROM %[1]s WHERE ctid = ANY (ARRAY(SELECT ctid FROM locked)) RETURNING 1) `+
+			`SELECT (SELECT count(*) FROM deleted), `+
+			`(SELECT count(*) FROM (SELECT FROM %[1]s AS t%[2]s ORDER BY t.expires_at LIMIT $2) AS seen)`, table, expired)
+	case opClearFirst, opClearNext:
+		// The rows are locked in the order of their keys.
+		after := ""
+		if op == opClearNext {
+			after = t.keyIsAfter(2)
+		}
+		var now string
+		if state != driver.All {
+			now = condition(state, 2+n*int(op-opClearFirst))
+		}
+		return fmt.Sprintf(`WITH locked AS (SELECT t.ctid, %[1]s FROM %[2]s AS t%[3]s ORDER BY %[1]s LIMIT $1 FOR UPDATE), `+
+			`deleted AS (DELETE FROM %[2]s WHERE ctid = ANY (ARRAY(SELECT ctid FROM locked)) RETURNING 1) `+
+			`SELECT (SELECT count(*) FROM deleted), (SELECT count(*) FROM locked), %[1]s FROM locked AS t ORDER BY %[4]s LIMIT 1`,
+			keys, table, where(after, now), strings.Join(t.descending(), ", "))
+	case opLast:
+		return fmt.Sprintf("SELECT t._key, %s FROM %s AS t ORDER BY %s LIMIT 1", keys, table, strings.Join(t.descending(), ", "))
+	case opPageFirst, opPageNext:
+		return t.page(op == opPageNext, parts, state)
+	default:
+	}
+	panic("postgres: unknown operation") // a mistake in this package
+}
+
+// keyIs compares the key with the first parameters.
+func (t *table) keyIs() string {
+	terms := make([]string, len(t.names.keys))
+	for i, key := range t.names.keys {
+		terms[i] = fmt.Sprintf("t.%s = $%d", key, i+1)
+	}
+	return strings.Join(terms, " AND ")
+}
+
+// chunk is a table of keys and their numbers, which count from 1, so that keys
+// need not be read back.
+func (t *table) chunk() string {
+	columns := make([]string, len(t.names.keys))
+	for i := range columns {
+		columns[i] = fmt.Sprintf("c%d", i)
+	}
+	return fmt.Sprintf("unnest(%s) WITH ORDINALITY AS k(%s, i)", t.arrays(nil), strings.Join(columns, ", "))
+}
+
+func (t *table) keyIsOfChunk() string {
+	terms := make([]string, len(t.names.keys))
+	for i, key := range t.names.keys {
+		terms[i] = fmt.Sprintf("t.%s = k.c%d", key, i)
+	}
+	return strings.Join(terms, " AND ")
+}
+
+// keyIsAfter compares the key with the parameters from the first on.
+func (t *table) keyIsAfter(first int) string {
+	return fmt.Sprintf("(t.%s) > (%s)", strings.Join(t.names.keys, ", t."), placeholders(first, len(t.names.keys)))
+}
+
+func (t *table) descending() []string {
+	columns := make([]string, len(t.names.keys))
+	for i, key := range t.names.keys {
+		columns[i] = "t." + key + " DESC"
+	}
+	return columns
+}
+
+// arrays are parameters for the key and for further columns.
+func (t *table) arrays(columns []column) string {
+	var arrays []string
+	for _, c := range t.spec.Key {
+		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", len(arrays)+1, columnType(c.Kind)))
+	}
+	for _, c := range columns {
+		typeName, _, _ := strings.Cut(c.definition, " NOT NULL")
+		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", len(arrays)+1, typeName))
+	}
+	return strings.Join(arrays, ", ")
+}
+
+// types are those of the values of arrays.
+func (t *table) types(columns []column) []uint32 {
+	var types []uint32
+	for _, c := range t.spec.Key {
+		types = append(types, columnOID(c.Kind))
+	}
+	for _, c := range columns {
+		types = append(types, c.oid)
+	}
+	return types
+}
+
+func (t *table) insert(columns []column) string {
+	return fmt.Sprintf("INSERT INTO %s AS t (%s)", t.names.table, strings.Join(slices.Concat(t.names.keys, columnNames(columns)), ", "))
+}
+
+func (t *table) replace(columns []column) string {
+	set := make([]string, len(columns))
+	for i, c := range columns {
+		set[i] = c.name + " = excluded." + c.name
+	}
+	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(t.names.keys, ", "), strings.Join(set, ", "))
+}
+
+// page reads the rows from one key, or the first, to another in their order. With
+// payloads, a page ends with the row that makes it maxPageBytes long.
+func (t *table) page(next bool, parts driver.Parts, state driver.State) string {
+	n := len(t.names.keys)
+	keys := "t." + strings.Join(t.names.keys, ", t.")
+	terms := []string{fmt.Sprintf("(%s) <= (%s)", keys, placeholders(1, n))}
+	parameters := n
+	if next {
+		terms = append(terms, t.keyIsAfter(n+1))
+		parameters += n
+	}
+	terms = append(terms, condition(state, parameters+1))
+	rows := fmt.Sprintf("%s AS t%s ORDER BY %s LIMIT %d", t.names.table, where(terms...), keys, maxPage)
+	if parts&driver.Payload == 0 {
+		return fmt.Sprintf("SELECT t._key, %s, %s FROM %s", keys, t.selected(parts), rows)
+	}
+	var size string
+	switch t.payload {
+	case Text:
+		size = "COALESCE(octet_length(t.payload), octet_length(t._bytes))"
+	case JSONB:
+		size = "octet_length(t._bytes)"
+	default:
+		size = "octet_length(t.payload)"
+	}
+	return fmt.Sprintf("SELECT t._key, %[1]s, %[2]s FROM (SELECT t.*, sum(%[3]s) OVER (ORDER BY %[1]s ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS _before "+
+		"FROM %[4]s) AS t WHERE COALESCE(t._before, 0) < %[5]d ORDER BY %[1]s", keys, t.selected(parts), size, rows, maxPageBytes)
+}
+
+// placeholders are n parameters from the first on.
+func placeholders(first, n int) string {
+	parameters := make([]string, n)
+	for i := range parameters {
+		parameters[i] = fmt.Sprintf("$%d", first+i)
+	}
+	return strings.Join(parameters, ", ")
+}

@@ -1,0 +1,260 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync/atomic"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/parallel"
+)
+
+type table struct {
+	store      *Store
+	spec       driver.TableSpec
+	names      names
+	payload    PayloadType
+	keyTexts   keyTexts
+	statements [ops * allParts * allStates]atomic.Pointer[statement]
+}
+
+var _ driver.Table = (*table)(nil)
+
+const (
+	maxGet      = 1_000 // keys of one statement
+	maxDelete   = 5_000
+	maxShares   = 4   // connections that share the work of one call
+	minPerShare = 500 // keys that are worth another connection
+)
+
+func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	return t.store.run(ctx, "get from", t.spec.Name, func() error {
+		switch len(keys) {
+		case 0:
+			return nil
+		case 1:
+			return t.getOne(ctx, keys[0], sel, visit)
+		}
+		return t.getMany(ctx, keys, sel, visit)
+	})
+}
+
+func (t *table) getOne(ctx context.Context, key driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	args := newArguments(0)
+	defer args.free()
+	key, _ = t.keyTexts.stored(key)
+	args.keyValues(key)
+	args.now(sel.Filter)
+	s := t.statement(opGet, sel.Parts, sel.State)
+	var found *driver.Entry
+	err := t.store.with(ctx, repeatable, func(c *conn) error {
+		found = nil
+		_, err := c.query(ctx, s, args, func(row [][]byte) error {
+			found = new(driver.Entry)
+			return t.read(row, sel.Parts, found)
+		})
+		return err
+	})
+	if err == nil && found != nil {
+		visit(0, *found)
+	}
+	return err
+}
+
+// getMany gets a chunk of keys in a statement, and several chunks at once where
+// there are many. Connections take the next chunk when they have done one, so
+// that they end together.
+func (t *table) getMany(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	shares := min(t.store.shares, 1+(len(keys)-1)/minPerShare)
+	chunk := min(maxGet, (len(keys)+shares-1)/shares)
+	var taken atomic.Int64
+	return parallel.Do(shares, func(int) error {
+		for {
+			end := int(taken.Add(int64(chunk)))
+			first := end - chunk
+			if first >= len(keys) {
+				return nil
+			}
+			if err := t.getChunk(ctx, keys[first:min(end, len(keys))], first, sel, visit); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+func (t *table) getChunk(ctx context.Context, keys []driver.Key, first int, sel driver.Selection, visit func(int, driver.Entry)) error {
+	args := newArguments(len(t.spec.Key))
+	defer args.free()
+	for _, k := range keys {
+		k, _ = t.keyTexts.stored(k)
+		args.key(k)
+	}
+	args.finish(t.types(nil))
+	args.now(sel.Filter)
+	s := t.statement(opGetAll, sel.Parts, sel.State)
+	visited := make([]bool, len(keys)) // should it be done again
+	return t.store.with(ctx, repeatable, func(c *conn) error {
+		_, err := c.query(ctx, s, args, func(row [][]byte) error {
+			number, err := readInt64(row[0])
+			if err != nil || number < 1 || number > int64(len(keys)) {
+				return errRowType
+			}
+			i := int(number) - 1
+			if visited[i] {
+				return nil
+			}
+			var e driver.Entry
+			if err := t.read(row[1:], sel.Parts, &e); err != nil {
+				return err
+			}
+			visited[i] = true
+			visit(first+i, e)
+			return nil
+		})
+		return err
+	})
+}
+
+func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err error) {
+	err = t.store.run(ctx, "delete from", t.spec.Name, func() error {
+		switch len(keys) {
+		case 0:
+			return nil
+		case 1:
+			deleted, err = t.deleteOne(ctx, keys[0])
+		default:
+			deleted, err = t.deleteMany(ctx, keys)
+		}
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return deleted, nil
+}
+
+func (t *table) deleteOne(ctx context.Context, key driver.Key) (deleted int, err error) {
+	args := newArguments(0)
+	defer args.free()
+	key, _ = t.keyTexts.stored(key)
+	args.keyValues(key)
+	err = t.store.with(ctx, once, func(c *conn) (err error) {
+		deleted, err = c.exec(ctx, t.statement(opDelete, 0, driver.All), args)
+		return err
+	})
+	return deleted, err
+}
+
+func (t *table) deleteMany(ctx context.Context, keys []driver.Key) (deleted int, err error) {
+	stored := make([]driver.Key, len(keys))
+	for i, k := range keys {
+		stored[i], _ = t.keyTexts.stored(k)
+	}
+	slices.SortFunc(stored, compareKeys)
+	s := t.statement(opDeleteAll, 0, driver.All)
+	types := t.types(nil)
+	err = t.store.with(ctx, once, func(c *conn) (err error) {
+		deleted, err = c.atOnce(ctx, []*statement{planInOrder}, func(tx *transaction) error {
+			if err := tx.add(planInOrder, new(arguments)); err != nil {
+				return err
+			}
+			for chunk := range slices.Chunk(stored, maxDelete) {
+				args := newArguments(len(t.spec.Key))
+				for _, k := range chunk {
+					args.key(k)
+				}
+				args.finish(types)
+				err := tx.add(s, args)
+				args.free()
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return err
+	})
+	return deleted, err
+}
+
+func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
+	const parts = driver.Payload | driver.Meta
+	err = t.store.run(ctx, "pop from", t.spec.Name, func() error {
+		args := newArguments(0)
+		defer args.free()
+		key, _ = t.keyTexts.stored(key)
+		args.keyValues(key)
+		args.now(f)
+		return t.store.with(ctx, once, func(c *conn) error {
+			e, ok = driver.Entry{}, false
+			_, err := c.query(ctx, t.statement(opPop, parts, f.State), args, func(row [][]byte) error {
+				ok = true
+				return t.read(row, parts, &e)
+			})
+			return err
+		})
+	})
+	if err != nil {
+		return driver.Entry{}, false, err
+	}
+	return e, ok, nil
+}
+
+func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
+	err = t.store.run(ctx, "count", t.spec.Name, func() error {
+		args := newArguments(0)
+		defer args.free()
+		args.now(f)
+		return t.store.with(ctx, repeatable, func(c *conn) error {
+			_, err := c.query(ctx, t.statement(opCount, 0, f.State), args, func(row [][]byte) error {
+				count, err := readInt64(row[0])
+				n = int(count)
+				return err
+			})
+			return err
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// read sets the parts of e from the columns that hold them. It copies what the
+// row lends.
+func (t *table) read(row [][]byte, parts driver.Parts, e *driver.Entry) (err error) {
+	if e.Status, err = readStatus(row[0]); err != nil {
+		return err
+	}
+	row = row[1:]
+	if parts&driver.Meta != 0 {
+		if e.CachedAt, err = readTime(row[0]); err != nil {
+			return err
+		}
+		if e.ExpiresAt, err = readTime(row[1]); err != nil {
+			return err
+		}
+		if e.Name, err = unescape(row[2]); err != nil {
+			return err
+		}
+		if header := row[3]; header != nil {
+			if len(header) == 0 || header[0] != jsonbVersion {
+				return errRowType
+			}
+			e.Header = string(header[1:])
+		}
+		row = row[4:]
+	}
+	if parts&driver.Payload != 0 {
+		body := row[0]
+		if body == nil && t.payload == Text {
+			body = row[1]
+		}
+		if body == nil {
+			return errRowType
+		}
+		e.Payload = bytes.Clone(body)
+	}
+	return nil
+}

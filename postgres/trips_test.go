@@ -1,0 +1,165 @@
+package postgres_test
+
+import (
+	"context"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/postgres"
+)
+
+// trips counts how often a connection begins to send after it has received.
+type trips struct {
+	net.Conn
+	n         *atomic.Int64
+	receiving bool
+}
+
+func (c *trips) Write(b []byte) (int, error) {
+	if c.receiving {
+		c.receiving = false
+		c.n.Add(1)
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *trips) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.receiving = n > 0 || c.receiving
+	return n, err
+}
+
+func TestBulkTakesFewRoundTrips(t *testing.T) {
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec} {
+		t.Run(mode.String(), func(t *testing.T) {
+			var n atomic.Int64
+			pool := newPool(t, mode, func(c *pgxpool.Config) {
+				c.MaxConns = 1
+				c.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+					inner, err := new(net.Dialer).DialContext(ctx, network, address)
+					return &trips{Conn: inner, n: &n}, err
+				}
+				c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+			})
+			s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			table := openTable(t, s)
+			entries, keys := trackEntries(3_000)
+			sel := driver.Selection{Parts: driver.Payload | driver.Meta}
+			get := func(n int) func() error {
+				return func() error { return table.Get(t.Context(), keys[:n], sel, func(int, driver.Entry) {}) }
+			}
+			put := func(n int) func() error { return func() error { return table.Put(t.Context(), entries[:n]) } }
+			remove := func(n int) func() error {
+				return func() error {
+					_, err := table.Delete(t.Context(), keys[:n])
+					return err
+				}
+			}
+			for _, op := range []struct {
+				name string
+				most int64
+				do   func() error
+			}{
+				{"put 1", 1, put(1)}, {"put 1000", 1, put(1_000)}, {"put 3000", 3, put(3_000)},
+				{"get 1", 1, get(1)}, {"get 1000", 1, get(1_000)}, {"get 3000", 3, get(3_000)},
+				{"delete 1", 1, remove(1)}, {"delete 3000", 1, remove(3_000)},
+				{"pop", 1, func() error {
+					_, _, err := table.Pop(t.Context(), keys[0], driver.Filter{})
+					return err
+				}},
+				{"count", 1, func() error {
+					_, err := table.Count(t.Context(), driver.Filter{})
+					return err
+				}},
+				{"clear", 1, func() error {
+					_, err := table.Clear(t.Context(), driver.Filter{State: driver.Expired, Now: now.Add(time.Minute)})
+					return err
+				}},
+				{"iterate", 8, func() error { // the last key, six full pages, an empty one
+					if err := table.Put(t.Context(), entries); err != nil {
+						return err
+					}
+					n.Store(0)
+					for _, err := range table.Entries(t.Context(), sel) {
+						if err != nil {
+							return err
+						}
+					}
+					return nil
+				}},
+			} {
+				var got []int64
+				for range 3 { // statements are prepared once
+					n.Store(0)
+					if err := op.do(); err != nil {
+						t.Fatalf("%s: %v", op.name, err)
+					}
+					got = append(got, n.Load())
+				}
+				if slices.Min(got) > op.most || slices.Min(got) < 1 {
+					t.Errorf("%s takes %d round trips, want %d at most", op.name, slices.Min(got), op.most)
+				}
+			}
+		})
+	}
+}
+
+// inNoOrder are steps of a plan that lose the order of the keys.
+var inNoOrder = regexp.MustCompile("Seq Scan|Bitmap|Backward|Hash|Merge|Materialize|Sort")
+
+// Whatever the planner knows about the table, rows are locked in the order of the
+// keys.
+func TestDeletesGoInTheOrderOfTheKeys(t *testing.T) {
+	schema := newSchema(t)
+	s := open(t, serverURL(t), &postgres.Options{Schema: schema})
+	table := openTable(t, s)
+	c := connect(t)
+	entries, keys := trackEntries(3_000)
+	for _, setting := range []string{"hashjoin", "mergejoin", "seqscan", "bitmapscan", "material"} {
+		if _, err := c.Exec(t.Context(), "SET enable_"+setting+" = off"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range []int{0, 1, 30, 3_000} {
+		if err := table.Put(t.Context(), entries[:n]); err != nil {
+			t.Fatal(err)
+		}
+		for _, analyze := range []bool{false, true} {
+			if analyze {
+				if _, err := c.Exec(t.Context(), "ANALYZE "+schema+".tracks"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ids, markets, pages, explicits := []string{}, []string{}, []int64{}, []bool{}
+			for _, k := range keys[:max(2, n)] {
+				ids, markets = append(ids, k[0].(string)), append(markets, k[1].(string))
+				pages, explicits = append(pages, k[2].(int64)), append(explicits, k[3].(bool))
+			}
+			rows, err := c.Query(t.Context(), "EXPLAIN "+postgres.DeleteText(table), ids, markets, pages, explicits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan := strings.Join(lines, "\n")
+			if !strings.Contains(plan, `Index Scan using "tracks key`) || inNoOrder.MatchString(plan) {
+				t.Errorf("%d rows, analyzed: %v:\n%s", n, analyze, plan)
+			}
+		}
+	}
+}
