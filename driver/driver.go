@@ -118,6 +118,15 @@ type Table interface {
 	Entries(ctx context.Context, sel Selection) iter.Seq2[Entry, error]
 }
 
+// PromptTable is a [Table] whose Get waits for nothing but this machine's memory
+// and disk, and ends soon after its context does. A caller that must not be held
+// up may call it on its own goroutine; it watches the Get of any other table from
+// another one. Tables of stores on a network are not prompt.
+type PromptTable interface {
+	Table
+	GetsPromptly()
+}
+
 // Entry is one stored response.
 type Entry struct {
 	Key       Key

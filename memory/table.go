@@ -18,7 +18,10 @@ type table struct {
 	entries map[string]*entry // by encoded key; nil once the store is closed
 }
 
-var _ driver.Table = (*table)(nil)
+var _ driver.PromptTable = (*table)(nil)
+
+// GetsPromptly implements driver.PromptTable.
+func (t *table) GetsPromptly() {}
 
 // lookups is how many keys a bulk get looks up under one lock.
 const lookups = 64

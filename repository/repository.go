@@ -77,9 +77,11 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 		return nil, err
 	}
 	r := &ResponseRepository[K, V]{settings: s, key: key}
+	_, prompt := table.(driver.PromptTable)
 	r.keeper, _ = s.Payload.(payload.Keeper[V])
 	r.Responses = &Responses{
 		name: s.Name, table: table, traits: store.Traits(), expire: expire, now: now,
+		prompt:  prompt,
 		methods: request.MethodsOf(s.Endpoint),
 		match:   r.match, nameOf: r.nameOf, typedKey: r.typedKeyOrNil,
 	}

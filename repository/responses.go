@@ -20,6 +20,8 @@ type Responses struct {
 	expire time.Duration
 	now    func() time.Time
 
+	prompt bool // see driver.PromptTable
+
 	// methods are those that the endpoint names.
 	methods []string
 
@@ -41,6 +43,10 @@ func (r *Responses) Expire() time.Duration { return r.expire }
 // Methods are the methods that the repository's endpoint names, see
 // request.MethodsOf. The slice is to be read only.
 func (r *Responses) Methods() []string { return r.methods }
+
+// GetsPromptly reports whether [Responses.GetMatched] waits for this machine alone,
+// see driver.PromptTable.
+func (r *Responses) GetsPromptly() bool { return r.prompt }
 
 // Count returns how many entries are in that state. It reads no payloads.
 func (r *Responses) Count(ctx context.Context, state State) (int, error) {

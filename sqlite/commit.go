@@ -21,9 +21,10 @@ type committer struct {
 
 // write is a caller's part of a transaction.
 type write struct {
-	ctx  context.Context
-	size int // how many bytes it writes, about
-	do   func(*conn) error
+	ctx    context.Context
+	size   int  // how many bytes it writes, about
+	single bool // it is one statement, which needs no transaction around it
+	do     func(*conn) error
 
 	done chan struct{} // closed when err is the outcome
 	err  error
@@ -45,7 +46,17 @@ func (e *panicError) Error() string { return fmt.Sprint("panic: ", e.value) }
 // write does a write and returns when it is committed, or not done at all. do
 // may be called more than once, after what it did was rolled back.
 func (c *committer) write(ctx context.Context, size int, do func(*conn) error) error {
-	err := c.wait(&write{ctx: ctx, size: size, do: do, done: make(chan struct{})})
+	return c.enqueue(&write{ctx: ctx, size: size, do: do})
+}
+
+// writeOne is write for what is a single statement if single is true.
+func (c *committer) writeOne(ctx context.Context, size int, single bool, do func(*conn) error) error {
+	return c.enqueue(&write{ctx: ctx, size: size, single: single, do: do})
+}
+
+func (c *committer) enqueue(w *write) error {
+	w.done = make(chan struct{})
+	err := c.wait(w)
 	var panicked *panicError
 	if errors.As(err, &panicked) {
 		panic(panicked.value)
@@ -86,6 +97,15 @@ func (c *committer) takeTurn(w *write) error {
 	default:
 	}
 	return c.pool.with(w.ctx, func(conn *conn) error {
+		if alone := c.takeSingle(); alone != nil {
+			// It saves the statements that begin and commit.
+			err := alone.ctx.Err()
+			if err == nil {
+				err = alone.run(conn)
+			}
+			alone.finish(err)
+			return nil
+		}
 		if err := begin(w.ctx, conn); err != nil {
 			return err
 		}
@@ -152,6 +172,18 @@ func (c *committer) take() []*write {
 	group := c.queue[:n:n]
 	c.queue = c.queue[n:]
 	return group
+}
+
+// takeSingle removes the only write from the queue if it needs no transaction.
+func (c *committer) takeSingle() *write {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) != 1 || !c.queue[0].single {
+		return nil
+	}
+	w := c.queue[0]
+	c.queue = nil
+	return w
 }
 
 // withdraw takes w from the queue and reports whether it still was there.

@@ -19,7 +19,12 @@ type table struct {
 	names names
 }
 
-var _ driver.Table = (*table)(nil)
+var _ driver.PromptTable = (*table)(nil)
+
+// GetsPromptly implements driver.PromptTable: readers do not wait for writers, and
+// where another process has locked the file, they look at their context again and
+// again.
+func (t *table) GetsPromptly() {}
 
 // minPerReader is how many keys are worth another reader.
 const minPerReader = 64
@@ -143,7 +148,7 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 		for i := range entries {
 			size += entrySize + len(entries[i].Payload)
 		}
-		return t.store.commits.write(ctx, size, func(c *conn) error {
+		return t.store.commits.writeOne(ctx, size, len(entries) == 1, func(c *conn) error {
 			return t.put(ctx, c, entries)
 		})
 	})
@@ -204,7 +209,7 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err
 		if len(keys) == 0 {
 			return nil
 		}
-		return t.store.commits.write(ctx, entrySize*len(keys), func(c *conn) (err error) {
+		return t.store.commits.writeOne(ctx, entrySize*len(keys), len(keys) == 1, func(c *conn) (err error) {
 			deleted, err = t.delete(ctx, c, keys)
 			return err
 		})
@@ -350,6 +355,9 @@ func keyOrder(n int, key func(i int) driver.Key) []int {
 	order := make([]int, n)
 	for i := range order {
 		order[i] = i
+	}
+	if n < 2 {
+		return order
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return compareKeys(key(i), key(j)) })
 	return order
