@@ -171,7 +171,8 @@ type dataset struct {
 	keys    []Key // of the live rows, in random order
 	places  []int // of the keys in the table
 	rows    int
-	latency time.Duration // of the server
+	latency time.Duration // of the server of the prefetch
+	server  *server       // nil until a line needs it
 }
 
 func (d *dataset) path() string { return filepath.Join(d.folder, "table.db") }
@@ -254,15 +255,25 @@ func (d *dataset) some(n, round int) []Key {
 	return d.keys[from : from+n]
 }
 
-func (d *dataset) close() error { return os.RemoveAll(d.folder) }
+func (d *dataset) close() error {
+	var err error
+	if d.server != nil {
+		err = d.server.close()
+	}
+	return errors.Join(err, os.RemoveAll(d.folder))
+}
 
 // newRepository is the library's on the dataset's table.
 func newRepository[V any](ctx context.Context, store driver.Store, handler payload.Handler[V]) (*repository.ResponseRepository[Key, V], error) {
-	return repository.New(ctx, store, settings.RepositorySettings[Key, V]{
+	return repository.New(ctx, store, trackSettings(handler), nil)
+}
+
+func trackSettings[V any](handler payload.Handler[V]) settings.RepositorySettings[Key, V] {
+	return settings.RepositorySettings[Key, V]{
 		Name:     "tracks",
 		Endpoint: request.Pattern[Key]("GET " + trackPath + "{id}"),
 		Payload:  handler,
-	}, nil)
+	}
 }
 
 // expiry is when what is saved now expires, by the library's default.

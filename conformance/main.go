@@ -93,7 +93,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	outcome := judge(results)
+	outcome := judge(results, s.edition)
 	if o.json != "" {
 		if err := writeJSON(o.json, results); err != nil {
 			return err

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 )
 
 // A result is what became of one test.
@@ -17,6 +19,7 @@ type result struct {
 	Verdict  string `json:"verdict"`
 	Message  string `json:"message,omitempty"`
 	Excluded string `json:"excluded,omitempty"` // why it does not apply
+	Detail   string `json:"detail,omitempty"`   // what is more to say about it
 }
 
 // Verdicts. Any other is of a test that is unmet: its set-up or a test that it
@@ -39,13 +42,17 @@ type score struct{ passed, failed, unmet int }
 func (s score) all() int { return s.passed + s.failed + s.unmet }
 
 // report prints the tests that are not passed, all in full where asked for, and
-// the numbers.
+// the numbers: those of the tests left out too, so that none is so in silence.
 func report(w io.Writer, results []*result, full bool) {
 	scores := map[string]score{}
+	left := map[string]int{} // by reason
 	for _, r := range results {
 		if !r.counts() {
+			if r.Selected {
+				left[r.Excluded]++
+			}
 			if full && r.Selected {
-				fmt.Fprintf(w, "left out %s: %s\n", r.ID, r.Excluded)
+				leftOut(w, r)
 			}
 			continue
 		}
@@ -64,6 +71,9 @@ func report(w io.Writer, results []*result, full bool) {
 			line(w, r, state)
 		}
 	}
+	for _, reason := range slices.Sorted(maps.Keys(left)) {
+		fmt.Fprintf(w, "left out %d: %s\n", left[reason], reason)
+	}
 	for _, kind := range []string{"required", "optional"} {
 		s := scores[kind]
 		fmt.Fprintf(w, "%s: %d passed, %d failed, %d unmet of %d\n", kind, s.passed, s.failed, s.unmet, s.all())
@@ -73,6 +83,14 @@ func report(w io.Writer, results []*result, full bool) {
 	fmt.Fprintf(w, "check: %d yes, %d no, %d unmet of %d\n", s.passed, s.failed, s.unmet, s.all())
 	required, optional := scores["required"], scores["optional"]
 	fmt.Fprintf(w, "required %d/%d, optional %d/%d\n", required.passed, required.all(), optional.passed, optional.all())
+}
+
+func leftOut(w io.Writer, r *result) {
+	fmt.Fprintf(w, "left out %s %s: %s", r.Kind, r.ID, r.Excluded)
+	if r.Detail != "" {
+		fmt.Fprintf(w, "; %s", r.Detail)
+	}
+	fmt.Fprintln(w)
 }
 
 func line(w io.Writer, r *result, state string) {

@@ -3,7 +3,9 @@ package transport
 import (
 	"context"
 	"maps"
+	"math"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -16,13 +18,13 @@ type call struct {
 	base   http.RoundTripper
 	caller *http.Request // never changed
 	req    *http.Request // the same, or a copy whose body can be read again
-	rules  rules
+	rules  *rules
 	asked  directives // of the request, in Cache-Control mode
 
 	repository *repository.Responses // nil: none has the request
 	key        driver.Key
-	readOnly   bool    // its response is not one of the key, as HEAD's
-	latest     *stored // of the key's variants, where it is not the call's
+	readOnly   bool // its response is not one of the key, as HEAD's
+	looked     int  // how often what a fetch has left was looked for
 }
 
 // newCall finds the request's repository, key and policy. The error is that of a
@@ -66,8 +68,12 @@ func (c *call) callDisables() bool {
 
 func requestDirectives(h http.Header) directives {
 	d := parseDirectives(h)
-	if len(h["Cache-Control"]) == 0 && h.Get("Pragma") == "no-cache" {
-		d.noCache = true // RFC 9111, section 5.4
+	if len(h["Cache-Control"]) == 0 {
+		for directive := range elements(h, "Pragma") {
+			if strings.EqualFold(directive, "no-cache") {
+				d.noCache = true // RFC 9111, section 5.4
+			}
+		}
 	}
 	return d
 }
@@ -95,7 +101,17 @@ func (c *call) route(layer *layered) {
 		c.routeHead()
 		return
 	}
-	c.repository, c.key, _ = c.t.route(withoutRange(c.req), some)
+	whole := withoutRange(c.req)
+	c.repository, c.key, _ = c.t.route(whole, some)
+	c.takeBody(whole)
+}
+
+// takeBody takes over the body of a copy of the request that a key was taken from,
+// which may have read and replaced it.
+func (c *call) takeBody(copied *http.Request) {
+	if c.req != c.caller {
+		c.req.Body, c.req.GetBody = copied.Body, copied.GetBody
+	}
 }
 
 // routeHead lets a HEAD be answered by the response to a GET. What the origin
@@ -104,6 +120,7 @@ func (c *call) routeHead() {
 	get := *withoutRange(c.req)
 	get.Method = http.MethodGet
 	r, key, ok := c.t.route(&get, nil)
+	c.takeBody(&get)
 	own, ownKey, ownOK := c.t.route(c.req, nil)
 	switch {
 	case !ok:
@@ -121,7 +138,7 @@ func (c *call) routeHead() {
 func (c *call) answeredByGet(r *repository.Responses, key driver.Key) {
 	get := *c
 	get.repository, get.key = r, key
-	if s, err := get.lookup(); err == nil && s != nil && s.entry.Status == http.StatusOK && s.fresh(c.t.cache.Now()) {
+	if s, err := get.lookup(); err == nil && s != nil && s.entry.Status == http.StatusOK && (s.fresh(c.t.cache.Now()) || c.rules.use == Offline) {
 		c.repository, c.key, c.readOnly = r, key, true
 	}
 }
@@ -172,12 +189,19 @@ const (
 	gatewayTimeout         // there is no answer without the origin
 )
 
+// maxLooks is how often a call looks again for what others have fetched: with a slow
+// store and many requests, something would have landed each time.
+const maxLooks = 3
+
 // do answers a request that has a repository.
 func (c *call) do() (*http.Response, error) {
 	if hasPrecondition(c.req.Header) && !c.neverForward() {
-		return c.alone(nil, false)
+		return c.alone(nil)
 	}
 	seen := c.t.flights.landed()
+	if c.looked >= maxLooks {
+		seen = math.MaxInt64
+	}
 	s, err := c.lookup()
 	if err != nil {
 		closeBody(c.req)
@@ -190,7 +214,7 @@ func (c *call) do() (*http.Response, error) {
 	case serveIt:
 		return c.serve(s)
 	case serveAndRenew:
-		c.t.renew(c, s)
+		c.t.renew(c, s, seen)
 		return c.serve(s)
 	case revalidateIt:
 		return c.fetch(s, true, seen)
@@ -230,6 +254,7 @@ func (c *call) judge(s *stored) verdict {
 			return serveIt // RFC 8246, section 2
 		}
 		return forward
+	case UseCache, OnlyIfCached, Disabled:
 	}
 	if c.controls() && c.asked.noCache {
 		return forward
@@ -237,7 +262,8 @@ func (c *call) judge(s *stored) verdict {
 	if c.satisfies(s, now) {
 		return serveIt
 	}
-	if forward != gatewayTimeout && s.staleness(now) <= c.renewable(s) {
+	repeatable := !hasBody(c.req) || c.req.GetBody != nil
+	if forward != gatewayTimeout && repeatable && !s.fresh(now) && s.staleness(now) <= c.renewable(s) {
 		return serveAndRenew
 	}
 	return forward
@@ -295,8 +321,9 @@ func (c *call) standsIn(s *stored, unreachable bool) bool {
 			return false
 		}
 		if limit == 0 {
-			limit = max(s.control().staleIfError.Duration, c.asked.staleIfError.Duration)
-			if limit == 0 && unreachable {
+			ours, asked := s.control().staleIfError, c.asked.staleIfError
+			limit = max(ours.Duration, asked.Duration)
+			if unreachable && !ours.set && !asked.set {
 				limit = maxDisconnected
 			}
 		}

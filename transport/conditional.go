@@ -72,6 +72,12 @@ func confirms(h, stored http.Header) bool {
 	return tag == "" || ours == "" || opaqueTag(tag) == opaqueTag(ours)
 }
 
+// ofTheBody are headers that a 304 does not change: the stored body is coded, and
+// whole, as it came, and may have been decoded since.
+var ofTheBody = map[string]bool{
+	"Content-Encoding": true, "Content-Length": true, "Content-Md5": true, "Content-Range": true,
+}
+
 // updated is a stored response's headers with those of the 304 that confirmed it,
 // RFC 9111, section 3.2.
 func updated(stored, h http.Header, answered time.Time) http.Header {
@@ -84,7 +90,7 @@ func updated(stored, h http.Header, answered time.Time) http.Header {
 		connection[textproto.CanonicalMIMEHeaderKey(name)] = true
 	}
 	for name, values := range h {
-		if name != "Content-Length" && !connection[name] && !repository.HopByHop(name) {
+		if !ofTheBody[name] && !connection[name] && !repository.HopByHop(name) {
 			u[name] = slices.Clone(values)
 		}
 	}

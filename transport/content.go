@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"io"
+	"net/http"
+	"slices"
 	"sync"
 )
 
@@ -20,16 +22,26 @@ type content struct {
 	done    bool
 	err     error         // with done: nil, or why the body ended early
 	changed chan struct{} // closed at the next change; nil where nobody waits
+	trailer http.Header   // with done
 	readers map[*reader]bool
+	awaited int // callers who have not begun to read yet
 }
 
 // streamWindow is how far a stream may be ahead of its slowest reader.
 const streamWindow = 64 << 10
 
-func newContent(size, limit int64) *content {
+func newContent(size, limit int64, awaited int) *content {
 	// What is announced is not believed without limit.
 	room := min(max(size, 0), 1<<20) + 512
-	return &content{limit: limit, buf: make([]byte, 0, room), readers: make(map[*reader]bool)}
+	return &content{limit: limit, buf: make([]byte, 0, room), readers: make(map[*reader]bool), awaited: awaited}
+}
+
+// await counts callers who will read, or with -1 one who will not after all.
+func (c *content) await(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.awaited += n
+	c.notify()
 }
 
 // notify wakes those who wait. The lock is held.
@@ -92,6 +104,9 @@ func (c *content) pace(ctx context.Context) error {
 		for r := range c.readers {
 			slowest = min(slowest, r.offset)
 		}
+		if c.awaited > 0 {
+			slowest = c.dropped
+		}
 		c.buf = append(c.buf[:0:min(cap(c.buf), 2*streamWindow)], c.buf[slowest-c.dropped:]...)
 		c.dropped = slowest
 		if len(c.buf) < streamWindow {
@@ -109,19 +124,22 @@ func (c *content) pace(ctx context.Context) error {
 }
 
 // finish ends the body, after all that was appended: with an error where that is
-// not all of it.
-func (c *content) finish(err error) {
+// not all of it. The first end counts.
+func (c *content) finish(err error, trailer http.Header) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.done, c.err = true, err
+	if c.done {
+		return
+	}
+	c.done, c.err, c.trailer = true, err, trailer
 	c.notify()
 }
 
-// ended reports whether no more will come.
-func (c *content) ended() bool {
+// useful reports whether there is more to come, and all of it may be kept.
+func (c *content) useful() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.done
+	return !c.done && !c.stream
 }
 
 // bytes is the whole body, to be read only.
@@ -137,6 +155,7 @@ type reader struct {
 	content *content
 	release func() // tells that this caller needs the body no more
 	stop    func() bool
+	resp    *http.Response // whose body it is; given its trailer at the end
 
 	offset int64 // guarded by the content's lock
 	closed bool
@@ -152,6 +171,7 @@ func (c *content) read(ctx context.Context, release func()) (*reader, bool) {
 	}
 	r := &reader{ctx: ctx, content: c, release: release}
 	c.readers[r] = true
+	c.awaited--
 	r.stop = context.AfterFunc(ctx, func() { r.leave() })
 	return r, true
 }
@@ -183,6 +203,7 @@ func (r *reader) Read(p []byte) (int, error) {
 			err := c.err
 			c.mu.Unlock()
 			if err == nil {
+				r.setTrailer()
 				err = io.EOF
 			}
 			return 0, err
@@ -194,6 +215,17 @@ func (r *reader) Read(p []byte) (int, error) {
 		case <-r.ctx.Done():
 			return 0, r.ctx.Err()
 		}
+	}
+}
+
+// setTrailer gives the response the trailer that came after the body, which does
+// not change any more.
+func (r *reader) setTrailer() {
+	for name, values := range r.content.trailer {
+		if r.resp.Trailer == nil {
+			r.resp.Trailer = make(http.Header)
+		}
+		r.resp.Trailer[name] = slices.Clone(values)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 type flights struct {
 	mu    sync.Mutex
 	byKey map[flightKey]*fetch
+	lone  map[*fetch]bool   // those that nobody can join, though they may be saved
 	ended [recent]flightKey // the last ones that have ended, in a ring
 	count atomic.Int64      // of all that have; changed under mu
 }
@@ -25,7 +26,9 @@ type flightKey struct {
 	reload     bool // which wants more than that the stored response still holds
 }
 
-func (f *flights) init() { f.byKey = make(map[flightKey]*fetch) }
+func (f *flights) init() {
+	f.byKey, f.lone = make(map[flightKey]*fetch), make(map[*fetch]bool)
+}
 
 // landed counts the fetches that have ended. Who found nothing stored before one of
 // the same key did has to look again.
@@ -57,7 +60,7 @@ func (f *flights) join(key flightKey, seen int64, start func() *fetch) (fl *fetc
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if fl, ok := f.byKey[key]; ok {
-		fl.callers++
+		fl.joined()
 		return fl, false
 	}
 	if f.landedSince(key, seen) {
@@ -70,6 +73,39 @@ func (f *flights) join(key flightKey, seen int64, start func() *fetch) (fl *fetc
 	return fl, true
 }
 
+// begin starts a fetch that nobody waits for, unless one of that key is under way or
+// has landed since seen.
+func (f *flights) begin(key flightKey, seen int64, start func() *fetch) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byKey[key] != nil || f.landedSince(key, seen) {
+		return false
+	}
+	fl := start()
+	fl.key, fl.shared = key, true
+	f.byKey[key] = fl
+	return true
+}
+
+// add counts a fetch that nobody can join.
+func (f *flights) add(key flightKey, fl *fetch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fl.key = key
+	f.lone[fl] = true
+}
+
+// saving tells that a fetch is about to be saved, or has been. Meanwhile it can be
+// outdated, even if it has landed.
+func (f *flights) saving(fl *fetch, begins bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fl.saving = begins
+	if !begins {
+		delete(f.lone, fl)
+	}
+}
+
 // forget lets no more callers join a fetch. Those who have stay.
 func (f *flights) forget(fl *fetch) {
 	f.mu.Lock()
@@ -78,6 +114,11 @@ func (f *flights) forget(fl *fetch) {
 }
 
 func (f *flights) forgetLocked(fl *fetch) {
+	if fl.saving {
+		f.lone[fl] = true
+	} else {
+		delete(f.lone, fl)
+	}
 	if fl.shared && f.byKey[fl.key] == fl {
 		delete(f.byKey, fl.key)
 		f.ended[f.count.Load()%recent] = fl.key
@@ -95,6 +136,11 @@ func (f *flights) outdate(key flightKey) {
 		if fl, ok := f.byKey[key]; ok {
 			fl.outdated.Store(true)
 			f.forgetLocked(fl)
+		}
+		for fl := range f.lone {
+			if fl.key == key {
+				fl.outdated.Store(true)
+			}
 		}
 	}
 }

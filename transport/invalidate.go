@@ -3,6 +3,8 @@ package transport
 import (
 	"net/http"
 	"net/url"
+
+	"github.com/endpointcache/endpointcache/driver"
 )
 
 // safeMethods change nothing at the origin: those of RFC 9110, section 9.2.1, and
@@ -41,8 +43,7 @@ func (t *Transport) invalidate(req *http.Request, target *url.URL) {
 		if !ok {
 			continue
 		}
-		c := &call{t: t, caller: get, repository: r, key: key}
-		t.flights.outdate(c.flightKey())
+		t.flights.outdate(flightKey{repository: r.Name(), key: string(driver.AppendKey(nil, key))})
 		t.remove(req.Context(), r, key)
 		if method == http.MethodGet {
 			t.counts.invalidated.Add(1)

@@ -1,26 +1,54 @@
 package transport
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/endpointcache/endpointcache/repository"
 )
 
+// errEnded means that the base, or a function of the policy, has ended the goroutine
+// it was called on, as the FailNow of a test does.
+var errEnded = errors.New("transport: the request's goroutine was ended")
+
+// settling is how long a response that is being kept may take to come as a whole
+// before its callers are told of it: most do, and wake them once instead of at
+// each piece.
+const settling = 500 * time.Microsecond
+
 // run makes the request and sees the response through.
 func (f *fetch) run() {
+	defer f.land() // even where a function of the policy or the base ends the goroutine
+	announce := sync.OnceFunc(func() { close(f.ready) })
+	defer announce()
 	f.receive()
 	if f.content != nil {
+		defer time.AfterFunc(settling, announce).Stop()
 		f.keep()
 	}
+}
+
+// land ends the fetch. What is left is at most a response that its caller reads
+// from the origin itself.
+func (f *fetch) land() {
 	fl := &f.t.flights
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
+	if f.landed {
+		return
+	}
+	f.landed = true
 	fl.forgetLocked(f)
+	if f.content != nil {
+		f.content.finish(errEnded, nil) // if it has not come to another end
+	}
 	if f.finishing != nil {
 		f.finishing.Stop()
 	}
@@ -34,13 +62,17 @@ func (f *fetch) run() {
 
 // receive gets the answer.
 func (f *fetch) receive() {
-	defer close(f.ready)
+	defer func() {
+		if f.err == nil && f.used == nil && f.resp == nil {
+			f.err = errEnded
+		}
+	}()
 	asked := f.t.cache.Now()
-	resp, err := f.send()
+	resp, err := f.send() //nolint:bodyclose // each case below closes or hands it on
 	if err == nil && f.confirmsAnother(resp) {
 		discard(resp)
 		f.asks = false
-		resp, err = f.send()
+		resp, err = f.send() //nolint:bodyclose // likewise
 	}
 	answered := f.t.cache.Now()
 	switch {
@@ -56,6 +88,16 @@ func (f *fetch) receive() {
 		f.standIn(resp.StatusCode)
 	default:
 		f.take(resp, asked, answered)
+		f.forgetGone(resp.StatusCode)
+	}
+}
+
+// forgetGone removes a response that is live where the origin says that there is
+// none any more, and its saying so is not kept instead.
+func (f *fetch) forgetGone(status int) {
+	gone := status == http.StatusNotFound || status == http.StatusGone
+	if gone && f.content == nil && f.old != nil && !f.call.readOnly && f.old.fresh(f.answered) {
+		f.t.remove(f.ctx, f.call.repository, f.call.key)
 	}
 }
 
@@ -78,13 +120,22 @@ func (f *fetch) send() (resp *http.Response, err error) {
 			err = fmt.Errorf("transport: panic in the base transport: %v", p)
 		}
 	}()
-	req := f.call.req.Clone(f.ctx)
+	req := f.call.req
 	if f.asks {
+		req = req.Clone(f.ctx)
 		setValidators(req.Header, f.old.head.Header)
 		req.Header.Del("Range")
 		req.Header.Del("If-Range")
 	}
-	return f.call.base.RoundTrip(req)
+	resp, err = f.call.base.RoundTrip(req)
+	switch {
+	case err != nil:
+	case resp == nil:
+		err = errors.New("transport: the base transport returned neither a response nor an error")
+	case resp.Body == nil:
+		resp.Body = http.NoBody // as http.Client takes it
+	}
+	return resp, err
 }
 
 // confirmsAnother reports whether a 304 is about another response than the stored
@@ -94,11 +145,31 @@ func (f *fetch) confirmsAnother(resp *http.Response) bool {
 	return f.asks && noBody && resp.StatusCode == http.StatusNotModified && !confirms(resp.Header, f.old.head.Header)
 }
 
+// discardTimeout is how long the body of a response without use is waited for.
+const discardTimeout = 100 * time.Millisecond
+
 // discard reads what little a response without use may have, so that its
 // connection can be used again.
 func discard(resp *http.Response) {
+	closed := closer(resp.Body)
+	late := time.AfterFunc(discardTimeout, func() { _ = closed() })
+	defer late.Stop()
+	defer closed() //nolint:errcheck // it is of no use
+	defer func() { _ = recover() }()
 	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
-	_ = resp.Body.Close()
+}
+
+// closer closes a body once. A panic is an error, as it may be that nobody could
+// recover from it.
+func closer(body io.Closer) func() error {
+	return sync.OnceValue(func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("transport: panic in the base transport: %v", p)
+			}
+		}()
+		return body.Close()
+	})
 }
 
 // standIn answers with what is stored, expired as it may be.
@@ -139,18 +210,19 @@ func (f *fetch) take(resp *http.Response, asked, answered time.Time) {
 	if f.call.controls() && varies(resp.Header) {
 		f.variant = variant(resp.Header, f.call.caller.Header)
 	}
+	f.trailer = resp.Trailer.Clone()
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
 	f.resp = resp
 	if keep {
-		f.content = newContent(resp.ContentLength, f.t.opts.MaxBody)
+		f.content = newContent(resp.ContentLength, f.t.opts.MaxBody, f.callers)
 		return
 	}
 	fl.forgetLocked(f)
-	f.close = sync.OnceValue(resp.Body.Close)
+	f.close = closer(resp.Body)
 	if f.callers <= 0 { // the caller is gone
-		_ = f.close()
 		f.cancel()
+		go f.close() //nolint:errcheck // nobody is left to be told
 	}
 }
 
@@ -224,12 +296,16 @@ func (f *fetch) expiry(x *Exchange, answered time.Time) (expires time.Time, ok b
 func (f *fetch) controlledExpiry(x *Exchange, fixed Expiry, answered time.Time) (expires time.Time, ok bool) {
 	d := parseDirectives(x.Header)
 	life, explicit := lifetime(x.Header, d, answered)
+	byPolicy := fixed.kind != unset && f.call.rules.allows(x.Status)
+	if !explicit && !byPolicy && !d.public && !slices.Contains(heuristicStatuses, x.Status) {
+		return time.Time{}, false // section 3: an error, say, that does not mention it
+	}
 	switch {
 	case d.noCache:
 		return answered, hasValidator(x.Header)
 	case explicit:
 		expires = answered.Add(life - f.age)
-	case fixed.kind != unset && f.call.rules.allows(x.Status):
+	case byPolicy:
 		return fixed.instant(answered), true
 	default:
 		expires = answered.Add(heuristic(x.Status, x.Header, d, answered) - f.age)
@@ -245,37 +321,88 @@ func (f *fetch) controlledExpiry(x *Exchange, fixed Expiry, answered time.Time) 
 // keep reads the body, for those who read along, and saves the response if all of
 // it came.
 func (f *fetch) keep() {
-	body := f.resp.Body
 	limit := int64(-1) // of the body's size, once nobody reads along
-	whole, err := f.content.fill(f.ctx, body, func(size int64) bool {
+	whole, err := f.fill(func(size int64) bool {
 		if size > f.t.opts.MaxBody {
 			f.t.flights.forget(f)
 		}
-		if !f.unused() {
+		switch {
+		case !f.unused(false):
 			limit = -1
 			return true
-		}
-		if limit < 0 {
+		case f.renewal:
+			limit = f.t.opts.MaxBody
+		case limit < 0:
 			limit = size + f.t.opts.FinishBytes
 		}
-		return size <= min(limit, f.t.opts.MaxBody)
+		return size <= min(limit, f.t.opts.MaxBody) || !f.unused(true)
 	})
-	_ = body.Close()
 	payload := f.content.bytes()
-	if err == nil && whole && f.resp.ContentLength >= 0 && f.resp.ContentLength != int64(len(payload)) && f.call.req.Method != http.MethodHead {
+	if err == nil && whole && int64(len(payload)) < f.resp.ContentLength && f.call.req.Method != http.MethodHead {
 		err = io.ErrUnexpectedEOF
 	}
 	if err == nil && whole {
-		f.saveResponse(payload)
+		f.saveWhile(payload)
 	}
-	f.content.finish(err)
+	f.content.finish(err, f.resp.Trailer)
 }
 
-func (f *fetch) saveResponse(payload []byte) {
+// fill reads the body into the content and closes it. A panic is an error: on this
+// goroutine, no caller can recover from it.
+func (f *fetch) fill(goOn func(size int64) bool) (whole bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.t.counts.panics.Add(1)
+			whole, err = false, fmt.Errorf("transport: panic in the base transport: %v", p)
+		}
+	}()
+	closed := closer(f.resp.Body)
+	defer closed() //nolint:errcheck // all that counts was read
+	// Not every body ends with the context of its request.
+	defer context.AfterFunc(f.ctx, func() { _ = closed() })()
+	return f.content.fill(f.ctx, f.resp.Body, goOn)
+}
+
+// saveWhile saves the response while the readers wait for the end of their body,
+// though no longer than the limit: from then on a store that hangs holds up this
+// goroutine alone.
+func (f *fetch) saveWhile(payload []byte) {
+	s, ok := f.newStored(payload)
+	if !ok || !f.wanted(s) {
+		return
+	}
+	c := f.call
+	ctx, cancel := f.t.limit(context.WithoutCancel(f.ctx))
+	defer cancel()
+	onTime := context.AfterFunc(ctx, func() {
+		c.saved(errStoreSlow)
+		f.content.finish(nil, f.resp.Trailer)
+		f.land()
+	})
+	err := f.saveUnlessOutdated(ctx, s)
+	if onTime() {
+		c.saved(err)
+	}
+}
+
+// saveUnlessOutdated saves s, and takes it back where it has become outdated. That
+// it can until the store has it, however long that takes.
+func (f *fetch) saveUnlessOutdated(ctx context.Context, s *stored) error {
+	f.t.flights.saving(f, true)
+	err := guarded(func() error { return f.call.save(ctx, s) })
+	f.t.flights.saving(f, false)
+	if f.outdated.Load() {
+		f.t.remove(context.WithoutCancel(ctx), f.call.repository, f.call.key)
+	}
+	return err
+}
+
+// newStored is what is stored of the response, if it is.
+func (f *fetch) newStored(payload []byte) (*stored, bool) {
 	x := &Exchange{Request: f.call.caller, Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload}
 	expires, ok := f.expiry(x, f.answered)
 	if !ok {
-		return
+		return nil, false
 	}
 	now := f.t.cache.Now()
 	s := &stored{
@@ -286,21 +413,28 @@ func (f *fetch) saveResponse(payload []byte) {
 		s.head.Header = f.resp.Header // with cookies: the origin says what is not to be stored
 	}
 	s.noteAge(f.age + now.Sub(f.answered))
-	f.save(s)
+	return s, true
 }
 
-// save saves s, unless it is not wanted or outdated by now.
+// wanted reports whether s is to be saved.
+func (f *fetch) wanted(s *stored) bool {
+	c := f.call
+	return !c.readOnly && !f.outdated.Load() &&
+		(c.rules.keep == nil || f.t.permits(c.rules.keep, s.exchange(c.caller)))
+}
+
+// save saves s before there is an answer.
 func (f *fetch) save(s *stored) {
 	c := f.call
-	if c.readOnly || f.outdated.Load() {
+	if !f.wanted(s) {
 		return
 	}
-	if c.rules.keep != nil && !f.t.permits(c.rules.keep, s.exchange(c.caller)) {
-		return
-	}
-	if c.save(s, f.old) && f.outdated.Load() {
-		f.t.remove(f.ctx, c.repository, c.key)
-	}
+	// The readers of f.used do not see what a save notes.
+	own := s.clone()
+	_, err := bounded(context.WithoutCancel(f.ctx), f.t, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, f.saveUnlessOutdated(ctx, own)
+	})
+	c.saved(err)
 }
 
 // permits asks a filter. One that panics permits nothing.

@@ -27,8 +27,8 @@ type Policy struct {
 	// statuses that are cached besides Statuses, with an expiry of their own:
 	// {404: After(time.Minute)}. Where no policy tells, the repository's
 	// expiry holds. With CacheControl, what the response says of its freshness
-	// goes before the policies of the repository and the cache, though not
-	// before that of the call, and before [DoNotCache].
+	// goes before the policies of the repository and the cache, though neither
+	// before that of the call nor before [DoNotCache].
 	ExpireFunc   func(*Exchange) Expiry
 	ExpireStatus map[int]Expiry
 	ExpireURLs   []URLExpiry
@@ -122,6 +122,9 @@ func (e Expiry) instant(now time.Time) time.Time {
 	case after:
 		return now.Add(e.in)
 	case at:
+		if e.at.IsZero() { // as time.Time, it is long ago; as an expiry, it would be never
+			return now
+		}
 		return e.at
 	default:
 		return time.Time{}
@@ -134,7 +137,8 @@ type URLExpiry struct {
 	// "*.example.com/v1/charts" or "example.com:8443/*/latest", after a scheme
 	// or not. It is for the URLs of that host whose path is the pattern's or
 	// goes on below it. A star stands for one label of the host, or all the
-	// first ones; in the path for one segment.
+	// first ones; in the path for one whole segment. Without a port it is for the
+	// scheme's own.
 	URL    string
 	Expire Expiry
 }
@@ -209,8 +213,9 @@ func (p Policy) parse() (parsedPolicy, error) {
 	return parsed, nil
 }
 
-// expiry is what one policy says of a response.
-func (l *layered) expiry(x *Exchange) Expiry {
+// expiry is what one policy says of a response. Where its status is cached only as an
+// ExpireStatus names it, what ExpireURLs and Expire say of others is not about it.
+func (l *layered) expiry(x *Exchange, listed bool) Expiry {
 	p := &l.policy
 	if p.ExpireFunc != nil {
 		if e := p.ExpireFunc(x); e.kind != unset {
@@ -220,16 +225,21 @@ func (l *layered) expiry(x *Exchange) Expiry {
 	if e := p.ExpireStatus[x.Status]; e.kind != unset {
 		return e
 	}
+	general := p.Expire
 	for i, pattern := range l.parsed.urls {
 		if e := p.ExpireURLs[i].Expire; e.kind != unset && pattern.match(x.Request) {
-			return e
+			general = e
+			break
 		}
 	}
-	return p.Expire
+	if !listed && general.kind != doNotCache {
+		return Expiry{}
+	}
+	return general
 }
 
 // rules are the policies that hold for a request, by fields: the most specific
-// that is set.
+// that is set. They are not changed once they are made.
 type rules struct {
 	use                  Use
 	cacheControl         Switch
@@ -285,6 +295,11 @@ func (r *rules) allows(status int) bool {
 			return true
 		}
 	}
+	return r.listed(status)
+}
+
+// listed reports whether a status is one of those that are cached alike.
+func (r *rules) listed(status int) bool {
 	if r.statuses == nil {
 		return slices.Contains(defaultStatuses, status)
 	}
@@ -308,7 +323,7 @@ func (r *rules) all(yield func(*layered) bool) {
 // callExpiry is what the call's policies say of a response.
 func (r *rules) callExpiry(x *Exchange) Expiry {
 	for l := r.call; l != nil; l = l.outer {
-		if e := l.expiry(x); e.kind != unset {
+		if e := l.expiry(x, r.listed(x.Status)); e.kind != unset {
 			return e
 		}
 	}
@@ -318,7 +333,7 @@ func (r *rules) callExpiry(x *Exchange) Expiry {
 // fixedExpiry is what the repository's and the cache's policies say of a response.
 func (r *rules) fixedExpiry(x *Exchange) Expiry {
 	for _, l := range r.fixed {
-		if e := l.expiry(x); e.kind != unset {
+		if e := l.expiry(x, r.listed(x.Status)); e.kind != unset {
 			return e
 		}
 	}

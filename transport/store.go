@@ -14,41 +14,53 @@ import (
 // errStoreSlow means that the store did not answer in time.
 var errStoreSlow = errors.New("the store did not answer in time")
 
-// bounded runs an operation on the store, and waits for it no longer than the
-// transport's limit, whatever the store does. A call whose own context ends waits
-// no longer either. It runs on a goroutine of its own, as a store may hang: that
-// goroutine then ends with the operation.
+// limit is a context for an operation on the store.
+func (t *Transport) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, t.opts.StoreTimeout, errStoreSlow)
+}
+
+// slow tells of an error that it comes from a context's limit.
+func slow(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), errStoreSlow) && !errors.Is(err, errStoreSlow) {
+		return fmt.Errorf("%w: %w", errStoreSlow, err)
+	}
+	return err
+}
+
+// bounded runs an operation on the store on another goroutine, and waits for it no
+// longer than the limit, though the store may hang, nor than the context of a call.
 func bounded[T any](ctx context.Context, t *Transport, op func(context.Context) (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
 	}
-	limited, cancel := context.WithTimeout(ctx, t.opts.StoreTimeout)
+	limited, cancel := t.limit(ctx)
+	defer cancel()
 	done := make(chan result, 1)
 	go func() {
 		var r result
-		defer func() {
-			if p := recover(); p != nil {
-				r.err = fmt.Errorf("panic: %v", p)
-			}
-			done <- r
-		}()
-		r.value, r.err = op(limited)
+		defer func() { done <- r }()
+		r.err = guarded(func() (err error) {
+			r.value, err = op(limited)
+			return err
+		})
 	}()
-	defer cancel()
 	select {
 	case r := <-done:
-		if r.err != nil && limited.Err() != nil && ctx.Err() == nil {
-			r.err = fmt.Errorf("%w: %w", errStoreSlow, r.err)
-		}
-		return r.value, r.err
+		return r.value, slow(limited, r.err)
 	case <-limited.Done():
-		var none T
-		if err := ctx.Err(); err != nil {
-			return none, err
-		}
-		return none, errStoreSlow
+		return *new(T), context.Cause(limited)
 	}
+}
+
+// guarded makes an error of a panic in a store, or in what a repository was made of.
+func guarded(op func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return op()
 }
 
 // storeFailed tells of an operation that failed, which no request has to suffer
@@ -70,6 +82,9 @@ func (c *call) lookup() (*stored, error) {
 	if err == nil && s != nil && c.controls() && varies(s.head.Header) {
 		s, err = c.t.selectVariant(c.context(), c, s)
 	}
+	if err == nil && s != nil && !c.controls() && !c.understands(s) {
+		s = nil
+	}
 	if err != nil {
 		if ctxErr := c.context().Err(); ctxErr != nil {
 			return nil, ctxErr
@@ -82,35 +97,57 @@ func (c *call) lookup() (*stored, error) {
 	return s, nil
 }
 
-// load returns the entry of a key, nil where there is none.
-func (t *Transport) load(ctx context.Context, r *repository.Responses, key driver.Key) (*stored, error) {
-	return bounded(ctx, t, func(ctx context.Context) (*stored, error) {
-		entries, err := r.GetMatched(ctx, []driver.Key{key}, repository.AllowExpired())
-		if err != nil || entries[0] == nil {
-			return nil, err
-		}
-		return newStored(*entries[0])
-	})
+// understands reports whether s is coded as the call would have it from the origin.
+// Outside Cache-Control mode there is one response for a key, whatever its coding.
+func (c *call) understands(s *stored) bool {
+	asked, ok := s.head.Notes[variantNote]
+	return !ok || s.head.Header.Get("Content-Encoding") == "" || asked == variant(byCoding, c.caller.Header)
 }
 
-// save saves s under the call's key, where prior may have been, and reports whether
-// it did. Its error is told.
-func (c *call) save(s, prior *stored) bool {
+// load returns the entry of a key, nil where there is none.
+func (t *Transport) load(ctx context.Context, r *repository.Responses, key driver.Key) (*stored, error) {
+	if !r.GetsPromptly() {
+		return bounded(ctx, t, func(ctx context.Context) (*stored, error) { return get(ctx, r, key) })
+	}
+	// Another goroutine would take as long as half of the get.
+	limited, cancel := t.limit(ctx)
+	defer cancel()
+	s, err := get(limited, r, key)
+	return s, slow(limited, err)
+}
+
+func get(ctx context.Context, r *repository.Responses, key driver.Key) (*stored, error) {
+	entries, err := r.GetMatched(ctx, []driver.Key{key}, repository.AllowExpired())
+	if err != nil || entries[0] == nil {
+		return nil, err
+	}
+	return newStored(*entries[0])
+}
+
+// save saves s under the call's key.
+func (c *call) save(ctx context.Context, s *stored) error {
 	if c.controls() && varies(s.head.Header) {
-		c.t.prepareVariant(c, s, prior)
+		if err := c.t.prepareVariant(ctx, c, s); err != nil {
+			return fmt.Errorf("variant: %w", err)
+		}
+	} else if !c.controls() && s.head.Header.Get("Content-Encoding") != "" {
+		s.note(variantNote, variant(byCoding, c.caller.Header))
 	}
 	entry, err := repository.NewEntry(s.entry.Status, s.head, s.entry.Payload)
-	if err == nil {
-		_, err = bounded(context.WithoutCancel(c.context()), c.t, func(ctx context.Context) (int, error) {
-			return c.repository.SaveMatched(ctx, []driver.Key{c.key}, []repository.Entry{entry}, expireOption(s.entry.ExpiresAt))
-		})
+	if err != nil {
+		return err
 	}
+	_, err = c.repository.SaveMatched(ctx, []driver.Key{c.key}, []repository.Entry{entry}, expireOption(s.entry.ExpiresAt))
+	return err
+}
+
+// saved tells of a save.
+func (c *call) saved(err error) {
 	if err != nil {
 		c.t.storeFailed("save", c.repository, err)
-		return false
+		return
 	}
 	c.t.counts.stored.Add(1)
-	return true
 }
 
 const neverExpire = settings.NeverExpire

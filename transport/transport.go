@@ -57,9 +57,9 @@ type Transport struct {
 	name    string // the cache's, as Cache-Status has it
 	invalid error
 
-	general  rules            // for repositories without a policy of their own
-	special  map[string]rules // for those that have one
-	methods  []string         // that any policy adds
+	general  rules             // for repositories without a policy of their own
+	special  map[string]*rules // for those that have one
+	methods  []string          // that any policy adds
 	flights  flights
 	variants variants
 	counts   counters
@@ -81,6 +81,7 @@ func New(c *cache.ResponseCache, opts *Options) *Transport {
 	t.opts.setDefaults()
 	t.base, t.log = t.opts.Base, t.opts.Logger
 	t.flights.init()
+	t.name = statusName("")
 	if c != nil {
 		t.name = statusName(c.Name())
 	}
@@ -131,10 +132,10 @@ func (t *Transport) setRules() {
 	t.general.fixed = []*layered{general}
 	t.general.fill(general)
 	t.methods = slices.Clone(t.opts.Policy.Methods)
-	t.special = make(map[string]rules, len(t.opts.Repositories))
+	t.special = make(map[string]*rules, len(t.opts.Repositories))
 	for name, p := range t.opts.Repositories {
 		l := newLayer(p)
-		r := rules{fixed: []*layered{l, general}}
+		r := &rules{fixed: []*layered{l, general}}
 		r.fill(l)
 		r.fill(general)
 		t.special[name] = r
@@ -143,15 +144,15 @@ func (t *Transport) setRules() {
 }
 
 // rules are those of a repository for a call; name is empty where there is none.
-func (t *Transport) rules(name string, call *layered) rules {
-	fixed, ok := t.special[name]
-	if !ok {
-		fixed = t.general
+func (t *Transport) rules(name string, call *layered) *rules {
+	fixed := &t.general
+	if special, ok := t.special[name]; ok {
+		fixed = special
 	}
 	if call == nil {
 		return fixed
 	}
-	r := rules{call: call, fixed: fixed.fixed}
+	r := &rules{call: call, fixed: fixed.fixed}
 	for l := range r.all {
 		r.fill(l)
 	}
@@ -215,7 +216,7 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 	}
 	t.counts.bypassed.Add(1)
 	resp, err := base.RoundTrip(c.req)
-	if err == nil && c.rules.use != Disabled {
+	if err == nil && resp != nil && c.rules.use != Disabled {
 		t.invalidateAfter(req, resp)
 	}
 	if resp != nil {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -33,9 +34,15 @@ func parseURLPattern(s string) (urlPattern, error) {
 	}
 	host, path, _ := strings.Cut(rest, "/")
 	if name, port, err := net.SplitHostPort(host); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return p, errors.New("the port is not a number")
+		}
 		host, p.port = name, port
 	}
 	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
+	if strings.Contains(host, ":") && net.ParseIP(host) == nil {
+		return p, errors.New("the host is neither a name nor an address")
+	}
 	p.labels = strings.Split(host, ".")
 	for i, label := range p.labels {
 		if label == "" || label != "*" && strings.Contains(label, "*") {
@@ -52,6 +59,9 @@ func parseURLPattern(s string) (urlPattern, error) {
 		decoded, err := url.PathUnescape(segment)
 		if err != nil {
 			return p, err
+		}
+		if strings.Contains(decoded, "*") && segment != "*" {
+			return p, errors.New("a star stands for a whole segment of a path only")
 		}
 		p.segments = append(p.segments, decoded)
 	}

@@ -93,7 +93,6 @@ func (t *Transport) selectVariant(ctx context.Context, c *call, latest *stored) 
 	if c.matches(latest) {
 		return latest, nil
 	}
-	c.latest = latest
 	if generation == "" || variesByAll(latest.head.Header) {
 		return nil, nil
 	}
@@ -112,11 +111,12 @@ func (t *Transport) selectVariant(ctx context.Context, c *call, latest *stored) 
 }
 
 // prepareVariant notes what s is a variant of, and keeps the latest one so far
-// beside it, if that is another.
-func (t *Transport) prepareVariant(c *call, s, prior *stored) {
-	latest := c.latest
-	if latest == nil {
-		latest = prior
+// beside it, if that is another. It is read anew: since the call looked, another
+// variant may have come, or the entry may be gone and its variants with it.
+func (t *Transport) prepareVariant(ctx context.Context, c *call, s *stored) error {
+	latest, err := get(ctx, c.repository, c.key)
+	if err != nil {
+		return err
 	}
 	own := variant(s.head.Header, c.caller.Header)
 	generation := ""
@@ -126,25 +126,22 @@ func (t *Transport) prepareVariant(c *call, s, prior *stored) {
 	if generation == "" {
 		generation = rand.Text()
 	} else if old := latest.head.Notes[variantNote]; old != own {
-		t.keepVariant(c, latest, c.variantKey(generation, old))
+		err = t.keepVariant(ctx, latest, c.variantKey(generation, old))
 	}
 	s.note(variantNote, own)
 	s.note(generationNote, generation)
+	return err
 }
 
-func (t *Transport) keepVariant(c *call, s *stored, key variantKey) {
+func (t *Transport) keepVariant(ctx context.Context, s *stored, key variantKey) error {
 	s.noteAge(s.age(t.cache.Now()))
 	entry, err := repository.NewEntry(s.entry.Status, s.head, s.entry.Payload)
-	if err == nil {
-		_, err = bounded(context.WithoutCancel(c.context()), t, func(ctx context.Context) (struct{}, error) {
-			r, err := t.variants.open(ctx, t.cache)
-			if err != nil {
-				return struct{}{}, err
-			}
-			return struct{}{}, r.SaveEntry(ctx, key, entry, expireOption(s.entry.ExpiresAt))
-		})
-	}
 	if err != nil {
-		t.storeFailed("save of a variant", c.repository, err)
+		return err
 	}
+	r, err := t.variants.open(ctx, t.cache)
+	if err != nil {
+		return err
+	}
+	return r.SaveEntry(ctx, key, entry, expireOption(s.entry.ExpiresAt))
 }

@@ -50,6 +50,15 @@ func variant(vary, request http.Header) string {
 	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil))
 }
 
+// byCoding are the headers of responses that vary by nothing but their coding.
+var byCoding = http.Header{"Vary": {"Accept-Encoding"}}
+
+// sameCoding reports whether two requests want a response coded alike, where it is
+// coded: the bytes of one mean nothing to who has not asked for them.
+func sameCoding(response, a, b http.Header) bool {
+	return response.Get("Content-Encoding") == "" || variant(byCoding, a) == variant(byCoding, b)
+}
+
 // normalise is a header's value in a form that is the same for values which mean
 // the same: lines are combined, and space beside commas does not count. For
 // preferences neither do letter case and order, which their q tells.

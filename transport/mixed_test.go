@@ -1,0 +1,116 @@
+package transport_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/request"
+	"github.com/endpointcache/endpointcache/settings"
+	"github.com/endpointcache/endpointcache/transport"
+)
+
+// Two equal requests at one time, of which the second has another policy: it must
+// not get what its policy forbids.
+func TestCallersThatShareAFetchKeepTheirOwnPolicy(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		first, second transport.Policy
+		status        int // of the origin, after 200
+		want          int // for the second
+	}{
+		{"the first takes what is stale", transport.Policy{StaleIfError: time.Hour}, transport.Policy{StaleIfError: -1}, 503, 503},
+		{"the second takes what is stale", transport.Policy{StaleIfError: -1}, transport.Policy{StaleIfError: time.Hour}, 503, 200},
+		{"the first takes what is stale, in Cache-Control mode", transport.Policy{StaleIfError: time.Hour, CacheControl: transport.On}, transport.Policy{StaleIfError: -1, CacheControl: transport.On}, 503, 503},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, o := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute)}}, "Cache-Control", "max-age=60")
+			h.get("/a")
+			h.clock.Advance(time.Minute)
+			o.answer(test.status)
+			asked, goOn := make(chan struct{}, 8), make(chan struct{})
+			o.hook = func(http.ResponseWriter, *http.Request) bool {
+				asked <- struct{}{}
+				<-goOn
+				return false
+			}
+			statuses := make([]chan int, 2)
+			for i, p := range []transport.Policy{test.first, test.second} {
+				statuses[i] = make(chan int, 1)
+				req := with(h.request(http.MethodGet, "/a", ""), p)
+				go func() {
+					resp, err := h.transport.RoundTrip(req)
+					if err != nil {
+						statuses[i] <- 0
+						return
+					}
+					_, _ = copyAll(io.Discard, resp)
+					statuses[i] <- resp.StatusCode
+				}()
+				if i == 0 {
+					<-asked
+				}
+			}
+			time.Sleep(20 * time.Millisecond) // for the second to wait for the first; it need not
+			close(goOn)
+			<-statuses[0]
+			if got := <-statuses[1]; got != test.want {
+				t.Errorf("the second gets %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// One caller asks for gzip itself and gets it as it is; others have not asked for
+// bytes that they do not understand.
+func TestACodedBodyIsNotServedToThoseWhoDidNotAskForIt(t *testing.T) {
+	var coded bytes.Buffer
+	w := gzip.NewWriter(&coded)
+	io.WriteString(w, "plain")
+	w.Close()
+	for name, opts := range map[string]*transport.Options{"by the policy": nil, "in Cache-Control mode": controlled()} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header()["Date"] = nil
+				w.Header().Set("Cache-Control", "max-age=60")
+				w.Header().Set("Vary", "Accept-Encoding")
+				if r.Header.Get("Accept-Encoding") == "gzip" {
+					w.Header().Set("Content-Encoding", "gzip")
+					w.Write(coded.Bytes())
+					return
+				}
+				io.WriteString(w, "plain")
+			}, opts)
+			_, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[string, string]{
+				Name: "tracks", Endpoint: request.Pattern[string]("/tracks/{id}"), Payload: payload.String(),
+			})
+			check(t, err)
+			if _, body := h.get("/tracks/a", "Accept-Encoding", "gzip"); body != coded.String() {
+				t.Fatalf("%q", body)
+			}
+			for range 2 {
+				if resp, body := h.get("/tracks/a", "Accept-Encoding", "identity"); body != "plain" {
+					t.Errorf("%v %q with Content-Encoding: %s", hit(resp), body, resp.Header.Get("Content-Encoding"))
+				}
+			}
+			if _, body := h.get("/tracks/a"); body != "plain" {
+				t.Errorf("without a header: %q", body)
+			}
+		})
+	}
+}
+
+func TestAHeadOfflineIsAnsweredByAnExpiredGet(t *testing.T) {
+	h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute)}})
+	h.get("/a")
+	h.clock.Advance(time.Hour)
+	resp, _ := h.do(with(h.request(http.MethodHead, "/a", ""), transport.Policy{Use: transport.Offline}))
+	if resp.StatusCode != 200 || !hit(resp) || resp.ContentLength != 6 {
+		t.Errorf("%d, length %d", resp.StatusCode, resp.ContentLength)
+	}
+}

@@ -1,0 +1,127 @@
+package transport_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/endpointcache/endpointcache/transport"
+)
+
+// hops is an origin whose /from leads to /to with that status.
+func hops(status int, control string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"] = nil // the clock is not the server's
+		if control != "" {
+			w.Header().Set("Cache-Control", control)
+		}
+		if r.URL.Path == "/from" {
+			http.Redirect(w, r, "/to", status)
+			return
+		}
+		w.Write([]byte(r.Method + " " + r.URL.Path))
+	}
+}
+
+func TestEachHopOfARedirectIsCachedByItsOwnRules(t *testing.T) {
+	temporary := transport.Policy{Statuses: []int{200, 302, 303, 307}}
+	for _, test := range []struct {
+		name   string
+		status int
+		opts   *transport.Options
+		header string
+		again  int // how many requests the second time takes
+	}{
+		{"301", 301, nil, "", 0},
+		{"308", 308, nil, "", 0},
+		{"302 is not stored by default", 302, nil, "", 1},
+		{"303 is not stored by default", 303, nil, "", 1},
+		{"307 is not stored by default", 307, nil, "", 1},
+		{"302 where the policy names it", 302, &transport.Options{Policy: temporary}, "", 0},
+		{"303 where the policy names it", 303, &transport.Options{Policy: temporary}, "", 0},
+		{"307 where the policy names it", 307, &transport.Options{Policy: temporary}, "", 0},
+		{"302 with an expiry of its own", 302, &transport.Options{Policy: transport.Policy{ExpireStatus: map[int]transport.Expiry{302: transport.After(time.Hour)}}}, "", 0},
+		{"302 in Cache-Control mode with max-age", 302, controlled(), "max-age=60", 0},
+		{"301 in Cache-Control mode with no-store", 301, controlled(), "no-store", 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := start(t, hops(test.status, test.header), test.opts)
+			for i, want := range []int{2, 2 + test.again} {
+				resp, err := h.client.Get(h.url("/from"))
+				check(t, err)
+				if body := bodyOf(t, resp); body != "GET /to" || resp.Request.URL.Path != "/to" {
+					t.Errorf("time %d: %q of %s", i+1, body, resp.Request.URL)
+				}
+				if first := resp.Request.Response; first == nil || first.StatusCode != test.status || first.Request.URL.Path != "/from" {
+					t.Errorf("time %d: the response of the first hop is %v", i+1, first)
+				}
+				h.wantRequests(want)
+			}
+			// The URL that it leads to hits by itself, and is not an alias.
+			if resp, body := h.get("/to"); body != "GET /to" || hit(resp) != (test.header != "no-store") {
+				t.Errorf("%v %q", hit(resp), body)
+			}
+		})
+	}
+}
+
+func TestTheHopsExpireOnTheirOwn(t *testing.T) {
+	h := start(t, hops(302, ""), &transport.Options{Policy: transport.Policy{
+		Expire: transport.After(time.Hour), ExpireStatus: map[int]transport.Expiry{302: transport.After(time.Minute)},
+	}})
+	follow := func() {
+		resp, err := h.client.Get(h.url("/from"))
+		check(t, err)
+		bodyOf(t, resp)
+	}
+	follow()
+	h.clock.Advance(time.Minute)
+	follow()
+	h.wantRequests(3) // the first hop again
+	h.clock.Advance(time.Hour - time.Minute)
+	follow()
+	h.wantRequests(5)
+}
+
+func TestARedirectIsNotFollowedByTheTransport(t *testing.T) {
+	h := start(t, hops(301, ""), nil)
+	for i := range 2 {
+		resp, body := h.get("/from")
+		if resp.StatusCode != 301 || resp.Header.Get("Location") != "/to" || !strings.Contains(body, "Moved") || hit(resp) != (i == 1) {
+			t.Errorf("%d %q", resp.StatusCode, body)
+		}
+		if location, err := resp.Location(); err != nil || location.String() != h.url("/to") {
+			t.Errorf("it leads to %v, %v", location, err)
+		}
+	}
+}
+
+// The POST of a form leads to a page, which is not the form's answer, and which it
+// may have changed.
+func TestARedirectedPostIsNotCached(t *testing.T) {
+	h := start(t, hops(303, ""), nil)
+	for i := range 2 {
+		resp, err := h.client.Post(h.url("/from"), "text/plain", strings.NewReader("body"))
+		check(t, err)
+		if body := bodyOf(t, resp); body != "GET /to" {
+			t.Errorf("%q", body)
+		}
+		h.wantRequests(2 + 2*i)
+	}
+}
+
+func TestARedirectIsStillARedirectOffline(t *testing.T) {
+	h := start(t, hops(301, ""), nil)
+	resp, err := h.client.Get(h.url("/from"))
+	check(t, err)
+	bodyOf(t, resp)
+	h.clock.Advance(9999 * time.Hour)
+	h.server.Close()
+	ctx := transport.WithPolicy(t.Context(), transport.Policy{Use: transport.Offline})
+	resp, err = h.client.Do(h.request("GET", "/from", "").WithContext(ctx))
+	check(t, err)
+	if body := bodyOf(t, resp); body != "GET /to" || !hit(resp) {
+		t.Errorf("%v %q", hit(resp), body)
+	}
+}
