@@ -177,11 +177,10 @@ func (t *table) text(op op, parts driver.Parts, state driver.State) string {
 	case opCount:
 		return fmt.Sprintf("SELECT count(*) FROM %s AS t%s", table, where(condition(state, 1)))
 	case opClearExpired:
-		expired := where(condition(driver.Expired, 1))
-		return fmt.Sprintf(`WITH locked AS (SELECT t.ctid FROM %[1]s AS t%[2]s ORDER BY t.expires_at LIMIT $2 FOR UPDATE SKIP LOCKED), `+
-			`deleted AS (DELETE FROM %[1]s WHERE ctid = ANY (ARRAY(SELECT ctid FROM locked)) RETURNING 1) `+
-			`SELECT (SELECT count(*) FROM deleted), `+
-			`(SELECT count(*) FROM (SELECT FROM %[1]s AS t%[2]s ORDER BY t.expires_at LIMIT $2) AS seen)`, table, expired)
+		expired := where(condition(driver.Expired, 1), "t.expires_at >= $2") + " ORDER BY t.expires_at LIMIT $3"
+		return fmt.Sprintf(`WITH locked AS (SELECT t.tableoid, t.ctid FROM %[1]s AS t%[2]s FOR UPDATE SKIP LOCKED), `+
+			`deleted AS (%[3]s), seen AS (SELECT t.expires_at FROM %[1]s AS t%[2]s) `+
+			`SELECT (SELECT count(*) FROM deleted), count(*), max(expires_at) FROM seen`, table, expired, t.deleteLocked())
 	case opClearFirst, opClearNext:
 		// The rows are locked in the order of their keys.
 		after := ""
@@ -192,10 +191,10 @@ func (t *table) text(op op, parts driver.Parts, state driver.State) string {
 		if state != driver.All {
 			now = condition(state, 2+n*int(op-opClearFirst))
 		}
-		return fmt.Sprintf(`WITH locked AS (SELECT t.ctid, %[1]s FROM %[2]s AS t%[3]s ORDER BY %[1]s LIMIT $1 FOR UPDATE), `+
-			`deleted AS (DELETE FROM %[2]s WHERE ctid = ANY (ARRAY(SELECT ctid FROM locked)) RETURNING 1) `+
+		return fmt.Sprintf(`WITH locked AS (SELECT t.tableoid, t.ctid, %[1]s FROM %[2]s AS t%[3]s ORDER BY %[1]s LIMIT $1 FOR UPDATE), `+
+			`deleted AS (%[5]s) `+
 			`SELECT (SELECT count(*) FROM deleted), (SELECT count(*) FROM locked), %[1]s FROM locked AS t ORDER BY %[4]s LIMIT 1`,
-			keys, table, where(after, now), strings.Join(t.descending(), ", "))
+			keys, table, where(after, now), strings.Join(t.descending(), ", "), t.deleteLocked())
 	case opLast:
 		return fmt.Sprintf("SELECT t._key, %s FROM %s AS t ORDER BY %s LIMIT 1", keys, table, strings.Join(t.descending(), ", "))
 	case opPageFirst, opPageNext:
@@ -203,6 +202,12 @@ func (t *table) text(op op, parts driver.Parts, state driver.State) string {
 	default:
 	}
 	panic("postgres: unknown operation") // a mistake in this package
+}
+
+// deleteLocked deletes the rows of the table locked. The partitions of a table, if
+// it has some, each count ctid for themselves.
+func (t *table) deleteLocked() string {
+	return fmt.Sprintf("DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM locked)) AND (tableoid, ctid) IN (SELECT tableoid, ctid FROM locked) RETURNING 1", t.names.table)
 }
 
 // keyIs compares the key with the first parameters.

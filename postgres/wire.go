@@ -201,10 +201,12 @@ func (a *arguments) now(f driver.Filter) {
 	}
 }
 
-// A timestamp counts microseconds from the year 2000; the largest is infinity.
+// A timestamp counts microseconds from the year 2000; the largest is infinity, and
+// the smallest is before all others.
 const (
-	epoch    = 946_684_800_000_000 // after 1970
-	infinity = math.MaxInt64
+	epoch         = 946_684_800_000_000 // after 1970
+	infinity      = math.MaxInt64
+	minusInfinity = math.MinInt64
 )
 
 func timestamp(t time.Time) int64 { return t.UnixMicro() - epoch }

@@ -127,6 +127,11 @@ func get(ctx context.Context, r *repository.Responses, key driver.Key) (*stored,
 // save saves s under the call's key.
 func (c *call) save(ctx context.Context, s *stored) error {
 	if c.controls() && varies(s.head.Header) {
+		done, err := c.t.variants.saving(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
 		if err := c.t.prepareVariant(ctx, c, s); err != nil {
 			return fmt.Errorf("variant: %w", err)
 		}

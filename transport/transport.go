@@ -81,6 +81,7 @@ func New(c *cache.ResponseCache, opts *Options) *Transport {
 	t.opts.setDefaults()
 	t.base, t.log = t.opts.Base, t.opts.Logger
 	t.flights.init()
+	t.variants.init()
 	t.name = statusName("")
 	if c != nil {
 		t.name = statusName(c.Name())

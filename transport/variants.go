@@ -34,6 +34,22 @@ type variantKey struct {
 type variants struct {
 	mu         sync.Mutex
 	repository *repository.ResponseRepository[variantKey, []byte]
+
+	// turn holds an element while a variant is saved: which is the latest is
+	// read and written again.
+	turn chan struct{}
+}
+
+func (v *variants) init() { v.turn = make(chan struct{}, 1) }
+
+// saving waits for the turn, which done gives back.
+func (v *variants) saving(ctx context.Context) (done func(), err error) {
+	select {
+	case v.turn <- struct{}{}:
+		return func() { <-v.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (v *variants) open(ctx context.Context, c *cache.ResponseCache) (*repository.ResponseRepository[variantKey, []byte], error) {
