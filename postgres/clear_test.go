@@ -2,12 +2,15 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/postgres"
@@ -187,5 +190,87 @@ func TestClearBlocksNoReader(t *testing.T) {
 	}
 	if err := table.Get(t.Context(), keys, driver.Selection{}, func(int, driver.Entry) { t.Error("an entry is left") }); err != nil {
 		t.Error(err)
+	}
+}
+
+// A table that somebody has made of partitions: what is cleared are the expired
+// entries, and not those that stand at the same place of another partition.
+func TestPartitionsAreClearedOfWhatTheFilterSays(t *testing.T) {
+	schema := newSchema(t)
+	c := connect(t)
+	openTable(t, open(t, serverURL(t), &postgres.Options{Schema: schema}))
+	for _, text := range []string{
+		"ALTER TABLE %s.tracks RENAME TO plain",
+		"CREATE TABLE %s.tracks (LIKE %[1]s.plain, PRIMARY KEY (id, market, page, explicit)) PARTITION BY HASH (id)",
+		"CREATE TABLE %s.one PARTITION OF %[1]s.tracks FOR VALUES WITH (modulus 2, remainder 0)",
+		"CREATE TABLE %s.two PARTITION OF %[1]s.tracks FOR VALUES WITH (modulus 2, remainder 1)",
+		"CREATE INDEX ON %s.tracks (expires_at)",
+	} {
+		if _, err := c.Exec(t.Context(), fmt.Sprintf(text, schema)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	table := openTable(t, open(t, serverURL(t), &postgres.Options{Schema: schema}))
+	entries, _ := trackEntries(3_000)
+	for i := range entries {
+		if i%3 == 0 {
+			entries[i].ExpiresAt = now.Add(-time.Hour)
+		}
+	}
+	for _, state := range []driver.State{driver.Expired, driver.Live, driver.All} {
+		if err := table.Put(t.Context(), entries); err != nil {
+			t.Fatal(err)
+		}
+		f := driver.Filter{State: state, Now: now}
+		want, err := table.Count(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := table.Clear(t.Context(), f)
+		if err != nil || n != want {
+			t.Errorf("clear removed %d entries, want %d, %v", n, want, err)
+		}
+		if left, err := table.Count(t.Context(), driver.Filter{}); err != nil || left != len(entries)-want {
+			t.Errorf("%d entries are left, want %d, %v", left, len(entries)-want, err)
+		}
+	}
+}
+
+// A transaction that began before keeps the index from forgetting what is removed:
+// each batch must not read all that the ones before it have removed.
+func TestClearGoesOnBesideAnOldTransaction(t *testing.T) {
+	schema := newSchema(t)
+	s := open(t, serverURL(t), &postgres.Options{Schema: schema})
+	table := openTable(t, s)
+	entries, _ := trackEntries(10_000)
+	for i := range entries {
+		entries[i].ExpiresAt = now.Add(-time.Duration(rand.N(int64(time.Hour)))).Truncate(time.Microsecond)
+	}
+	if err := table.Put(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := connect(t).BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), "SELECT 1"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := table.Clear(t.Context(), driver.Filter{State: driver.Expired, Now: now}); err != nil || n != len(entries) {
+		t.Fatalf("clear removed %d, %v", n, err)
+	}
+	if err := s.Close(); err != nil { // whose sessions report what they have read
+		t.Fatal(err)
+	}
+	c, read := connect(t), 0
+	for deadline := time.Now().Add(5 * time.Second); read == 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		err := c.QueryRow(t.Context(), "SELECT idx_tup_read FROM pg_stat_all_indexes WHERE schemaname = $1 AND indexrelname LIKE 'tracks expires_at%'", schema).Scan(&read)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if read == 0 || read > 6*len(entries) {
+		t.Errorf("%d entries of the index were read to remove %d", read, len(entries))
 	}
 }

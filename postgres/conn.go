@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -25,7 +26,7 @@ type statement struct{ name, text string }
 // until it returns an error. It returns how many rows the statement has selected
 // or changed.
 func (c *conn) query(ctx context.Context, s *statement, args *arguments, each func(row [][]byte) error) (int, error) {
-	result, err := c.start(ctx, s, args)
+	result, p, err := c.start(ctx, s, args)
 	if err != nil {
 		return 0, err
 	}
@@ -36,18 +37,71 @@ func (c *conn) query(ctx context.Context, s *statement, args *arguments, each fu
 		}
 	}
 	tag, err := result.Close()
+	if p != nil && err == nil {
+		p.ran()
+	}
 	return int(tag.RowsAffected()), err
 }
 
-func (c *conn) start(ctx context.Context, s *statement, args *arguments) (*pgconn.ResultReader, error) {
+func (c *conn) start(ctx context.Context, s *statement, args *arguments) (*pgconn.ResultReader, *plan, error) {
 	if !c.prepare || s.name == "" {
-		return c.PgConn().ExecParams(ctx, s.text, args.values, nil, binaryFormat, binaryFormat), nil
+		return c.PgConn().ExecParams(ctx, s.text, args.values, nil, binaryFormat, binaryFormat), nil, nil
+	}
+	p := c.plan(s)
+	if p.slow {
+		if err := c.Deallocate(ctx, s.name); err != nil {
+			return nil, nil, err
+		}
+		*p = plan{since: time.Now()}
 	}
 	prepared, err := c.Prepare(ctx, s.name, s.text) // once
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return c.PgConn().ExecStatement(ctx, prepared, args.values, binaryFormat, binaryFormat), nil
+	p.start = time.Now()
+	return c.PgConn().ExecStatement(ctx, prepared, args.values, binaryFormat, binaryFormat), p, nil
+}
+
+// plan is what is known of a prepared statement's plan. The server keeps one that was
+// good for a small table while that grows, until it gathers statistics again: a
+// minute as a rule, and for ever where nobody does. So a statement that has become
+// much slower is prepared anew.
+type plan struct {
+	since, start time.Time     // when it was prepared, and last run
+	best         time.Duration // of a run
+	slow         bool
+}
+
+const (
+	minPlanAge = 2 * time.Second  // how long a plan is kept in any case
+	slowRun    = time.Millisecond // what is quicker is not slow
+	slowFactor = 8                // times the best
+)
+
+// plans is where a connection keeps them, by the names of the statements.
+const plans = "endpointcache plans"
+
+func (c *conn) plan(s *statement) *plan {
+	data := c.PgConn().CustomData()
+	all, ok := data[plans].(map[string]*plan)
+	if !ok {
+		all = make(map[string]*plan)
+		data[plans] = all
+	}
+	p := all[s.name]
+	if p == nil {
+		p = &plan{since: time.Now()}
+		all[s.name] = p
+	}
+	return p
+}
+
+func (p *plan) ran() {
+	took := time.Since(p.start)
+	if p.best == 0 || took < p.best {
+		p.best = took
+	}
+	p.slow = took > slowRun && took > slowFactor*p.best && p.start.Sub(p.since) > minPlanAge
 }
 
 func noRow([][]byte) error { return nil }

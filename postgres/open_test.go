@@ -163,6 +163,25 @@ func TestADatabaseOfAnotherEncodingIsRefused(t *testing.T) {
 	}
 }
 
+// Another process would not find keys that the server has converted.
+func TestTextIsNotConverted(t *testing.T) {
+	schema := newSchema(t)
+	e := track(1)
+	e.Key[0] = "日本é"
+	latin := openTable(t, open(t, withParameter(t, "client_encoding", "LATIN1"), &postgres.Options{Schema: schema}))
+	if err := latin.Put(t.Context(), []driver.Entry{e}); err != nil {
+		t.Fatal(err)
+	}
+	other := openTable(t, open(t, serverURL(t), &postgres.Options{Schema: schema}))
+	if n, err := other.Delete(t.Context(), []driver.Key{e.Key}); err != nil || n != 1 {
+		t.Errorf("delete removed %d, %v", n, err)
+	}
+	pool := newPool(t, pgx.QueryExecModeCacheStatement, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["client_encoding"] = "LATIN1" })
+	if _, err := postgres.New(t.Context(), pool, nil); err == nil || !strings.Contains(err.Error(), "LATIN1") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // Through a pooler of transactions, prepared statements are on another's
 // connection.
 func TestAStatementThatIsGoneIsExplained(t *testing.T) {

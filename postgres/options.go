@@ -141,6 +141,7 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interv
 // configure sets what the url leaves open.
 func (o Options) configure(config *pgxpool.Config) {
 	params := config.ConnConfig.RuntimeParams
+	params["client_encoding"] = "UTF8" // the form in which keys are sent
 	if o.ApplicationName != "" {
 		params["application_name"] = o.ApplicationName
 	} else if params["application_name"] == "" {

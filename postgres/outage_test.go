@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -68,8 +69,13 @@ func TestLostConnectionsFailNoCall(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(100 * time.Millisecond)
-		if _, err := c.Exec(t.Context(), "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1", schema); err != nil {
+		if _, err := c.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1", schema); err != nil {
 			t.Fatal(err)
+		}
+		for n := 1; n > 0; {
+			if err := c.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", schema).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for range 5 {
 			if err := op(); err != nil {
@@ -202,4 +208,48 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	if n, err := table.Count(t.Context(), driver.Filter{}); err != nil || n != 0 {
 		t.Errorf("%d entries, %v", n, err)
 	}
+}
+
+// No call needs a second connection while it has one.
+func TestOneConnectionIsEnough(t *testing.T) {
+	pool := newPool(t, pgx.QueryExecModeCacheStatement, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	table := openTable(t, s)
+	entries, keys := trackEntries(1_500)
+	var wait sync.WaitGroup
+	for g := range 4 {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			if err := table.Put(ctx, entries); err != nil {
+				t.Errorf("put: %v", err)
+			}
+			for e, err := range table.Entries(ctx, driver.Selection{Parts: driver.Payload}) {
+				if err != nil {
+					t.Errorf("iterate: %v", err)
+					break
+				}
+				if _, err := table.Delete(ctx, []driver.Key{e.Key}); err != nil {
+					t.Errorf("delete: %v", err)
+					break
+				}
+			}
+			if err := table.Get(ctx, keys, driver.Selection{}, func(int, driver.Entry) {}); err != nil {
+				t.Errorf("get: %v", err)
+			}
+			if _, err := table.Clear(ctx, driver.Filter{State: driver.State(g % 3), Now: now}); err != nil {
+				t.Errorf("clear: %v", err)
+			}
+			if _, err := s.OpenTable(ctx, tracks); err != nil {
+				t.Errorf("open table: %v", err)
+			}
+		}()
+	}
+	wait.Wait()
 }

@@ -126,10 +126,10 @@ func parseError(err error) error {
 // minVersion is the oldest server that has all that the statements use.
 const minVersion = 120000
 
-// ping proves that the server can be reached and can hold any text.
+// ping proves that the server can be reached and takes any text as it is.
 func (s *Store) ping(ctx context.Context) error {
 	return s.with(ctx, repeatable, func(c *conn) error {
-		row, err := c.text(ctx, "SELECT current_setting('server_encoding'), current_setting('server_version_num')::int < $1::int, current_setting('server_version')", fmt.Sprint(minVersion))
+		row, err := c.text(ctx, "SELECT current_setting('server_encoding'), current_setting('server_version_num')::int < $1::int, current_setting('server_version'), current_setting('client_encoding')", fmt.Sprint(minVersion))
 		switch {
 		case err != nil:
 			return err
@@ -137,13 +137,17 @@ func (s *Store) ping(ctx context.Context) error {
 			return fmt.Errorf("the database has the encoding %s: only UTF8 can hold any key", row[0])
 		case row[1] == "t":
 			return fmt.Errorf("the server has version %s: it is too old, 12 is needed", row[2])
+		case row[3] != "UTF8":
+			return fmt.Errorf("the pool's connections have the client_encoding %s: UTF8 is needed", row[3])
 		}
 		return nil
 	})
 }
 
 // Traits implements [driver.Store].
-func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind} }
+func (s *Store) Traits() driver.Traits {
+	return driver.Traits{Kind: kind, Vanishes: s.opts.ClearEvery > 0}
+}
 
 const kind = "postgres"
 

@@ -169,17 +169,14 @@ func harnesses() map[string]drivertest.Harness {
 	all := func(p postgres.PayloadType) map[string]postgres.TableOptions {
 		return map[string]postgres.TableOptions{"tracks": {Payload: p}}
 	}
-	oneConnection := func(c *pgxpool.Config) { c.MaxConns = 1 }
 	serializable := func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
 	}
 	return map[string]drivertest.Harness{
-		"default":          harness(at(serverURL), postgres.Options{}),
-		"PgBouncer, JSONB": harness(at(poolerURL), postgres.Options{NoPrepare: true, Tables: all(postgres.JSONB)}),
+		"default":                           harness(at(serverURL), postgres.Options{}),
+		"PgBouncer, JSONB, unlogged tables": harness(at(poolerURL), postgres.Options{NoPrepare: true, Tables: all(postgres.JSONB), Unlogged: true}),
 		"the caller's pool, serializable, without prepared statements, text": harness(
 			on(pgx.QueryExecModeExec, serializable), postgres.Options{TablePrefix: `cache "one" `, Tables: all(postgres.Text)}),
-		"the caller's one connection, unlogged tables": harness(
-			on(pgx.QueryExecModeCacheStatement, oneConnection), postgres.Options{Unlogged: true}),
 	}
 }
 

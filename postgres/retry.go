@@ -87,7 +87,7 @@ func (s *Store) acquire(ctx context.Context, verify func(*pgxpool.Conn) bool) (*
 		if !verify(lent) {
 			return lent, nil
 		}
-		if err = lent.Ping(ctx); err == nil {
+		if err = ping(ctx, lent); err == nil {
 			return lent, nil
 		}
 		lent.Release() // a lost one is not lent again
@@ -95,6 +95,19 @@ func (s *Store) acquire(ctx context.Context, verify func(*pgxpool.Conn) bool) (*
 			return nil, err
 		}
 	}
+}
+
+// ping does not wait for a lost connection as long as the system does, which may be a
+// quarter of an hour.
+func ping(ctx context.Context, c *pgxpool.Conn) error {
+	limited, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	err := c.Ping(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		// The caller's deadline has not passed.
+		return fmt.Errorf("the server has not answered for %v", pingTimeout)
+	}
+	return err
 }
 
 func isIdle(c *pgxpool.Conn) bool {

@@ -177,7 +177,7 @@ func (t *table) text(op op, parts driver.Parts, state driver.State) string {
 	case opCount:
 		return fmt.Sprintf("SELECT count(*) FROM %s AS t%s", table, where(condition(state, 1)))
 	case opClearExpired:
-		expired := where(condition(driver.Expired, 1), "t.expires_at >= $2") + " ORDER BY t.expires_at LIMIT $3"
+		expired := where(condition(driver.Expired, 1), besideAnother("t.expires_at", ">=", 2)) + " ORDER BY t.expires_at LIMIT $3"
 		return fmt.Sprintf(`WITH locked AS (SELECT t.tableoid, t.ctid FROM %[1]s AS t%[2]s FOR UPDATE SKIP LOCKED), `+
 			`deleted AS (%[3]s), seen AS (SELECT t.expires_at FROM %[1]s AS t%[2]s) `+
 			`SELECT (SELECT count(*) FROM deleted), count(*), max(expires_at) FROM seen`, table, expired, t.deleteLocked())
@@ -204,10 +204,11 @@ func (t *table) text(op op, parts driver.Parts, state driver.State) string {
 	panic("postgres: unknown operation") // a mistake in this package
 }
 
-// deleteLocked deletes the rows of the table locked. The partitions of a table, if
-// it has some, each count ctid for themselves.
+// deleteLocked deletes the rows that locked holds. The same ctid may stand for another
+// row in another partition of the table, if somebody has made it of some. It is text
+// as PostgreSQL 13 has no hash of it.
 func (t *table) deleteLocked() string {
-	return fmt.Sprintf("DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM locked)) AND (tableoid, ctid) IN (SELECT tableoid, ctid FROM locked) RETURNING 1", t.names.table)
+	return fmt.Sprintf("DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM locked)) AND ((tableoid, ctid::text) IN (SELECT tableoid, ctid::text FROM locked)) IS TRUE RETURNING 1", t.names.table)
 }
 
 // keyIs compares the key with the first parameters.
@@ -240,6 +241,14 @@ func (t *table) keyIsOfChunk() string {
 // keyIsAfter compares the key with the parameters from the first on.
 func (t *table) keyIsAfter(first int) string {
 	return fmt.Sprintf("(t.%s) > (%s)", strings.Join(t.names.keys, ", t."), placeholders(first, len(t.names.keys)))
+}
+
+// besideAnother compares a column with a parameter, where the column has its other
+// bound already. Where the planner recognises the two as a range, but has no
+// statistics, it guesses that few rows are in it, and sorts all of them for each page
+// or batch; a comparison of rows it does not recognise.
+func besideAnother(column, operator string, parameter int) string {
+	return fmt.Sprintf("(%s, 0) %s ($%d, 0)", column, operator, parameter)
 }
 
 func (t *table) descending() []string {
@@ -293,6 +302,9 @@ func (t *table) page(next bool, parts driver.Parts, state driver.State) string {
 	n := len(t.names.keys)
 	keys := "t." + strings.Join(t.names.keys, ", t.")
 	terms := []string{fmt.Sprintf("(%s) <= (%s)", keys, placeholders(1, n))}
+	if n == 1 {
+		terms[0] = besideAnother(keys, "<=", 1)
+	}
 	parameters := n
 	if next {
 		terms = append(terms, t.keyIsAfter(n+1))

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"regexp"
 	"slices"
@@ -160,6 +161,88 @@ func TestDeletesGoInTheOrderOfTheKeys(t *testing.T) {
 			if !strings.Contains(plan, `Index Scan using "tracks key`) || inNoOrder.MatchString(plan) {
 				t.Errorf("%d rows, analyzed: %v:\n%s", n, analyze, plan)
 			}
+		}
+	}
+}
+
+// A plan that was made for an empty table reads all of it. It does not last, though
+// nobody gathers statistics.
+func TestAPlanForAnEmptyTableDoesNotLast(t *testing.T) {
+	schema := newSchema(t)
+	pool := newPool(t, pgx.QueryExecModeCacheStatement, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	table := openTable(t, s)
+	c := connect(t)
+	exec := func(text string) {
+		t.Helper()
+		if _, err := c.Exec(t.Context(), strings.ReplaceAll(text, "tracks", schema+".tracks")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get := func(n int) {
+		t.Helper()
+		for i := range n {
+			if err := table.Get(t.Context(), []driver.Key{track(i).Key}, driver.Selection{}, func(int, driver.Entry) {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	exec("ALTER TABLE tracks SET (autovacuum_enabled = false)")
+	exec("VACUUM tracks")
+	get(20)
+	exec("INSERT INTO tracks SELECT 'id-' || i, 'DE', 1, true, 200, now(), 'infinity', '', NULL, NULL, '' FROM generate_series(1, 100000) AS i")
+	time.Sleep(2500 * time.Millisecond)
+	get(100)
+	pool.Reset() // sessions that end report what they have done
+	var whole, byKey int
+	for deadline := time.Now().Add(5 * time.Second); whole+byKey < 120 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if err := c.QueryRow(t.Context(), "SELECT seq_scan, idx_scan FROM pg_stat_all_tables WHERE schemaname = $1", schema).Scan(&whole, &byKey); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if byKey < 60 {
+		t.Errorf("of 120 gets %d have read the whole table, %d have used the index", whole, byKey)
+	}
+}
+
+// A table that has just been filled is read page by page along its key, not sorted for
+// each page.
+func TestPagesAreNotSortedWithoutStatistics(t *testing.T) {
+	schema := newSchema(t)
+	s := open(t, serverURL(t), &postgres.Options{Schema: schema})
+	for _, kind := range []driver.Kind{driver.String, driver.Int} {
+		name := "keyed_by_" + kind.String()
+		table, err := s.OpenTable(t.Context(), driver.TableSpec{Name: name, Key: []driver.Column{{Name: "id", Kind: kind}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := connect(t)
+		for _, text := range []string{
+			"ALTER TABLE %s SET (autovacuum_enabled = false)",
+			"INSERT INTO %s SELECT i, 200, now(), 'infinity', '', NULL, NULL, '' FROM generate_series(100001, 200000) AS i",
+		} {
+			if _, err := c.Exec(t.Context(), fmt.Sprintf(text, schema+"."+name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var first, last any = "100500", "199999"
+		if kind == driver.Int {
+			first, last = 100_500, 199_999
+		}
+		rows, err := c.Query(t.Context(), "EXPLAIN "+postgres.PageText(table), last, first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan := strings.Join(lines, "\n"); inNoOrder.MatchString(plan) {
+			t.Errorf("%s:\n%s", name, plan)
 		}
 	}
 }

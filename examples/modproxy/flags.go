@@ -143,8 +143,9 @@ func withoutPassword(database string) string {
 	if u.User != nil {
 		u.User = url.User(u.User.Username())
 	}
-	if query := u.Query(); query.Has("password") {
+	if query := u.Query(); query.Has("password") || query.Has("sslpassword") {
 		query.Del("password")
+		query.Del("sslpassword")
 		u.RawQuery = query.Encode()
 	}
 	return u.String()

@@ -340,6 +340,7 @@ func TestWithoutPassword(t *testing.T) {
 		"postgres://u:secret@host:5432/db?sslmode=disable": "postgres://u@host:5432/db?sslmode=disable",
 		"postgres://host/db":                        "postgres://host/db",
 		"postgres://host/db?password=secret&user=u": "postgres://host/db?user=u",
+		"postgres://host/db?sslpassword=secret":     "postgres://host/db",
 		"postgres://u:sec%ret@host/db":              "postgres://…",
 	} {
 		if got := withoutPassword(database); got != want {
