@@ -58,8 +58,8 @@ bench: ## the library against hand-written code, a RATIO line each. BENCHFLAGS g
 	$(WITH_SERVERS) -durable go -C bench run . $(BENCHFLAGS)
 
 .PHONY: conformance
-conformance: ## the public HTTP cache suite against the transport: required P/N, optional P/N
-	cd conformance && go run .
+conformance: ## the public HTTP cache suite against the transport: required P/N, optional P/N. CONFORMANCEFLAGS go to the program
+	cd conformance && go run . $(CONFORMANCEFLAGS)
 
 .PHONY: cover
 cover: ## test coverage by function, and cover.out for go tool cover -html

@@ -114,7 +114,7 @@ func (h *anyHeaders) append(dst []byte, req *http.Request) []byte {
 	for written, lines := range req.Header {
 		name := textproto.CanonicalMIMEHeaderKey(written)
 		kind := headerKinds[name]
-		if len(lines) == 0 || !h.count(name, kind) || basic != "" && written == "Authorization" {
+		if len(lines) == 0 || !h.count(name, kind) || basic != "" && written == "Authorization" && strings.Join(lines, "") == "" {
 			continue
 		}
 		all = append(all, headerLines{name, written, kind, lines})

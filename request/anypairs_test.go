@@ -72,6 +72,7 @@ func TestRequestsOfAnyThatDiffer(t *testing.T) {
 		{"Host and URL", nil, withHost(get(t, "https://h/"), "other"), withHost(get(t, "https://other/"), "h")},
 		{"Host's port", nil, get(t, "https://h/"), withHost(get(t, "https://h/"), "h:80")},
 		{"credentials", nil, spelled(t, "Authorization", "a"), spelled(t, "Authorization", "b")},
+		{"credentials besides empty ones", nil, withURL(spelled(t, "Authorization", "", "Authorization", "a"), t, "https://a@h/"), withURL(spelled(t, "Authorization", "", "Authorization", "b"), t, "https://a@h/")},
 		{"credentials' header", nil, spelled(t, "Authorization", "a"), spelled(t, "Cookie", "a")},
 		{"unknown header", nil, spelled(t, "X-Tenant", "a"), spelled(t, "X-Tenant", "b")},
 		{"other spelling", nil, spelled(t, "x-tenant", "a"), spelled(t, "X-Tenant", "b")},

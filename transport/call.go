@@ -96,9 +96,14 @@ func (c *call) route(layer *layered) {
 	if c.caller.Body != nil && c.caller.Body != http.NoBody {
 		copied := *c.caller // taking the key may replace the body
 		c.req = &copied
+		if body := c.caller.Body; c.caller.GetBody == nil {
+			// The key may read it, and it may not come: net/http, too, closes
+			// it when its caller gives up.
+			defer context.AfterFunc(c.context(), func() { _ = body.Close() })()
+		}
 	}
 	if method == http.MethodHead {
-		c.routeHead()
+		c.routeHead(layer)
 		return
 	}
 	whole := withoutRange(c.req)
@@ -116,7 +121,7 @@ func (c *call) takeBody(copied *http.Request) {
 
 // routeHead lets a HEAD be answered by the response to a GET. What the origin
 // answers to a HEAD is saved only where that has a key of its own.
-func (c *call) routeHead() {
+func (c *call) routeHead(layer *layered) {
 	get := *withoutRange(c.req)
 	get.Method = http.MethodGet
 	r, key, ok := c.t.route(&get, nil)
@@ -127,7 +132,7 @@ func (c *call) routeHead() {
 		c.repository, c.key = own, ownKey
 	case ownOK && (own != r || string(driver.AppendKey(nil, ownKey)) != string(driver.AppendKey(nil, key))):
 		c.repository, c.key = own, ownKey
-		c.answeredByGet(r, key)
+		c.answeredByGet(r, key, layer)
 	default:
 		c.repository, c.key, c.readOnly = r, key, true
 	}
@@ -135,10 +140,13 @@ func (c *call) routeHead() {
 
 // answeredByGet makes the call one for the GET's response where there is one that
 // is live.
-func (c *call) answeredByGet(r *repository.Responses, key driver.Key) {
+func (c *call) answeredByGet(r *repository.Responses, key driver.Key, layer *layered) {
 	get := *c
-	get.repository, get.key = r, key
-	if s, err := get.lookup(); err == nil && s != nil && s.entry.Status == http.StatusOK && (s.fresh(c.t.cache.Now()) || c.rules.use == Offline) {
+	get.repository, get.key, get.rules = r, key, c.t.rules(r.Name(), layer)
+	if get.rules.use == Disabled {
+		return
+	}
+	if s, err := get.lookup(); err == nil && s != nil && s.entry.Status == http.StatusOK && (s.fresh(c.t.cache.Now()) || get.rules.use == Offline) {
 		c.repository, c.key, c.readOnly = r, key, true
 	}
 }
@@ -234,11 +242,13 @@ func (c *call) serve(s *stored) (*http.Response, error) {
 
 func (c *call) judge(s *stored) verdict {
 	now := c.t.cache.Now()
+	// A request that asks whether s still holds may have to be repeated without.
+	repeatable := !hasBody(c.req) || c.req.GetBody != nil
 	forward := fetchIt
 	switch {
 	case c.neverForward():
 		forward = gatewayTimeout
-	case s != nil && hasValidator(s.head.Header):
+	case s != nil && hasValidator(s.head.Header) && repeatable:
 		forward = revalidateIt
 	}
 	if s == nil {
@@ -262,7 +272,6 @@ func (c *call) judge(s *stored) verdict {
 	if c.satisfies(s, now) {
 		return serveIt
 	}
-	repeatable := !hasBody(c.req) || c.req.GetBody != nil
 	if forward != gatewayTimeout && repeatable && !s.fresh(now) && s.staleness(now) <= c.renewable(s) {
 		return serveAndRenew
 	}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -26,6 +27,9 @@ type content struct {
 	readers map[*reader]bool
 	awaited int // callers who have not begun to read yet
 }
+
+// errMiscounted means that a body's Read has returned a number which cannot be.
+var errMiscounted = errors.New("transport: the response body miscounts what it reads")
 
 // streamWindow is how far a stream may be ahead of its slowest reader.
 const streamWindow = 64 << 10
@@ -71,6 +75,9 @@ func (c *content) fill(ctx context.Context, body io.Reader, goOn func(size int64
 		free := c.buf[len(c.buf):cap(c.buf)]
 		c.mu.Unlock()
 		n, err := body.Read(free)
+		if n < 0 || n > len(free) {
+			return false, errMiscounted
+		}
 		c.mu.Lock()
 		c.buf = c.buf[:len(c.buf)+n]
 		size := c.dropped + int64(len(c.buf))
@@ -187,7 +194,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		switch from := r.offset - c.dropped; {
 		case r.closed:
 			c.mu.Unlock()
-			if err := r.ctx.Err(); err != nil {
+			if err := context.Cause(r.ctx); err != nil {
 				return 0, err
 			}
 			return 0, errClosedBody
@@ -213,7 +220,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		select {
 		case <-changed:
 		case <-r.ctx.Done():
-			return 0, r.ctx.Err()
+			return 0, context.Cause(r.ctx)
 		}
 	}
 }

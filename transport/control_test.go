@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -312,6 +313,27 @@ func TestA304OfAnotherResponseIsNotBelieved(t *testing.T) {
 	}
 }
 
+// Then it is sent once more, with its body.
+func TestA304OfAnotherResponseToAPostIsNotBelieved(t *testing.T) {
+	n := 0
+	h := start(t, func(w http.ResponseWriter, r *http.Request) {
+		n++
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Etag", `"`+strconv.Itoa(n)+`"`)
+		if r.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		io.WriteString(w, strconv.Itoa(n)+" to "+string(body))
+	}, &transport.Options{Policy: transport.Policy{Expire: transport.After(minute), Methods: []string{"POST"}}})
+	for _, want := range []string{"1 to question", "3 to question"} {
+		if _, body := h.do(h.request("POST", "/a", "question")); body != want {
+			t.Errorf("%q, want %q", body, want)
+		}
+		h.clock.Advance(minute)
+	}
+}
+
 func TestConditionalRequestsGetTheirOwn304(t *testing.T) {
 	const modified = "Mon, 02 Jan 2006 15:04:05 GMT"
 	for _, test := range []struct {
@@ -415,8 +437,12 @@ func TestSetCookieIsNotStoredOutsideCacheControlMode(t *testing.T) {
 	}
 	for _, after := range []time.Duration{0, minute, 0} {
 		h.clock.Advance(after)
-		if resp, _ := h.get("/a"); resp.Header.Get("Set-Cookie") != "" || !hit(resp) {
-			t.Errorf("Set-Cookie: %s", resp.Header.Get("Set-Cookie"))
+		want := ""
+		if after > 0 {
+			want = "session=1" // of the 304, which is the answer to this caller
+		}
+		if resp, _ := h.get("/a"); resp.Header.Get("Set-Cookie") != want || !hit(resp) {
+			t.Errorf("Set-Cookie: %q, want %q", resp.Header.Get("Set-Cookie"), want)
 		}
 	}
 }
@@ -786,5 +812,30 @@ func TestWhatWasStoredWithoutItsVariantIsNotServedToOthers(t *testing.T) {
 	on := transport.Policy{CacheControl: transport.On}
 	if _, body := h.do(with(h.request("GET", "/a", "", "X-Language", "de"), on)); body != "de 1" {
 		t.Errorf("%q", body)
+	}
+}
+
+// RFC 9211, section 2.2: what is fresh was not used as the request would not have it.
+func TestCacheStatusTellsWhyTheOriginWasAsked(t *testing.T) {
+	h, o := startOrigin(t, controlled(), "Cache-Control", "max-age=60", "Etag", `"1"`)
+	h.get("/a")
+	for _, test := range []struct {
+		after time.Duration
+		fails bool
+		asks  string
+		want  string
+	}{
+		{0, false, "no-cache", `"test"; fwd=request; fwd-status=304; ttl=60`},
+		{minute, false, "no-cache", `"test"; fwd=stale; fwd-status=304; ttl=60`},
+		{second, true, "max-age=0", `"test"; fwd=request; ttl=59; detail=stale-if-error`},
+	} {
+		h.clock.Advance(test.after)
+		if test.fails {
+			o.fail()
+		}
+		resp, _ := h.get("/a", "Cache-Control", test.asks)
+		if got := resp.Header.Get("Cache-Status"); got != test.want {
+			t.Errorf("%s, want %s", got, test.want)
+		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/transport"
@@ -482,6 +483,8 @@ func TestABaseThatMisbehavesIsAnErrorOfTheRequest(t *testing.T) {
 		"it panics":                    func(*http.Request) (*http.Response, error) { panic("boom") },
 		"it returns nothing":           func(*http.Request) (*http.Response, error) { return nil, nil },
 		"its body panics at a read":    respond(brokenBody{read: func() (int, error) { panic("boom") }}),
+		"its body counts too much":     respond(brokenBody{read: func() (int, error) { return 1 << 20, nil }}),
+		"its body counts below zero":   respond(brokenBody{read: func() (int, error) { return -1, nil }}),
 		"its body fails":               respond(brokenBody{read: func() (int, error) { return 0, errFault }}),
 		"its body panics at its close": respond(brokenBody{read: func() (int, error) { return 0, errFault }, close: func() error { panic("boom") }}),
 	} {
@@ -722,4 +725,84 @@ func TestAFunctionThatEndsItsGoroutineFailsItsRequestAlone(t *testing.T) {
 			check(t, h.transport.Close())
 		})
 	}
+}
+
+// However many URLs it makes outdated.
+func TestAnUnsafeRequestWaitsForTheStoreOnce(t *testing.T) {
+	store := &faulty{Store: memoryStore(t)}
+	h := startOn(t, store, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "/b")
+		w.Header().Set("Content-Location", "/c")
+		io.WriteString(w, r.Method+r.URL.Path)
+	}, nil)
+	for _, path := range []string{"/a", "/b", "/c"} {
+		h.get(path)
+		h.do(h.request("HEAD", path, ""))
+	}
+	var deletes atomic.Int64
+	store.set(func(_ context.Context, op string) error {
+		if op == "delete" {
+			deletes.Add(1)
+		}
+		return nil
+	})
+	h.do(h.request("PUT", "/a", ""))
+	if n := deletes.Load(); n != 1 {
+		t.Errorf("%d deletes", n)
+	}
+	if n, err := h.cache.Count(t.Context(), repository.All); n != 0 || err != nil {
+		t.Errorf("%d are left, %v", n, err)
+	}
+	if n := h.transport.Stats().Invalidated; n != 3 {
+		t.Errorf("%d URLs are outdated", n)
+	}
+}
+
+// As net/http has it: the error of a caller that gives up is the cause it gave.
+func TestTheErrorOfACallerThatGivesUpIsItsCause(t *testing.T) {
+	for _, path := range []string{"/before", "/stored", "/direct"} {
+		goOn := make(chan struct{})
+		h := start(t, func(w http.ResponseWriter, r *http.Request) {
+			if path == "/direct" {
+				w.WriteHeader(500)
+			}
+			if path != "/before" {
+				io.WriteString(w, "body")
+				w.(http.Flusher).Flush()
+			}
+			<-goOn
+		}, nil)
+		for name, rt := range map[string]http.RoundTripper{"net/http": h.base, "the transport": h.transport} {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(20*time.Millisecond, func() { cancel(errFault) })
+			resp, err := rt.RoundTrip(h.request("GET", path, "").WithContext(ctx))
+			if err == nil {
+				_, err = io.ReadAll(resp.Body)
+				resp.Body.Close()
+			}
+			if !errors.Is(err, errFault) {
+				t.Errorf("%s, %s: %v", name, path, err)
+			}
+		}
+		close(goOn)
+	}
+}
+
+func TestACallerDoesNotWaitForItsOwnBodyLongerThanItsContext(t *testing.T) {
+	h := start(t, nil, &transport.Options{Policy: transport.Policy{Methods: []string{"POST"}}})
+	ctx, cancel := context.WithCancel(t.Context())
+	body, never := io.Pipe()
+	defer never.Close()
+	req := h.request("POST", "/a", "").WithContext(ctx)
+	req.Body = body
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if resp, err := h.transport.RoundTrip(req); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, %v", resp, err)
+		}
+	}()
+	time.AfterFunc(20*time.Millisecond, cancel)
+	within(t, 5*time.Second, "the end of a request whose context has ended", ended)
+	h.wantRequests(0)
 }

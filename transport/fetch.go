@@ -49,7 +49,8 @@ type fetch struct {
 type answer struct {
 	err      error
 	used     *stored
-	outcome  outcome // of used
+	outcome  outcome  // of used
+	cookies  []string // of the 304 that confirmed used, for the first caller alone
 	resp     *http.Response
 	trailer  http.Header   // that resp announces
 	answered time.Time     // when resp came
@@ -143,7 +144,7 @@ func (f *fetch) await(c *call, first bool) (*http.Response, error) {
 	select {
 	case <-f.ready:
 	case <-c.context().Done():
-		return nil, f.givenUp(c, first, c.context().Err())
+		return nil, f.givenUp(c, first, context.Cause(c.context()))
 	case <-c.caller.Cancel: //nolint:staticcheck // some still use it
 		return nil, f.givenUp(c, first, errCanceled)
 	}
@@ -162,7 +163,12 @@ func (f *fetch) await(c *call, first bool) (*http.Response, error) {
 			return c.alone(nil)
 		}
 		f.t.shared(first, c)
-		return f.response(c, body), nil
+		resp := f.response(c, body)
+		if !first && !c.controls() { // they are the first caller's, as with a hit
+			resp.Header.Del("Set-Cookie")
+			resp.Header.Del("Set-Cookie2")
+		}
+		return resp, nil
 	case f.resp != nil:
 		body := f.direct(c)
 		f.resp.Request, f.resp.Body = c.caller, body
@@ -173,7 +179,11 @@ func (f *fetch) await(c *call, first bool) (*http.Response, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
-	return c.respond(f.used.clone(), f.outcome)
+	resp, err := c.respond(f.used.clone(), f.outcome)
+	if err == nil && first && f.cookies != nil {
+		resp.Header["Set-Cookie"] = f.cookies
+	}
+	return resp, err
 }
 
 // givenUp ends the wait of a caller for an answer.
@@ -345,7 +355,7 @@ func (f *fetch) direct(c *call) io.ReadCloser {
 func (b *directBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() != nil {
-		err = b.ctx.Err()
+		err = context.Cause(b.ctx)
 	}
 	return n, err
 }

@@ -3,8 +3,10 @@ package transport
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/repository"
 )
 
 // safeMethods change nothing at the origin: those of RFC 9110, section 9.2.1, and
@@ -21,22 +23,28 @@ func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response) {
 	if safeMethods[req.Method] || resp.StatusCode < 200 || resp.StatusCode > 399 || t.cache == nil || req.URL == nil {
 		return
 	}
-	t.invalidate(req, req.URL)
+	outdated := make(map[*repository.Responses][]driver.Key)
+	t.outdate(req, req.URL, outdated)
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		target, err := req.URL.Parse(resp.Header.Get(name))
 		if err == nil && resp.Header.Get(name) != "" && target.Host == req.URL.Host && target.Scheme == req.URL.Scheme && target.String() != req.URL.String() {
-			t.invalidate(req, target)
+			t.outdate(req, target, outdated)
 		}
+	}
+	for r, keys := range outdated {
+		t.remove(req.Context(), r, keys...)
 	}
 }
 
-// invalidate removes the responses of a URL, as a GET and a HEAD with the headers of
-// req would find them.
-func (t *Transport) invalidate(req *http.Request, target *url.URL) {
+// outdate adds the keys of a URL's responses to those that are outdated, as a GET and
+// a HEAD with the headers of req would find them, and keeps those under way from
+// being saved.
+func (t *Transport) outdate(req *http.Request, target *url.URL, outdated map[*repository.Responses][]driver.Key) {
 	header := req.Header.Clone()
 	for _, name := range [...]string{"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range"} {
 		header.Del(name)
 	}
+	found := false
 	for _, method := range [...]string{http.MethodGet, http.MethodHead} {
 		get := (&http.Request{Method: method, URL: target, Header: header, Host: req.Host}).WithContext(req.Context())
 		r, key, ok := t.route(get, nil)
@@ -44,9 +52,12 @@ func (t *Transport) invalidate(req *http.Request, target *url.URL) {
 			continue
 		}
 		t.flights.outdate(flightKey{repository: r.Name(), key: string(driver.AppendKey(nil, key))})
-		t.remove(req.Context(), r, key)
-		if method == http.MethodGet {
-			t.counts.invalidated.Add(1)
+		if !slices.ContainsFunc(outdated[r], func(other driver.Key) bool { return slices.Equal(other, key) }) {
+			outdated[r] = append(outdated[r], key)
 		}
+		found = found || method == http.MethodGet
+	}
+	if found {
+		t.counts.invalidated.Add(1)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,4 +114,56 @@ func TestAHeadOfflineIsAnsweredByAnExpiredGet(t *testing.T) {
 	if resp.StatusCode != 200 || !hit(resp) || resp.ContentLength != 6 {
 		t.Errorf("%d, length %d", resp.StatusCode, resp.ContentLength)
 	}
+}
+
+func TestAHeadFollowsTheRepositorysPolicy(t *testing.T) {
+	h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute)}})
+	h.get("/a")
+	h.clock.Advance(time.Hour)
+	for use, want := range map[transport.Use]int{transport.Offline: 200, transport.OnlyIfCached: 504} {
+		offline := h.another(&transport.Options{Repositories: map[string]transport.Policy{"all": {Use: use}}})
+		resp, err := offline.RoundTrip(h.request(http.MethodHead, "/a", ""))
+		check(t, err)
+		if resp.Body.Close(); resp.StatusCode != want {
+			t.Errorf("%d: %d, want %d", use, resp.StatusCode, want)
+		}
+	}
+}
+
+// The one who asks does so by a policy, the others in Cache-Control mode: what
+// stands in is read by all at the same time.
+func TestCallersInSeveralModesShareWhatStandsIn(t *testing.T) {
+	h, o := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute), StaleIfError: time.Hour}}, "Cache-Control", "max-age=60")
+	h.get("/a")
+	h.clock.Advance(time.Minute)
+	o.answer(503)
+	asked, goOn := make(chan struct{}, 32), make(chan struct{})
+	o.hook = func(http.ResponseWriter, *http.Request) bool {
+		asked <- struct{}{}
+		<-goOn
+		return false
+	}
+	var all sync.WaitGroup
+	for i := range 20 {
+		req := h.request(http.MethodGet, "/a", "")
+		if i > 0 {
+			req = with(req, transport.Policy{CacheControl: transport.On})
+		}
+		all.Go(func() {
+			resp, err := h.transport.RoundTrip(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := copyAll(io.Discard, resp); err != nil || resp.StatusCode != 200 {
+				t.Errorf("%d, %v", resp.StatusCode, err)
+			}
+		})
+		if i == 0 {
+			<-asked
+		}
+	}
+	time.Sleep(20 * time.Millisecond) // for the others to wait for the first; they need not
+	close(goOn)
+	all.Wait()
 }

@@ -72,7 +72,9 @@ func (f *fetch) receive() {
 	if err == nil && f.confirmsAnother(resp) {
 		discard(resp)
 		f.asks = false
-		resp, err = f.send() //nolint:bodyclose // likewise
+		if err = f.rewind(); err == nil {
+			resp, err = f.send() //nolint:bodyclose // likewise
+		}
 	}
 	answered := f.t.cache.Now()
 	switch {
@@ -139,10 +141,23 @@ func (f *fetch) send() (resp *http.Response, err error) {
 }
 
 // confirmsAnother reports whether a 304 is about another response than the stored
-// one, which is of no use then. A request with a body is not repeated.
+// one, which is of no use then.
 func (f *fetch) confirmsAnother(resp *http.Response) bool {
-	noBody := f.call.req.Body == nil || f.call.req.Body == http.NoBody
-	return f.asks && noBody && resp.StatusCode == http.StatusNotModified && !confirms(resp.Header, f.old.head.Header)
+	return f.asks && resp.StatusCode == http.StatusNotModified && !confirms(resp.Header, f.old.head.Header)
+}
+
+// rewind makes the request one that can be sent again.
+func (f *fetch) rewind() error {
+	req := f.call.req
+	if !hasBody(req) {
+		return nil
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return fmt.Errorf("transport: get the request's body: %w", err)
+	}
+	req.Body = body
+	return nil
 }
 
 // discardTimeout is how long the body of a response without use is waited for.
@@ -176,7 +191,17 @@ func closer(body io.Closer) func() error {
 func (f *fetch) standIn(status int) {
 	f.t.counts.stale.Add(1)
 	f.used = f.old
-	f.outcome = outcome{fwd: "stale", status: status, detail: "stale-if-error"}
+	f.used.control() // before callers share it
+	f.outcome = outcome{fwd: f.forwarded(), status: status, detail: "stale-if-error"}
+}
+
+// forwarded is why the origin was asked though something is stored, RFC 9211,
+// section 2.2.
+func (f *fetch) forwarded() string {
+	if f.old.fresh(f.t.cache.Now()) {
+		return "request"
+	}
+	return "stale"
 }
 
 // confirm answers with what is stored, which a 304 has confirmed, and saves it
@@ -186,16 +211,15 @@ func (f *fetch) confirm(h http.Header, asked, answered time.Time) {
 	s := f.old.clone()
 	s.head.Header = updated(f.old.head.Header, h, answered)
 	if !f.call.controls() {
+		f.cookies = h["Set-Cookie"]
 		s.head.Header.Del("Set-Cookie")
+		s.head.Header.Del("Set-Cookie2")
 	}
 	f.age = initialAge(h, asked, answered)
 	s.entry.CachedAt = answered
 	s.noteAge(f.age)
 	s.parsed = false
-	f.used, f.outcome = s, outcome{fwd: "stale", status: http.StatusNotModified}
-	if f.call.rules.use == Revalidate {
-		f.outcome.fwd = "request"
-	}
+	f.used, f.outcome = s, outcome{fwd: f.forwarded(), status: http.StatusNotModified}
 	if expires, ok := f.expiry(s.exchange(f.call.caller), answered); ok {
 		s.entry.ExpiresAt = expires
 		f.save(s)

@@ -202,7 +202,10 @@ func (p Policy) parse() (parsedPolicy, error) {
 		parsed.urls = append(parsed.urls, pattern)
 	}
 	statuses := slices.Clone(p.Statuses)
-	for status := range p.ExpireStatus {
+	for status, e := range p.ExpireStatus {
+		if e.kind == unset {
+			return parsed, fmt.Errorf("transport: policy: the expiry of status %d is not set", status)
+		}
 		statuses = append(statuses, status)
 	}
 	for _, status := range statuses {

@@ -1,9 +1,11 @@
 package transport
 
 import (
+	"context"
 	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -225,9 +227,11 @@ func TestVariants(t *testing.T) {
 		{"absent is not empty", "X", nil, []string{""}, false},
 		{"space beside commas", "X", []string{"a , b"}, []string{"a,b"}, true},
 		{"space in a value", "X", []string{"a b"}, []string{"ab"}, false},
+		{"space beside quoted commas", "X", []string{`"a , b"`}, []string{`"a,b"`}, false},
 		{"lines", "X", []string{"a", "b"}, []string{"a, b"}, true},
 		{"order", "X", []string{"a, b"}, []string{"b, a"}, false},
 		{"letter case", "X", []string{"a"}, []string{"A"}, false},
+		{"languages in their own order, of one weight", "Accept-Language", []string{"en, de"}, []string{"de, en"}, false},
 		{"order of languages", "Accept-Language", []string{"en, de;q=0.5"}, []string{"de;q=0.5, en"}, true},
 		{"weights", "Accept-Language", []string{"en;q=0.5, de"}, []string{"de;q=0.5, en"}, false},
 		{"letter case of codings", "Accept-Encoding", []string{"GZIP; Q=1"}, []string{"gzip;q=1"}, true},
@@ -250,6 +254,19 @@ func TestVariants(t *testing.T) {
 		if variant(http.Header{"Vary": vary}, request) != want {
 			t.Errorf("Vary: %q is not A, B", vary)
 		}
+	}
+	vary := http.Header{"Vary": {"X-Tenant"}}
+	for written, other := range map[string]http.Header{
+		"as x-tenant": {"x-tenant": {"2"}},
+		"not at all":  {},
+		"twice":       {"x-tenant": {"1"}, "X-TENANT": {"2"}},
+	} {
+		if variant(vary, http.Header{"x-tenant": {"1"}}) == variant(vary, other) {
+			t.Errorf("a header whose name is in lower case is the same as one that is written %s", written)
+		}
+	}
+	if variant(vary, http.Header{"x-tenant": {"1"}}) != variant(vary, http.Header{"X-Tenant": {"1"}}) {
+		t.Error("how a header's name is written makes a difference")
 	}
 	if strings.Contains(variant(http.Header{"Vary": {"Cookie"}}, http.Header{"Cookie": {"secret"}}), "secret") {
 		t.Error("it tells a secret")
@@ -391,4 +408,32 @@ func FuzzURLPatterns(f *testing.F) {
 			t.Errorf("%q matches %q", pattern, longer.String())
 		}
 	})
+}
+
+// A slow save holds up others of its own key alone.
+func TestVariantsOfDifferentKeysAreSavedAtOneTime(t *testing.T) {
+	var v variants
+	v.init()
+	ended, end := context.WithCancel(t.Context())
+	end()
+	done, err := v.saving(t.Context(), flightKey{repository: "r", key: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.saving(ended, flightKey{repository: "r", key: "a", reload: true}); err == nil {
+		t.Error("two save variants of one key")
+	}
+	free := 0
+	for i := range 100 {
+		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if done, err := v.saving(short, flightKey{repository: "r", key: strconv.Itoa(i)}); err == nil {
+			free++
+			done()
+		}
+		cancel()
+	}
+	if free < 50 {
+		t.Errorf("%d of 100 other keys are free", free)
+	}
+	done()
 }

@@ -68,10 +68,13 @@ func guarded(op func() error) (err error) {
 func (t *Transport) storeFailed(op string, r *repository.Responses, err error) {
 	var undecodable *repository.DecodeError
 	if errors.As(err, &undecodable) {
+		// Its text has the key, and often a piece of the body.
 		t.counts.undecodable.Add(1)
-	} else {
-		t.counts.storeErrors.Add(1)
+		t.log.Warn("endpointcache: "+op+" failed: the body cannot be decoded",
+			"repository", r.Name(), "error", fmt.Sprintf("%T", undecodable.Err))
+		return
 	}
+	t.counts.storeErrors.Add(1)
 	t.log.Warn("endpointcache: "+op+" failed", "repository", r.Name(), "error", err)
 }
 
@@ -86,7 +89,7 @@ func (c *call) lookup() (*stored, error) {
 		s = nil
 	}
 	if err != nil {
-		if ctxErr := c.context().Err(); ctxErr != nil {
+		if ctxErr := context.Cause(c.context()); ctxErr != nil {
 			return nil, ctxErr
 		}
 		// Whether it cannot read or is slow: it would not save either.
@@ -127,7 +130,7 @@ func get(ctx context.Context, r *repository.Responses, key driver.Key) (*stored,
 // save saves s under the call's key.
 func (c *call) save(ctx context.Context, s *stored) error {
 	if c.controls() && varies(s.head.Header) {
-		done, err := c.t.variants.saving(ctx)
+		done, err := c.t.variants.saving(ctx, c.flightKey())
 		if err != nil {
 			return err
 		}
@@ -164,10 +167,10 @@ func expireOption(at time.Time) repository.SaveOption {
 	return repository.ExpireAt(at)
 }
 
-// remove deletes the entry of a key.
-func (t *Transport) remove(ctx context.Context, r *repository.Responses, key driver.Key) {
+// remove deletes the entries of keys.
+func (t *Transport) remove(ctx context.Context, r *repository.Responses, keys ...driver.Key) {
 	_, err := bounded(context.WithoutCancel(ctx), t, func(ctx context.Context) (int, error) {
-		return r.DeleteMatched(ctx, []driver.Key{key})
+		return r.DeleteMatched(ctx, keys)
 	})
 	if err != nil {
 		t.storeFailed("delete", r, err)

@@ -1,7 +1,9 @@
 package transport_test
 
 import (
+	"bytes"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -145,6 +147,23 @@ func TestABodyThatIsNoValueReachesTheCallerAndIsNotStored(t *testing.T) {
 			t.Errorf("Get = %v, %v, %v", got, ok, err)
 		}
 	})
+}
+
+// Its text has the key, and what could not be read.
+func TestTheErrorOfABodyThatIsNoValueIsNotLogged(t *testing.T) {
+	var log bytes.Buffer
+	h := startTyped(t, memoryStore(t), &transport.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	type dated struct{ At time.Time }
+	_, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[string, dated]{
+		Name: "dated", Endpoint: request.Pattern[string]("/dated/{id}"), Payload: payload.JSON[dated](),
+	})
+	check(t, err)
+	h.answer = func(w http.ResponseWriter, _ string) { io.WriteString(w, `{"At": "secret of the body"}`) }
+	h.get("/dated/secret-of-the-url")
+	check(t, h.transport.Close())
+	if text := log.String(); strings.Contains(text, "secret") || !strings.Contains(text, "dated") {
+		t.Errorf("logged: %s", text)
+	}
 }
 
 func TestAStoredFailureOrRedirectIsAMissForTypedReads(t *testing.T) {

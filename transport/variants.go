@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"hash/maphash"
 	"sync"
 
 	"github.com/endpointcache/endpointcache/cache"
@@ -35,18 +36,26 @@ type variants struct {
 	mu         sync.Mutex
 	repository *repository.ResponseRepository[variantKey, []byte]
 
-	// turn holds an element while a variant is saved: which is the latest is
-	// read and written again.
-	turn chan struct{}
+	// A turn holds an element while a variant of its keys is saved: which is the
+	// latest is read and written again. Few keys share one.
+	turns [64]chan struct{}
+	seed  maphash.Seed
 }
 
-func (v *variants) init() { v.turn = make(chan struct{}, 1) }
+func (v *variants) init() {
+	v.seed = maphash.MakeSeed()
+	for i := range v.turns {
+		v.turns[i] = make(chan struct{}, 1)
+	}
+}
 
-// saving waits for the turn, which done gives back.
-func (v *variants) saving(ctx context.Context) (done func(), err error) {
+// saving waits for the key's turn, which done gives back.
+func (v *variants) saving(ctx context.Context, key flightKey) (done func(), err error) {
+	key.reload = false
+	turn := v.turns[maphash.Comparable(v.seed, key)%uint64(len(v.turns))]
 	select {
-	case v.turn <- struct{}{}:
-		return func() { <-v.turn }, nil
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -1,11 +1,13 @@
 package transport
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -39,7 +41,7 @@ func variant(vary, request http.Header) string {
 	}
 	for _, name := range slices.Compact(names) {
 		write(name)
-		values, ok := request[name]
+		values, ok := linesOf(request, name)
 		if !ok {
 			write("absent")
 			continue
@@ -48,6 +50,22 @@ func variant(vary, request http.Header) string {
 		write(normalise(name, values))
 	}
 	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil))
+}
+
+// linesOf returns the lines of a request's header, and whether there are any,
+// however its name is written: a client sends what is not in canonical form, too.
+func linesOf(h http.Header, name string) (lines []string, ok bool) {
+	var spellings []string
+	for written := range h {
+		if strings.EqualFold(written, name) {
+			spellings = append(spellings, written)
+		}
+	}
+	slices.Sort(spellings)
+	for _, written := range spellings {
+		lines = append(lines, h[written]...)
+	}
+	return lines, len(spellings) > 0
 }
 
 // byCoding are the headers of responses that vary by nothing but their coding.
@@ -61,9 +79,14 @@ func sameCoding(response, a, b http.Header) bool {
 
 // normalise is a header's value in a form that is the same for values which mean
 // the same: lines are combined, and space beside commas does not count. For
-// preferences neither do letter case and order, which their q tells.
+// preferences neither does letter case, nor the order of those whose q differs; of
+// those that weigh the same, many origins take the first.
 func normalise(name string, lines []string) string {
-	list := strings.Split(strings.Join(lines, ","), ",")
+	joined := strings.Join(lines, ",")
+	if strings.Contains(joined, `"`) {
+		return joined // what is quoted may have commas and space of its own
+	}
+	list := strings.Split(joined, ",")
 	for i, element := range list {
 		list[i] = strings.TrimSpace(element)
 	}
@@ -72,7 +95,17 @@ func normalise(name string, lines []string) string {
 		for i, element := range list {
 			list[i] = strings.ToLower(strings.ReplaceAll(element, " ", ""))
 		}
-		slices.Sort(list)
+		slices.SortStableFunc(list, func(a, b string) int { return cmp.Compare(weight(b), weight(a)) })
 	}
 	return strings.Join(list, ",")
+}
+
+// weight is how much a preference counts, RFC 9110, section 12.4.2.
+func weight(preference string) float64 {
+	_, q, ok := strings.Cut(preference, ";q=")
+	if !ok {
+		return 1
+	}
+	w, _ := strconv.ParseFloat(q, 64) // what is malformed counts least
+	return w
 }
