@@ -196,6 +196,26 @@ func TestRequestsGoToTheMostSpecificRepository(t *testing.T) {
 	}
 }
 
+// Whatever is declared comes before the repository for all the rest, functions too.
+func TestTheCatchAllIsAskedLast(t *testing.T) {
+	c := newCache(t, nil)
+	_, err := cache.CreateRepository(t.Context(), c, settings.CatchAll("rest", nil))
+	check(t, err)
+	byHand := endpoint("by hand", "")
+	byHand.Endpoint = request.Func(func(req *http.Request) (string, bool, error) {
+		return req.URL.Path, req.URL.Path == "/by-hand", nil
+	}, nil)
+	create(t, c, byHand)
+	create(t, c, endpoint("tracks", "/{path...}/tracks"))
+	for url, want := range map[string]string{
+		"https://x/by-hand": "by hand", "https://x/v1/tracks": "tracks", "https://x/v1/albums": "rest",
+	} {
+		if got := routed(t, c, url); got != want {
+			t.Errorf("%s goes to %q, want %q", url, got, want)
+		}
+	}
+}
+
 func TestARouterOfTheUsersOwn(t *testing.T) {
 	c := newCache(t, &cache.Options{Router: func(req *http.Request) string { return req.Header.Get("Repository") }})
 	create(t, c, endpoint("one", "/{id}"))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -255,6 +256,57 @@ func TestASavedValueIsAResponse(t *testing.T) {
 		resp, ok, err := r.GetResponse(t.Context(), get(t, "https://api.example.com/v1/tracks/a"))
 		if err != nil || !ok || resp.Status != "200 OK" || resp.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("GetResponse = %+v, %v, %v", resp, ok, err)
+		}
+	})
+}
+
+// A refusal, a redirect or an answer without content is kept for requests; to who
+// asks for values it is a miss, on every way to ask.
+func TestAnEntryWithoutAValueIsAMissForTypedReads(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store driver.Store, clock *clock) {
+		ctx := t.Context()
+		r := create(t, store, tracks, clock)
+		there, gone := trackKey{ID: "there"}, trackKey{ID: "gone"}
+		keys := []trackKey{there, gone}
+		for _, status := range []int{204, 205, 206, 301, 304, 404, 500} {
+			check(t, r.Save(ctx, there, track{Title: "T"}))
+			e, err := repository.NewEntry(status, repository.Head{}, []byte("<html>"))
+			check(t, err)
+			check(t, r.SaveEntry(ctx, gone, e)) // it is not decoded
+			if _, ok, err := r.Get(ctx, gone); ok || err != nil {
+				t.Errorf("%d: Get = %v, %v", status, ok, err)
+			}
+			if _, ok, err := r.GetRaw(ctx, gone); ok || err != nil {
+				t.Errorf("%d: GetRaw = %v, %v", status, ok, err)
+			}
+			if ok, err := r.Contains(ctx, gone); ok || err != nil {
+				t.Errorf("%d: Contains = %v, %v", status, ok, err)
+			}
+			if found, err := r.GetMany(ctx, keys); len(found) != 1 || err != nil {
+				t.Errorf("%d: GetMany = %v, %v", status, found, err)
+			}
+			if missing, err := r.Missing(ctx, keys); err != nil || !slices.Equal(missing, []trackKey{gone}) {
+				t.Errorf("%d: Missing = %v, %v", status, missing, err)
+			}
+			for key, err := range r.Keys(ctx) {
+				if key != there || err != nil {
+					t.Errorf("%d: Keys yields %v, %v", status, key, err)
+				}
+			}
+			for item, err := range r.All(ctx) {
+				if item.Key != there || err != nil {
+					t.Errorf("%d: All yields %v, %v", status, item.Key, err)
+				}
+			}
+			if entries, err := r.GetEntries(ctx, keys); err != nil || entries[gone].Status != status {
+				t.Errorf("%d: GetEntries = %v, %v", status, entries, err)
+			}
+			if n, err := r.Count(ctx, repository.Live); n != 2 || err != nil {
+				t.Errorf("%d: Count = %d, %v", status, n, err)
+			}
+			if _, ok, err := r.Pop(ctx, gone); ok || err != nil {
+				t.Errorf("%d: Pop = %v, %v", status, ok, err)
+			}
 		}
 	})
 }
