@@ -32,9 +32,11 @@ servers: ## the servers of the tests, until interrupted; prints the variables th
 	@$(WITH_SERVERS)
 
 .PHONY: lint
-lint: $(GOLANGCI) ## the analysers of .golangci.yml, on the library and the modules beside it
+lint: $(GOLANGCI) ## the analysers of .golangci.yml, on the library and the modules beside it; go vet for other systems
 	$(GOLANGCI) run ./...
 	go mod tidy -diff
+	CGO_ENABLED=0 GOARCH=386 go vet ./...
+	CGO_ENABLED=0 GOOS=windows go vet ./...
 	@set -e; for module in $(MODULES); do (set -x; cd $$module; \
 	  ../$(GOLANGCI) run --config ../.golangci.yml ./...; \
 	  go mod tidy -diff); \

@@ -148,7 +148,7 @@ func (t *table) schemaError(have string, withPayload bool) error {
 
 // creating is an advisory lock that is held while a table is created: CREATE TABLE
 // IF NOT EXISTS fails where two do so at once.
-const creating = 0x656e64706f696e74
+const creating int64 = 0x656e64706f696e74
 
 // maxInRow is up to how many bytes, compressed, a row stays in one piece: reading
 // and saving it is a fifth to a third faster. Beyond it, PostgreSQL keeps the payload
