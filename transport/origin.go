@@ -18,19 +18,11 @@ import (
 // it was called on, as the FailNow of a test does.
 var errEnded = errors.New("transport: the request's goroutine was ended")
 
-// settling is how long a response that is being kept may take to come as a whole
-// before its callers are told of it: most do, and wake them once instead of at
-// each piece.
-const settling = 500 * time.Microsecond
-
 // run makes the request and sees the response through.
 func (f *fetch) run() {
 	defer f.land() // even where a function of the policy or the base ends the goroutine
-	announce := sync.OnceFunc(func() { close(f.ready) })
-	defer announce()
 	f.receive()
 	if f.content != nil {
-		defer time.AfterFunc(settling, announce).Stop()
 		f.keep()
 	}
 }
@@ -66,6 +58,7 @@ func (f *fetch) receive() {
 		if f.err == nil && f.used == nil && f.resp == nil {
 			f.err = errEnded
 		}
+		close(f.ready)
 	}()
 	asked := f.t.cache.Now()
 	resp, err := f.send() //nolint:bodyclose // each case below closes or hands it on
