@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 )
@@ -36,4 +37,32 @@ func AppendKey(b []byte, key Key) []byte {
 		}
 	}
 	return b
+}
+
+// CompareKeys orders the keys of one table as an index over its columns does, by
+// bytes and with false before true. Keys in this order go through such an index
+// from one end to the other, and take locks in one order.
+func CompareKeys(a, b Key) int {
+	for i := range min(len(a), len(b)) {
+		order := 0
+		switch v := a[i].(type) {
+		case string:
+			w, _ := b[i].(string)
+			order = cmp.Compare(v, w)
+		case int64:
+			w, _ := b[i].(int64)
+			order = cmp.Compare(v, w)
+		case bool:
+			if w, _ := b[i].(bool); v != w {
+				order = 1
+				if w {
+					order = -1
+				}
+			}
+		}
+		if order != 0 {
+			return order
+		}
+	}
+	return 0
 }

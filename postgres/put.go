@@ -55,10 +55,10 @@ func (t *table) rows(entries []driver.Entry) ([]row, error) {
 		}
 		rows[i] = r
 	}
-	slices.SortStableFunc(rows, func(a, b row) int { return compareKeys(a.key, b.key) })
+	slices.SortStableFunc(rows, func(a, b row) int { return driver.CompareKeys(a.key, b.key) })
 	kept := rows[:0]
 	for i := range rows {
-		if i+1 < len(rows) && compareKeys(rows[i].key, rows[i+1].key) == 0 {
+		if i+1 < len(rows) && driver.CompareKeys(rows[i].key, rows[i+1].key) == 0 {
 			continue // the later one wins
 		}
 		kept = append(kept, rows[i])

@@ -151,7 +151,7 @@ func (t *table) deleteMany(ctx context.Context, keys []driver.Key) (deleted int,
 	for i, k := range keys {
 		stored[i], _ = t.keyTexts.stored(k)
 	}
-	slices.SortFunc(stored, compareKeys)
+	slices.SortFunc(stored, driver.CompareKeys)
 	s := t.statement(opDeleteAll, 0, driver.All)
 	types := t.types(nil)
 	err = t.store.with(ctx, once, func(c *conn) (err error) {

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -263,26 +262,4 @@ func readTime(b []byte) (time.Time, error) {
 		return time.Time{}, err
 	}
 	return time.UnixMicro(n + epoch).UTC(), nil
-}
-
-// compareKeys is the order of the primary key's index, in which rows are locked.
-func compareKeys(a, b driver.Key) int {
-	for i := range min(len(a), len(b)) {
-		order := 0
-		switch v := a[i].(type) {
-		case string:
-			w, _ := b[i].(string)
-			order = cmp.Compare(v, w)
-		case int64:
-			w, _ := b[i].(int64)
-			order = cmp.Compare(v, w)
-		case bool:
-			w, _ := b[i].(bool)
-			order = cmp.Compare(boolByte(v), boolByte(w))
-		}
-		if order != 0 {
-			return order
-		}
-	}
-	return 0
 }

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	sqldriver "database/sql/driver"
 	"math/bits"
@@ -359,24 +358,6 @@ func keyOrder(n int, key func(i int) driver.Key) []int {
 	if n < 2 {
 		return order
 	}
-	slices.SortStableFunc(order, func(i, j int) int { return compareKeys(key(i), key(j)) })
+	slices.SortStableFunc(order, func(i, j int) int { return driver.CompareKeys(key(i), key(j)) })
 	return order
-}
-
-func compareKeys(a, b driver.Key) int {
-	for i := range min(len(a), len(b)) {
-		order := 0
-		switch v := a[i].(type) {
-		case string:
-			w, _ := b[i].(string)
-			order = cmp.Compare(v, w)
-		case int64:
-			w, _ := b[i].(int64)
-			order = cmp.Compare(v, w)
-		}
-		if order != 0 {
-			return order
-		}
-	}
-	return 0
 }
