@@ -32,13 +32,12 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/gate"
 )
 
 // Store is a schema of a PostgreSQL database. It implements [driver.Store].
@@ -50,8 +49,7 @@ type Store struct {
 	conns   int  // the most connections of the pool
 	shares  int  // how many of them may share the work of one call
 
-	closing    atomic.Bool
-	running    sync.RWMutex // held by each operation for reading, by Close for writing
+	gate       gate.Gate
 	background background
 }
 
@@ -154,16 +152,11 @@ const kind = "postgres"
 // Close waits for running operations, ends the clearing in the background and
 // closes the pool that the store has opened.
 func (s *Store) Close() error {
-	if s.closing.Swap(true) {
-		s.running.RLock() // a first call may still be waiting
-		defer s.running.RUnlock()
+	s.background.stop() // before: OnClear may be using the store
+	return s.gate.Close(func() error {
+		s.closePool()
 		return nil
-	}
-	s.background.stop() // before the lock: OnClear may be using the store
-	s.running.Lock()
-	defer s.running.Unlock()
-	s.closePool()
-	return nil
+	})
 }
 
 func (s *Store) closePool() {
@@ -175,23 +168,8 @@ func (s *Store) closePool() {
 // run does one operation: not after Close, not with a context that is done,
 // and with errors that tell what was tried.
 func (s *Store) run(ctx context.Context, op, table string, do func() error) error {
-	if err := s.guard(ctx, do); err != nil {
+	if err := s.gate.Do(ctx, do); err != nil {
 		return &driver.OpError{Store: kind, Op: op, Table: table, Err: explain(ctx, err)}
 	}
 	return nil
-}
-
-func (s *Store) guard(ctx context.Context, do func() error) error {
-	if s.closing.Load() {
-		return driver.ErrClosed
-	}
-	s.running.RLock()
-	defer s.running.RUnlock()
-	if s.closing.Load() {
-		return driver.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return do()
 }

@@ -27,10 +27,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/gate"
 )
 
 // Options are the settings of a store. A nil *Options means the defaults.
@@ -85,8 +84,7 @@ type Store struct {
 	shares  int          // how many readers may share the work of one call
 	release func() error // removes what the store leaves; nil for nothing
 
-	closing atomic.Bool
-	running sync.RWMutex // held by each operation for reading, by Close for writing
+	gate gate.Gate
 }
 
 var _ driver.Store = (*Store)(nil)
@@ -218,14 +216,7 @@ const kind = "sqlite"
 // Close waits for running operations and closes the connections that the store
 // has opened.
 func (s *Store) Close() error {
-	if s.closing.Swap(true) {
-		s.running.RLock() // a first call may still be waiting
-		defer s.running.RUnlock()
-		return nil
-	}
-	s.running.Lock()
-	defer s.running.Unlock()
-	if err := s.shutDown(); err != nil {
+	if err := s.gate.Close(s.shutDown); err != nil {
 		return &driver.OpError{Store: kind, Op: "close", Err: err}
 	}
 	return nil
@@ -243,26 +234,11 @@ func (s *Store) shutDown() error {
 // run does one operation: not after Close, not with a context that is done,
 // and with errors that tell what was tried.
 func (s *Store) run(ctx context.Context, op, table string, do func() error) error {
-	if err := s.guard(ctx, do); err != nil {
+	if err := s.gate.Do(ctx, do); err != nil {
 		if resultCode(err) == codeTooBig {
 			err = fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
 		}
 		return &driver.OpError{Store: kind, Op: op, Table: table, Err: err}
 	}
 	return nil
-}
-
-func (s *Store) guard(ctx context.Context, do func() error) error {
-	if s.closing.Load() {
-		return driver.ErrClosed
-	}
-	s.running.RLock()
-	defer s.running.RUnlock()
-	if s.closing.Load() {
-		return driver.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return do()
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // errEnded means that the base, or a function of the policy, has ended the goroutine
@@ -302,7 +303,7 @@ func (f *fetch) expiry(x *Exchange, answered time.Time) (expires time.Time, ok b
 	}
 	if fixed.kind == unset {
 		fixed = After(c.repository.Expire())
-		if c.repository.Expire() == neverExpire {
+		if c.repository.Expire() == settings.NeverExpire {
 			fixed = Never()
 		}
 	}

@@ -92,7 +92,7 @@ func (c *call) lookup() (*stored, error) {
 		if ctxErr := context.Cause(c.context()); ctxErr != nil {
 			return nil, ctxErr
 		}
-		// Whether it cannot read or is slow: it would not save either.
+		// A store that is too slow to read is not asked to save.
 		c.readOnly = c.readOnly || errors.Is(err, errStoreSlow)
 		c.t.storeFailed("get", c.repository, err)
 		return nil, nil
@@ -158,11 +158,9 @@ func (c *call) saved(err error) {
 	c.t.counts.stored.Add(1)
 }
 
-const neverExpire = settings.NeverExpire
-
 func expireOption(at time.Time) repository.SaveOption {
 	if at.IsZero() {
-		return repository.ExpireIn(neverExpire)
+		return repository.ExpireIn(settings.NeverExpire)
 	}
 	return repository.ExpireAt(at)
 }

@@ -1,0 +1,47 @@
+// Package gate lets the operations of a store pass until it is closed.
+package gate
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// Gate is open at first. Many goroutines may use it at once.
+type Gate struct {
+	closing atomic.Bool
+	once    sync.Once
+	running sync.RWMutex // held by each operation for reading, by Close for writing
+}
+
+// Do does one operation: not with a context that is done, and not after
+// [Gate.Close], which is driver.ErrClosed.
+func (g *Gate) Do(ctx context.Context, operation func() error) error {
+	if g.closing.Load() {
+		return driver.ErrClosed
+	}
+	g.running.RLock()
+	defer g.running.RUnlock()
+	if g.closing.Load() {
+		return driver.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return operation()
+}
+
+// Close lets no operation pass any more, waits for those that run, and then calls
+// shutDown, whose error it returns. A second call waits for the first, and has no
+// error.
+func (g *Gate) Close(shutDown func() error) (err error) {
+	g.once.Do(func() {
+		g.closing.Store(true)
+		g.running.Lock()
+		defer g.running.Unlock()
+		err = shutDown()
+	})
+	return err
+}
