@@ -10,16 +10,6 @@ import (
 	"github.com/endpointcache/endpointcache/internal/parallel"
 )
 
-// bulk is a bulk get: entries for keys, each turned into a T.
-type bulk[K comparable, T any] struct {
-	keys    []K
-	convert func(K, driver.Entry) (T, error)
-
-	mu     sync.Mutex
-	values map[K]T
-	failed []error
-}
-
 // hit is an entry that was found for the i-th key.
 type hit struct {
 	i     int
@@ -30,52 +20,55 @@ type hit struct {
 // than that it is not worth it.
 const batchSize = 64
 
-// getMany gets the entries for keys and converts them while others are still
-// being read: decoding costs as much as reading, or more.
+// getMany gets the entries for keys that are wanted, each turned into a T.
 func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[K, V], keys []K, parts driver.Parts, wanted func(status int) bool, opts []ReadOption, convert func(K, driver.Entry) (T, error)) (map[K]T, error) {
-	b := &bulk[K, T]{keys: keys, convert: convert, values: make(map[K]T, len(keys))}
-	sel := r.selection(parts, opts)
-	read := func(visit func(int, driver.Entry)) error {
-		return r.table.Get(ctx, r.driverKeys(keys), sel, func(i int, e driver.Entry) {
-			if wanted(e.Status) {
-				visit(i, e)
-			}
-		})
-	}
-	var err error
-	if len(keys) <= batchSize {
-		err = b.convertAfter(read)
-	} else {
-		err = b.pipeline(read)
-	}
+	var mu sync.Mutex
+	var failed []error
+	values := make(map[K]T, len(keys))
+	err := r.readBulk(ctx, keys, parts, opts, func(h hit) {
+		if !wanted(h.entry.Status) {
+			return
+		}
+		value, err := convert(keys[h.i], h.entry)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			failed = append(failed, err)
+			return
+		}
+		values[keys[h.i]] = value
+	})
 	if err != nil {
 		return nil, err
 	}
-	return b.values, errors.Join(b.failed...)
+	return values, errors.Join(failed...)
 }
 
-func (b *bulk[K, T]) add(h hit) {
-	value, err := b.convert(b.keys[h.i], h.entry)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err != nil {
-		b.failed = append(b.failed, err)
-		return
+// readBulk gets the entries for keys and calls convert for each while others are
+// still being read, from several goroutines: decoding costs as much as reading, or
+// more.
+func (r *ResponseRepository[K, V]) readBulk(ctx context.Context, keys []K, parts driver.Parts, opts []ReadOption, convert func(hit)) error {
+	sel := r.selection(parts, opts)
+	read := func(visit func(int, driver.Entry)) error {
+		return r.table.Get(ctx, r.driverKeys(keys), sel, visit)
 	}
-	b.values[b.keys[h.i]] = value
+	if len(keys) <= batchSize {
+		return convertAfter(len(keys), read, convert)
+	}
+	return pipeline(len(keys), read, convert)
 }
 
 // convertAfter converts when all has been read.
-func (b *bulk[K, T]) convertAfter(read func(visit func(int, driver.Entry)) error) error {
+func convertAfter(n int, read func(visit func(int, driver.Entry)) error, convert func(hit)) error {
 	var mu sync.Mutex
-	hits := make([]hit, 0, len(b.keys))
+	hits := make([]hit, 0, n)
 	err := read(func(i int, e driver.Entry) {
 		mu.Lock()
 		defer mu.Unlock()
 		hits = append(hits, hit{i, e})
 	})
 	for _, h := range hits {
-		b.add(h)
+		convert(h)
 	}
 	return err
 }
@@ -83,13 +76,13 @@ func (b *bulk[K, T]) convertAfter(read func(visit func(int, driver.Entry)) error
 // pipeline reads on the caller's goroutine, and on those that the store has, and
 // converts on as many as there are processors. Reading never waits for a
 // conversion, which is the user's code: it may use the store, too.
-func (b *bulk[K, T]) pipeline(read func(visit func(int, driver.Entry)) error) error {
-	batches := make(chan []hit, len(b.keys)/batchSize+1)
+func pipeline(n int, read func(visit func(int, driver.Entry)) error, convert func(hit)) error {
+	batches := make(chan []hit, n/batchSize+1)
 	return parallel.Do(1+runtime.GOMAXPROCS(0), func(i int) error {
 		if i > 0 {
 			for batch := range batches {
 				for _, h := range batch {
-					b.add(h)
+					convert(h)
 				}
 			}
 			return nil

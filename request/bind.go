@@ -50,6 +50,11 @@ func (p *plan) bind(scratch reflect.Value) error {
 			}
 		}
 	}
+	return p.bindRest()
+}
+
+// bindRest finds what no field was bound to, and the method.
+func (p *plan) bindRest() error {
 	for i := range p.path.segments {
 		if s := &p.path.segments[i]; s.name != "" && s.field == nil {
 			return fmt.Errorf(`wildcard {%s}: the key has no field with the tag path:"%[1]s"`, s.name)

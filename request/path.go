@@ -96,7 +96,10 @@ func (s *segment) readSpan(raw string, key reflect.Value) bool {
 }
 
 // build returns the escaped path for key.
-func (p *path) build(key reflect.Value) (string, error) {
+func (p *path) build(key reflect.Value) (string, error) { return p.buildList(key, nil, "") }
+
+// buildList is build with escaped text in place of the value in one of the segments.
+func (p *path) buildList(key reflect.Value, in *segment, escaped string) (string, error) {
 	var b strings.Builder
 	for i := range p.segments {
 		s := &p.segments[i]
@@ -107,6 +110,8 @@ func (p *path) build(key reflect.Value) (string, error) {
 		}
 		value := s.field.Text(key)
 		switch {
+		case s == in:
+			b.WriteString(escaped)
 		case value == "":
 			return "", fmt.Errorf("%s: an empty value has no place in the path", describe(s.field))
 		case s.span && hasDots(value), isDots(s.prefix.text + value + s.suffix.text):

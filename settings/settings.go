@@ -42,6 +42,10 @@ type RepositorySettings[K comparable, V any] struct {
 	// is then the repository's.
 	Endpoint request.Endpoint[K]
 
+	// Batch asks for many keys with one request, where the API can. It may be
+	// nil. What comes is kept under each key as if it had been asked for alone.
+	Batch request.Batch[K]
+
 	// Payload converts between bodies and values.
 	Payload payload.Handler[V]
 
@@ -52,6 +56,11 @@ type RepositorySettings[K comparable, V any] struct {
 	// Expire is how long a response lives from when it is saved. Zero means
 	// the cache's own setting, [NeverExpire] for ever.
 	Expire time.Duration
+
+	// ExpireAbsent is how long it is remembered that the API has nothing for a
+	// key, so that it is not asked again. Zero means not at all, [NeverExpire]
+	// for ever.
+	ExpireAbsent time.Duration
 }
 
 // Validate reports what keeps a repository from being made of the settings.
@@ -78,6 +87,14 @@ func (s RepositorySettings[K, V]) validate() error {
 		if err := s.Endpoint.Validate(); err != nil {
 			return err
 		}
+	}
+	if s.Batch != nil {
+		if err := s.Batch.Validate(); err != nil {
+			return err
+		}
+	}
+	if err := ValidateExpire(s.ExpireAbsent); err != nil {
+		return fmt.Errorf("ExpireAbsent: %w", err)
 	}
 	return ValidateExpire(s.Expire)
 }

@@ -1,0 +1,151 @@
+package payload
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-json"
+)
+
+// Split takes apart a body that holds an item for each of several values, such as
+// ids. The i-th element of the result is the item for values[i] as it stands in
+// the body, nil where there is none. Its memory is its own.
+type Split = func(body []byte, values []string) ([][]byte, error)
+
+// SplitArray takes apart a JSON array that has an item for each value, in their
+// order, null where there is none. Items that are fewer or more are an error.
+//
+// path leads to the array through the members of objects, as in "tracks" or
+// "data.items"; if it is empty, the body itself is the array.
+func SplitArray(path string) Split {
+	return func(body []byte, values []string) ([][]byte, error) {
+		list, err := arrayAt(body, path)
+		if err != nil {
+			return nil, err
+		}
+		if len(list) != len(values) {
+			return nil, fmt.Errorf("the array %q has %d items for %d values", path, len(list), len(values))
+		}
+		items := make([][]byte, len(values))
+		for i, raw := range list {
+			items[i] = itemOf(raw)
+		}
+		return items, nil
+	}
+}
+
+// SplitArrayBy takes apart a JSON array of objects in any order, each of which tells
+// by its member id, a string or a number, which value it is for. Items for
+// other values are left out; of several for one value, the first counts. path is as
+// for [SplitArray].
+func SplitArrayBy(path, id string) Split {
+	return func(body []byte, values []string) ([][]byte, error) {
+		list, err := arrayAt(body, path)
+		if err != nil {
+			return nil, err
+		}
+		byID := make(map[string][]byte, len(list))
+		for _, raw := range list {
+			item := itemOf(raw)
+			if item == nil {
+				continue
+			}
+			text, err := textOf(item, id)
+			if err != nil {
+				return nil, err
+			}
+			if _, twice := byID[text]; !twice {
+				byID[text] = item
+			}
+		}
+		return inOrder(byID, values), nil
+	}
+}
+
+// SplitObject takes apart a JSON object whose members have the values for names. A
+// null is no item. path leads to it as it leads [SplitArray] to an array.
+func SplitObject(path string) Split {
+	return func(body []byte, values []string) ([][]byte, error) {
+		raw, err := at(body, path)
+		if err != nil {
+			return nil, err
+		}
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &members); err != nil {
+			return nil, fmt.Errorf("no object is at %q: %w", path, err)
+		}
+		byName := make(map[string][]byte, len(members))
+		for name, raw := range members {
+			if item := itemOf(raw); item != nil {
+				byName[name] = item
+			}
+		}
+		return inOrder(byName, values), nil
+	}
+}
+
+// at returns the JSON text that path leads to.
+func at(body []byte, path string) (json.RawMessage, error) {
+	raw := json.RawMessage(body)
+	if path == "" {
+		return raw, nil
+	}
+	for name := range strings.SplitSeq(path, ".") {
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &members); err != nil {
+			return nil, fmt.Errorf("there is no member %q: %w", path, err)
+		}
+		var ok bool
+		if raw, ok = members[name]; !ok {
+			return nil, fmt.Errorf("there is no member %q", path)
+		}
+	}
+	return raw, nil
+}
+
+func arrayAt(body []byte, path string) ([]json.RawMessage, error) {
+	raw, err := at(body, path)
+	if err != nil {
+		return nil, err
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, fmt.Errorf("no array is at %q: %w", path, err)
+	}
+	return list, nil
+}
+
+func itemOf(raw json.RawMessage) []byte {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil
+	}
+	return raw
+}
+
+// textOf is the text of a member that is a string or a number.
+func textOf(item []byte, member string) (string, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(item, &members); err != nil {
+		return "", fmt.Errorf("an item is no object: %w", err)
+	}
+	raw := members[member]
+	if len(raw) > 0 && raw[0] == '"' {
+		var text string
+		err := json.Unmarshal(raw, &text)
+		return text, err
+	}
+	var number json.Number
+	if err := json.Unmarshal(raw, &number); err != nil || number == "" {
+		return "", errors.New("an item has no string or number " + member)
+	}
+	return number.String(), nil
+}
+
+func inOrder(items map[string][]byte, values []string) [][]byte {
+	list := make([][]byte, len(values))
+	for i, value := range values {
+		list[i] = items[value]
+	}
+	return list
+}
