@@ -50,9 +50,13 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 )
 
-// lines are the measurements, in the order in which they are made.
+// backends are the stores whose lines are alike.
+var backends = []*backend{}
+
+// lines are the other measurements, in the order in which they are made.
 var lines = []line{
 	{"sqlite-get-raw", 1.15, "a get", 41, getRaw},
 	{"sqlite-get-typed", 1.12, "a get", 41, getTyped},
@@ -116,8 +120,12 @@ func run(o options, pattern, profile string) (err error) {
 		return err
 	}
 	defer func() { err = cmp.Or(err, d.close()) }()
+	all := slices.Clone(lines)
+	for _, b := range backends {
+		all = append(all, b.lines()...)
+	}
 	measured, met := 0, 0
-	for _, l := range lines {
+	for _, l := range all {
 		if !selected.MatchString(l.name) {
 			continue
 		}

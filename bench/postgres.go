@@ -216,13 +216,9 @@ func postgresSave(n int) func(context.Context, *dataset, *contest) error {
 		}
 		rows := newRows(d.rows, n)
 		keys := keysOf(rows)
-		entries := make(map[Key]repository.Entry, n)
-		for _, r := range rows {
-			e, err := repository.NewEntry(http.StatusOK, repository.Head{Header: http.Header{"Content-Type": {"application/json"}}}, r.payload)
-			if err != nil {
-				return err
-			}
-			entries[r.key] = e
+		entries, err := entriesOf(rows)
+		if err != nil {
+			return err
 		}
 		c.ops = n
 		c.restore = func(s side) error {

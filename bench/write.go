@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -180,13 +179,9 @@ func overwrite(n int) func(context.Context, *dataset, *contest) error {
 func (f *files) compareSaves(ctx context.Context, c *contest, versions [][]row, total int) error {
 	var entries []map[Key]repository.Entry
 	for _, rows := range versions {
-		m := make(map[Key]repository.Entry, len(rows))
-		for _, r := range rows {
-			e, err := repository.NewEntry(http.StatusOK, repository.Head{Header: http.Header{"Content-Type": {"application/json"}}}, r.payload)
-			if err != nil {
-				return err
-			}
-			m[r.key] = e
+		m, err := entriesOf(rows)
+		if err != nil {
+			return err
 		}
 		entries = append(entries, m)
 	}

@@ -28,7 +28,7 @@ type Batch[K comparable] interface {
 	// i-th element is the body of the answer that a request for keys[i] alone
 	// would have had, nil where there is none in it. The elements may be parts
 	// of body, and belong to the caller together with it.
-	Split(keys []K, body []byte) ([][]byte, error)
+	Split(body []byte, keys []K) ([][]byte, error)
 
 	// Validate reports why the batch cannot work, or nil.
 	Validate() error
@@ -42,7 +42,7 @@ type BatchFuncs[K comparable] struct {
 	Together func(key K) (group any, ok bool)
 
 	Build func(ctx context.Context, base *url.URL, keys []K) (*http.Request, error)
-	Take  func(keys []K, body []byte) ([][]byte, error) // see [Batch.Split]
+	Take  func(body []byte, keys []K) ([][]byte, error) // see [Batch.Split]
 }
 
 // BatchFunc is the batch that the functions make. What they lack is the error of
@@ -67,11 +67,11 @@ func (b *funcBatch[K]) Request(ctx context.Context, base *url.URL, keys []K) (*h
 	return b.funcs.Build(ctx, base, keys)
 }
 
-func (b *funcBatch[K]) Split(keys []K, body []byte) ([][]byte, error) {
+func (b *funcBatch[K]) Split(body []byte, keys []K) ([][]byte, error) {
 	if err := b.Validate(); err != nil {
 		return nil, err
 	}
-	return b.funcs.Take(keys, body)
+	return b.funcs.Take(body, keys)
 }
 
 func (b *funcBatch[K]) Validate() error {

@@ -160,7 +160,7 @@ func TestBatchPatternMistakes(t *testing.T) {
 	if _, err := broken.Request(context.Background(), nil, []string{"a"}); err == nil {
 		t.Error("a request of a pattern that is wrong is no error")
 	}
-	if _, err := broken.Split([]string{"a"}, nil); err == nil {
+	if _, err := broken.Split(nil, []string{"a"}); err == nil {
 		t.Error("a split of a pattern that is wrong is no error")
 	}
 	if _, ok := broken.Group("a"); ok {
@@ -170,7 +170,7 @@ func TestBatchPatternMistakes(t *testing.T) {
 
 func TestBatchSplitsByTheValuesOfTheKeys(t *testing.T) {
 	b := request.BatchPattern[pagedKey]("/{album}?ids={id}", 3, payload.SplitArrayBy("tracks", "id"), nil)
-	bodies, err := b.Split([]pagedKey{{"x", 7}, {"x", 8}, {"x", 9}}, []byte(`{"tracks":[{"id":9},{"id":7}]}`))
+	bodies, err := b.Split([]byte(`{"tracks":[{"id":9},{"id":7}]}`), []pagedKey{{"x", 7}, {"x", 8}, {"x", 9}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestBatchSplitsByTheValuesOfTheKeys(t *testing.T) {
 		t.Error(d)
 	}
 	short := request.BatchPattern[string]("/t?ids={id}", 2, func([]byte, []string) ([][]byte, error) { return nil, nil }, nil)
-	if _, err := short.Split([]string{"a"}, nil); err == nil {
+	if _, err := short.Split(nil, []string{"a"}); err == nil {
 		t.Error("no bodies for a key is no error")
 	}
 }

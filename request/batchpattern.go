@@ -305,7 +305,7 @@ func joinEscaped(values []string, separator string, escape func(string) string) 
 	return strings.Join(escaped, separator)
 }
 
-func (b *batchPattern[K]) Split(keys []K, body []byte) ([][]byte, error) {
+func (b *batchPattern[K]) Split(body []byte, keys []K) ([][]byte, error) {
 	if b.err != nil {
 		return nil, b.err
 	}

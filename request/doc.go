@@ -13,6 +13,10 @@
 // Any other endpoint, such as a search whose key is in the body, is a [Func].
 // [Any] is all that no endpoint was declared for.
 //
+// Where an API answers for many keys at once, a [Batch] makes such requests:
+//
+//	request.BatchPattern[TrackKey]("GET /v1/tracks?ids={id}", 50, payload.SplitArray("tracks"), nil)
+//
 // # Patterns
 //
 // A pattern is "[METHOD ][HOST]/PATH[?QUERY]".

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/request"
 )
 
@@ -146,4 +148,51 @@ func ExampleSpecificityOf() {
 	fmt.Println(request.SpecificityOf(top).Compare(request.SpecificityOf(tracks)) > 0)
 	// Output:
 	// true
+}
+
+func ExampleBatchPattern() {
+	batch := request.BatchPattern[TrackKey]("GET api.example.com/v1/tracks?ids={id}", 50, payload.SplitArray("tracks"), nil)
+
+	keys := []TrackKey{{ID: "6fW", Market: "DE"}, {ID: "0k1", Market: "DE"}}
+	req, err := batch.Request(context.Background(), nil, keys)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(req.Method, req.URL)
+
+	bodies, err := batch.Split([]byte(`{"tracks": [{"title": "Blue"}, null]}`), keys)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s, absent: %t\n", bodies[0], bodies[1] == nil)
+	// Output:
+	// GET https://api.example.com/v1/tracks?ids=6fW,0k1&market=DE
+	// {"title": "Blue"}, absent: true
+}
+
+// A batch by POST, whose answer is an object with a member for each id.
+func ExampleBatchFunc() {
+	batch := request.BatchFunc(request.BatchFuncs[string]{
+		MaxKeys: 100,
+		Build: func(ctx context.Context, base *url.URL, ids []string) (*http.Request, error) {
+			body, err := json.Marshal(map[string]any{"ids": ids})
+			if err != nil {
+				return nil, err
+			}
+			location := base.JoinPath("v1/tracks:batchGet").String()
+			return http.NewRequestWithContext(ctx, http.MethodPost, location, bytes.NewReader(body))
+		},
+		Take: payload.SplitObject("tracks"),
+	})
+	base := &url.URL{Scheme: "https", Host: "api.example.com"}
+	req, err := batch.Request(context.Background(), base, []string{"6fW", "0k1"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	body, err := request.Body(req, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s %s %s\n", req.Method, req.URL, body)
+	// Output: POST https://api.example.com/v1/tracks:batchGet {"ids":["6fW","0k1"]}
 }

@@ -12,9 +12,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
-	"github.com/endpointcache/endpointcache/memory"
-	"github.com/endpointcache/endpointcache/postgres"
-	"github.com/endpointcache/endpointcache/sqlite"
+	"github.com/endpointcache/endpointcache/store"
 )
 
 const usage = `Usage: modproxy [flags]
@@ -29,8 +27,7 @@ var errHelp = flag.ErrHelp
 // options are what the flags say.
 type options struct {
 	goMod       string
-	file        string   // the SQLite file
-	database    string   // the URL of a PostgreSQL database; both empty: keep all in memory
+	store       string   // the URL of where to keep the responses
 	proxy       *url.URL // nil: serve the module download cache
 	zip         bool
 	expire      time.Duration // 0: as the endpoints say
@@ -44,8 +41,8 @@ func newFlagSet(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet("modproxy", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // run prints the errors
 	flags.StringVar(&o.goMod, "mod", "", "the go.mod `file`; by default that of the working folder or the nearest folder above it")
-	o.file = "modproxy.db"
-	flags.Func("store", "where to keep the responses: a SQLite `file`, also written sqlite:file,\na PostgreSQL database as postgres://user:password@host/database, or memory:\n(default modproxy.db in the working folder)", o.setStore)
+	o.store = "sqlite:modproxy.db"
+	flags.Func("store", "where to keep the responses: a SQLite `file`, or one of\n"+strings.Join(store.Forms(), ", ")+"\n(default modproxy.db in the working folder)", o.setStore)
 	flags.Func("proxy", "fetch from the module proxy at this `URL`, of the form https://host;\nby default from this machine's own module download cache", func(text string) (err error) {
 		o.proxy, err = parseProxy(text)
 		return err
@@ -86,18 +83,13 @@ func parseFlags(args []string) (*options, error) {
 }
 
 func (o *options) setStore(text string) error {
-	o.file, o.database = "", ""
-	kind, rest, found := strings.Cut(text, ":")
 	switch {
-	case text == "memory:", text == ":memory:":
-	case kind == "sqlite" && rest != "":
-		o.file = rest
-	case (kind == "postgres" || kind == "postgresql") && strings.HasPrefix(rest, "//"):
-		o.database = text
-	case text == "", found && len(kind) > 1: // C:\file is a file
-		return errors.New("it is a file, sqlite:file, postgres://host/database or memory:")
+	case store.Kind(text) != "":
+		o.store = text
+	case text == "", strings.Contains(text, "://"):
+		return errors.New("it is a file, or one of " + strings.Join(store.Forms(), ", "))
 	default:
-		o.file = text
+		o.store = "sqlite:" + text
 	}
 	return nil
 }
@@ -110,27 +102,23 @@ func parseProxy(text string) (*url.URL, error) {
 	return proxy, nil
 }
 
-// schema holds the tables in a PostgreSQL database, which others may use as well.
-const schema = "modproxy"
+// name keeps the tables apart on a server that others use as well. In PostgreSQL it is
+// their schema.
+const name = "modproxy"
 
 func (o *options) openStore(ctx context.Context) (driver.Store, error) {
-	switch {
-	case o.database != "":
-		return postgres.Open(ctx, o.database, &postgres.Options{Schema: schema})
-	case o.file != "":
-		return sqlite.Open(ctx, o.file, nil)
-	}
-	return memory.New(nil)
+	return store.Open(ctx, o.store, &store.Options{Name: name})
 }
 
-// query is a command that shows what was fetched, or empty where nothing is kept.
+// query is a command that shows what was fetched, or empty where no shell of a
+// database does.
 func (o *options) query() string {
 	const selectFrom = "SELECT module, version, name, cached_at, expires_at FROM "
-	switch {
-	case o.database != "":
-		return fmt.Sprintf("psql '%s' -c '%s%s.info'", withoutPassword(o.database), selectFrom, schema)
-	case o.file != "":
-		return fmt.Sprintf("sqlite3 '%s' '%sinfo'", o.file, selectFrom)
+	switch store.Kind(o.store) {
+	case "postgres":
+		return fmt.Sprintf("psql '%s' -c '%s%s.info'", withoutPassword(o.store), selectFrom, name)
+	case "sqlite":
+		return fmt.Sprintf("sqlite3 '%s' '%sinfo'", strings.TrimPrefix(o.store, "sqlite:"), selectFrom)
 	}
 	return ""
 }

@@ -383,9 +383,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"-expire", "-1s"}, "-expire"},
 		{[]string{"-expire", "soon"}, "-expire"},
 		{[]string{"-proxy", "proxy.example.com"}, "-proxy"},
-		{[]string{"-store", "redis://localhost"}, "-store"},
-		{[]string{"-store", "sqlite:"}, "-store"},
-		{[]string{"-store", "postgres:database"}, "-store"},
+		{[]string{"-store", "mysql://localhost"}, "-store"},
 		{[]string{"-store", ""}, "-store"},
 	} {
 		if _, stderr := w.expect(2, "", test.args...); !strings.Contains(stderr, test.want) {
