@@ -172,6 +172,15 @@ var mutants = []mutant{
 		_, err := t.Delete(ctx, keys)
 		return n, err
 	}}},
+	{"pops an entry and puts it back if it is not selected", "Pop", faults{pop: func(ctx context.Context, t driver.Table, k driver.Key, f driver.Filter) (driver.Entry, bool, error) {
+		e, ok, err := t.Pop(ctx, k, driver.Filter{})
+		if err != nil || !ok || f.Match(e) {
+			return e, ok, err
+		}
+		e.Key = k
+		time.Sleep(100 * time.Microsecond) // as a store on a network takes
+		return driver.Entry{}, false, t.Put(ctx, []driver.Entry{e})
+	}}},
 	{"ignores the context", "Context", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
 		return t.Put(context.WithoutCancel(ctx), entries)
 	}}},
@@ -258,6 +267,7 @@ type faults struct {
 	get    func(context.Context, driver.Table, []driver.Key, driver.Selection, func(int, driver.Entry)) error
 	put    func(context.Context, driver.Table, []driver.Entry) error
 	delete func(context.Context, driver.Table, []driver.Key) (int, error)
+	pop    func(context.Context, driver.Table, driver.Key, driver.Filter) (driver.Entry, bool, error)
 	yields func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool
 }
 
@@ -358,6 +368,13 @@ func (t faultyTable) Delete(ctx context.Context, keys []driver.Key) (int, error)
 		return f(ctx, t.Table, keys)
 	}
 	return t.Table.Delete(ctx, t.keys(keys))
+}
+
+func (t faultyTable) Pop(ctx context.Context, key driver.Key, f driver.Filter) (driver.Entry, bool, error) {
+	if pop := t.faults.pop; pop != nil {
+		return pop(ctx, t.Table, key, f)
+	}
+	return t.Table.Pop(ctx, key, f)
 }
 
 func (t faultyTable) Count(ctx context.Context, f driver.Filter) (int, error) {

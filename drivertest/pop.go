@@ -42,6 +42,28 @@ func testPop(t *testing.T, h Harness) {
 		}
 	})
 
+	t.Run("a pop hides nothing that its filter does not select", func(t *testing.T) {
+		s := h.ids(t)
+		s.put(version(id(1), 1))
+		const poppers = 4
+		var popping atomic.Int32
+		popping.Store(poppers)
+		for range poppers {
+			go func() {
+				defer popping.Add(-1)
+				for range 100 {
+					if _, ok, err := s.Pop(t.Context(), id(1), driver.Filter{State: driver.Expired, Now: now}); ok || err != nil {
+						t.Errorf("pop of a live entry as an expired one: %v, %v", ok, err)
+						return
+					}
+				}
+			}()
+		}
+		for popping.Load() > 0 {
+			s.want(version(id(1), 1))
+		}
+	})
+
 	t.Run("whatever is put is popped once or stays", func(t *testing.T) {
 		s := h.ids(t)
 		const puts, poppers = 200, 4

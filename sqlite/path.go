@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/homepath"
 )
 
 // createFile returns the absolute form of path and makes sure that there is a
@@ -19,7 +21,7 @@ func createFile(path string) (string, error) {
 	if path == ":memory:" || strings.HasPrefix(path, "file:") {
 		return "", fmt.Errorf("%q is SQLite's own notation: give a path, or use OpenMemory", path)
 	}
-	path, err := expandHome(path)
+	path, err := homepath.Expand(path)
 	if err != nil {
 		return "", err
 	}
@@ -42,18 +44,6 @@ func createTemp() (string, error) {
 		return "", err
 	}
 	return f.Name(), f.Close()
-}
-
-func expandHome(path string) (string, error) {
-	rest, ok := strings.CutPrefix(path, "~")
-	if !ok || rest != "" && !os.IsPathSeparator(rest[0]) {
-		return path, nil
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(home, rest), nil
 }
 
 // fileDSN is a URI: in a plain file name, both drivers take what follows a

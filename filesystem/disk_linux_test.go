@@ -1,0 +1,251 @@
+package filesystem_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/filesystem"
+)
+
+// mount mounts a file system in memory, or skips the test.
+func mount(t *testing.T, size string) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := unix.Mount("tmpfs", folder, "tmpfs", 0, "mode=0700,size="+size); err != nil {
+		t.Skipf("no file system can be mounted: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(folder, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return folder
+}
+
+func TestAFullDiskIsAnErrorAndChangesNothing(t *testing.T) {
+	folder := mount(t, "1m")
+	table := openTracks(t, open(t, folder, nil))
+	if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	saved := 0
+	for ; err == nil && saved < 1_000; saved++ {
+		err = table.Put(t.Context(), []driver.Entry{track("fill", saved, 1)})
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("after %d saves: %v, want %v", saved, err, syscall.ENOSPC)
+	}
+	large := track("a", 1, 2)
+	large.Payload = make([]byte, 1<<20)
+	if err := table.Put(t.Context(), []driver.Entry{large}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("put: %v", err)
+	}
+	if e, ok := get(t, table, large.Key); !ok || e.Status != 1 || !whole(e) {
+		t.Errorf("the entry is not as it was: %v %d", ok, e.Status)
+	}
+	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", ".tmp-*")); len(left) > 0 {
+		t.Errorf("temporary files are left: %q", left)
+	}
+	if n, err := table.Clear(t.Context(), driver.Filter{}); err != nil || n != saved {
+		t.Errorf("clear: %d, %v; want %d", n, err, saved)
+	}
+	if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 3)}); err != nil {
+		t.Errorf("put after clear: %v", err)
+	}
+}
+
+func TestAReadOnlyFileSystemCanBeRead(t *testing.T) {
+	folder := mount(t, "1m")
+	store := open(t, folder, nil)
+	if err := openTracks(t, store).Put(t.Context(), []driver.Entry{track("a", 1, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	store.Close()
+	if err := unix.Mount("tmpfs", folder, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Skip(err)
+	}
+	table := openTracks(t, open(t, folder, nil))
+	if _, ok := get(t, table, driver.Key{"a", int64(1)}); !ok {
+		t.Error("the entry is not read")
+	}
+	if n := count(t, table); n != 1 {
+		t.Errorf("count is %d", n)
+	}
+	if err := table.Put(t.Context(), []driver.Entry{track("a", 2, 1)}); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("put: %v", err)
+	}
+	if _, err := table.Delete(t.Context(), []driver.Key{{"a", int64(1)}}); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("delete: %v", err)
+	}
+	if _, _, err := table.Pop(t.Context(), driver.Key{"a", int64(1)}, driver.Filter{}); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("pop: %v", err)
+	}
+	if _, err := table.Clear(t.Context(), driver.Filter{}); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("clear: %v", err)
+	}
+}
+
+// What cannot be read for want of rights or files is an error, and no miss: the entry
+// is there.
+func TestWhatCannotBeReadIsNoMiss(t *testing.T) {
+	if os.Getenv(taskVariable) == "" {
+		folder, err := os.MkdirTemp("", "endpointcache-test-") // whose path all may go
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(folder) })
+		program := filepath.Join(folder, "test")
+		copyProgram(t, program)
+		cmd := exec.Command(program, "-test.run=^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), taskVariable+"="+folder)
+		if os.Getuid() == 0 { // who may do everything
+			const nobody = 65534
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+			if err := os.Chown(folder, nobody, nobody); err != nil {
+				t.Skip(err)
+			}
+		}
+		out, err := cmd.CombinedOutput()
+		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
+			t.Skipf("no process of another user can be started: %v", err)
+		}
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+
+	folder := filepath.Join(os.Getenv(taskVariable), "cache")
+	store := open(t, folder, nil)
+	table := openTracks(t, store)
+	e := track("a", 1, 1)
+	if err := table.Put(t.Context(), []driver.Entry{e}); err != nil {
+		t.Fatal(err)
+	}
+	read := func() error {
+		return table.Get(t.Context(), []driver.Key{e.Key}, everything, func(int, driver.Entry) {})
+	}
+	path, err := store.EntryPath("tracks", e.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(path, 0)
+	if err := read(); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("get of a file that may not be read: %v", err)
+	}
+	os.Chmod(path, 0o600)
+	os.Chmod(filepath.Dir(path), 0o500)
+	if err := table.Put(t.Context(), []driver.Entry{e}); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("put to a folder that may not be written: %v", err)
+	}
+	if _, err := table.Delete(t.Context(), []driver.Key{e.Key}); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("delete in a folder that may not be written: %v", err)
+	}
+	os.Chmod(filepath.Dir(path), 0o700)
+	os.Chmod(filepath.Dir(folder), 0o500)
+	if _, err := filesystem.Open(t.Context(), filepath.Join(filepath.Dir(folder), "other"), nil); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("open in a folder that may not be written: %v", err)
+	}
+	os.Chmod(filepath.Dir(folder), 0o700)
+
+	var open []*os.File
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			break
+		}
+		open = append(open, f)
+	}
+	if err := read(); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("get without files to be had: %v", err)
+	}
+	if err := table.Put(t.Context(), []driver.Entry{e}); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("put without files to be had: %v", err)
+	}
+	for _, f := range open {
+		f.Close()
+	}
+	if err := read(); err != nil {
+		t.Error(err)
+	}
+}
+
+func copyProgram(t *testing.T, to string) {
+	t.Helper()
+	program, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// In a folder that all can write to, somebody else may have made the cache's.
+func TestATemporaryFolderOfAnotherUserIsRefused(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give folders away")
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	folder := filepath.Join(os.TempDir(), "cache")
+	if err := os.Mkdir(folder, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(folder, 65534, 65534); err != nil {
+		t.Skip(err)
+	}
+	if _, err := filesystem.Open(t.Context(), "cache", &filesystem.Options{Temp: true}); err == nil {
+		t.Error("no error")
+	}
+}
+
+// Who waits for a lock that another process holds gives up with its context.
+func TestAWaitForALockEndsWithItsContext(t *testing.T) {
+	folder := t.TempDir()
+	table := openTracks(t, open(t, folder, nil))
+	e := track("a", 1, 1)
+	if err := table.Put(t.Context(), []driver.Entry{e}); err != nil {
+		t.Fatal(err)
+	}
+	locks, err := filepath.Glob(filepath.Join(folder, "tracks", "lock-*"))
+	if err != nil || len(locks) == 0 {
+		t.Fatalf("locks %q, %v", locks, err)
+	}
+	for _, path := range locks {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := table.Put(ctx, []driver.Entry{track("a", 1, 2)}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("put: %v", err)
+	}
+	if _, _, err := table.Pop(ctx, e.Key, driver.Filter{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("pop: %v", err)
+	}
+	if got, ok := get(t, table, e.Key); !ok || got.Status != 1 {
+		t.Errorf("a get waits for nobody: %v %d", ok, got.Status)
+	}
+	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", ".tmp-*")); len(left) > 0 {
+		t.Errorf("temporary files are left: %q", left)
+	}
+}

@@ -1,0 +1,215 @@
+// Package filesystem keeps responses as files in a folder: one file for each, which
+// other programs can read, and which any number of processes may share.
+//
+// A file appears under its name as a whole or not at all, and is replaced in one
+// step. What is found damaged, or is no entry at all, counts as missing and is
+// reported to [Options.Logger].
+//
+// # Layout
+//
+// Each repository is a folder of its name, with 256 folders for its entries:
+//
+//	music/tracks/table.json                           name and key of the table
+//	music/tracks/lock-0 … lock-f                      see below
+//	music/tracks/3a/6rqhFg,DE,1~7d9c…                 an entry
+//
+// The name of an entry begins with what is readable of its key and ends with a
+// digest of the whole; that decides on the folder, too. A name that some system
+// would not take, or not tell from another, is shortened and ends with a digest as
+// well. In the file, lines tell all about the response. An empty line ends them,
+// and what follows is the payload as it came:
+//
+//	sed '1,/^$/d' music/tracks/3a/6rqhFg,DE,1~7d9c… | jq .name
+//
+// # Processes
+//
+// Readers need no lock. Who replaces or conditionally removes an entry locks one of
+// 16 files, so that a pop returns just what it has removed. The system releases the
+// locks of a process that dies. Where it has no such locks (neither flock nor
+// LockFileEx), only one process at a time may write.
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/gate"
+)
+
+// kind begins the store's errors.
+const kind = "filesystem"
+
+// Options are the settings of a store. A nil *Options means the defaults.
+type Options struct {
+	// Temp puts a folder that is given by a relative path below the system's
+	// folder for temporary files instead of the working directory. The store
+	// never removes it; the system does so at its time. A folder there that
+	// belongs to another user is refused. Only for [Open]. The default is the
+	// working directory.
+	Temp bool
+
+	// Sync waits until what is saved is on the disk: then it is kept also if
+	// the machine loses power. Without it, the last saves may be lost then, and
+	// an entry whose file was half written counts as missing. The default is
+	// not to wait.
+	Sync bool
+
+	// Logger is told of files that were found damaged or are no entries, with
+	// their paths. The default is [slog.Default].
+	Logger *slog.Logger
+}
+
+func (o *Options) withDefaults() Options {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	return opts
+}
+
+// Store is a folder of tables. It implements [driver.Store].
+type Store struct {
+	path    string // of the folder; empty with New
+	opts    Options
+	workers int // goroutines that share the work of one call
+
+	own bool // root is the store's own
+
+	mu     sync.Mutex
+	root   *os.Root          // the folder
+	tables map[string]*table // by name
+	all    []*table          // those that were in tables before, too
+	stale  []func() error    // close what was open on folders that were removed
+
+	gate gate.Gate
+}
+
+var _ driver.Store = (*Store)(nil)
+
+// Open opens the folder dir, which it creates with mode 0700 where it is absent,
+// with the folders on the way. A leading ~ is the user's home folder.
+func Open(ctx context.Context, dir string, opts *Options) (*Store, error) {
+	o := opts.withDefaults()
+	if err := ctx.Err(); err != nil {
+		return nil, opError("open", "", err)
+	}
+	path, err := absolute(dir, o.Temp)
+	if err != nil {
+		return nil, opError("open", "", err)
+	}
+	root, err := openFolder(path, o.Temp)
+	if err != nil {
+		return nil, opError("open", "", err)
+	}
+	return newStore(root, path, o), nil
+}
+
+// New returns a store on a folder that the caller has opened, and which Close
+// leaves open. Nothing outside of it is changed, wherever symbolic links lead.
+func New(ctx context.Context, root *os.Root, opts *Options) (*Store, error) {
+	o := opts.withDefaults()
+	err := ctx.Err()
+	switch {
+	case err != nil:
+	case root == nil:
+		err = errors.New("the folder is nil")
+	case o.Temp:
+		err = errors.New("Temp is for Open: the caller's folder is where it is")
+	default:
+		_, err = root.Stat(".")
+	}
+	if err != nil {
+		return nil, opError("open", "", err)
+	}
+	return newStore(root, "", o), nil
+}
+
+// syncing is how many goroutines wait for the disk at once in one call.
+const syncing = 16
+
+func newStore(root *os.Root, path string, o Options) *Store {
+	workers := max(2, runtime.GOMAXPROCS(0))
+	if o.Sync {
+		workers = max(workers, syncing)
+	}
+	return &Store{path: path, opts: o, workers: workers, root: root, own: path != "", tables: make(map[string]*table)}
+}
+
+// Path is the folder of the store: with [New], by the name that it was opened with.
+func (s *Store) Path() string {
+	if s.path != "" {
+		return s.path
+	}
+	return s.root.Name()
+}
+
+// Traits implements [driver.Store].
+func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind} }
+
+// Close waits for running operations and lets go of the folders. The files stay.
+func (s *Store) Close() error {
+	err := s.gate.Close(func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		var errs []error
+		for _, t := range s.all {
+			errs = append(errs, t.folder.Load().close())
+		}
+		for _, release := range s.stale {
+			errs = append(errs, release())
+		}
+		if s.own {
+			errs = append(errs, s.root.Close())
+		}
+		return errors.Join(errs...)
+	})
+	if err != nil {
+		return opError("close", "", err)
+	}
+	return nil
+}
+
+// run does one operation: not after Close, not with a context that is done,
+// and with errors that tell what was tried.
+func (s *Store) run(ctx context.Context, op, table string, do func() error) error {
+	err := s.gate.Do(ctx, do)
+	if err == nil {
+		return nil
+	}
+	var path *os.PathError
+	var link *os.LinkError
+	if errors.As(err, &path) || errors.As(err, &link) { // whose paths are below the folder
+		err = fmt.Errorf("%s: %w", s.Path(), err)
+	}
+	return opError(op, table, err)
+}
+
+// report tells of a file that is no entry.
+func (s *Store) report(ctx context.Context, path string, why error) {
+	s.opts.Logger.WarnContext(ctx, "endpointcache: a file of the store is no entry", "path", path, "error", why)
+}
+
+func opError(op, table string, err error) error {
+	return &driver.OpError{Store: kind, Op: op, Table: table, Err: err}
+}
+
+// notFolder tells what is there instead of a folder.
+func notFolder(info os.FileInfo) string {
+	switch mode := info.Mode(); {
+	case mode&os.ModeSymlink != 0:
+		return "a symbolic link"
+	case mode.IsRegular():
+		return "a file"
+	default:
+		return fmt.Sprintf("a file of mode %v", mode)
+	}
+}

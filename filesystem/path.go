@@ -1,0 +1,51 @@
+package filesystem
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/endpointcache/endpointcache/internal/homepath"
+)
+
+// absolute is the path of the cache's folder.
+func absolute(dir string, temp bool) (string, error) {
+	if dir == "" {
+		return "", errors.New("the path is empty")
+	}
+	dir, err := homepath.Expand(dir)
+	if err != nil {
+		return "", err
+	}
+	if temp && !filepath.IsAbs(dir) {
+		if !filepath.IsLocal(dir) {
+			return "", fmt.Errorf("%q leads out of the folder for temporary files", dir)
+		}
+		dir = filepath.Join(os.TempDir(), dir)
+	}
+	return filepath.Abs(dir)
+}
+
+// openFolder creates the folder where it is absent, and opens it. In a folder that
+// others can write to, somebody may have been there before.
+func openFolder(path string, temp bool) (*os.Root, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	if !temp {
+		return root, nil
+	}
+	info, err := root.Stat(".")
+	if err == nil && !mine(info) {
+		err = fmt.Errorf("%s belongs to another user", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
+}

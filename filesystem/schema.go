@@ -1,0 +1,180 @@
+package filesystem
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// schema is what a table's file table.json holds.
+type schema struct {
+	Version int      `json:"endpointcache"`
+	Table   string   `json:"table"`
+	Key     []column `json:"key"`
+}
+
+type column struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+}
+
+const schemaVersion = 1
+
+func newSchema(spec driver.TableSpec) schema {
+	s := schema{Version: schemaVersion, Table: spec.Name}
+	for _, c := range spec.Key {
+		s.Key = append(s.Key, column{c.Name, c.Kind.String()})
+	}
+	return s
+}
+
+func (s schema) keyString() string {
+	texts := make([]string, len(s.Key))
+	for i, c := range s.Key {
+		texts[i] = c.Name + " " + c.Kind
+	}
+	return strings.Join(texts, ", ")
+}
+
+// OpenTable implements [driver.Store].
+func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
+	spec.Key = slices.Clone(spec.Key)
+	var t *table
+	err := s.run(ctx, "open table", spec.Name, func() error {
+		f, err := s.openTable(ctx, spec)
+		if err != nil {
+			return err
+		}
+		t, err = s.keep(spec, f)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if t.local {
+		return localTable{t}, nil
+	}
+	return t, nil
+}
+
+// keep returns the table of that name, which has been opened before or is now.
+func (s *Store) keep(spec driver.TableSpec, f *folder) (*table, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tables[spec.Name]
+	if t == nil || !slices.Equal(t.id.spec.Key, spec.Key) { // or its folder was removed
+		t = newTable(s, spec, f)
+		s.tables[spec.Name] = t
+		s.all = append(s.all, t)
+		return t, nil
+	}
+	if current := t.folder.Load(); !sameFolder(current, f) && t.folder.CompareAndSwap(current, f) {
+		s.stale = append(s.stale, current.close)
+		return t, nil
+	}
+	return t, f.close()
+}
+
+func sameFolder(a, b *folder) bool {
+	one, err := a.root.Stat(".")
+	if err != nil {
+		return false
+	}
+	other, err := b.root.Stat(".")
+	return err == nil && os.SameFile(one, other)
+}
+
+// checkSchema compares a table's folder with what it should be. It makes a new one
+// the table's.
+func (s *Store) checkSchema(ctx context.Context, f *folder, spec driver.TableSpec) error {
+	found, err := f.compareSchema(spec)
+	if err != nil {
+		return err
+	}
+	if !found {
+		if err := s.createSchema(ctx, f, spec); err != nil {
+			return err
+		}
+	}
+	if err := f.sweep(); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
+
+// createSchema is exclusive: of many processes one creates the table.
+func (s *Store) createSchema(ctx context.Context, f *folder, spec driver.TableSpec) error {
+	lock, err := lockFile(ctx, f.root, lockPrefix+"0")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }() // which unlocks it
+	if found, err := f.compareSchema(spec); err != nil || found {
+		return err
+	}
+	text, err := json.MarshalIndent(newSchema(spec), "", "\t")
+	if err != nil {
+		return err
+	}
+	temporary, err := f.write(s.opts.Sync, append(text, '\n'), nil)
+	if err != nil {
+		return err
+	}
+	if err := f.root.Rename(temporary, schemaFile); err != nil {
+		return errors.Join(err, f.root.Remove(temporary))
+	}
+	if s.opts.Sync {
+		return syncFolder(f.root, ".")
+	}
+	return nil
+}
+
+// compareSchema reports whether the folder is that of the table. It is an error if
+// it is that of something else, and none if it is new.
+func (f *folder) compareSchema(spec driver.TableSpec) (found bool, err error) {
+	text, err := f.root.ReadFile(schemaFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, f.checkNew(spec)
+	}
+	if err != nil {
+		return false, err
+	}
+	have, want := schema{}, newSchema(spec)
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	switch err := decoder.Decode(&have); {
+	case err != nil || have.Version == 0:
+		return false, schemaError(spec, "a folder whose "+schemaFile+" is none of ours")
+	case have.Version != want.Version:
+		return false, schemaError(spec, "a table of another version of the library")
+	case have.Table != want.Table:
+		return false, schemaError(spec, "the folder of another table")
+	case !slices.Equal(have.Key, want.Key):
+		return false, schemaError(spec, "key ("+have.keyString()+")")
+	}
+	return true, nil
+}
+
+// checkNew fails where the folder holds what no table's creation has left.
+func (f *folder) checkNew(spec driver.TableSpec) error {
+	names, err := f.list()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !isTemporary(name) && !strings.HasPrefix(name, lockPrefix) && name != schemaFile {
+			return schemaError(spec, "a folder without "+schemaFile)
+		}
+	}
+	return nil
+}
+
+func schemaError(spec driver.TableSpec, have string) error {
+	return &driver.SchemaError{Table: spec.Name, Want: "key (" + spec.KeyString() + ")", Have: have}
+}

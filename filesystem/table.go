@@ -1,0 +1,170 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/parallel"
+)
+
+type table struct {
+	store   *Store
+	id      identity
+	local   bool // the folder is on a disk of this machine
+	stripes [stripes]stripe
+
+	reopening sync.Mutex
+	folder    atomic.Pointer[folder]
+}
+
+var _ driver.Table = (*table)(nil)
+
+func newTable(s *Store, spec driver.TableSpec, f *folder) *table {
+	t := &table{store: s, id: newIdentity(spec), local: isLocal(f.root)}
+	for i := range t.stripes {
+		t.stripes[i].turn = make(chan struct{}, 1)
+	}
+	t.folder.Store(f)
+	return t
+}
+
+// localTable is a table on a disk of this machine.
+type localTable struct{ *table }
+
+var _ driver.PromptTable = localTable{}
+
+// GetsPromptly implements driver.PromptTable: a get takes no lock, and looks at its
+// context between files.
+func (localTable) GetsPromptly() {}
+
+// reopen opens the table's folder again where it was removed, unless another call
+// has done so since.
+func (t *table) reopen(ctx context.Context, gone *folder) error {
+	t.reopening.Lock()
+	defer t.reopening.Unlock()
+	if t.folder.Load() != gone {
+		return nil
+	}
+	f, err := t.store.openTable(ctx, t.id.spec)
+	if err != nil {
+		return err
+	}
+	if !t.folder.CompareAndSwap(gone, f) {
+		return f.close()
+	}
+	t.store.mu.Lock()
+	defer t.store.mu.Unlock()
+	t.store.stale = append(t.store.stale, gone.close)
+	return nil
+}
+
+// path is the full path of a file in the table's folder.
+func (t *table) path(path string) string {
+	return filepath.Join(t.store.Path(), folderName(t.id.spec.Name), filepath.FromSlash(path))
+}
+
+// minPerWorker is how many keys are worth another goroutine.
+const minPerWorker = 32
+
+func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	return t.store.run(ctx, "get from", t.id.spec.Name, func() error {
+		f := t.folder.Load()
+		return t.share(ctx, len(keys), func(b *buffers, i int) error {
+			b.lines = t.id.append(b.lines[:0], keys[i])
+			p := t.id.place(b.lines, keys[i])
+			e, ok, err := t.read(ctx, f, b, p.path, sel)
+			if ok {
+				visit(i, e)
+			}
+			return err
+		})
+	})
+}
+
+// share does n pieces of work on as many goroutines as they are worth.
+func (t *table) share(ctx context.Context, n int, do func(b *buffers, i int) error) error {
+	if n == 0 {
+		return nil
+	}
+	workers := min(t.store.workers, 1+(n-1)/minPerWorker)
+	chunk := min(minPerWorker, (n+workers-1)/workers)
+	var taken atomic.Int64
+	return parallel.Do(workers, func(int) error {
+		b := takeBuffers()
+		defer b.free()
+		for {
+			end := int(taken.Add(int64(chunk)))
+			for i := end - chunk; i < min(end, n); i++ {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := do(b, i); err != nil {
+					return err
+				}
+			}
+			if end >= n {
+				return nil
+			}
+		}
+	})
+}
+
+// Pop holds the lock of those who replace entries, so that what it removes is what
+// it has read. It does not take it where there is nothing to remove.
+func (t *table) Pop(ctx context.Context, key driver.Key, filter driver.Filter) (e driver.Entry, ok bool, err error) {
+	err = t.store.run(ctx, "pop from", t.id.spec.Name, func() error {
+		f := t.folder.Load()
+		b := takeBuffers()
+		defer b.free()
+		b.lines = t.id.append(b.lines, key)
+		p := t.id.place(b.lines, key)
+		if _, ok, err = t.read(ctx, f, b, p.path, driver.Selection{Filter: filter}); err != nil || !ok {
+			return err
+		}
+		unlock, err := t.lock(ctx, f, p.stripe())
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		sel := driver.Selection{Filter: filter, Parts: driver.Payload | driver.Meta}
+		if e, ok, err = t.read(ctx, f, b, p.path, sel); err != nil || !ok {
+			return err
+		}
+		ok, err = remove(f.root, p.path) // a delete may have been faster, which has no lock
+		return err
+	})
+	if err != nil || !ok {
+		return driver.Entry{}, false, err
+	}
+	return e, true, nil
+}
+
+// read reads an entry's selected parts, unless there is none that is selected. b
+// has the lines of its key. What is no entry is reported and counts as missing.
+func (t *table) read(ctx context.Context, f *folder, b *buffers, path string, sel driver.Selection) (driver.Entry, bool, error) {
+	e, ok, err := f.read(b, path, sel, len(t.id.columns))
+	if err == nil && ok && string(b.lines) != string(b.head.key) {
+		err = errPlace
+	}
+	return t.outcome(ctx, path, e, ok, err)
+}
+
+// outcome makes a miss of a file that is no entry.
+func (t *table) outcome(ctx context.Context, path string, e driver.Entry, ok bool, err error) (driver.Entry, bool, error) {
+	var d damage
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return driver.Entry{}, false, nil
+	case errors.As(err, &d):
+		t.store.report(ctx, t.path(path), err)
+		return driver.Entry{}, false, nil
+	case err != nil || !ok:
+		return driver.Entry{}, false, err
+	}
+	return e, true, nil
+}
