@@ -13,23 +13,40 @@ import (
 // the body, nil where there is none. Its memory is its own.
 type Split = func(body []byte, values []string) ([][]byte, error)
 
-// SplitArray takes apart a JSON array that has an item for each value, in their
-// order, null where there is none. Items that are fewer or more are an error.
-//
-// path leads to the array through the members of objects, as in "tracks" or
-// "data.items"; if it is empty, the body itself is the array.
-func SplitArray(path string) Split {
-	return func(body []byte, values []string) ([][]byte, error) {
-		list, err := arrayAt(body, path)
+// Array takes the items out of a body that has them in a JSON array, as they stand
+// there and in their order, nil for null. An array that is null has none. path leads to
+// the array through the members of objects, as in "items" or "data.tracks"; if it is
+// empty, the body itself is the array.
+func Array(path string) func(body []byte) ([][]byte, error) {
+	return func(body []byte) ([][]byte, error) {
+		raw, err := at(body, path)
 		if err != nil {
 			return nil, err
 		}
-		if len(list) != len(values) {
-			return nil, fmt.Errorf("the array %q has %d items for %d values", path, len(list), len(values))
+		var list []json.RawMessage
+		if err := json.Unmarshal(raw, &list); err != nil {
+			return nil, fmt.Errorf("no array is at %q: %w", path, err)
 		}
-		items := make([][]byte, len(values))
+		items := make([][]byte, len(list))
 		for i, raw := range list {
 			items[i] = itemOf(raw)
+		}
+		return items, nil
+	}
+}
+
+// SplitArray takes apart a JSON array that has an item for each value, in their
+// order, null where there is none. Items that are fewer or more are an error. path is
+// as for [Array].
+func SplitArray(path string) Split {
+	array := Array(path)
+	return func(body []byte, values []string) ([][]byte, error) {
+		items, err := array(body)
+		if err != nil {
+			return nil, err
+		}
+		if len(items) != len(values) {
+			return nil, fmt.Errorf("the array %q has %d items for %d values", path, len(items), len(values))
 		}
 		return items, nil
 	}
@@ -38,16 +55,16 @@ func SplitArray(path string) Split {
 // SplitArrayBy takes apart a JSON array of objects in any order, each of which tells
 // by its member id, a string or a number, which value it is for. Items for
 // other values are left out; of several for one value, the first counts. path is as
-// for [SplitArray].
+// for [Array].
 func SplitArrayBy(path, id string) Split {
+	array := Array(path)
 	return func(body []byte, values []string) ([][]byte, error) {
-		list, err := arrayAt(body, path)
+		list, err := array(body)
 		if err != nil {
 			return nil, err
 		}
 		byID := make(map[string][]byte, len(list))
-		for _, raw := range list {
-			item := itemOf(raw)
+		for _, item := range list {
 			if item == nil {
 				continue
 			}
@@ -64,7 +81,7 @@ func SplitArrayBy(path, id string) Split {
 }
 
 // SplitObject takes apart a JSON object whose members have the values for names. A
-// null is no item. path leads to it as it leads [SplitArray] to an array.
+// null is no item. path leads to it as it leads [Array] to an array.
 func SplitObject(path string) Split {
 	return func(body []byte, values []string) ([][]byte, error) {
 		raw, err := at(body, path)
@@ -102,18 +119,6 @@ func at(body []byte, path string) (json.RawMessage, error) {
 		}
 	}
 	return raw, nil
-}
-
-func arrayAt(body []byte, path string) ([]json.RawMessage, error) {
-	raw, err := at(body, path)
-	if err != nil {
-		return nil, err
-	}
-	var list []json.RawMessage
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, fmt.Errorf("no array is at %q: %w", path, err)
-	}
-	return list, nil
 }
 
 func itemOf(raw json.RawMessage) []byte {

@@ -3,6 +3,7 @@ package payload_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,6 +68,32 @@ func TestSplit(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+func TestArray(t *testing.T) {
+	for _, test := range []struct {
+		path, page string
+		want       []string
+		bad        bool
+	}{
+		{"", `[1, "a" ,null,{"b": 2 }]`, []string{"1", `"a"`, "", `{"b": 2 }`}, false},
+		{"items", `{"items":[]}`, nil, false},
+		{"items", `{"items":null}`, nil, false},
+		{"data.tracks", `{"data":{"tracks":[[]]}}`, []string{"[]"}, false},
+		{"items", `{"error":"none"}`, nil, true},
+		{"items", `{"items":{}}`, nil, true},
+		{"a.b", `{"a":[1]}`, nil, true},
+		{"", `<html>`, nil, true},
+	} {
+		items, err := payload.Array(test.path)([]byte(test.page))
+		var got []string
+		for _, item := range items {
+			got = append(got, string(item))
+		}
+		if !slices.Equal(got, test.want) || (err != nil) != test.bad {
+			t.Errorf("%q of %s: %q, %v", test.path, test.page, got, err)
+		}
 	}
 }
 

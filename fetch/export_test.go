@@ -1,0 +1,8 @@
+package fetch
+
+// Pending is how many flights and batches that gather keys there are.
+func (e *Endpoint[K, V]) Pending() (flights, gathering int) {
+	e.flights.mu.Lock()
+	defer e.flights.mu.Unlock()
+	return len(e.flights.byKey), len(e.flights.gathering)
+}

@@ -1,0 +1,264 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync/atomic"
+
+	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/request"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+// Source asks the origin for the responses of one endpoint, and knows no store.
+// Many goroutines may use it at once.
+type Source[K comparable] struct {
+	client   *Client
+	name     string
+	endpoint request.Endpoint[K] // may be nil where there is a batch
+	batch    request.Batch[K]    // may be nil
+
+	ownBase            atomic.Pointer[url.URL] // with which requests are recognized; nil: the client's, as far as is known
+	inFlight, requests atomic.Int64
+	slots              chan struct{} // one for each request under way; nil: any number
+}
+
+// Answer is what came of asking for a key: a response, or why there is none. An
+// error that wraps [ErrAbsent] means that the origin has nothing for the key.
+type Answer struct {
+	Entry repository.Entry // whose payload may share memory with those of its batch
+	Err   error
+}
+
+// NewSource returns a source for the endpoint and the batch of the settings, of
+// which they have to have one.
+func NewSource[K comparable, V any](c *Client, s settings.RepositorySettings[K, V]) (*Source[K], error) {
+	switch {
+	case c == nil:
+		return nil, errors.New("fetch: the client is nil")
+	case s.Endpoint == nil && s.Batch == nil:
+		return nil, fmt.Errorf("fetch: repository %q has no endpoint", s.Name)
+	}
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	return &Source[K]{client: c, name: s.Name, endpoint: s.Endpoint, batch: s.Batch}, nil
+}
+
+// BatchSize is how many keys a request can be for, at most; 1 where the settings
+// have no batch.
+func (s *Source[K]) BatchSize() int {
+	if s.batch == nil {
+		return 1
+	}
+	return s.batch.Size()
+}
+
+// Group tells which keys a request can be for: those of one group, which is a
+// comparable value. ok is false for a key that is asked for alone.
+func (s *Source[K]) Group(key K) (group any, ok bool) {
+	if s.batch == nil {
+		return nil, false
+	}
+	return s.batch.Group(key)
+}
+
+// Batches splits keys, no two of which are equal, into those of the fewest
+// requests. Batches come in the order of their first keys, and keys in the order
+// that they are given in.
+func (s *Source[K]) Batches(keys []K) [][]K {
+	size := s.BatchSize()
+	var batches [][]K
+	open := make(map[any]int) // the batch of a group that has room
+	for _, key := range keys {
+		group, ok := s.Group(key)
+		if !ok {
+			batches = append(batches, []K{key})
+			continue
+		}
+		i, ok := open[group]
+		if !ok || len(batches[i]) == size {
+			i = len(batches)
+			batches = append(batches, nil)
+			open[group] = i
+		}
+		batches[i] = append(batches[i], key)
+	}
+	return batches
+}
+
+// Limit lets no more than n requests of the source be under way at once. Others wait
+// before each attempt, and no waiting before a retry counts, nor taking an answer
+// apart. It is to be called before the first Fetch; without it, or with n below 1, there
+// is no limit.
+func (s *Source[K]) Limit(n int) {
+	s.slots = nil
+	if n > 0 {
+		s.slots = make(chan struct{}, n)
+	}
+}
+
+// InFlight is how many requests are under way.
+func (s *Source[K]) InFlight() int { return int(s.inFlight.Load()) }
+
+// Requests is how many requests were sent so far, each attempt counted.
+func (s *Source[K]) Requests() int64 { return s.requests.Load() }
+
+// Fetch asks the origin for keys, which are those of one of [Source.Batches], and
+// calls answer once for each, with its index, in their order, on the calling
+// goroutine and before it returns. Only responses of status 200 are answers.
+//
+// A single key is asked for with the endpoint's request where it builds one. The
+// request for several is halved where it fails for a reason that one of the keys
+// may be: it cannot be built, its status is 400, 404, 409, 410, 413, 414, 422, 431
+// or 451, its body is too large, or it cannot be split. So a bad key is found and
+// the others have answers, with about two requests more for each time that the keys
+// can be halved. Halves are asked for one after another. What fails otherwise fails for
+// all of its keys.
+//
+// A response that is part of a batch's has its status and those of its headers that
+// hold for each part: Content-Type, Date, Age, Cache-Control and Expires.
+//
+// When ctx is done, the keys without an answer get its error.
+func (s *Source[K]) Fetch(ctx context.Context, keys []K, answer func(i int, a Answer)) {
+	each := func(from int, answers []Answer) {
+		for i, a := range answers {
+			answer(from+i, a)
+		}
+	}
+	closing := &s.client.closing
+	if !closing.enter() {
+		each(0, failed(len(keys), fmt.Errorf("fetch: %w", ErrClosed)))
+		return
+	}
+	defer closing.leave()
+	ctx, cancel := closing.bind(ctx)
+	defer cancel()
+	s.ask(ctx, keys, false, each)
+}
+
+// failed are the answers for n keys that have failed together.
+func failed(n int, err error) []Answer { return slices.Repeat([]Answer{{Err: err}}, n) }
+
+// ask asks for keys, and for their halves where they are refused together, as they
+// may be known to be. It calls answered with those that come together, from the
+// first one's index on, and reports whether the batch was accepted.
+func (s *Source[K]) ask(ctx context.Context, keys []K, refused bool, answered func(from int, answers []Answer)) bool {
+	if err := ended(ctx); err != nil {
+		answered(0, failed(len(keys), err))
+		return false
+	}
+	if len(keys) == 1 {
+		answered(0, []Answer{s.askOne(ctx, keys[0])})
+		return false // the endpoint may take what the batch does not
+	}
+	known := aKey
+	if !refused {
+		answers, err := s.askBatch(ctx, keys)
+		if err == nil {
+			answered(0, answers)
+			return true
+		}
+		if known = faultOf(err); known == noKey || ctx.Err() != nil {
+			answered(0, failed(len(keys), cmp.Or(ended(ctx), err)))
+			return false
+		}
+	}
+	half := len(keys) / 2
+	accepted := s.ask(ctx, keys[:half], false, answered)
+	// If nothing is wrong with the keys of the first half, something is with those
+	// of the second, unless there were only too many.
+	s.ask(ctx, keys[half:], accepted && known == aKey, func(from int, answers []Answer) {
+		answered(half+from, answers)
+	})
+	return false
+}
+
+// askOne asks for a key alone.
+func (s *Source[K]) askOne(ctx context.Context, key K) Answer {
+	req, err := s.request(ctx, s.client.base, key)
+	if errors.Is(err, request.ErrNoRequest) && s.inBatch(key) {
+		answers, err := s.askBatch(ctx, []K{key})
+		if err != nil {
+			return Answer{Err: cmp.Or(ended(ctx), err)}
+		}
+		return answers[0]
+	}
+	if err != nil {
+		return Answer{Err: fmt.Errorf("fetch: %w", err)}
+	}
+	r := s.sending(req)
+	resp, err := r.do(ctx)
+	if err != nil {
+		return Answer{Err: cmp.Or(ended(ctx), err)}
+	}
+	if err := s.verify(ctx, key, req, resp.Request.RawRequest); err != nil {
+		return Answer{Err: fmt.Errorf("fetch: %w", err)}
+	}
+	entry, err := wholeEntry(resp)
+	return Answer{Entry: entry, Err: err}
+}
+
+func (s *Source[K]) inBatch(key K) bool {
+	_, ok := s.Group(key)
+	return ok
+}
+
+// request is the one for a key alone.
+func (s *Source[K]) request(ctx context.Context, base *url.URL, key K) (*http.Request, error) {
+	if s.endpoint == nil {
+		return nil, request.ErrNoRequest
+	}
+	return s.endpoint.Request(ctx, base, key)
+}
+
+func (s *Source[K]) sending(req *http.Request) *sending {
+	return &sending{Client: s.client, req: req, inFlight: &s.inFlight, requests: &s.requests, slots: s.slots}
+}
+
+// askBatch asks for keys with one request. An error is one of all keys.
+func (s *Source[K]) askBatch(ctx context.Context, keys []K) ([]Answer, error) {
+	req, err := s.batch.Request(ctx, s.client.base, keys)
+	if err != nil {
+		return nil, &batchError{fmt.Errorf("fetch: %w", err)}
+	}
+	r := s.sending(req)
+	resp, err := r.do(ctx)
+	if err != nil {
+		return nil, err
+	}
+	extra, err := r.added(resp.Request.RawRequest)
+	if err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	bodies, err := s.batch.Split(resp.Body(), keys)
+	if err == nil && len(bodies) != len(keys) {
+		err = fmt.Errorf("it was split into %d bodies for %d keys", len(bodies), len(keys))
+	}
+	if err != nil {
+		return nil, &batchError{fmt.Errorf("fetch: answer to %s: %w", r, err)}
+	}
+	part, err := partEntry(resp)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]Answer, len(keys))
+	for i, body := range bodies {
+		if err := s.verifyPart(ctx, keys[i], extra); err != nil {
+			answers[i].Err = fmt.Errorf("fetch: %w", err)
+			continue
+		}
+		if body == nil {
+			answers[i].Err = fmt.Errorf("fetch: answer to %s: %w", r, ErrAbsent)
+			continue
+		}
+		answers[i].Entry = part
+		answers[i].Entry.Payload = body
+	}
+	return answers, nil
+}
