@@ -1,0 +1,120 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/redis"
+)
+
+// wantConsistent fails the test unless each string under a prefix has its place in an
+// index, with the score of its expiry, and each place its string.
+func wantConsistent(t *testing.T, c rueidis.Client, prefix string) (entries int) {
+	t.Helper()
+	for _, key := range keysOf(t, c, prefix+":{tracks:*}") {
+		if !strings.HasSuffix(key, "}") {
+			continue
+		}
+		scores, err := do(t, c, "ZRANGE", key, "0", "-1", "WITHSCORES").AsZScores()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]bool{}
+		for _, s := range scores {
+			name := key + ":" + s.Member
+			want[name] = true
+			value, err := do(t, c, "GET", name).ToString()
+			if err != nil {
+				t.Errorf("%s is in the index only", name)
+				continue
+			}
+			expires, _, _ := strings.Cut(value, " ")
+			instant, err := time.Parse("2006-01-02T15:04:05.000000Z", expires)
+			if err != nil || float64(instant.UnixMicro()) != s.Score {
+				t.Errorf("%s expires at %s, its score is %f", name, expires, s.Score)
+			}
+		}
+		for _, name := range keysOf(t, c, key+":*") {
+			entries++
+			if !want[name] {
+				t.Errorf("%s is in no index", name)
+			}
+		}
+	}
+	return entries
+}
+
+// Whatever many callers do at the same time: strings and indexes agree.
+func TestStringsAndIndexesAgreeAfterALoad(t *testing.T) {
+	for name, url := range map[string]func(testing.TB) string{"server": serverURL, "cluster": clusterURL} {
+		t.Run(name, func(t *testing.T) {
+			prefix := newPrefix(t, url(t))
+			var wait sync.WaitGroup
+			for g := range 6 {
+				table := openTable(t, open(t, url(t), &redis.Options{Prefix: prefix, Buckets: 4}))
+				wait.Add(1)
+				go func() {
+					defer wait.Done()
+					if err := load(t.Context(), table, rand.New(rand.NewPCG(1, uint64(g))), 150); err != nil {
+						t.Error(err)
+					}
+				}()
+			}
+			wait.Wait()
+			n := wantConsistent(t, newClient(t, url(t)), prefix)
+			table := openTable(t, open(t, url(t), &redis.Options{Prefix: prefix}))
+			if counted := count(t, table, driver.Filter{}); counted != n || yielded(t, table, everything) != n {
+				t.Errorf("%d entries, of which %d are counted", n, counted)
+			}
+			t.Logf("%d entries", n)
+		})
+	}
+}
+
+// load does operations of all kinds on the same entries.
+func load(ctx context.Context, table driver.Table, r *rand.Rand, steps int) error {
+	some := func() (entries []driver.Entry, keys []driver.Key) {
+		for range 1 + r.IntN(60) {
+			e := track(r.IntN(300))
+			e.ExpiresAt = now.Add(time.Duration(1+r.IntN(1_000)) * time.Minute)
+			entries, keys = append(entries, e), append(keys, e.Key)
+		}
+		return entries, keys
+	}
+	for range steps {
+		entries, keys := some()
+		instant := now.Add(time.Duration(r.IntN(300)) * time.Minute)
+		var err error
+		switch r.IntN(8) {
+		case 0:
+			_, err = table.Delete(ctx, keys)
+		case 1:
+			_, _, err = table.Pop(ctx, keys[0], driver.Filter{State: driver.Live, Now: instant})
+		case 2:
+			_, err = table.Clear(ctx, driver.Filter{State: driver.Expired, Now: instant})
+		case 3:
+			n := 0
+			for _, err = range table.Entries(ctx, driver.Selection{Filter: driver.Filter{State: driver.Live, Now: instant}}) {
+				if n++; err != nil || n > 50 {
+					break
+				}
+			}
+		case 4:
+			err = table.Get(ctx, keys, everything, func(int, driver.Entry) {})
+		default:
+			err = table.Put(ctx, entries)
+		}
+		if err != nil {
+			return fmt.Errorf("during the load: %w", err)
+		}
+	}
+	return nil
+}

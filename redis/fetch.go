@@ -1,0 +1,140 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/rueidis"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+const (
+	maxMget  = 200   // keys of one command; several are sent at once
+	metaHead = 1_024 // bytes that the headers of most entries fit into
+)
+
+// visitor is called for each place that is fetched, and told whether there is an entry
+// that is selected.
+type visitor = func(p *place, e driver.Entry, ok bool) error
+
+// fetch reads entries and returns how many bytes it read.
+func (t *table) fetch(ctx context.Context, places []place, sel driver.Selection, found visitor) (size int, err error) {
+	if sel.Parts&driver.Payload == 0 {
+		return t.fetchHeads(ctx, places, sel, found)
+	}
+	f := newFilter(sel.Filter)
+	visit := func(p *place, message *rueidis.RedisMessage) error {
+		value, err := message.AsBytes()
+		if rueidis.IsRedisNil(err) {
+			return found(p, driver.Entry{}, false)
+		}
+		if err != nil {
+			return err
+		}
+		size += len(value)
+		selected, err := f.match(value)
+		if err != nil {
+			return about(p, err)
+		}
+		if !selected {
+			return found(p, driver.Entry{}, false)
+		}
+		e, needed, err := read(value, sel.Parts)
+		if err != nil || needed > 0 {
+			return about(p, errValue)
+		}
+		return found(p, e, true)
+	}
+	client := t.store.client
+	if len(places) == 1 {
+		message, err := client.Do(ctx, client.B().Get().Key(places[0].name).Build()).ToMessage()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return 0, err
+		}
+		return size, visit(&places[0], &message)
+	}
+	names, _ := namesAndTexts(places)
+	var commands rueidis.Commands
+	for from := 0; from < len(places); {
+		end := from + 1
+		for end < len(places) && end-from < maxMget && places[end].bucket == places[from].bucket {
+			end++
+		}
+		commands = append(commands, client.B().Mget().Key(names[from:end]...).Build())
+		from = end
+	}
+	at := 0
+	for _, result := range client.DoMulti(ctx, commands...) {
+		messages, err := result.ToArray()
+		if err != nil {
+			return size, err
+		}
+		for i := range messages {
+			if err := visit(&places[at], &messages[i]); err != nil {
+				return size, err
+			}
+			at++
+		}
+	}
+	return size, nil
+}
+
+// fetchHeads reads the beginnings of entries: first as much as will do for most.
+func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selection, found visitor) (size int, err error) {
+	f := newFilter(sel.Filter)
+	lengths := make([]int, len(places))
+	for i := range lengths {
+		lengths[i] = maxHead
+		if sel.Parts != 0 {
+			lengths[i] = metaHead
+		}
+	}
+	client := t.store.client
+	for len(places) > 0 {
+		commands := make(rueidis.Commands, len(places))
+		for i := range places {
+			commands[i] = client.B().Getrange().Key(places[i].name).Start(0).End(int64(lengths[i] - 1)).Build()
+		}
+		var longer []place
+		var longerLengths []int
+		for i, result := range client.DoMulti(ctx, commands...) {
+			p := &places[i]
+			value, err := result.AsBytes()
+			if err != nil {
+				return size, err
+			}
+			size += len(value)
+			if len(value) == 0 {
+				if err := found(p, driver.Entry{}, false); err != nil {
+					return size, err
+				}
+				continue
+			}
+			selected, err := f.match(value)
+			if err != nil {
+				return size, about(p, err)
+			}
+			e, needed, err := read(value, sel.Parts)
+			switch {
+			case err != nil:
+				return size, about(p, err)
+			case !selected:
+				err = found(p, driver.Entry{}, false)
+			case needed > lengths[i]:
+				longer, longerLengths = append(longer, *p), append(longerLengths, needed)
+			case needed > 0:
+				return size, about(p, errValue)
+			default:
+				err = found(p, e, true)
+			}
+			if err != nil {
+				return size, err
+			}
+		}
+		places, lengths = longer, longerLengths
+	}
+	return size, nil
+}
+
+func about(p *place, err error) error { return fmt.Errorf("%.200q: %w", p.name, err) }

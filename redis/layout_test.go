@@ -1,0 +1,211 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/redis"
+)
+
+// do sends a command whose first argument is a key.
+func do(tb testing.TB, c rueidis.Client, command, key string, args ...string) rueidis.RedisResult {
+	tb.Helper()
+	result := c.Do(context.Background(), c.B().Arbitrary(command).Keys(key).Args(args...).Build())
+	if err := result.Error(); err != nil && !rueidis.IsRedisNil(err) {
+		tb.Fatalf("%s %s: %v", command, key, err)
+	}
+	return result
+}
+
+// What the documentation says of the layout.
+func TestLayout(t *testing.T) {
+	prefix := newPrefix(t, serverURL(t))
+	table := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: prefix}))
+	e := track(1)
+	e.CachedAt, e.ExpiresAt = time.Date(2026, 11, 21, 16, 45, 26, 123_456_000, time.UTC), time.Date(2126, 11, 21, 17, 45, 26, 123_456_000, time.UTC)
+	never := track(2)
+	never.ExpiresAt = time.Time{}
+	put(t, table, e, never)
+	c := newClient(t, serverURL(t))
+
+	want := []string{":{tracks:0}", ":{tracks:0}:id-000001:DE:1:false", ":{tracks:0}:id-000002:DE:2:true", ":{tracks}"}
+	var have []string
+	for _, key := range keysOf(t, c, prefix+"*") {
+		have = append(have, strings.TrimPrefix(key, prefix))
+	}
+	slices.Sort(have)
+	if !slices.Equal(have, want) {
+		t.Errorf("the keys are %q, want %q", have, want)
+	}
+	for key, want := range map[string]string{
+		":{tracks}": `{"layout":1,"buckets":1,"key":[{"name":"id","kind":"string"},{"name":"market","kind":"string"},{"name":"page","kind":"int"},{"name":"explicit","kind":"bool"}]}`,
+		":{tracks:0}:id-000001:DE:1:false": "2126-11-21T17:45:26.123456Z 2026-11-21T16:45:26.123456Z 200 7 37\ntrack 1\n" +
+			`{"Content-Type":["application/json"]}` + "\n" + string(e.Payload),
+	} {
+		if got, err := do(t, c, "GET", prefix+key).ToString(); err != nil || got != want {
+			t.Errorf("%s is\n%s %v, want\n%s", key, got, err, want)
+		}
+	}
+	index, err := do(t, c, "ZRANGE", prefix+":{tracks:0}", "0", "-1", "WITHSCORES").ToAny()
+	t.Log(index, err)
+	for member, want := range map[string]float64{"id-000001:DE:1:false": float64(e.ExpiresAt.UnixMicro()), "id-000002:DE:2:true": 1e18} {
+		if got, err := do(t, c, "ZSCORE", prefix+":{tracks:0}", member).AsFloat64(); err != nil || got != want {
+			t.Errorf("the score of %s is %f, %v, want %f", member, got, err, want)
+		}
+	}
+}
+
+// Beside the cache there are the keys of others, some of which look alike. Whatever the
+// cache does, they stay as they are, and so do the tables of another prefix.
+func TestNothingOutsideThePrefixIsTouched(t *testing.T) {
+	for name, url := range map[string]func(testing.TB) string{"server": serverURL, "cluster": clusterURL} {
+		t.Run(name, func(t *testing.T) {
+			prefix := newPrefix(t, url(t))
+			c := newClient(t, url(t))
+			foreign := map[string]string{}
+			for _, key := range []string{
+				prefix, prefix + "x", prefix + "x:{tracks}", "x" + prefix + ":{tracks:0}:a", "{tracks:0}:a", prefix + "{tracks:0}", prefix + "-:{tracks:0}",
+				prefix + ":mine", prefix + ":{tracks:0}x", prefix + ":{albums}",
+			} {
+				foreign[key] = "value of " + key
+				do(t, c, "SET", key, foreign[key])
+				t.Cleanup(func() { do(t, c, "DEL", key) })
+			}
+			other := openTable(t, open(t, url(t), &redis.Options{Prefix: prefix + ":inner"}))
+			entries, keys := trackEntries(500)
+			put(t, other, entries[:100]...)
+
+			table := openTable(t, open(t, url(t), &redis.Options{Prefix: prefix}))
+			if n := count(t, table, driver.Filter{}); n != 0 {
+				t.Errorf("the other prefix's entries are counted: %d", n)
+			}
+			put(t, table, entries...)
+			if n := yielded(t, table, everything); n != 500 {
+				t.Errorf("%d entries", n)
+			}
+			if _, err := table.Delete(t.Context(), keys[:50]); err != nil {
+				t.Error(err)
+			}
+			for _, f := range []driver.Filter{{State: driver.Expired, Now: now}, {State: driver.Live, Now: now.Add(2 * time.Hour)}, {}} {
+				if _, err := table.Clear(t.Context(), f); err != nil {
+					t.Error(err)
+				}
+			}
+			if n := found(t, other, keys[:100]...); n != 100 || count(t, other, driver.Filter{}) != 100 {
+				t.Errorf("the other prefix has %d entries, want 100", n)
+			}
+			for key, want := range foreign {
+				if got, err := do(t, c, "GET", key).ToString(); err != nil || got != want {
+					t.Errorf("%s is %q, %v, want %q", key, got, err, want)
+				}
+			}
+			// What is left of a cleared table is its description.
+			var left []string
+			for _, key := range keysOf(t, c, prefix+":{*") {
+				if _, ok := foreign[key]; !ok {
+					left = append(left, key)
+				}
+			}
+			if !slices.Equal(left, []string{prefix + ":{tracks}"}) {
+				t.Errorf("a cleared table has the keys %q", left)
+			}
+		})
+	}
+}
+
+func TestForeignDataInThePlaceOfATable(t *testing.T) {
+	prefix := newPrefix(t, serverURL(t))
+	s := open(t, serverURL(t), &redis.Options{Prefix: prefix})
+	c := newClient(t, serverURL(t))
+	meta := prefix + ":{tracks}"
+	for name, set := range map[string]func(){
+		"text":       func() { do(t, c, "SET", meta, "foreign") },
+		"other JSON": func() { do(t, c, "SET", meta, `{"a":1}`) },
+		"a list":     func() { do(t, c, "RPUSH", meta, "a") },
+		"new layout": func() { do(t, c, "SET", meta, `{"layout":2,"buckets":1,"key":[{"name":"id","kind":"string"}]}`) },
+		"no buckets": func() { do(t, c, "SET", meta, `{"layout":1,"buckets":0,"key":[{"name":"id","kind":"string"}]}`) },
+		"odd buckets": func() {
+			do(t, c, "SET", meta, `{"layout":1,"buckets":100000000,"key":[{"name":"id","kind":"string"}]}`)
+		},
+	} {
+		set()
+		if _, err := s.OpenTable(t.Context(), tracks); !errors.Is(err, driver.ErrSchema) {
+			t.Errorf("%s: %v, want a SchemaError", name, err)
+		} else {
+			t.Log(err)
+		}
+		do(t, c, "DEL", meta)
+	}
+}
+
+func TestForeignDataInThePlaceOfAnEntry(t *testing.T) {
+	prefix := newPrefix(t, serverURL(t))
+	table := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: prefix}))
+	c := newClient(t, serverURL(t))
+	entries, keys := trackEntries(3)
+	put(t, table, entries...)
+	name := prefix + ":{tracks:0}:id-000001:DE:1:false"
+	do(t, c, "SET", name, "foreign")
+	for _, parts := range []driver.Parts{0, driver.Meta, driver.Payload} {
+		err := table.Get(t.Context(), keys, driver.Selection{Parts: parts}, func(int, driver.Entry) {})
+		if err == nil || !strings.Contains(err.Error(), "id-000001") {
+			t.Errorf("get: %v, want an error that names the key", err)
+		}
+	}
+	put(t, table, entries[1])
+	if n := found(t, table, keys...); n != 3 {
+		t.Errorf("after a save there are %d of 3 entries", n)
+	}
+	// What is no string is a miss in a bulk, and gone with a clear.
+	do(t, c, "DEL", name)
+	do(t, c, "RPUSH", name, "a")
+	if n := found(t, table, keys...); n != 2 {
+		t.Errorf("%d entries, want 2", n)
+	}
+	if n, err := table.Clear(t.Context(), driver.Filter{}); err != nil || n != 3 {
+		t.Errorf("clear removed %d, %v", n, err)
+	}
+}
+
+// The number of buckets is the table's, whatever a store that opens it would choose.
+func TestATableKeepsItsBuckets(t *testing.T) {
+	prefix := newPrefix(t, serverURL(t))
+	first := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: prefix, Buckets: 5}))
+	entries, keys := trackEntries(100)
+	put(t, first, entries...)
+	second := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: prefix, Buckets: 3}))
+	if n := found(t, second, keys...); n != 100 || count(t, second, driver.Filter{}) != 100 {
+		t.Errorf("%d entries of 100", n)
+	}
+	c := newClient(t, serverURL(t))
+	if n := len(keysOf(t, c, prefix+":{tracks:?}")); n != 5 {
+		t.Errorf("%d indexes, want 5", n)
+	}
+}
+
+// On a cluster, a table is on all nodes.
+func TestATableIsSpreadOverACluster(t *testing.T) {
+	prefix := newPrefix(t, clusterURL(t))
+	table := openTable(t, open(t, clusterURL(t), &redis.Options{Prefix: prefix}))
+	entries, _ := trackEntries(3_000)
+	put(t, table, entries...)
+	c := newClient(t, clusterURL(t))
+	total := 0
+	for address, node := range c.Nodes() {
+		keys := keysOf(t, node, prefix+":{tracks:*}:*")
+		total += len(keys)
+		if len(keys) < 500 {
+			t.Errorf("%s has %d of 3000 entries", address, len(keys))
+		}
+	}
+	if total != 3_000 {
+		t.Errorf("%d strings", total)
+	}
+}

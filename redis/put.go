@@ -1,0 +1,132 @@
+package redis
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/parallel"
+)
+
+// maxPutBytes is how many bytes of entries are sent at once, or a larger one by itself.
+const maxPutBytes = 4 << 20
+
+// Put saves chunks of entries, those of each bucket in a transaction.
+func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
+	return t.run(ctx, "save to", func(ctx context.Context) error {
+		for i := range entries {
+			if err := check(&entries[i]); err != nil {
+				return err
+			}
+		}
+		for len(entries) > 0 {
+			n, bytes := 1, size(&entries[0])
+			for n < len(entries) && n < maxKeys && bytes+size(&entries[n]) <= maxPutBytes {
+				bytes += size(&entries[n])
+				n++
+			}
+			if err := t.putChunk(ctx, entries[:n], bytes); err != nil {
+				return err
+			}
+			entries = entries[n:]
+		}
+		return nil
+	})
+}
+
+func (t *table) putChunk(ctx context.Context, entries []driver.Entry, bytes int) error {
+	places := t.names.places(len(entries), func(i int) driver.Key { return entries[i].Key })
+	values := make([]string, len(entries))
+	var b strings.Builder
+	b.Grow(bytes)
+	ends := make([]int, len(entries))
+	for i := range entries {
+		write(&b, &entries[i])
+		ends[i] = b.Len()
+	}
+	all, from := b.String(), 0
+	for i, end := range ends {
+		values[i], from = all[from:end], end
+	}
+	groups := byBucket(places)
+	transactions := make([]transaction, len(groups))
+	for i, group := range groups {
+		transactions[i] = func() rueidis.Commands { return t.putCommands(group, entries, values) }
+	}
+	answers, err := t.store.transact(ctx, repeatable, transactions)
+	if err != nil {
+		return err
+	}
+	t.purge(ctx, groups, answers)
+	return nil
+}
+
+// putCommands save the entries of one bucket. The last but one tells how many places
+// in the index are of entries that have vanished.
+func (t *table) putCommands(group []place, entries []driver.Entry, values []string) rueidis.Commands {
+	b := t.store.client.B()
+	index := t.names.indexes[group[0].bucket]
+	commands := make(rueidis.Commands, 0, len(group)+4)
+	commands = append(commands, t.store.begin(repeatable))
+	now := time.Now()
+	zadd := b.Zadd().Key(index).ScoreMember()
+	for _, p := range group {
+		e := &entries[p.i]
+		set := b.Set().Key(p.name).Value(values[p.i])
+		if ttl := t.timeToStay(e, now); ttl > 0 {
+			commands = append(commands, set.PxMilliseconds(ttl).Build())
+		} else {
+			commands = append(commands, set.Build())
+		}
+		zadd = zadd.ScoreMember(score(e.ExpiresAt), p.text)
+	}
+	return append(commands,
+		zadd.Build(),
+		b.Zcount().Key(index).Min("-inf").Max(scoreText(t.store.gone())).Build(),
+		b.Exec().Build())
+}
+
+// maxTimeToStay is what all servers take: Dragonfly has 28 bits for the seconds.
+const maxTimeToStay = 8 * 365 * 24 * time.Hour / time.Millisecond
+
+// timeToStay returns how many milliseconds the server is to keep an entry, at least 1,
+// or 0 for no limit.
+func (t *table) timeToStay(e *driver.Entry, now time.Time) int64 {
+	if e.ExpiresAt.IsZero() {
+		return 0
+	}
+	// A Duration cannot tell the difference between the years 1 and 9999.
+	left := e.ExpiresAt.UnixMilli() - now.UnixMilli()
+	keep := t.store.opts.KeepExpired.Milliseconds()
+	if left > int64(maxTimeToStay) || keep > int64(maxTimeToStay)-left {
+		return 0
+	}
+	return max(1, left+keep)
+}
+
+const (
+	purgeFrom = 100   // places that are worth a round trip
+	maxPurge  = 1_000 // at once, as the server does nothing else meanwhile
+)
+
+// purge removes the places in the index of entries that have vanished, where there are
+// many. If it fails, a later save will do it.
+func (t *table) purge(ctx context.Context, groups [][]place, answers [][]rueidis.RedisMessage) {
+	var indexes []string
+	for i, answer := range answers {
+		if n, err := answer[len(answer)-1].AsInt64(); err == nil && n >= purgeFrom {
+			indexes = append(indexes, t.names.indexes[groups[i][0].bucket])
+		}
+	}
+	if len(indexes) == 0 {
+		return
+	}
+	upTo := scoreText(t.store.gone())
+	_ = parallel.Do(len(indexes), func(i int) error {
+		_, err := t.store.eval(ctx, purgeScript, indexes[i:i+1], []string{upTo, scoreText(maxPurge)})
+		return err
+	})
+}

@@ -1,0 +1,236 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"go.uber.org/goleak"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/drivertest"
+	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/redis"
+)
+
+// TestMain looks for goroutines that were left. A client of a cluster closes what it has
+// no use for after five seconds.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		err := goleak.Find()
+		for deadline := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(deadline); {
+			err = goleak.Find()
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func serverURL(tb testing.TB) string {
+	tb.Helper()
+	return testserver.URL(tb, "REDIS_TEST_URL")
+}
+
+func clusterURL(tb testing.TB) string {
+	tb.Helper()
+	return testserver.URL(tb, "REDIS_CLUSTER_TEST_URL")
+}
+
+var prefixes atomic.Int64
+
+// newPrefix returns a prefix that the test has for itself on the server at url. What is
+// under it is removed after the test.
+func newPrefix(tb testing.TB, url string) string {
+	tb.Helper()
+	prefix := fmt.Sprintf("test-%d-%d-%d", os.Getpid(), time.Now().UnixMilli(), prefixes.Add(1))
+	tb.Cleanup(func() {
+		c := newClient(tb, url)
+		for _, key := range keysOf(tb, c, prefix+":*") {
+			if err := c.Do(context.Background(), c.B().Unlink().Key(key).Build()).Error(); err != nil {
+				tb.Error(err)
+			}
+		}
+	})
+	return prefix
+}
+
+// newClient is a client of the test's own.
+func newClient(tb testing.TB, url string, settings ...func(*rueidis.ClientOption)) rueidis.Client {
+	tb.Helper()
+	option, err := rueidis.ParseURL(url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	option.DisableCache = true
+	for _, set := range settings {
+		set(&option)
+	}
+	client, err := rueidis.NewClient(option)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(client.Close)
+	return client
+}
+
+// keysOf returns all keys of all nodes that match a pattern.
+func keysOf(tb testing.TB, c rueidis.Client, pattern string) (keys []string) {
+	tb.Helper()
+	for _, node := range c.Nodes() {
+		for cursor := uint64(0); ; {
+			entry, err := node.Do(context.Background(), node.B().Scan().Cursor(cursor).Match(pattern).Count(10_000).Build()).AsScanEntry()
+			if err != nil {
+				tb.Fatal(err)
+			}
+			keys = append(keys, entry.Elements...)
+			if cursor = entry.Cursor; cursor == 0 {
+				break
+			}
+		}
+	}
+	return keys
+}
+
+// open opens a store, which is closed when the test ends.
+func open(tb testing.TB, url string, opts *redis.Options) *redis.Store {
+	tb.Helper()
+	s, err := redis.Open(context.Background(), url, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+var tracks = driver.TableSpec{Name: "tracks", Key: []driver.Column{
+	{Name: "id", Kind: driver.String}, {Name: "market", Kind: driver.String}, {Name: "page", Kind: driver.Int}, {Name: "explicit", Kind: driver.Bool},
+}}
+
+func openTable(tb testing.TB, s driver.Store) driver.Table {
+	tb.Helper()
+	table, err := s.OpenTable(context.Background(), tracks)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return table
+}
+
+var now = time.Now().UTC().Truncate(time.Microsecond)
+
+func track(i int) driver.Entry {
+	return driver.Entry{
+		Key:       driver.Key{fmt.Sprintf("id-%06d", i), "DE", int64(i % 7), i%2 == 0},
+		Name:      fmt.Sprintf("track %d", i),
+		Status:    200,
+		Header:    `{"Content-Type":["application/json"]}`,
+		Payload:   fmt.Appendf(nil, `{"id": %d, "title": "T%d", "popularity": %d}`, i, i, i%100),
+		CachedAt:  now,
+		ExpiresAt: now.Add(time.Hour),
+	}
+}
+
+func trackEntries(n int) (entries []driver.Entry, keys []driver.Key) {
+	for i := range n {
+		e := track(i)
+		entries, keys = append(entries, e), append(keys, e.Key)
+	}
+	return entries, keys
+}
+
+func put(tb testing.TB, table driver.Table, entries ...driver.Entry) {
+	tb.Helper()
+	if err := table.Put(context.Background(), entries); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func count(tb testing.TB, table driver.Table, f driver.Filter) int {
+	tb.Helper()
+	n, err := table.Count(context.Background(), f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return n
+}
+
+var everything = driver.Selection{Parts: driver.Payload | driver.Meta}
+
+// found returns how many of the keys a get finds.
+func found(tb testing.TB, table driver.Table, keys ...driver.Key) int {
+	tb.Helper()
+	var n atomic.Int64
+	if err := table.Get(context.Background(), keys, everything, func(int, driver.Entry) { n.Add(1) }); err != nil {
+		tb.Fatal(err)
+	}
+	return int(n.Load())
+}
+
+// yielded returns how many entries an iteration yields.
+func yielded(tb testing.TB, table driver.Table, sel driver.Selection) (n int) {
+	tb.Helper()
+	for _, err := range table.Entries(context.Background(), sel) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+// harness opens each store under a prefix of its own.
+func harness(url func(testing.TB) string, open func(tb testing.TB, url string, o *redis.Options) *redis.Store, opts redis.Options) drivertest.Harness {
+	prefixes := make(map[driver.Store]string)
+	under := func(tb testing.TB, prefix string) driver.Store {
+		tb.Helper()
+		o := opts
+		o.Prefix = prefix
+		s := open(tb, url(tb), &o)
+		prefixes[s] = prefix
+		return s
+	}
+	return drivertest.Harness{
+		Open:   func(tb testing.TB) driver.Store { return under(tb, newPrefix(tb, url(tb))) },
+		Reopen: func(tb testing.TB, s driver.Store) driver.Store { return under(tb, prefixes[s]) },
+	}
+}
+
+// openNew opens a store on a client of the test's.
+func openNew(settings ...func(*rueidis.ClientOption)) func(testing.TB, string, *redis.Options) *redis.Store {
+	return func(tb testing.TB, url string, o *redis.Options) *redis.Store {
+		s, err := redis.New(context.Background(), newClient(tb, url, settings...), o)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return s
+	}
+}
+
+// harnesses are the ways to open a store.
+func harnesses() map[string]drivertest.Harness {
+	resp2 := func(o *rueidis.ClientOption) { o.AlwaysRESP2 = true }
+	return map[string]drivertest.Harness{
+		"one server": harness(serverURL, open, redis.Options{}),
+		"the caller's client, RESP2, seven buckets": harness(serverURL, openNew(resp2), redis.Options{Buckets: 7}),
+		"cluster": harness(clusterURL, open, redis.Options{}),
+	}
+}
+
+func TestConformance(t *testing.T) {
+	for name, h := range harnesses() {
+		t.Run(name, func(t *testing.T) { drivertest.Run(t, h) })
+	}
+}
+
+func Benchmark(b *testing.B) { drivertest.Bench(b, harnesses()["one server"]) }

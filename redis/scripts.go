@@ -1,0 +1,131 @@
+package redis
+
+import (
+	"context"
+
+	"github.com/redis/rueidis"
+)
+
+// Scripts name all keys that they touch, as Dragonfly demands it. They take times as
+// text, because a number of Lua 5.1 cannot hold all microseconds.
+
+// popScript returns and removes the string KEYS[2], whose place in the index KEYS[1] is
+// ARGV[3], if it is in the state ARGV[1] at ARGV[2].
+var popScript = newScript(`
+local expires = redis.call('GETRANGE', KEYS[2], 0, 26)
+if expires == '' then return false end
+if ARGV[1] ~= 'all' and (expires > ARGV[2]) ~= (ARGV[1] == 'live') then return false end
+local value = redis.call('GET', KEYS[2])
+redis.call('UNLINK', KEYS[2])
+redis.call('ZREM', KEYS[1], ARGV[3])
+return value`)
+
+// clearScript removes those of the strings KEYS[2], KEYS[3], … which are in the state
+// ARGV[1] at ARGV[2], and returns how many. The places in the index KEYS[1] of these and
+// of strings that are gone are ARGV[3], ARGV[4], …
+var clearScript = newScript(`
+local removed = 0
+for i = 2, #KEYS do
+  local selected = ARGV[1] == 'all'
+  if not selected then
+    local expires = redis.call('GETRANGE', KEYS[i], 0, 26)
+    selected = expires == '' or (expires > ARGV[2]) == (ARGV[1] == 'live')
+  end
+  if selected then
+    removed = removed + redis.call('UNLINK', KEYS[i])
+    redis.call('ZREM', KEYS[1], ARGV[i + 1])
+  end
+end
+return removed`)
+
+// mendScript removes from the index KEYS[1] the places ARGV[1], ARGV[2], … of those of the
+// strings KEYS[2], KEYS[3], … that are gone.
+var mendScript = newScript(`
+for i = 2, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 0 then redis.call('ZREM', KEYS[1], ARGV[i - 1]) end
+end
+return redis.status_reply('OK')`)
+
+// purgeScript removes from the index KEYS[1] the lowest places up to the score ARGV[1], at
+// most ARGV[2].
+var purgeScript = newScript(`
+local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+for i = 1, #gone do redis.call('ZREM', KEYS[1], gone[i]) end
+return #gone`)
+
+// pageScript returns ARGV[2] places of the index KEYS[1] and their scores, from the
+// highest score and the last name downwards: those up to the score ARGV[1], or those
+// below it and the name ARGV[3]. Where a place of just that name and score is not there
+// any more, it is searched for by halves.
+//
+// Strings are compared by their bytes here: Lua does it by the server's locale.
+var pageScript = newScript(`
+local function precedes(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = a:byte(i), b:byte(i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+local index, below = KEYS[1], nil
+if not ARGV[3] then
+  below = redis.call('ZCOUNT', index, '-inf', ARGV[1])
+else
+  local score, name = tonumber(ARGV[1]), ARGV[3]
+  local found = redis.call('ZSCORE', index, name)
+  if found and tonumber(found) == score then
+    below = redis.call('ZRANK', index, name)
+  else
+    local low, high = 0, redis.call('ZCARD', index)
+    while low < high do
+      local middle = math.floor((low + high) / 2)
+      local at = redis.call('ZRANGE', index, middle, middle, 'WITHSCORES')
+      local s = tonumber(at[2])
+      if s < score or s == score and precedes(at[1], name) then low = middle + 1 else high = middle end
+    end
+    below = low
+  end
+end
+if below == 0 then return {} end
+local first = redis.call('ZCARD', index) - below
+return redis.call('ZREVRANGE', index, first, first + tonumber(ARGV[2]) - 1, 'WITHSCORES')`)
+
+// script is a script that servers keep by its digest.
+type script struct {
+	text       string
+	once       *rueidis.Lua
+	repeatable *rueidis.Lua
+}
+
+func newScript(text string) script {
+	return script{text, rueidis.NewLuaScript(text), rueidis.NewLuaScriptRetryable(text)}
+}
+
+// eval runs a script that may be run again where its answer was lost. KEYS[1] is the index.
+func (s *Store) eval(ctx context.Context, script script, keys, args []string) (result rueidis.RedisResult, err error) {
+	err = persist(ctx, once, func() error { // the client sends it again
+		result = script.repeatable.Exec(ctx, s.client, keys, args)
+		return result.Error()
+	})
+	return result, err
+}
+
+// evalOnce runs a script that must not be run twice. On a single server it goes to the
+// first connection, as a command without a slot leads there.
+func (s *Store) evalOnce(ctx context.Context, script script, keys, args []string) (result rueidis.RedisResult, err error) {
+	if err := s.awaken(ctx, keys[0]); err != nil {
+		return result, err
+	}
+	err = persist(ctx, once, func() error {
+		if s.cluster {
+			result = script.once.Exec(ctx, s.client, keys, args)
+			return result.Error()
+		}
+		b := s.client.B()
+		result = s.client.DoMulti(ctx, b.Ping().Build(),
+			b.Eval().Script(script.text).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build())[1]
+		return result.Error()
+	})
+	s.awake(err)
+	return result, err
+}
