@@ -1,0 +1,199 @@
+package dynamodb_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"go.uber.org/goleak"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/drivertest"
+	"github.com/endpointcache/endpointcache/dynamodb"
+	"github.com/endpointcache/endpointcache/internal/testserver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func serverURL(tb testing.TB) string {
+	tb.Helper()
+	return testserver.URL(tb, "DYNAMODB_TEST_URL")
+}
+
+var names atomic.Int64
+
+// newName is a name that nobody else uses, for tables, prefixes and namespaces. The
+// tables whose names begin so are removed after the test.
+func newName(tb testing.TB) string {
+	tb.Helper()
+	name := fmt.Sprintf("test-%d-%d-%d-", os.Getpid(), time.Now().UnixMilli(), names.Add(1))
+	client := newClient(tb)
+	tb.Cleanup(func() {
+		tables := awsdynamodb.NewListTablesPaginator(client, &awsdynamodb.ListTablesInput{ExclusiveStartTableName: &name})
+		for tables.HasMorePages() {
+			page, err := tables.NextPage(context.Background())
+			if err != nil {
+				tb.Error(err)
+				return
+			}
+			for _, table := range page.TableNames {
+				if !strings.HasPrefix(table, name) {
+					return // they are in order
+				}
+				if _, err := client.DeleteTable(context.Background(), &awsdynamodb.DeleteTableInput{TableName: &table}); err != nil {
+					tb.Error(err)
+				}
+			}
+		}
+	})
+	return name
+}
+
+// newClient is a client of the caller's own, which talks to the tests' server.
+func newClient(tb testing.TB, settings ...func(*awsdynamodb.Options)) *awsdynamodb.Client {
+	tb.Helper()
+	o, err := dynamodb.ParseURL(serverURL(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	client, closeIdle, err := dynamodb.NewClient(context.Background(), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(closeIdle)
+	return awsdynamodb.New(client.Options(), settings...)
+}
+
+// open opens a store, which is closed when the test ends.
+func open(tb testing.TB, opts *dynamodb.Options) *dynamodb.Store {
+	tb.Helper()
+	s, err := dynamodb.Open(context.Background(), serverURL(tb), opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+// with opens a store on a client of the caller's own.
+func with(tb testing.TB, client *awsdynamodb.Client, opts *dynamodb.Options) *dynamodb.Store {
+	tb.Helper()
+	s, err := dynamodb.New(context.Background(), client, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { s.Close() })
+	return s
+}
+
+// openTable opens the table of tracks.
+func openTable(tb testing.TB, s driver.Store) driver.Table {
+	tb.Helper()
+	table, err := s.OpenTable(context.Background(), tracks)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return table
+}
+
+var tracks = driver.TableSpec{Name: "tracks", Key: []driver.Column{
+	{Name: "id", Kind: driver.String}, {Name: "market", Kind: driver.String}, {Name: "page", Kind: driver.Int}, {Name: "explicit", Kind: driver.Bool},
+}}
+
+var (
+	now        = time.Now().UTC().Truncate(time.Microsecond)
+	everything = driver.Selection{Parts: driver.Payload | driver.Meta}
+)
+
+func track(i int) driver.Entry {
+	return driver.Entry{
+		Key:       driver.Key{fmt.Sprintf("id-%06d", i), "DE", int64(i % 7), i%2 == 0},
+		Name:      fmt.Sprintf("track %d", i),
+		Status:    200,
+		Header:    `{"Content-Type":["application/json"]}`,
+		Payload:   fmt.Appendf(nil, `{"id": %d, "title": "T%d", "popularity": %d}`, i, i, i%100),
+		CachedAt:  now,
+		ExpiresAt: now.Add(time.Hour),
+	}
+}
+
+func trackEntries(n int) (entries []driver.Entry, keys []driver.Key) {
+	for i := range n {
+		e := track(i)
+		entries, keys = append(entries, e), append(keys, e.Key)
+	}
+	return entries, keys
+}
+
+// get returns the entries that are there, by the indices of their keys.
+func get(tb testing.TB, table driver.Table, keys ...driver.Key) map[int]driver.Entry {
+	tb.Helper()
+	var mu sync.Mutex
+	found := make(map[int]driver.Entry)
+	err := table.Get(context.Background(), keys, everything, func(i int, e driver.Entry) {
+		mu.Lock()
+		defer mu.Unlock()
+		found[i] = e
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return found
+}
+
+func put(tb testing.TB, table driver.Table, entries ...driver.Entry) {
+	tb.Helper()
+	if err := table.Put(context.Background(), entries); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// harness opens each store on data of its own: apart sets what keeps it so.
+func harness(apart func(o *dynamodb.Options, name string), open func(testing.TB, *dynamodb.Options) *dynamodb.Store, opts dynamodb.Options) drivertest.Harness {
+	settings := make(map[driver.Store]dynamodb.Options)
+	openWith := func(tb testing.TB, o dynamodb.Options) driver.Store {
+		tb.Helper()
+		s := open(tb, &o)
+		settings[s] = o
+		return s
+	}
+	return drivertest.Harness{
+		Open: func(tb testing.TB) driver.Store {
+			o := opts
+			apart(&o, newName(tb))
+			return openWith(tb, o)
+		},
+		Reopen:     func(tb testing.TB, s driver.Store) driver.Store { return openWith(tb, settings[s]) },
+		MaxKey:     128 << 10,
+		MaxPayload: dynamodb.MaxPayload,
+	}
+}
+
+// harnesses are the ways to open a store.
+func harnesses() map[string]drivertest.Harness {
+	byNew := func(tb testing.TB, o *dynamodb.Options) *dynamodb.Store { return with(tb, newClient(tb), o) }
+	return map[string]drivertest.Harness{
+		"one table for all": harness(func(o *dynamodb.Options, name string) { o.Table = name }, open, dynamodb.Options{Namespace: "a cache"}),
+		"a table for each repository, the caller's client, all compressed, other attributes, no TTL": harness(
+			func(o *dynamodb.Options, name string) { o.TablePrefix = name }, byNew,
+			dynamodb.Options{NoTTL: true, CompressFrom: 1, Parallel: 2, PartitionAttribute: "part of", KeyAttribute: `the "key"`, ValueAttribute: "payload"}),
+	}
+}
+
+func TestConformance(t *testing.T) {
+	for name, h := range harnesses() {
+		t.Run(name, func(t *testing.T) { drivertest.Run(t, h) })
+	}
+}
+
+func Benchmark(b *testing.B) { drivertest.Bench(b, harnesses()["one table for all"]) }

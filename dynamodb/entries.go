@@ -1,0 +1,141 @@
+package dynamodb
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// Entries reads pages of several partitions at once, each of which DynamoDB ends at a
+// MiB, and yields them before it reads more.
+func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
+	return func(yield func(driver.Entry, error) bool) {
+		for s := t.scan(sel); s.more(); {
+			var entries []driver.Entry
+			err := t.store.run(ctx, "iterate over", t.spec.Name, func() (err error) {
+				entries, err = s.next(ctx)
+				return err
+			})
+			if err != nil {
+				yield(driver.Entry{}, err)
+				return
+			}
+			for i := range entries {
+				if !yield(entries[i], nil) {
+					return
+				}
+				entries[i] = driver.Entry{} // the body may be large
+			}
+		}
+	}
+}
+
+// scan is where an iteration is.
+type scan struct {
+	table   *table
+	sel     driver.Selection
+	queries []*dynamodb.QueryInput // of the partitions that have not been read to the end
+}
+
+func (t *table) scan(sel driver.Selection) *scan {
+	s := &scan{table: t, sel: sel}
+	for _, partition := range t.partitions.entries {
+		query := t.entriesQuery(partition, sel)
+		if sel.Parts == 0 {
+			query = t.keysQuery(partition, sel.Filter)
+		}
+		s.queries = append(s.queries, query)
+	}
+	return s
+}
+
+// entriesQuery asks for the entries of a partition in the order of their keys, which
+// does not change when they are replaced.
+func (t *table) entriesQuery(partition string, sel driver.Selection) *dynamodb.QueryInput {
+	wanted := t.projections[1][sel.Parts]
+	values := item{":p": &text{Value: partition}, ":k": &text{Value: keyMark}}
+	filter := newCondition(sel.Filter)
+	if filter.expression != nil {
+		values[":now"] = filter.values[0]
+	}
+	return &dynamodb.QueryInput{
+		TableName:                 &t.name,
+		ConsistentRead:            t.consistent(),
+		KeyConditionExpression:    aws.String("#0=:p AND begins_with(#1,:k)"),
+		FilterExpression:          filter.expression,
+		ProjectionExpression:      aws.String(wanted.expression),
+		ExpressionAttributeNames:  wanted.names,
+		ExpressionAttributeValues: values,
+	}
+}
+
+// keysQuery asks for keys alone, of the index, which has no payloads.
+func (t *table) keysQuery(partition string, f driver.Filter) *dynamodb.QueryInput {
+	wanted := t.projections[1][0]
+	query := t.indexQuery(partition, f)
+	query.ProjectionExpression = aws.String(wanted.expression)
+	for placeholder, name := range wanted.names {
+		query.ExpressionAttributeNames[placeholder] = name
+	}
+	return query
+}
+
+func (s *scan) more() bool { return len(s.queries) > 0 }
+
+// next reads a page of each of the first partitions. In the index an entry that is
+// saved again moves to another place; therefore a partition of it is read to its end at
+// once, or a loop that saves what it is given would never end.
+func (s *scan) next(ctx context.Context) ([]driver.Entry, error) {
+	t := s.table
+	n := min(len(s.queries), t.store.opts.Parallel)
+	var (
+		mu      sync.Mutex
+		entries []driver.Entry
+		ended   = make([]bool, n)
+	)
+	err := t.store.each(n, func(i int) error {
+		query := s.queries[i]
+		seen := make(map[string]bool)
+		r := t.reader(ctx, s.sel, t.projections[1][s.sel.Parts], func(r record) error {
+			if s.sel.Parts == 0 {
+				if seen[r.place.key] {
+					return nil
+				}
+				seen[r.place.key] = true
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			entries = append(entries, r.entry)
+			return nil
+		})
+		for {
+			page, err := t.store.client.Query(ctx, query)
+			if err != nil {
+				return err
+			}
+			for _, it := range page.Items {
+				if err := r.read(it); err != nil {
+					return err
+				}
+			}
+			query.ExclusiveStartKey = page.LastEvaluatedKey
+			ended[i] = len(page.LastEvaluatedKey) == 0
+			if ended[i] || s.sel.Parts != 0 {
+				return r.finish()
+			}
+		}
+	})
+	var rest []*dynamodb.QueryInput
+	for i, query := range s.queries {
+		if i >= n || !ended[i] {
+			rest = append(rest, query)
+		}
+	}
+	s.queries = rest
+	return entries, err
+}

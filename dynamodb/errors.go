@@ -1,0 +1,53 @@
+package dynamodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+const codeValidation = "ValidationException"
+
+// errorCode is DynamoDB's code for err, or empty.
+func errorCode(err error) string {
+	var e smithy.APIError
+	if errors.As(err, &e) {
+		return e.ErrorCode()
+	}
+	return ""
+}
+
+// explain adds to err what a caller can act on.
+func explain(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	case errorCode(err) == codeValidation && strings.Contains(err.Error(), "size has exceeded"):
+		return fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
+	}
+	return err
+}
+
+// statementError is the error of one of a batch's statements.
+func statementError(e *types.BatchStatementError) error {
+	message := ""
+	if e.Message != nil {
+		message = *e.Message
+	}
+	return &smithy.GenericAPIError{Code: string(e.Code), Message: message}
+}
+
+// throttled are the codes of statements that DynamoDB has refused, because there are
+// too many at a time or another call has the item: they were not done.
+var throttled = []types.BatchStatementErrorCodeEnum{
+	types.BatchStatementErrorCodeEnumProvisionedThroughputExceeded,
+	types.BatchStatementErrorCodeEnumRequestLimitExceeded,
+	types.BatchStatementErrorCodeEnumThrottlingError,
+	types.BatchStatementErrorCodeEnumTransactionConflict,
+}

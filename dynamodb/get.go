@@ -1,0 +1,139 @@
+package dynamodb
+
+import (
+	"context"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	return t.store.run(ctx, "get from", t.spec.Name, func() error {
+		if len(keys) == 1 {
+			return t.getOne(ctx, t.place(keys[0]), sel, func(e driver.Entry) { visit(0, e) })
+		}
+		return t.getMany(ctx, keys, sel, visit)
+	})
+}
+
+func (t *table) getOne(ctx context.Context, p place, sel driver.Selection, visit func(driver.Entry)) error {
+	wanted := t.projections[0][sel.Parts]
+	out, err := t.store.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName:                &t.name,
+		Key:                      t.store.codec.key(p),
+		ConsistentRead:           t.consistent(),
+		ProjectionExpression:     aws.String(wanted.expression),
+		ExpressionAttributeNames: wanted.names,
+	})
+	if err != nil || len(out.Item) == 0 {
+		return err
+	}
+	r := t.reader(ctx, sel, wanted, func(r record) error { visit(r.entry); return nil })
+	if err := r.read(out.Item); err != nil {
+		return err
+	}
+	return r.finish()
+}
+
+// getMany asks for each key once, 100 in a request, several requests at once.
+func (t *table) getMany(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	indices := make(map[string][]int, len(keys)) // by sort keys
+	places := make([]place, 0, len(keys))
+	for i, k := range keys {
+		p := t.place(k)
+		if indices[p.key] == nil {
+			places = append(places, p)
+		}
+		indices[p.key] = append(indices[p.key], i)
+	}
+	wanted := t.projections[0][sel.Parts]
+	chunks := slices.Collect(slices.Chunk(places, maxBatchGet))
+	return t.store.each(len(chunks), func(i int) error {
+		r := t.reader(ctx, sel, wanted, func(r record) error {
+			for n, i := range indices[r.place.key] {
+				e := r.entry
+				if n > 0 {
+					e.Payload = slices.Clone(e.Payload) // it belongs to the receiver
+				}
+				visit(i, e)
+			}
+			return nil
+		})
+		if err := t.getItems(ctx, t.keys(chunks[i]), wanted, r.read); err != nil {
+			return err
+		}
+		return r.finish()
+	})
+}
+
+func (t *table) keys(places []place) []item {
+	keys := make([]item, len(places))
+	for i, p := range places {
+		keys[i] = t.store.codec.key(p)
+	}
+	return keys
+}
+
+// reader reads items and delivers those that are selected: the ones whose payload is
+// split at last, together.
+type reader struct {
+	ctx        context.Context
+	table      *table
+	sel        driver.Selection
+	projection projection
+	deliver    func(record) error
+	split      []record
+}
+
+func (t *table) reader(ctx context.Context, sel driver.Selection, p projection, deliver func(record) error) *reader {
+	return &reader{ctx: ctx, table: t, sel: sel, projection: p, deliver: deliver}
+}
+
+func (r *reader) read(it item) error {
+	found, err := r.table.read(it, r.sel.Parts)
+	if err != nil || !selects(r.sel.Filter, found.expiresAt) {
+		return err
+	}
+	if _, keyed := it[attrKeyFields]; keyed {
+		if found.entry.Key, err = r.table.key(it); err != nil {
+			return err
+		}
+	}
+	if found.generation != "" {
+		r.split = append(r.split, found)
+		return nil
+	}
+	if found.entry, err = found.whole(); err != nil {
+		return err
+	}
+	return r.deliver(found)
+}
+
+// finish delivers the entries whose payloads are split. Where parts are missing, the
+// entry has been replaced or removed meanwhile, and is read once more. An entry whose
+// parts stay away has lost them, and is a miss.
+func (r *reader) finish() error {
+	for len(r.split) > 0 {
+		torn, err := r.table.readParts(r.ctx, r.split, r.deliver)
+		if err != nil || len(torn) == 0 {
+			return err
+		}
+		known := make(map[string]bool, len(torn)) // generations
+		places := make([]place, len(torn))
+		for i, t := range torn {
+			known[t.generation] = true
+			places[i] = t.place
+		}
+		r.split = nil
+		for chunk := range slices.Chunk(places, maxBatchGet) {
+			if err := r.table.getItems(r.ctx, r.table.keys(chunk), r.projection, r.read); err != nil {
+				return err
+			}
+		}
+		r.split = slices.DeleteFunc(r.split, func(again record) bool { return known[again.generation] })
+	}
+	return nil
+}

@@ -1,0 +1,288 @@
+package dynamodb
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+type (
+	item      = map[string]types.AttributeValue
+	text      = types.AttributeValueMemberS
+	number    = types.AttributeValueMemberN
+	binary    = types.AttributeValueMemberB
+	boolean   = types.AttributeValueMemberBOOL
+	structure = types.AttributeValueMemberM
+	list      = types.AttributeValueMemberL
+)
+
+// The attributes of an item beside those that the user names.
+const (
+	attrKeyFields  = "key_fields"
+	attrName       = "name"
+	attrStatus     = "status"
+	attrHeaders    = "headers"
+	attrCachedAt   = "cached_at"
+	attrExpiresAt  = "expires_at"
+	attrTTL        = "ttl"
+	attrEncoding   = "encoding"
+	attrGeneration = "generation"
+	attrParts      = "parts"
+	attrKeyColumns = "key_columns" // of the item that tells a repository's schema
+)
+
+var attributes = []string{
+	attrKeyFields, attrName, attrStatus, attrHeaders, attrCachedAt, attrExpiresAt, attrTTL,
+	attrEncoding, attrGeneration, attrParts, attrKeyColumns,
+}
+
+// codec makes items of entries and reads them back.
+type codec struct {
+	partition, sortKey, value string // the names of attributes
+	ttl                       bool
+	grace                     time.Duration
+}
+
+func newCodec(o Options) codec {
+	return codec{o.PartitionAttribute, o.KeyAttribute, o.ValueAttribute, !o.NoTTL, o.Grace.Truncate(time.Second)}
+}
+
+// key is the primary key of an item.
+func (c *codec) key(p place) item {
+	return item{c.partition: &text{Value: p.partition}, c.sortKey: &text{Value: p.key}}
+}
+
+// Instants are texts of one length, so that DynamoDB can compare them; that of an entry
+// that never expires is beyond all others.
+const (
+	timeLayout = "2006-01-02T15:04:05.000000Z"
+	never      = "never"
+)
+
+func timeText(t time.Time) string { return t.UTC().Format(timeLayout) }
+
+func expiryText(t time.Time) string {
+	if t.IsZero() {
+		return never
+	}
+	return timeText(t)
+}
+
+// selects reports whether the filter selects an entry with this expires_at.
+func selects(f driver.Filter, expiresAt string) bool {
+	return f.State == driver.All || (f.State == driver.Live) == (expiresAt > timeText(f.Now))
+}
+
+// item is the item of an entry without its payload.
+func (t *table) item(r row) item {
+	e, c := r.entry, &t.store.codec
+	it := c.key(r.place)
+	it[attrKeyFields] = t.keyFields(e.Key)
+	it[attrStatus] = &number{Value: strconv.Itoa(e.Status)}
+	it[attrCachedAt] = &text{Value: timeText(e.CachedAt)}
+	it[attrExpiresAt] = &text{Value: expiryText(e.ExpiresAt)}
+	if e.Name != "" {
+		it[attrName] = stringValue(e.Name)
+	}
+	if e.Header != "" {
+		it[attrHeaders] = stringValue(e.Header)
+	}
+	if ttl := c.ttlOf(e, 0); ttl != nil {
+		it[attrTTL] = ttl
+	}
+	return it
+}
+
+// ttlOf is when DynamoDB may remove an entry, or what outlives it by so long, or nil.
+func (c *codec) ttlOf(e *driver.Entry, longer time.Duration) types.AttributeValue {
+	if !c.ttl || e.ExpiresAt.IsZero() {
+		return nil
+	}
+	// The second after it, and without a time.Time, whose years could be too many.
+	seconds := e.ExpiresAt.Unix() + 1 + int64((c.grace+longer)/time.Second)
+	return &number{Value: strconv.FormatInt(seconds, 10)}
+}
+
+// stringValue is text where DynamoDB takes it as such.
+func stringValue(s string) types.AttributeValue {
+	if utf8.ValidString(s) {
+		return &text{Value: s}
+	}
+	return &binary{Value: []byte(s)}
+}
+
+func (t *table) keyFields(k driver.Key) types.AttributeValue {
+	fields := make(item, len(k))
+	for i, v := range k {
+		switch v := v.(type) {
+		case string:
+			fields[t.spec.Key[i].Name] = stringValue(v)
+		case int64:
+			fields[t.spec.Key[i].Name] = &number{Value: strconv.FormatInt(v, 10)}
+		case bool:
+			fields[t.spec.Key[i].Name] = &boolean{Value: v}
+		}
+	}
+	return &structure{Value: fields}
+}
+
+var errItem = errors.New("an item holds other attributes than were saved")
+
+// key reads the key of an entry.
+func (t *table) key(it item) (driver.Key, error) {
+	fields, ok := it[attrKeyFields].(*structure)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", errItem, attrKeyFields)
+	}
+	key := make(driver.Key, len(t.spec.Key))
+	for i, column := range t.spec.Key {
+		var err error
+		switch value := fields.Value[column.Name].(type) {
+		case *text:
+			key[i] = value.Value
+		case *binary:
+			key[i] = string(value.Value)
+		case *number:
+			key[i], err = strconv.ParseInt(value.Value, 10, 64)
+		case *boolean:
+			key[i] = value.Value
+		default:
+			err = errItem
+		}
+		if err != nil || kindOf(key[i]) != column.Kind {
+			return nil, fmt.Errorf("%w: %s", errItem, attrKeyFields)
+		}
+	}
+	return key, nil
+}
+
+func kindOf(v driver.Value) driver.Kind {
+	switch v.(type) {
+	case string:
+		return driver.String
+	case int64:
+		return driver.Int
+	default:
+		return driver.Bool
+	}
+}
+
+// record is what an item tells of an entry.
+type record struct {
+	place      place
+	expiresAt  string
+	generation string // of the payload's parts; empty if it is in the item
+	parts      int
+	encoding   string
+	entry      driver.Entry
+}
+
+// read reads an item. The payload is as it stands there.
+func (t *table) read(it item, parts driver.Parts) (r record, err error) {
+	c := &t.store.codec
+	r.place = place{stringOf(it[c.partition]), stringOf(it[c.sortKey])}
+	r.expiresAt = stringOf(it[attrExpiresAt])
+	if r.entry.Status, err = intOf(it[attrStatus]); err != nil || r.expiresAt == "" {
+		return r, fmt.Errorf("%w: %s, %s", errItem, attrStatus, attrExpiresAt)
+	}
+	if it[attrGeneration] != nil {
+		r.generation = stringOf(it[attrGeneration])
+		if r.parts, err = intOf(it[attrParts]); err != nil || r.parts < 1 || r.parts > maxParts {
+			return r, fmt.Errorf("%w: %s", errItem, attrParts)
+		}
+	}
+	if parts&driver.Meta != 0 {
+		r.entry.Name, r.entry.Header = stringOf(it[attrName]), stringOf(it[attrHeaders])
+		if r.entry.CachedAt, err = timeOf(stringOf(it[attrCachedAt])); err != nil {
+			return r, err
+		}
+		if r.entry.ExpiresAt, err = timeOf(r.expiresAt); err != nil {
+			return r, err
+		}
+	}
+	if parts&driver.Payload != 0 {
+		r.encoding = stringOf(it[attrEncoding])
+		if value, ok := it[c.value].(*binary); ok {
+			r.entry.Payload = value.Value
+		}
+	}
+	return r, nil
+}
+
+func stringOf(v types.AttributeValue) string {
+	switch v := v.(type) {
+	case *text:
+		return v.Value
+	case *binary:
+		return string(v.Value)
+	}
+	return ""
+}
+
+func intOf(v types.AttributeValue) (int, error) {
+	n, ok := v.(*number)
+	if !ok {
+		return 0, errItem
+	}
+	return strconv.Atoi(n.Value)
+}
+
+func timeOf(s string) (time.Time, error) {
+	if s == never {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(timeLayout, s)
+	if err != nil {
+		return t, fmt.Errorf("%w: %w", errItem, err)
+	}
+	return t, nil
+}
+
+// projection asks for the attributes that a selection needs, by placeholders: many of
+// their names are words of DynamoDB's expressions.
+type projection struct {
+	expression string
+	names      map[string]string
+}
+
+func newProjection(names ...string) projection {
+	p := projection{names: make(map[string]string, len(names))}
+	for i, name := range names {
+		placeholder := "#" + strconv.Itoa(i)
+		p.names[placeholder] = name
+		if i > 0 {
+			p.expression += ","
+		}
+		p.expression += placeholder
+	}
+	return p
+}
+
+// projections are those of all combinations of parts, without and with the key.
+type projections [2][4]projection
+
+func newProjections(c *codec) (all projections) {
+	for keyed := range all {
+		for parts := range all[keyed] {
+			names := []string{c.partition, c.sortKey, attrStatus, attrExpiresAt}
+			if keyed == 1 {
+				names = append(names, attrKeyFields)
+			}
+			if driver.Parts(parts)&driver.Meta != 0 {
+				names = append(names, attrName, attrHeaders, attrCachedAt)
+			}
+			if driver.Parts(parts)&driver.Payload != 0 {
+				names = append(names, c.value, attrEncoding, attrGeneration, attrParts)
+			}
+			all[keyed][parts] = newProjection(slices.Clip(names)...)
+		}
+	}
+	return all
+}

@@ -1,0 +1,183 @@
+package dynamodb
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+type table struct {
+	store       *Store
+	spec        driver.TableSpec
+	name        string // in DynamoDB
+	partitions  partitions
+	projections projections
+	deleteText  string // of a statement that removes an item
+	columnNames int    // bytes of the key columns' names
+}
+
+var _ driver.Table = (*table)(nil)
+
+func newTable(s *Store, spec driver.TableSpec) *table {
+	t := &table{
+		store: s, spec: driver.TableSpec{Name: spec.Name, Key: slices.Clone(spec.Key)}, name: s.opts.tableName(spec.Name),
+		partitions: newPartitions(s.opts.base(spec.Name)), projections: newProjections(&s.codec),
+	}
+	t.deleteText = "DELETE FROM " + quote(t.name) + " WHERE " + quote(s.codec.partition) + "=? AND " + quote(s.codec.sortKey) + "=?"
+	for _, c := range spec.Key {
+		t.columnNames += len(c.Name)
+	}
+	return t
+}
+
+// consistent is whether reads see what was committed.
+func (t *table) consistent() *bool { return aws.Bool(!t.store.opts.EventualReads) }
+
+// condition is what a filter asks of an item, in DynamoDB's two languages.
+type condition struct {
+	partiQL    string // to add to a WHERE clause
+	expression *string
+	values     []types.AttributeValue
+}
+
+func newCondition(f driver.Filter) condition {
+	comparison := ""
+	switch f.State {
+	case driver.All:
+		return condition{}
+	case driver.Live:
+		comparison = attrExpiresAt + ">"
+	case driver.Expired:
+		comparison = attrExpiresAt + "<="
+	}
+	return condition{
+		partiQL:    " AND " + comparison + "?",
+		expression: aws.String(comparison + ":now"),
+		values:     []types.AttributeValue{&text{Value: timeText(f.Now)}},
+	}
+}
+
+// named are the values of the expression.
+func (c condition) named() item {
+	if len(c.values) == 0 {
+		return nil
+	}
+	return item{":now": c.values[0]}
+}
+
+func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err error) {
+	err = t.store.run(ctx, "delete from", t.spec.Name, func() (err error) {
+		places := t.places(keys)
+		if len(places) == 1 {
+			old, err := t.remove(ctx, places[0], condition{})
+			if err == nil && old != nil {
+				deleted = 1
+				err = t.removeParts(ctx, []item{old})
+			}
+			return err
+		}
+		deleted, err = t.removeAll(ctx, places, condition{})
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return deleted, nil
+}
+
+// places are where the entries of the keys stand, each once.
+func (t *table) places(keys []driver.Key) []place {
+	places := make([]place, 0, len(keys))
+	seen := make(map[string]struct{}, len(keys))
+	for _, k := range keys {
+		p := t.place(k)
+		if _, ok := seen[p.key]; !ok {
+			seen[p.key] = struct{}{}
+			places = append(places, p)
+		}
+	}
+	return places
+}
+
+// removeAll removes the items at different places where the condition holds, with the
+// parts of their payloads, and returns how many there were.
+func (t *table) removeAll(ctx context.Context, places []place, c condition) (int, error) {
+	var removed atomic.Int64
+	chunks := slices.Collect(slices.Chunk(places, maxBatchWrite))
+	err := t.store.each(len(chunks), func(i int) error {
+		n, err := t.removeChunk(ctx, chunks[i], c)
+		removed.Add(int64(n))
+		return err
+	})
+	return int(removed.Load()), err
+}
+
+func (t *table) removeChunk(ctx context.Context, places []place, c condition) (removed int, err error) {
+	var split []item
+	err = t.removeReturning(ctx, places, c, func(old item) error {
+		removed++
+		if old[attrGeneration] != nil {
+			split = append(split, old)
+		}
+		return nil
+	})
+	return removed, errors.Join(err, t.removeParts(ctx, split))
+}
+
+// remove removes the item at a place if the condition holds, and returns it, or nil.
+func (t *table) remove(ctx context.Context, p place, c condition) (item, error) {
+	if c.expression == nil {
+		// Without any, DynamoDB Local may return an item to two callers.
+		c.expression = aws.String("attribute_exists(" + attrExpiresAt + ")")
+	}
+	out, err := t.store.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName:                 &t.name,
+		Key:                       t.store.codec.key(p),
+		ConditionExpression:       c.expression,
+		ExpressionAttributeValues: c.named(),
+		ReturnValues:              types.ReturnValueAllOld,
+	}, t.store.once)
+	var failed *types.ConditionalCheckFailedException
+	if errors.As(err, &failed) {
+		return nil, nil
+	}
+	if err != nil || len(out.Attributes) == 0 {
+		return nil, err
+	}
+	return out.Attributes, nil
+}
+
+// Pop takes the entry's item first: who has it has the parts of its payload too.
+func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
+	err = t.store.run(ctx, "pop from", t.spec.Name, func() error {
+		old, err := t.remove(ctx, t.place(key), newCondition(f))
+		if err != nil || old == nil {
+			return err
+		}
+		r, err := t.read(old, driver.Payload|driver.Meta)
+		if err != nil {
+			return err
+		}
+		if r.generation == "" {
+			ok = true
+			e, err = r.whole()
+			return err
+		}
+		_, err = t.readParts(ctx, []record{r}, func(r record) error {
+			e, ok = r.entry, true
+			return nil
+		})
+		return errors.Join(err, t.removeParts(ctx, []item{old}))
+	})
+	if err != nil {
+		return driver.Entry{}, false, err
+	}
+	return e, ok, nil
+}
