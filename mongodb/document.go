@@ -1,0 +1,218 @@
+package mongodb
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// The fields of a document beside those of its key, in their order.
+const (
+	fieldID        = "_id"
+	fieldStatus    = "status"
+	fieldCachedAt  = "cached_at"  // to the millisecond, for readers
+	fieldExpiresAt = "expires_at" // the same, for the TTL index; absent: never
+	fieldCachedUS  = "cached_us"  // microseconds since 1970
+	fieldExpiresUS = "expires_us"
+	fieldTitle     = "name"
+	fieldHeaders   = "headers"
+	fieldPayload   = "payload"
+)
+
+// never is the expires_us of an entry that never expires: one comparison selects.
+const never = math.MaxInt64
+
+// maxDocument is the most bytes of a document.
+const maxDocument = 16 << 20
+
+// appendEntry appends the document of an entry.
+func (t *table) appendEntry(b []byte, id string, e *driver.Entry) []byte {
+	start, b := begin(b)
+	b = appendString(b, fieldID, id)
+	for i, v := range e.Key {
+		switch v := v.(type) {
+		case string:
+			b = appendText(b, t.fields[i], v, isText(v))
+		case int64:
+			b = appendInt64(b, t.fields[i], v)
+		case bool:
+			b = appendBool(b, t.fields[i], v)
+		}
+	}
+	b = appendInt32(b, fieldStatus, int32(e.Status))
+	b = appendDate(b, fieldCachedAt, e.CachedAt)
+	if !e.ExpiresAt.IsZero() {
+		b = appendDate(b, fieldExpiresAt, e.ExpiresAt)
+	}
+	b = appendInt64(b, fieldCachedUS, e.CachedAt.UnixMicro())
+	b = appendInt64(b, fieldExpiresUS, expiry(e.ExpiresAt))
+	b = appendText(b, fieldTitle, e.Name, isText(e.Name))
+	b = appendText(b, fieldHeaders, e.Header, isText(e.Header))
+	b = appendText(b, fieldPayload, e.Payload, utf8.Valid(e.Payload) && bytes.IndexByte(e.Payload, 0) < 0)
+	return end(b, start)
+}
+
+func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// documentSize is the length of an entry's document, or some bytes more for one that
+// never expires. Text takes as much as binary data.
+func (t *table) documentSize(id string, e *driver.Entry) int {
+	size := t.emptySize + len(id) + len(e.Name) + len(e.Header) + len(e.Payload)
+	for _, v := range e.Key {
+		if s, ok := v.(string); ok {
+			size += len(s)
+		}
+	}
+	return size
+}
+
+// measure sets the length of a document whose texts are empty.
+func (t *table) measure() {
+	e := driver.Entry{ExpiresAt: time.UnixMicro(0)}
+	for _, c := range t.spec.Key {
+		switch c.Kind {
+		case driver.String:
+			e.Key = append(e.Key, "")
+		case driver.Int:
+			e.Key = append(e.Key, int64(0))
+		case driver.Bool:
+			e.Key = append(e.Key, false)
+		}
+	}
+	t.emptySize = len(t.appendEntry(nil, "", &e))
+}
+
+func expiry(t time.Time) int64 {
+	if t.IsZero() {
+		return never
+	}
+	return t.UnixMicro()
+}
+
+// projection are the fields that hold the parts of an entry, and its key where that is
+// wanted too. It is nil for all of them.
+func (t *table) projection(parts driver.Parts, withKey bool) bson.Raw {
+	if parts == driver.Payload|driver.Meta {
+		return nil
+	}
+	start, b := begin(nil)
+	b = appendInt32(b, fieldStatus, 1)
+	b = appendInt32(b, fieldExpiresUS, 1)
+	if withKey {
+		for _, f := range t.fields {
+			b = appendInt32(b, f, 1)
+		}
+	}
+	if parts&driver.Meta != 0 {
+		b = appendInt32(b, fieldCachedUS, 1)
+		b = appendInt32(b, fieldTitle, 1)
+		b = appendInt32(b, fieldHeaders, 1)
+	}
+	if parts&driver.Payload != 0 {
+		b = appendInt32(b, fieldPayload, 1)
+	}
+	return end(b, start)
+}
+
+// idOf returns the _id of a document, in the document's memory.
+func idOf(doc bson.Raw) ([]byte, error) {
+	v, err := doc.LookupErr(fieldID)
+	if err != nil || v.Type != bson.TypeString {
+		return nil, errors.New("a document has an _id of another type than was saved")
+	}
+	return text(v)
+}
+
+// read returns the entry of a document with those parts that the document has, and
+// its Key where withKey says so. Fields that are not the store's are left alone.
+func (t *table) read(doc bson.Raw, withKey bool) (e driver.Entry, err error) {
+	elements, err := doc.Elements()
+	if err != nil {
+		return e, err
+	}
+	if withKey {
+		e.Key = make(driver.Key, len(t.fields))
+	}
+	found := 0
+	for _, element := range elements {
+		name, v := element.Key(), element.Value()
+		switch name {
+		case fieldStatus:
+			var status int64
+			status, err = readInt(v)
+			e.Status = int(status)
+			found++
+		case fieldExpiresUS:
+			e.ExpiresAt, err = readTime(v)
+			found++
+		case fieldCachedUS:
+			e.CachedAt, err = readTime(v)
+		case fieldTitle:
+			e.Name, err = readString(v)
+		case fieldHeaders:
+			e.Header, err = readString(v)
+		case fieldPayload:
+			var payload []byte
+			payload, err = text(v)
+			e.Payload = bytes.Clone(payload)
+		default:
+			if i := slices.Index(t.fields, name); i >= 0 && withKey {
+				e.Key[i], err = readValue(v, t.spec.Key[i].Kind)
+				found++
+			}
+		}
+		if err != nil {
+			return driver.Entry{}, fmt.Errorf("%w: field %q of %v", err, name, doc.Lookup(fieldID))
+		}
+	}
+	if found != 2+len(e.Key) {
+		return driver.Entry{}, fmt.Errorf("%w: %v lacks some", errDocument, doc.Lookup(fieldID))
+	}
+	return e, nil
+}
+
+func readString(v bson.RawValue) (string, error) {
+	b, err := text(v)
+	return string(b), err
+}
+
+// readInt takes integers of any size: those who write with a shell get what it
+// writes.
+func readInt(v bson.RawValue) (int64, error) {
+	if n, ok := v.AsInt64OK(); ok {
+		return n, nil
+	}
+	return 0, errDocument
+}
+
+func readTime(v bson.RawValue) (time.Time, error) {
+	n, err := readInt(v)
+	if err != nil || n == never {
+		return time.Time{}, err
+	}
+	return time.UnixMicro(n).UTC(), nil
+}
+
+// readValue reads a value of a key.
+func readValue(v bson.RawValue, kind driver.Kind) (driver.Value, error) {
+	switch kind {
+	case driver.String:
+		return readString(v)
+	case driver.Int:
+		return readInt(v)
+	case driver.Bool:
+		if b, ok := v.BooleanOK(); ok {
+			return b, nil
+		}
+	}
+	return nil, errDocument
+}

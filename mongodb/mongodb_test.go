@@ -1,0 +1,160 @@
+package mongodb_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.uber.org/goleak"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/drivertest"
+	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/mongodb"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func serverURL(tb testing.TB) string {
+	tb.Helper()
+	return testserver.URL(tb, "MONGODB_TEST_URL")
+}
+
+// newClient is a client of the caller's own.
+func newClient(tb testing.TB, url string, settings ...func(*options.ClientOptions)) *mongo.Client {
+	tb.Helper()
+	config := options.Client().ApplyURI(url)
+	for _, set := range settings {
+		set(config)
+	}
+	client, err := mongo.Connect(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { client.Disconnect(context.Background()) })
+	return client
+}
+
+var databases atomic.Int64
+
+// newDatabase returns the name of a database that the test has for itself.
+func newDatabase(tb testing.TB) string {
+	tb.Helper()
+	name := fmt.Sprintf("test_%d_%d_%d", os.Getpid(), time.Now().UnixMilli(), databases.Add(1))
+	client := newClient(tb, serverURL(tb))
+	tb.Cleanup(func() {
+		if err := client.Database(name).Drop(context.Background()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return name
+}
+
+// open opens a store, which is closed when the test ends.
+func open(tb testing.TB, url string, opts *mongodb.Options) *mongodb.Store {
+	tb.Helper()
+	s, err := mongodb.Open(context.Background(), url, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+// openTracks opens the table of tracks.
+func openTracks(tb testing.TB, s driver.Store) driver.Table {
+	tb.Helper()
+	table, err := s.OpenTable(context.Background(), tracks)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return table
+}
+
+var tracks = driver.TableSpec{Name: "tracks", Key: []driver.Column{
+	{Name: "id", Kind: driver.String}, {Name: "market", Kind: driver.String}, {Name: "page", Kind: driver.Int}, {Name: "explicit", Kind: driver.Bool},
+}}
+
+var now = time.Now().UTC().Truncate(time.Microsecond)
+
+func track(i int) driver.Entry {
+	return driver.Entry{
+		Key:       driver.Key{fmt.Sprintf("id-%06d", i), "DE", int64(i % 7), i%2 == 0},
+		Name:      fmt.Sprintf("track %d", i),
+		Status:    200,
+		Header:    `{"Content-Type":["application/json"]}`,
+		Payload:   fmt.Appendf(nil, `{"id": %d, "title": "T%d", "popularity": %d}`, i, i, i%100),
+		CachedAt:  now,
+		ExpiresAt: now.Add(time.Hour),
+	}
+}
+
+func trackEntries(n int) (entries []driver.Entry, keys []driver.Key) {
+	for i := range n {
+		e := track(i)
+		entries, keys = append(entries, e), append(keys, e.Key)
+	}
+	return entries, keys
+}
+
+// harness opens each store in a database of its own.
+func harness(open func(tb testing.TB, database string) *mongodb.Store) drivertest.Harness {
+	names := make(map[driver.Store]string)
+	in := func(tb testing.TB, database string) driver.Store {
+		tb.Helper()
+		s := open(tb, database)
+		names[s] = database
+		return s
+	}
+	return drivertest.Harness{
+		Open:       func(tb testing.TB) driver.Store { return in(tb, newDatabase(tb)) },
+		Reopen:     func(tb testing.TB, s driver.Store) driver.Store { return in(tb, names[s]) },
+		MaxPayload: 15 << 20,
+	}
+}
+
+// harnesses are the ways to open a store.
+func harnesses() map[string]drivertest.Harness {
+	return map[string]drivertest.Harness{
+		"default": harness(func(tb testing.TB, database string) *mongodb.Store {
+			return open(tb, serverURL(tb), &mongodb.Options{Database: database})
+		}),
+		"the caller's client, with a prefix, keeping what has expired": harness(func(tb testing.TB, database string) *mongodb.Store {
+			db := newClient(tb, serverURL(tb)).Database(database)
+			s, err := mongodb.New(context.Background(), db, &mongodb.Options{Prefix: "cache.", KeepExpired: -1})
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return s
+		}),
+	}
+}
+
+func TestConformance(t *testing.T) {
+	for name, h := range harnesses() {
+		t.Run(name, func(t *testing.T) { drivertest.Run(t, h) })
+	}
+}
+
+func Benchmark(b *testing.B) { drivertest.Bench(b, harnesses()["default"]) }
+
+// isFerretDB reports whether the server is one without TTL indexes.
+func isFerretDB(tb testing.TB) bool {
+	tb.Helper()
+	info, err := newClient(tb, serverURL(tb)).Database("test").RunCommand(context.Background(), bson.D{{Key: "buildInfo", Value: 1}}).Raw()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return strings.Contains(info.String(), "ferretdbFeatures")
+}

@@ -1,0 +1,145 @@
+package mongodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// record is the document of a table in the collection of tables.
+type record struct {
+	Collection string   `bson:"_id"`
+	Prefix     string   `bson:"prefix"`
+	Table      string   `bson:"table"`
+	Key        []column `bson:"key"`
+}
+
+type column struct {
+	Name string `bson:"name"`
+	Kind string `bson:"kind"`
+}
+
+// OpenTable implements [driver.Store].
+func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
+	spec.Key = slices.Clone(spec.Key)
+	t := &table{store: s, spec: spec, docs: s.db.Collection(collectionName(s.opts.Prefix, spec.Name))}
+	for _, c := range spec.Key {
+		t.fields = append(t.fields, fieldName(c.Name))
+	}
+	t.measure()
+	err := s.run(ctx, "open table", spec.Name, func() error {
+		return repeat(ctx, func() error {
+			found, err := t.isRecorded(ctx)
+			if err != nil {
+				return err
+			}
+			if !found {
+				if err := t.register(ctx); err != nil {
+					return err
+				}
+			}
+			return t.createIndexes(ctx, found)
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// isRecorded looks for the table's record. Another one of that name is a SchemaError.
+func (t *table) isRecorded(ctx context.Context) (bool, error) {
+	var r record
+	err := t.store.tables().FindOne(ctx, withID(t.docs.Name(), driver.Filter{})).Decode(&r)
+	switch {
+	case errors.Is(err, mongo.ErrNoDocuments):
+		return false, nil
+	case err != nil:
+		return false, err
+	case r.Table != t.spec.Name || r.Prefix != t.store.opts.Prefix:
+		return false, t.schemaError(fmt.Sprintf("the collection %q of the table %q of stores with the prefix %q", r.Collection, r.Table, r.Prefix))
+	}
+	var key []string
+	for _, c := range r.Key {
+		key = append(key, c.Name+" "+c.Kind)
+	}
+	if have := strings.Join(key, ", "); have != t.spec.KeyString() {
+		return false, t.schemaError("key (" + have + ")")
+	}
+	return true, nil
+}
+
+// register records a table that is not there yet. A collection without a record is
+// somebody else's.
+func (t *table) register(ctx context.Context) error {
+	name := t.docs.Name()
+	there, err := t.store.db.ListCollectionNames(ctx, bson.D{{Key: "name", Value: name}})
+	if err != nil {
+		return err
+	}
+	if len(there) > 0 {
+		// Another process may have recorded and created it meanwhile.
+		found, err := t.isRecorded(ctx)
+		if err == nil && !found {
+			err = t.schemaError(fmt.Sprintf("the collection %q, which is no repository's", name))
+		}
+		return err
+	}
+	r := record{Collection: name, Prefix: t.store.opts.Prefix, Table: t.spec.Name}
+	for _, c := range t.spec.Key {
+		r.Key = append(r.Key, column{c.Name, c.Kind.String()})
+	}
+	_, err = t.store.tables().InsertOne(ctx, r)
+	return err // where others were faster, it is looked for again
+}
+
+func (s *Store) tables() *mongo.Collection { return s.db.Collection(collectionOfTables) }
+
+func (t *table) schemaError(have string) error {
+	return &driver.SchemaError{Table: t.spec.Name, Want: "key (" + t.spec.KeyString() + ")", Have: have}
+}
+
+// createIndexes makes the collection and its indexes, where they are absent. A user
+// who may not do so can use those that are there.
+func (t *table) createIndexes(ctx context.Context, found bool) error {
+	indexes := []mongo.IndexModel{{Keys: bson.D{{Key: fieldExpiresUS, Value: 1}}}}
+	if t.store.ttl {
+		seconds := int32(t.store.opts.KeepExpired / time.Second)
+		indexes = append(indexes, mongo.IndexModel{
+			Keys:    bson.D{{Key: fieldExpiresAt, Value: 1}},
+			Options: options.Index().SetExpireAfterSeconds(seconds),
+		})
+	}
+	_, err := t.docs.Indexes().CreateMany(ctx, indexes)
+	switch {
+	case found && hasCode(err, codeUnauthorized):
+		return nil
+	case t.store.ttl && hasCode(err, codeIndexOptions):
+		return t.changeTTL(ctx)
+	}
+	return err
+}
+
+// changeTTL changes how long the collection keeps what has expired.
+func (t *table) changeTTL(ctx context.Context) error {
+	err := t.store.db.RunCommand(ctx, bson.D{
+		{Key: "collMod", Value: t.docs.Name()},
+		{Key: "index", Value: bson.D{
+			{Key: "keyPattern", Value: bson.D{{Key: fieldExpiresAt, Value: 1}}},
+			{Key: "expireAfterSeconds", Value: int64(t.store.opts.KeepExpired / time.Second)},
+		}},
+	}).Err()
+	if err != nil {
+		return fmt.Errorf("the collection's KeepExpired is another, and cannot be changed: %w", err)
+	}
+	return nil
+}

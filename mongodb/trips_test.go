@@ -1,0 +1,152 @@
+package mongodb_test
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/event"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/mongodb"
+)
+
+// commands notes the names of the commands that are sent.
+type commands struct {
+	mu    sync.Mutex
+	names []string
+}
+
+func (c *commands) monitor(o *options.ClientOptions) {
+	o.SetMonitor(&event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.names = append(c.names, e.CommandName)
+	}})
+}
+
+func (c *commands) take() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	names := strings.Join(c.names, " ")
+	c.names = nil
+	return names
+}
+
+// times are n commands of a name.
+func times(n int, name string) string { return strings.TrimSuffix(strings.Repeat(name+" ", n), " ") }
+
+func TestBulkTakesFewCommands(t *testing.T) {
+	var sent commands
+	s, err := mongodb.New(t.Context(), newClient(t, serverURL(t), sent.monitor).Database(newDatabase(t)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	table := openTracks(t, s)
+	const n = 3_000
+	entries, keys := trackEntries(n)
+	sel := driver.Selection{Parts: driver.Payload | driver.Meta}
+	get := func(n int) func() error {
+		return func() error { return table.Get(t.Context(), keys[:n], sel, func(int, driver.Entry) {}) }
+	}
+	put := func(n int) func() error { return func() error { return table.Put(t.Context(), entries[:n]) } }
+	remove := func(n int) func() error {
+		return func() error {
+			_, err := table.Delete(t.Context(), keys[:n])
+			return err
+		}
+	}
+	// MongoDB's answers have up to 16 MB, and its commands any number of documents.
+	// FerretDB is asked for 30, and then for 1,000; its commands have 50.
+	more, perSave, rest := func(int) string { return "" }, 1_000, " find find"
+	if isFerretDB(t) {
+		more, perSave = func(n int) string { return " " + times((n-30+999)/1_000, "getMore") }, 50
+		rest = " find" + more(n-1_100)
+	}
+	for _, op := range []struct {
+		name string
+		want string
+		do   func() error
+	}{
+		{"put 1", "update", put(1)},
+		{"put 1000", times(1_000/perSave, "update"), put(1_000)},
+		{"put 3000", times(3_000/perSave, "update"), put(n)},
+		{"get 1", "find", get(1)},
+		{"get 1000", "find" + more(1_000), get(1_000)},
+		{"get 3000", "find" + more(n), get(n)},
+		{"count", "aggregate", func() error {
+			_, err := table.Count(t.Context(), driver.Filter{})
+			return err
+		}},
+		{"iterate", times(1, "find") + more(100) + " find find" + more(1_000) + rest, func() error {
+			for _, err := range table.Entries(t.Context(), sel) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"pop", "findAndModify", func() error {
+			_, _, err := table.Pop(t.Context(), keys[n-1], driver.Filter{State: driver.Live, Now: now})
+			return err
+		}},
+		{"delete 1", "delete", remove(1)},
+		{"delete 1000", "delete", remove(1_000)},
+		{"clear", "find" + more(1_999) + " delete", func() error {
+			_, err := table.Clear(t.Context(), driver.Filter{State: driver.Expired, Now: now.Add(2 * time.Hour)})
+			return err
+		}},
+		{"clear of nothing", "find", func() error {
+			_, err := table.Clear(t.Context(), driver.Filter{})
+			return err
+		}},
+	} {
+		sent.take()
+		if err := op.do(); err != nil {
+			t.Fatalf("%s: %v", op.name, err)
+		}
+		if got := sent.take(); got != op.want {
+			t.Errorf("%s sends %s, want %s", op.name, got, op.want)
+		}
+	}
+}
+
+// A message has 48 MB at most, and so has an answer.
+func TestLargeEntriesAreSentInSeveralMessages(t *testing.T) {
+	s := open(t, serverURL(t), &mongodb.Options{Database: newDatabase(t)})
+	table := openTracks(t, s)
+	const n, size = 50, 1 << 20
+	entries, keys := trackEntries(n)
+	for i := range entries {
+		entries[i].Payload = bytes.Repeat([]byte{'a'}, size)
+		entries[i].Payload[i] = 'b'
+	}
+	if err := table.Put(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	err := table.Get(t.Context(), keys, driver.Selection{Parts: driver.Payload}, func(i int, e driver.Entry) {
+		if len(e.Payload) != size || e.Payload[i] != 'b' {
+			t.Errorf("entry %d has %d bytes", i, len(e.Payload))
+		}
+		found++
+	})
+	if err != nil || found != n {
+		t.Errorf("%d entries were found, %v", found, err)
+	}
+	yielded := 0
+	for e, err := range table.Entries(t.Context(), driver.Selection{Parts: driver.Payload}) {
+		if err != nil || len(e.Payload) != size {
+			t.Fatalf("%d bytes, %v", len(e.Payload), err)
+		}
+		yielded++
+	}
+	if yielded != n {
+		t.Errorf("%d entries were yielded", yielded)
+	}
+}
