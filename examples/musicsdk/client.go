@@ -1,0 +1,194 @@
+package musicsdk
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/origin"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+// Options are the settings of a client. A nil *Options means the defaults.
+type Options struct {
+	// Store keeps the API's responses: a file, a database, or this process's
+	// memory. The client takes it over: [Client.Close] closes it, and so does
+	// [New] where it fails. The default is to keep nothing.
+	Store driver.Store
+
+	// Token is who asks: see [ClientCredentials]. The default is to send no
+	// token.
+	Token TokenSource
+
+	// Market is the country whose licences count, as in "DE". The default is
+	// to ask for none in particular.
+	Market string
+
+	// Transport makes the requests. The default has connections of its own.
+	Transport http.RoundTripper
+
+	// Rate is how many requests are sent in a second, at most. What is stored
+	// costs none. The default is no limit but those that the API tells, by 429
+	// and Retry-After.
+	Rate float64
+
+	// InFlight is how many requests are under way at once, at most. The default
+	// is 8.
+	InFlight int
+
+	// Gather is how long a call for one item waits for others, to share a
+	// request with them. The default is not to wait.
+	Gather time.Duration
+
+	// Offline has the client make no request: what is stored is returned,
+	// expired or not, and all else is [ErrOffline].
+	Offline bool
+
+	// OnWait is told when the API asks to wait, and for how long, by any
+	// goroutine. The default is nil.
+	OnWait func(time.Duration)
+
+	// Logger is told when the store fails, which fails no call. The default is
+	// [slog.Default].
+	Logger *slog.Logger
+
+	// Now is the clock by which what is stored expires. The default is
+	// [time.Now].
+	Now func() time.Time
+}
+
+// Client asks the music API. Many goroutines may use it at once.
+type Client struct {
+	market string
+	calls  []fetch.Option // of each call
+
+	log      *slog.Logger
+	requests *fetch.Client
+	manners  *origin.Transport    // over the user's transport; nil: requests has its own
+	cache    *cache.ResponseCache // nil: nothing is kept
+
+	tracks       *fetch.Endpoint[TrackKey, Track]
+	albums       *fetch.Endpoint[AlbumKey, Album]
+	artists      *fetch.Endpoint[ArtistKey, Artist]
+	albumTracks  *fetch.Endpoint[AlbumTracksKey, TrackPage]
+	artistAlbums *fetch.Endpoint[ArtistAlbumsKey, []Album]
+	newReleases  *fetch.Endpoint[NewReleasesKey, ReleasePage]
+}
+
+// New returns a client of the API at baseURL, as in "https://api.example.com", which
+// is to be closed. ctx is for preparing the store.
+func New(ctx context.Context, baseURL string, opts *Options) (*Client, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	c := &Client{market: o.Market, log: cmp.Or(o.Logger, slog.Default())}
+	if err := c.open(ctx, baseURL, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("musicsdk: %w", err), c.Close())
+	}
+	return c, nil
+}
+
+func (c *Client) open(ctx context.Context, baseURL string, o Options) (err error) {
+	if o.Store != nil {
+		if c.cache, err = cache.New(o.Store, &cache.Options{Name: "music", Now: o.Now}); err != nil {
+			return errors.Join(err, o.Store.Close())
+		}
+	}
+	if err := c.connect(baseURL, o); err != nil {
+		return err
+	}
+	e := &fetch.EndpointOptions{Gather: o.Gather, Concurrency: o.InFlight, Logger: o.Logger}
+	return errors.Join(
+		add(ctx, c, &c.tracks, Tracks, e),
+		add(ctx, c, &c.albums, Albums, e),
+		add(ctx, c, &c.artists, Artists, e),
+		add(ctx, c, &c.albumTracks, AlbumTracks, e),
+		add(ctx, c, &c.artistAlbums, ArtistAlbums, e),
+		add(ctx, c, &c.newReleases, NewReleases, e),
+	)
+}
+
+// connect makes what sends the requests: from a call to the API, they are repeated,
+// held back, and given the token.
+func (c *Client) connect(baseURL string, o Options) error {
+	base, err := url.Parse(baseURL)
+	if err != nil || base.Host == "" {
+		return errors.New(`the base URL is not of the form "https://host"`) // it may have a password
+	}
+	if o.Offline {
+		c.calls = append(c.calls, fetch.StaleIfError())
+		c.requests, err = fetch.NewClient(&fetch.Options{BaseURL: baseURL, Transport: refuser{}, Retries: fetch.NoRetries})
+		return err
+	}
+	manners := &origin.Options{
+		Limits: origin.Limits{Rate: o.Rate, InFlight: cmp.Or(o.InFlight, 8)},
+		Pause:  pause,
+	}
+	if o.Token != nil {
+		manners.Credentials = &origin.Credentials{Hosts: []string{base.Host}, Token: o.Token}
+	}
+	if o.OnWait != nil {
+		manners.OnPause = func(_ string, d time.Duration) { o.OnWait(d) }
+	}
+	if err := manners.Validate(); err != nil {
+		return err
+	}
+	requests := &fetch.Options{BaseURL: baseURL, Origin: manners}
+	if o.Transport != nil {
+		c.manners = origin.New(o.Transport, manners)
+		requests.Origin, requests.Transport = nil, c.manners
+	}
+	c.requests, err = fetch.NewClient(requests)
+	return err
+}
+
+// pause is the first one after a 503, where the API does not say how long: it is back
+// soon, as a rule.
+const pause = 200 * time.Millisecond
+
+// refuser is the transport of an offline client.
+type refuser struct{}
+
+func (refuser) RoundTrip(*http.Request) (*http.Response, error) { return nil, ErrOffline }
+
+// add sets one of the client's endpoints, with a table in its cache if it has one.
+func add[K comparable, V any](ctx context.Context, c *Client, e **fetch.Endpoint[K, V], s settings.RepositorySettings[K, V], opts *fetch.EndpointOptions) (err error) {
+	if c.cache == nil {
+		*e, err = fetch.Uncached(c.requests, s, opts)
+		return err
+	}
+	repo, err := cache.CreateRepository(ctx, c.cache, s)
+	if err != nil {
+		return err
+	}
+	*e, err = fetch.New(c.requests, repo, opts)
+	return err
+}
+
+// Cache is what the client keeps, to be counted or cleared; nil where that is nothing.
+func (c *Client) Cache() *cache.ResponseCache { return c.cache }
+
+// Close ends what is under way, waits for it and closes the store. The transport of
+// [Options] stays the caller's.
+func (c *Client) Close() error {
+	var errs []error
+	if c.requests != nil {
+		errs = append(errs, c.requests.Close())
+	}
+	if c.manners != nil {
+		errs = append(errs, c.manners.Close())
+	}
+	if c.cache != nil {
+		errs = append(errs, c.cache.Close())
+	}
+	return errors.Join(errs...)
+}
