@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -60,9 +61,15 @@ func Example() {
 		log.Fatal(err)
 	}
 
+	client, err := fetch.NewClient(&fetch.Options{BaseURL: api.URL})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
 	keys := []TrackKey{{ID: "a", Market: "DE"}, {ID: "b", Market: "DE"}}
 	for range 2 {
-		result, err := prefetch.Run(ctx, tracks, slices.Values(keys), &prefetch.Options{BaseURL: api.URL})
+		result, err := prefetch.Run(ctx, tracks, slices.Values(keys), &prefetch.Options{Client: client})
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -119,7 +119,7 @@ func compareCalls(ctx context.Context, d *dataset, c *contest, us, them *http.Cl
 	for s, client := range [2]*http.Client{ours: us, theirs: them} {
 		c.run[s] = func(round int) error {
 			for i, k := range d.some(n, round) {
-				body, err := fetch(ctx, client, host, &k)
+				body, err := get(ctx, client, host, &k)
 				if err != nil {
 					return err
 				}
@@ -140,7 +140,7 @@ func httpMiss(n int) func(context.Context, *dataset, *contest) error {
 		if err != nil {
 			return err
 		}
-		url, err := startServer(c, d, n)
+		url, err := startServer(c, d.rows, n, d.latency)
 		if err != nil {
 			return err
 		}
@@ -154,7 +154,7 @@ func httpMiss(n int) func(context.Context, *dataset, *contest) error {
 		c.restore = f.removeNew
 		c.run[ours] = func(int) error {
 			for i := range rows {
-				if _, err := fetch(ctx, client, url, &rows[i].key); err != nil {
+				if _, err := get(ctx, client, url, &rows[i].key); err != nil {
 					return err
 				}
 			}
@@ -162,7 +162,7 @@ func httpMiss(n int) func(context.Context, *dataset, *contest) error {
 		}
 		c.run[theirs] = func(int) error {
 			for _, r := range rows {
-				if r.payload, err = fetch(ctx, plain, url, &r.key); err != nil {
+				if r.payload, err = get(ctx, plain, url, &r.key); err != nil {
 					return err
 				}
 				if err := f.hand.save(&r); err != nil {
@@ -193,7 +193,7 @@ func newBase(c *contest) *http.Transport {
 // Cache-Control mode, both in memory: on hits, or on misses.
 func httpPeer(n int, hits bool) func(context.Context, *dataset, *contest) error {
 	return func(ctx context.Context, d *dataset, c *contest) error {
-		url, err := startServer(c, d, n)
+		url, err := startServer(c, d.rows, n, d.latency)
 		if err != nil {
 			return err
 		}
@@ -217,7 +217,7 @@ func httpPeer(n int, hits bool) func(context.Context, *dataset, *contest) error 
 		}
 		fetchAll := func(s side) error {
 			for i := range rows {
-				body, err := fetch(ctx, clients[s], url, &rows[i].key)
+				body, err := get(ctx, clients[s], url, &rows[i].key)
 				if err != nil {
 					return err
 				}

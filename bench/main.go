@@ -54,7 +54,7 @@ import (
 )
 
 // backends are the stores whose lines are alike.
-var backends = []*backend{}
+var backends = []*backend{filesystemBackend, redisBackend, dynamodbBackend, mongodbBackend}
 
 // lines are the other measurements, in the order in which they are made.
 var lines = []line{
@@ -77,6 +77,7 @@ var lines = []line{
 	{"postgres-get-many-1000-vs-singles", 0.167, "a key", 25, postgresManyOrSingles},
 	{"postgres-save-many-10000", 1.15, "a row", 15, postgresSave(10_000)},
 	{"postgres-delete-many-10000", 1.15, "a row", 15, postgresDelete(10_000)},
+	{"filesystem-get-raw", 1.30, "a get", 41, filesystemGetRaw},
 	{"http-hit", 1.25, "a call", 41, httpHit},
 	{"http-miss", 1.15, "a call", 21, httpMiss(1_000)},
 	{"http-hit-memory-gregjones", 1.00, "a call", 21, httpPeer(2_000, true)},
@@ -84,6 +85,8 @@ var lines = []line{
 	{"memory-get-typed", 1.15, "a get", 41, memoryGet},
 	{"prefetch-warm-10000", 1.10, "a key", 25, prefetchWarm(10_000)},
 	{"prefetch-cold-2000", 1.30, "a key", 21, prefetchCold(2_000)},
+	{"prefetch-batch-10000", 1.15, "a key", 21, prefetchBatch(10_000, 0)},
+	{"prefetch-batch-10000-2kib", 1.15, "a key", 11, prefetchBatch(10_000, payloadSize)},
 }
 
 func main() {
@@ -94,11 +97,15 @@ func main() {
 	flag.IntVar(&o.rows, "rows", 100_000, "how many rows a table has, at least 100")
 	flag.DurationVar(&o.latency, "latency", 0, "how long the server of prefetch-cold waits before it answers")
 	server := flag.String("serve", "", "be that server, for these `rows`; the program starts it itself")
+	longRun := flag.String("long", "", "be the process of prefetch-memory, for this `number` of keys and file; the program starts it itself")
 	flag.Parse()
 	o.profiling = *profile != ""
 	do := func() error { return run(o, *pattern, *profile) }
-	if *server != "" {
+	switch {
+	case *server != "":
 		do = func() error { return serve(*server) }
+	case *longRun != "":
+		do = func() error { return long(*longRun) }
 	}
 	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -141,6 +148,16 @@ func run(o options, pattern, profile string) (err error) {
 		fmt.Println(r)
 		measured++
 		if r.met() {
+			met++
+		}
+	}
+	if selected.MatchString(prefetchMemory) {
+		fits, err := measureMemory(ctx, d)
+		if err != nil {
+			return fmt.Errorf("%s: %w", prefetchMemory, err)
+		}
+		measured++
+		if fits {
 			met++
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 )
@@ -31,12 +32,15 @@ func prefetchWarm(n int) func(context.Context, *dataset, *contest) error {
 			result *prefetch.Result[Key]
 			values map[Key]Track
 		)
+		// Nothing listens there: a request would be an error.
+		client, err := fetch.NewClient(&fetch.Options{BaseURL: "http://127.0.0.1:1", Retries: fetch.NoRetries})
+		if err != nil {
+			return err
+		}
+		c.onClose(client.Close)
 		c.ops = len(d.some(n, 0))
 		c.run[ours] = func(round int) (err error) {
-			// Nothing listens there: a request would be an error.
-			result, err = prefetch.Run(ctx, repo, slices.Values(d.some(n, round)), &prefetch.Options{
-				BaseURL: "http://127.0.0.1:1", Retries: prefetch.NoRetries,
-			})
+			result, err = prefetch.Run(ctx, repo, slices.Values(d.some(n, round)), &prefetch.Options{Client: client})
 			return err
 		}
 		c.run[theirs] = func(round int) (err error) {
@@ -74,7 +78,7 @@ func prefetchCold(n int) func(context.Context, *dataset, *contest) error {
 		if err != nil {
 			return err
 		}
-		baseURL, err := startServer(c, d, n)
+		baseURL, err := startServer(c, d.rows, n, d.latency)
 		if err != nil {
 			return err
 		}
@@ -86,6 +90,11 @@ func prefetchCold(n int) func(context.Context, *dataset, *contest) error {
 		transport := &http.Transport{MaxIdleConnsPerHost: concurrency}
 		c.onClose(func() error { transport.CloseIdleConnections(); return nil })
 		client := &http.Client{Transport: transport}
+		fetcher, err := fetch.NewClient(&fetch.Options{BaseURL: baseURL})
+		if err != nil {
+			return err
+		}
+		c.onClose(fetcher.Close)
 		var (
 			result *prefetch.Result[Key]
 			bodies = make([][]byte, n)
@@ -93,16 +102,14 @@ func prefetchCold(n int) func(context.Context, *dataset, *contest) error {
 		c.ops = n
 		c.restore = f.removeNew
 		c.run[ours] = func(int) (err error) {
-			result, err = prefetch.Run(ctx, repo, slices.Values(keys), &prefetch.Options{
-				BaseURL: baseURL, Concurrency: concurrency,
-			})
+			result, err = prefetch.Run(ctx, repo, slices.Values(keys), &prefetch.Options{Client: fetcher, Concurrency: concurrency})
 			return err
 		}
 		c.run[theirs] = func(int) error {
 			var next atomic.Int64
 			return share(concurrency, concurrency, func(_, _ int) error {
 				for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-					body, err := fetch(ctx, client, baseURL, &keys[i])
+					body, err := get(ctx, client, baseURL, &keys[i])
 					if err != nil {
 						return err
 					}
@@ -133,8 +140,8 @@ func prefetchCold(n int) func(context.Context, *dataset, *contest) error {
 	}
 }
 
-// fetch is the hand-written code for one key.
-func fetch(ctx context.Context, client *http.Client, baseURL string, k *Key) (body []byte, err error) {
+// get is the hand-written code for one key.
+func get(ctx context.Context, client *http.Client, baseURL string, k *Key) (body []byte, err error) {
 	url := baseURL + trackPath + k.ID + "?market=" + k.Market + "&disc=" + strconv.Itoa(k.Disc) + "&number=" + strconv.Itoa(k.Number)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -165,12 +172,12 @@ const trackPath = "/v1/tracks/"
 // startServer starts this program again as the server, and returns its address. A
 // process of its own takes the same processor time from both sides, while its
 // garbage and allocations are neither's.
-func startServer(c *contest, d *dataset, n int) (string, error) {
+func startServer(c *contest, first, n int, latency time.Duration) (string, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command(program, "-serve", fmt.Sprintf("%d,%d,%v", d.rows, n, d.latency))
+	cmd := exec.Command(program, "-serve", fmt.Sprintf("%d,%d,%v", first, n, latency))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -192,7 +199,8 @@ func startServer(c *contest, d *dataset, n int) (string, error) {
 }
 
 // serve serves n rows from the first on, until its input ends. What says which,
-// and how long each takes: "first,n,latency".
+// and how long each takes: "first,n,latency". For no rows it is the server of the
+// batches, whose items have the size that is in place of the first.
 func serve(what string) error {
 	var first, n int
 	var text string
@@ -213,6 +221,10 @@ func serve(what string) error {
 	}
 	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(latency)
+		if r.URL.Path == batchPath {
+			serveBatch(w, r, first)
+			return
+		}
 		body, ok := bodies[r.URL.Path]
 		if !ok {
 			http.NotFound(w, r)

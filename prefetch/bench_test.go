@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -80,7 +81,7 @@ func benchMissing(b *testing.B, latency time.Duration) {
 		repo := benchRepository(b)
 		b.ReportAllocs()
 		for b.Loop() {
-			result, err := prefetch.Run(b.Context(), repo, slices.Values(keys), &prefetch.Options{BaseURL: server.URL, Concurrency: concurrency})
+			result, err := prefetch.Run(b.Context(), repo, slices.Values(keys), &prefetch.Options{Client: to(b, fetch.Options{BaseURL: server.URL}), Concurrency: concurrency})
 			if err != nil || result.Fetched != len(keys) {
 				b.Fatal(result, err)
 			}

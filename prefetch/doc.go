@@ -1,10 +1,12 @@
 // Package prefetch fills a repository in bulk: it fetches those of many keys
 // that are missing, and saves them as it goes.
 //
-//	result, err := prefetch.Run(ctx, tracks, slices.Values(keys), &prefetch.Options{
-//		BaseURL: "https://api.example.com",
-//		Rate:    10,
-//	})
+//	client, err := fetch.NewClient(&fetch.Options{BaseURL: "https://api.example.com"})
+//	result, err := prefetch.Run(ctx, tracks, slices.Values(keys), &prefetch.Options{Client: client})
+//	fmt.Print(result.Report())
+//
+// Where the repository's settings have a request.Batch, missing keys share requests.
+// [Each] is [Run] for more keys than are to be held in memory.
 //
 // Looking keys up, fetching and saving go on at the same time, on goroutines
 // that have all ended when [Run] returns. A run that was interrupted has saved

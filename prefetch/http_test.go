@@ -21,6 +21,7 @@ import (
 	"github.com/go-resty/resty/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -54,7 +55,7 @@ func TestRetriesUntilItSucceeds(t *testing.T) {
 				}
 				serveTrack(w, r)
 			})
-			result := run(t, repo, &prefetch.Options{BaseURL: server.URL, Client: quick(t), Retries: 2}, "a")
+			result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retries: 2})}, "a")
 			if result.Fetched != 1 || attempts.Load() != 3 {
 				t.Fatalf("after %d attempts: %v", attempts.Load(), result.Items)
 			}
@@ -103,7 +104,7 @@ func TestCutBodiesAreNeverSaved(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			repo := tracksOf(t, byID)
 			server := newOrigin(t, cut)
-			result := run(t, repo, &prefetch.Options{BaseURL: server.URL, Client: quick(t), Retries: 1}, "a", "b")
+			result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retries: 1})}, "a", "b")
 			if result.Failed != 2 || !errors.Is(result.Items[0].Err, io.ErrUnexpectedEOF) {
 				t.Error(result.Items)
 			}
@@ -130,7 +131,7 @@ func (short) RoundTrip(req *http.Request) (*http.Response, error) {
 func TestCutBodyThatTheTransportDoesNotNotice(t *testing.T) {
 	repo := tracksOf(t, byID)
 	client := resty.New().SetTransport(short{}).SetRetryWaitTime(time.Millisecond)
-	result := run(t, repo, &prefetch.Options{BaseURL: "http://localhost", Client: client}, "a")
+	result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: "http://localhost", Client: client})}, "a")
 	if result.Failed != 1 || !errors.Is(result.Items[0].Err, io.ErrUnexpectedEOF) {
 		t.Error(result.Items)
 	}
@@ -138,10 +139,10 @@ func TestCutBodyThatTheTransportDoesNotNotice(t *testing.T) {
 
 func TestRetriesAreExhausted(t *testing.T) {
 	server := newOrigin(t, status(http.StatusBadGateway))
-	for _, test := range []struct{ retries, want int }{{0, 4}, {1, 2}, {prefetch.NoRetries, 1}} {
+	for _, test := range []struct{ retries, want int }{{0, 4}, {1, 2}, {fetch.NoRetries, 1}} {
 		before := server.total()
-		result := run(t, tracksOf(t, byID), &prefetch.Options{BaseURL: server.URL, Client: quick(t), Retries: test.retries}, "a")
-		var err *prefetch.StatusError
+		result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retries: test.retries})}, "a")
+		var err *fetch.StatusError
 		if result.Failed != 1 || !errors.As(result.Items[0].Err, &err) || err.Code != 502 {
 			t.Error(result.Items)
 		}
@@ -152,10 +153,10 @@ func TestRetriesAreExhausted(t *testing.T) {
 }
 
 func TestSomeFailuresAreFinal(t *testing.T) {
-	for _, code := range []int{201, 203, 204, 206, 304, 400, 401, 403, 404, 501, 505} {
+	for _, code := range []int{201, 203, 204, 206, 304, 400, 401, 403, 405, 501, 505} {
 		server := newOrigin(t, status(code))
-		result := run(t, tracksOf(t, byID), &prefetch.Options{BaseURL: server.URL, Client: quick(t)}, "a")
-		var err *prefetch.StatusError
+		result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t)})}, "a")
+		var err *fetch.StatusError
 		if result.Failed != 1 || !errors.As(result.Items[0].Err, &err) || err.Code != code || server.total() != 1 {
 			t.Errorf("%d: %v after %d requests", code, result.Items, server.total())
 		}
@@ -165,7 +166,7 @@ func TestSomeFailuresAreFinal(t *testing.T) {
 func TestConnectionRefused(t *testing.T) {
 	server := newOrigin(t, nil)
 	server.Close()
-	result := run(t, tracksOf(t, byID), &prefetch.Options{BaseURL: server.URL, Client: quick(t)}, "a", "b")
+	result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t)})}, "a", "b")
 	if result.Failed != 2 {
 		t.Error(result.Items)
 	}
@@ -183,7 +184,7 @@ func TestRetryAfter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := newOrigin(t, failOnce(set))
-			result := run(t, tracksOf(t, byID), &prefetch.Options{BaseURL: server.URL, Client: quick(t)}, "a")
+			result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t)})}, "a")
 			if result.Fetched != 1 || result.Elapsed < time.Second || result.Elapsed > 5*time.Second {
 				t.Errorf("it took %v: %v", result.Elapsed, result.Items)
 			}
@@ -199,7 +200,7 @@ func TestRetryAfter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := newOrigin(t, failOnce(set))
-			result := run(t, tracksOf(t, byID), &prefetch.Options{BaseURL: server.URL, Client: quick(t), MaxRetryWait: 50 * time.Millisecond}, "a")
+			result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), MaxRetryWait: 50 * time.Millisecond})}, "a")
 			if result.Fetched != 1 || result.Elapsed > 2*time.Second {
 				t.Errorf("it took %v: %v", result.Elapsed, result.Items)
 			}
@@ -238,7 +239,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 		dials.Add(1)
 		return dial(ctx, network, addr)
 	}
-	result := run(t, tracksOf(t, byID), &prefetch.Options{BaseURL: server.URL, Client: client, Concurrency: 4, Retries: 20}, numbered(0, 100)...)
+	result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client, Retries: 20}), Concurrency: 4}, numbered(0, 100)...)
 	if result.Fetched != 100 || dials.Load() > 30 { // 100 would be one for each failure
 		t.Errorf("fetched %d with %d connections", result.Fetched, dials.Load())
 	}
@@ -262,7 +263,7 @@ func TestURLsReachTheServerAsTheyAreBuilt(t *testing.T) {
 		{"%2F", "%2F"}, {"a;b", "a;b"}, {"#", "#"}, {"日本", "語"}, {"a//b", "//"}, {"...", "../.."}, {"-_.~!$&'()*+,=:@", "!*'()"},
 	}
 	client := quick(t).SetPathParam("id", "wrong").SetFormData(map[string]string{"wrong": "wrong"}).SetUnescapeQueryParams(true)
-	result, err := prefetch.Run(t.Context(), repo, slices.Values(keys), &prefetch.Options{BaseURL: server.URL, Client: client, Concurrency: 1})
+	result, err := prefetch.Run(t.Context(), repo, slices.Values(keys), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client}), Concurrency: 1})
 	if err != nil || result.Fetched != len(keys) {
 		t.Fatal(result, err)
 	}
@@ -302,7 +303,7 @@ func TestClientSettingsApply(t *testing.T) {
 	want := reflect.ValueOf(*client)
 	header, query := client.Header.Clone(), client.QueryParam.Encode()
 
-	result := run(t, tracksOf(t, request.Pattern[string]("GET /tracks/{id}", request.IgnoreQuery("api_key"))), &prefetch.Options{Client: client}, "a")
+	result := run(t, tracksOf(t, request.Pattern[string]("GET /tracks/{id}", request.IgnoreQuery("api_key"))), &prefetch.Options{Client: to(t, fetch.Options{Client: client})}, "a")
 	if result.Fetched != 1 || before.Load() != 1 || after.Load() != 1 {
 		t.Fatalf("%v, middlewares ran %d and %d times", result.Items, before.Load(), after.Load())
 	}
@@ -337,7 +338,7 @@ func TestClientConditionsAndHooksOfRetries(t *testing.T) {
 	client := quick(t).
 		AddRetryCondition(func(resp *resty.Response, err error) bool { return resp.StatusCode() == http.StatusNotFound }).
 		AddRetryHook(func(*resty.Response, error) { hooks.Add(1) })
-	result := run(t, tracksOf(t, byID), &prefetch.Options{BaseURL: server.URL, Client: client}, "a")
+	result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client})}, "a")
 	if result.Fetched != 1 || hooks.Load() != 1 {
 		t.Errorf("%v after %d hooks", result.Items, hooks.Load())
 	}
@@ -351,7 +352,7 @@ func TestErrorOfTheClientsMiddleware(t *testing.T) {
 		"after":  quick(t).OnAfterResponse(func(*resty.Client, *resty.Response) error { return mistake }),
 	} {
 		before := server.total()
-		result := run(t, tracksOf(t, byID), &prefetch.Options{BaseURL: server.URL, Client: client}, "a")
+		result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client})}, "a")
 		if result.Failed != 1 || !errors.Is(result.Items[0].Err, mistake) {
 			t.Errorf("%s: %v", name, result.Items)
 		}
@@ -365,14 +366,14 @@ func TestClientThatDoesNotParse(t *testing.T) {
 	server := newOrigin(t, nil)
 	repo := tracksOf(t, byID)
 	client := quick(t).SetDoNotParseResponse(true)
-	if result := run(t, repo, &prefetch.Options{BaseURL: server.URL, Client: client}, "a"); result.Fetched != 1 {
+	if result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client})}, "a"); result.Fetched != 1 {
 		t.Error(result.Items)
 	}
 	client = quick(t).OnBeforeRequest(func(_ *resty.Client, r *resty.Request) error {
 		r.SetDoNotParseResponse(true)
 		return nil
 	})
-	if result := run(t, repo, &prefetch.Options{BaseURL: server.URL, Client: client, Retries: prefetch.NoRetries}, "b"); result.Failed != 1 {
+	if result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client, Retries: fetch.NoRetries})}, "b"); result.Failed != 1 {
 		t.Error(result.Items)
 	}
 }
@@ -385,7 +386,7 @@ func TestHeadersAndStatusAreKept(t *testing.T) {
 		w.Header().Set("Set-Cookie", "session=1")
 		serveTrack(w, r)
 	})
-	run(t, repo, &prefetch.Options{BaseURL: server.URL}, "a")
+	run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})}, "a")
 	e, ok, err := repo.GetEntry(t.Context(), "a")
 	if err != nil || !ok {
 		t.Fatal(ok, err)
@@ -420,7 +421,7 @@ func TestGzip(t *testing.T) {
 				w.Header().Set("Content-Encoding", "gzip")
 				w.Write(zip(trackBody("a")))
 			})
-			run(t, repo, &prefetch.Options{BaseURL: server.URL, Client: client}, "a")
+			run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client})}, "a")
 			e, ok, err := repo.GetEntry(t.Context(), "a")
 			if !ok || err != nil {
 				t.Fatal(ok, err)
@@ -449,7 +450,7 @@ func TestBodiesAreKeptByteForByte(t *testing.T) {
 			w.Write(body)
 		}
 	})
-	result, err := prefetch.Run(t.Context(), repo, slices.Values([]string{"a", "empty", "other"}), &prefetch.Options{BaseURL: server.URL})
+	result, err := prefetch.Run(t.Context(), repo, slices.Values([]string{"a", "empty", "other"}), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})})
 	if err != nil || result.Fetched != 3 {
 		t.Fatal(result, err)
 	}
@@ -471,13 +472,13 @@ func TestMaxBody(t *testing.T) {
 		}
 		serveTrack(w, r)
 	})
-	for name, opts := range map[string]*prefetch.Options{
+	for name, opts := range map[string]fetch.Options{
 		"options": {MaxBody: 50_000},
 		"client":  {Client: quick(t).SetResponseBodyLimit(50_000)},
 	} {
 		before := server.total()
-		opts.BaseURL, opts.Refresh = server.URL, true
-		result := run(t, repo, opts, "large", "zipped", "small")
+		opts.BaseURL = server.URL
+		result := run(t, repo, &prefetch.Options{Client: to(t, opts), Refresh: true}, "large", "zipped", "small")
 		if counts(result) != [3]int{0, 1, 2} || server.total()-before != 3 {
 			t.Errorf("%s: %v after %d requests", name, result.Items, server.total()-before)
 		}
@@ -498,7 +499,7 @@ func TestRedirectIsSavedUnderTheKeyAskedFor(t *testing.T) {
 		}
 		serveTrack(w, r)
 	})
-	run(t, repo, &prefetch.Options{BaseURL: server.URL}, "old")
+	run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})}, "old")
 	if got, _, err := repo.Get(t.Context(), "old"); err != nil || got.ID != "new" {
 		t.Error(got, err)
 	}
@@ -507,8 +508,8 @@ func TestRedirectIsSavedUnderTheKeyAskedFor(t *testing.T) {
 	}
 
 	client := quick(t).SetRedirectPolicy(resty.NoRedirectPolicy())
-	result := run(t, repo, &prefetch.Options{BaseURL: server.URL, Client: client, Refresh: true}, "old")
-	var err *prefetch.StatusError
+	result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client}), Refresh: true}, "old")
+	var err *fetch.StatusError
 	if result.Failed != 1 || !errors.As(result.Items[0].Err, &err) || err.Code != 301 || !errors.Is(err, resty.ErrAutoRedirectDisabled) {
 		t.Error(result.Items)
 	}
@@ -544,7 +545,7 @@ func TestBodyIsSentOnEachAttempt(t *testing.T) {
 				}
 				w.Write(body)
 			})
-			result, err := prefetch.Run(t.Context(), repo, slices.Values([]string{"a", "b", "ü"}), &prefetch.Options{BaseURL: server.URL, Client: quick(t), Concurrency: 1})
+			result, err := prefetch.Run(t.Context(), repo, slices.Values([]string{"a", "b", "ü"}), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t)}), Concurrency: 1})
 			if err != nil || result.Fetched != 3 || served.Load() != 6 {
 				t.Fatal(result, err, served.Load())
 			}
@@ -570,7 +571,7 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 	endpoint := request.Pattern[string]("/tracks/{id}", request.IgnoreQuery("token"))
 	base := strings.Replace(server.URL, "http://", "http://me:s3cret@", 1) + "?token=s3cret"
 	client := quick(t).SetQueryParam("key", "s3cret")
-	result := run(t, tracksOf(t, endpoint), &prefetch.Options{BaseURL: base, Client: client, Retries: 1}, "abort", "loop", "forbidden")
+	result := run(t, tracksOf(t, endpoint), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: base, Client: client, Retries: 1})}, "abort", "loop", "forbidden")
 	if result.Failed != 3 {
 		t.Fatal(result.Items)
 	}
@@ -583,7 +584,7 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 
 func TestRequestThatCannotBeBuilt(t *testing.T) {
 	server := newOrigin(t, nil)
-	result := run(t, tracksOf(t, byID), &prefetch.Options{BaseURL: server.URL}, "..", "a", "")
+	result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})}, "..", "a", "")
 	if counts(result) != [3]int{0, 1, 2} {
 		t.Error(result.Items)
 	}
@@ -620,9 +621,7 @@ func TestAnAnswerForAnotherKeyIsNotSaved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := []key{{ID: "a"}, {ID: "a", Market: "DE"}, {ID: "a", User: mine}, {ID: "a", Market: "DE", User: mine}, {ID: "a", User: "another's"}}
-			result, err := prefetch.Run(t.Context(), repo, slices.Values(keys), &prefetch.Options{
-				BaseURL: server.URL, Client: test.client, Refresh: true,
-			})
+			result, err := prefetch.Run(t.Context(), repo, slices.Values(keys), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: test.client}), Refresh: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -656,7 +655,7 @@ func TestMaxFailuresCountsWhatCannotBeDecoded(t *testing.T) {
 		for i := 0; yield(i); i++ {
 		}
 	}
-	result, err := prefetch.Run(t.Context(), repo, endless, &prefetch.Options{BaseURL: server.URL, MaxFailures: 5})
+	result, err := prefetch.Run(t.Context(), repo, endless, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL}), MaxFailures: 5})
 	if !errors.Is(err, prefetch.ErrMaxFailures) || result.Failed < 5 {
 		t.Errorf("%d failed, %v", result.Failed, err)
 	}
@@ -670,10 +669,14 @@ func TestAPanicIsTheCallers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
+	own := to(t, fetch.Options{BaseURL: server.URL})
+	middleware := quick(t).OnBeforeRequest(func(*resty.Client, *resty.Request) error { panic("oops") })
 	for name, opts := range map[string]*prefetch.Options{
-		"a middleware": {Client: quick(t).OnBeforeRequest(func(*resty.Client, *resty.Request) error { panic("oops") })},
-		"a name":       {},
-		"progress":     {Progress: func(prefetch.Progress) { panic("oops") }},
+		"a middleware": {Client: to(t, fetch.Options{BaseURL: server.URL, Client: middleware})},
+		"a name":       {Client: own},
+		"progress":     {Client: own, Progress: func(prefetch.Progress) { panic("oops") }},
+		"an item":      {Client: own},
+		"a group":      {Client: own},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := settings.RepositorySettings[int, string]{
@@ -681,6 +684,13 @@ func TestAPanicIsTheCallers(t *testing.T) {
 			}
 			if name == "a name" {
 				s.NameOf = func(string) string { panic("oops") }
+			}
+			if name == "a group" {
+				s.Batch = request.BatchFunc(request.BatchFuncs[int]{
+					MaxKeys: 10, Together: func(int) (any, bool) { panic("oops") },
+					Build: func(context.Context, *url.URL, []int) (*http.Request, error) { return nil, nil },
+					Take:  func([]byte, []int) ([][]byte, error) { return nil, nil },
+				})
 			}
 			repo, err := repository.New(t.Context(), store, s, nil)
 			if err != nil {
@@ -691,8 +701,11 @@ func TestAPanicIsTheCallers(t *testing.T) {
 					t.Errorf("recovered %v", p)
 				}
 			}()
-			opts.BaseURL = server.URL
-			_, err = prefetch.Run(t.Context(), repo, slices.Values(numbers(500)), opts)
+			if name == "an item" {
+				_, err = prefetch.Each(t.Context(), repo, slices.Values(numbers(500)), opts, func(prefetch.Item[int]) { panic("oops") })
+			} else {
+				_, err = prefetch.Run(t.Context(), repo, slices.Values(numbers(500)), opts)
+			}
 			t.Errorf("no panic, %v", err)
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/go-resty/resty/v2"
 	"go.uber.org/goleak"
 
+	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -80,8 +81,8 @@ func repositoryOf[K comparable, V any](t testing.TB, endpoint request.Endpoint[K
 
 var byID = request.Pattern[string]("/tracks/{id}")
 
-// origin is a server that counts.
-type origin struct {
+// countingServer is an API that counts what it is asked for.
+type countingServer struct {
 	*httptest.Server
 
 	mu       sync.Mutex
@@ -92,9 +93,9 @@ type origin struct {
 }
 
 // newOrigin serves with the handler, or where it is nil a track for each path.
-func newOrigin(t testing.TB, handler http.HandlerFunc) *origin {
+func newOrigin(t testing.TB, handler http.HandlerFunc) *countingServer {
 	t.Helper()
-	o := &origin{requests: map[string]int{}}
+	o := &countingServer{requests: map[string]int{}}
 	if handler == nil {
 		handler = serveTrack
 	}
@@ -124,13 +125,13 @@ func serveTrack(w http.ResponseWriter, r *http.Request) {
 func trackBody(id string) string { return fmt.Sprintf(`{"id":%q,"title":"Title of %s"}`, id, id) }
 
 // count is how many requests there were for the path.
-func (o *origin) count(path string) int {
+func (o *countingServer) count(path string) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.requests[path]
 }
 
-func (o *origin) total() int {
+func (o *countingServer) total() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.times)
@@ -142,6 +143,17 @@ func quick(t testing.TB) *resty.Client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
 	return resty.NewWithClient(&http.Client{Transport: transport}).SetRetryWaitTime(time.Millisecond)
+}
+
+// to is a client that ends with the test.
+func to(t testing.TB, opts fetch.Options) *fetch.Client {
+	t.Helper()
+	client, err := fetch.NewClient(&opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
 }
 
 // run runs over keys and ends the test where the run fails.
@@ -166,7 +178,10 @@ func check[K comparable](t *testing.T, result *prefetch.Result[K]) {
 		}
 	}
 	want := map[prefetch.Status]int{}
-	for status, n := range map[prefetch.Status]int{prefetch.Cached: result.Cached, prefetch.Fetched: result.Fetched, prefetch.Failed: result.Failed} {
+	for status, n := range map[prefetch.Status]int{
+		prefetch.Cached: result.Cached, prefetch.Fetched: result.Fetched, prefetch.Absent: result.Absent,
+		prefetch.Failed: result.Failed, prefetch.Cancelled: result.Cancelled,
+	} {
 		if n > 0 {
 			want[status] = n
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -14,9 +13,11 @@ type Status uint8
 
 // What becomes of keys.
 const (
-	Cached  Status = iota + 1 // it was there
-	Fetched                   // it was fetched and has been saved
-	Failed                    // it is not there, see [Item.Err]
+	Cached    Status = iota + 1 // it was there
+	Fetched                     // it was fetched and has been saved
+	Absent                      // the origin has nothing for it, or is remembered to have nothing
+	Failed                      // it is not there, see [Item.Err]
+	Cancelled                   // the run ended before it was decided
 )
 
 func (s Status) String() string {
@@ -25,8 +26,12 @@ func (s Status) String() string {
 		return "cached"
 	case Fetched:
 		return "fetched"
+	case Absent:
+		return "absent"
 	case Failed:
 		return "failed"
+	case Cancelled:
+		return "cancelled"
 	}
 	return fmt.Sprintf("Status(%d)", uint8(s))
 }
@@ -41,18 +46,25 @@ type Item[K comparable] struct {
 // Result is what a run has done.
 type Result[K comparable] struct {
 	// Items are the keys in the order of the input, each once. Keys that an
-	// interrupted run did not come to are left out.
+	// interrupted run did not take from the sequence are left out. It is nil
+	// after [Each].
 	Items []Item[K]
 
-	Cached  int
-	Fetched int
-	Failed  int
+	Cached    int
+	Fetched   int
+	Absent    int
+	Failed    int
+	Cancelled int
 
-	Bytes   int64 // the size of the bodies that were fetched and saved
-	Elapsed time.Duration
+	// Causes are what keys have failed for, the most frequent first.
+	Causes []Cause[K]
+
+	Requests int   // requests that were sent, retries included
+	Bytes    int64 // the size of the bodies that were fetched and saved
+	Elapsed  time.Duration
 }
 
-// Failures yields the keys that failed, and why.
+// Failures yields the keys that failed, and why. After [Each] there are none.
 func (r *Result[K]) Failures() iter.Seq2[K, error] {
 	return func(yield func(K, error) bool) {
 		for _, item := range r.Items {
@@ -63,40 +75,35 @@ func (r *Result[K]) Failures() iter.Seq2[K, error] {
 	}
 }
 
-// Progress is how far a run has come.
-type Progress struct {
-	Done    int // Cached + Fetched + Failed
-	Total   int // Options.Total until the number of keys is known
-	Cached  int
-	Fetched int // saved, too
-	Failed  int
+// Report is a text about the result for people to read: a line with the counts, and
+// one for each cause of failures.
+func (r *Result[K]) Report() string {
+	var b strings.Builder
+	keys := r.Cached + r.Fetched + r.Absent + r.Failed + r.Cancelled
+	fmt.Fprintf(&b, "%d keys in %v: %d cached, %d fetched, %d absent, %d failed", keys, r.Elapsed.Round(time.Millisecond),
+		r.Cached, r.Fetched, r.Absent, r.Failed)
+	if r.Cancelled > 0 {
+		fmt.Fprintf(&b, ", %d cancelled", r.Cancelled)
+	}
+	fmt.Fprintf(&b, "; %d requests, %s saved\n", r.Requests, sizeText(r.Bytes))
+	for _, cause := range r.Causes {
+		fmt.Fprintf(&b, "%d failed: %v\n", cause.Count, cause)
+	}
+	return b.String()
+}
 
-	InFlight int   // requests that are not answered yet
-	Bytes    int64 // the size of the bodies that were fetched and saved
-	Elapsed  time.Duration
+func sizeText(bytes int64) string {
+	size, unit := float64(bytes), 0
+	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	for ; size >= 1024 && unit < len(units)-1; unit++ {
+		size /= 1024
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d bytes", bytes)
+	}
+	return fmt.Sprintf("%.1f %s", size, units[unit])
 }
 
 // ErrMaxFailures means that as many keys in a row have failed as
 // [Options.MaxFailures] says.
 var ErrMaxFailures = errors.New("prefetch: too many failures in a row")
-
-// StatusError tells that a server did not answer with status 200, which is the
-// only one that is saved, on any attempt.
-type StatusError struct {
-	Code   int
-	Method string
-	URL    string // without user, query and fragment, which may be secret
-	Err    error  // what the client's middleware or redirect policy said of it, if anything
-}
-
-func (e *StatusError) Error() string {
-	text := fmt.Sprintf("prefetch: %s %s: status %d %s", e.Method, e.URL, e.Code, http.StatusText(e.Code))
-	text = strings.TrimSuffix(text, " ")
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-	return text
-}
-
-// Unwrap returns Err.
-func (e *StatusError) Unwrap() error { return e.Err }

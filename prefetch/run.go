@@ -9,49 +9,75 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/repository"
-	"github.com/endpointcache/endpointcache/request"
 )
 
 // Run fetches the keys that have no live entry in repo and saves what comes
-// back, whole responses of status 200, as its entries. The bodies are those that
-// the client's transport delivers; one with a Content-Encoding of gzip is
-// unpacked, as resty does.
+// back, responses of status 200, as its entries. Where the repository's settings
+// have a request.Batch, keys share requests.
 //
-// The result says what became of each key. That a key failed is no error of the
-// run, and keeps no other key from being fetched. The run fails, without a result,
-// where the options are wrong, the repository has no endpoint or nothing can be
-// saved in it. It ends early where ctx is done, the store fails, the endpoint
-// builds no requests, or as [Options.MaxFailures] says: then there is an error and
-// the result of what was done until then.
+// The result says what became of each key, in the order of the input. That a key
+// failed is no error of the run, and keeps no other key from being fetched. The run
+// fails, without a result, where the options are wrong, the repository has no endpoint
+// or nothing can be saved in it. It ends early where ctx is done, the store fails, the
+// client is closed, the endpoint builds no requests, or as [Options.MaxFailures] says:
+// then there is an error and the result of what was done until then.
 //
 // When ctx is done, requests are aborted, what was already fetched is saved, and
 // the error wraps that of ctx. Keys are taken from the sequence by the calling
 // goroutine, no more than a few thousand ahead of the requests, so it may be
-// endless; memory grows by the keys, which the result has. Run cannot return while the sequence blocks: one that waits for
+// endless. Run cannot return while the sequence blocks: one that waits for
 // its keys should watch ctx itself.
+//
+// Memory grows by the keys, which the result has. [Each] is for more keys than that.
 func Run[K comparable, V any](ctx context.Context, repo *repository.ResponseRepository[K, V], keys iter.Seq[K], opts *Options) (*Result[K], error) {
+	return start(ctx, repo, keys, opts, nil)
+}
+
+// Each is [Run] for any number of keys: it calls item with what became of each, as
+// soon as that is known, and keeps no list. The memory that it takes does not grow with
+// the number of keys, and the result has no items.
+//
+// item is called by one goroutine at a time, in the order in which keys are decided.
+// A slow one holds up the run. When the run ends early, it is called for the keys
+// that were taken from the sequence and are Cancelled, in no order.
+//
+// A key that comes again while it is being looked up or fetched counts once. One that
+// comes again later counts twice: it is found in the store then. With
+// [Options.Refresh], or where it was absent and this is not remembered, it is
+// asked for again.
+func Each[K comparable, V any](ctx context.Context, repo *repository.ResponseRepository[K, V], keys iter.Seq[K], opts *Options, item func(Item[K])) (*Result[K], error) {
+	if item == nil {
+		return nil, errors.New("prefetch: the function for the items is nil")
+	}
+	return start(ctx, repo, keys, opts, item)
+}
+
+func start[K comparable, V any](ctx context.Context, repo *repository.ResponseRepository[K, V], keys iter.Seq[K], opts *Options, item func(Item[K])) (_ *Result[K], err error) {
 	if repo == nil || keys == nil {
 		return nil, errors.New("prefetch: the repository or the sequence of keys is nil")
-	}
-	endpoint := repo.Settings().Endpoint
-	if endpoint == nil {
-		return nil, fmt.Errorf("prefetch: repository %q has no endpoint", repo.Name())
 	}
 	p, err := opts.plan()
 	if err != nil {
 		return nil, fmt.Errorf("prefetch: %w", err)
 	}
-	defer p.close()
-	// Nothing is saved to learn, before the first request, that it can be.
-	if err := repo.SaveEntries(ctx, nil, p.Save...); err != nil && ctx.Err() == nil {
+	defer func() { err = errors.Join(err, p.close()) }()
+	s := repo.Settings()
+	source, err := fetch.NewSource(p.Client, s)
+	if err != nil {
 		return nil, fmt.Errorf("prefetch: %w", err)
 	}
-	r := &run[K, V]{plan: p, repo: repo, fetcher: newFetcher(endpoint, p), start: time.Now()}
+	source.Limit(p.Concurrency)
+	// Nothing is saved to learn, before the first request, that it can be.
+	if err := repo.SaveDecoded(ctx, nil, p.Save...); err != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("prefetch: %w", err)
+	}
+	r := &run[K, V]{plan: p, repo: repo, source: source, ledger: newLedger(item), decode: decoder(repo), start: time.Now()}
 	return r.run(ctx, keys)
 }
 
-// run is one call of Run. Keys go from stage to stage through channels:
+// run is one call of Run or Each. Keys go from stage to stage through channels:
 //
 //	pull -> lookup -> fetch, on many goroutines -> collect -> save
 //
@@ -60,12 +86,15 @@ func Run[K comparable, V any](ctx context.Context, repo *repository.ResponseRepo
 // stopped is to do nothing for each key, except for saving what was fetched.
 type run[K comparable, V any] struct {
 	*plan
-	repo    *repository.ResponseRepository[K, V]
-	fetcher *fetcher[K]
-	ledger  ledger[K]
-	start   time.Time
-	total   atomic.Int64 // the number of keys, as far as it is known
-	stop    context.CancelCauseFunc
+	repo   *repository.ResponseRepository[K, V]
+	source *fetch.Source[K]
+	ledger *ledger[K]
+	decode func(K, repository.Entry) (repository.Decoded[K, V], error)
+	start  time.Time
+	pace   pace
+	total  atomic.Int64 // the number of keys, as far as it is known
+	broken error        // of the store, once it has failed; the stage that saves has it
+	stop   context.CancelCauseFunc
 
 	panicOnce sync.Once
 	panicked  any // of the user's code on one of the run's goroutines
@@ -73,50 +102,47 @@ type run[K comparable, V any] struct {
 
 func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], error) {
 	ctx, stop := context.WithCancelCause(parent)
+	defer stop(nil)
 	r.stop = stop
 	r.total.Store(int64(r.Total))
+	endReports := r.report(ctx)
+	defer endReports()
 
-	var stages sync.WaitGroup
-	pulled := make(chan K, lookupBatch)
-	missing := make(chan job[K], lookupBatch)
-	fetched := make(chan answer[K], r.Concurrency)
-	batches := make(chan []answer[K])
-	start(&stages, func() { r.lookup(ctx, pulled, missing) })
-	start(&stages, func() { r.fetch(ctx, missing, fetched) })
-	start(&stages, func() { r.collect(fetched, batches) })
-	start(&stages, func() { r.save(ctx, batches) })
-	endProgress := r.reportProgress()
-
-	var unique int
-	var ended bool
-	func() {
-		// Also if the sequence panics.
-		defer func() {
-			if !ended {
-				stop(nil)
-			}
-			close(pulled)
-			stages.Wait()
-			stop(nil)
-			endProgress()
-		}()
-		unique, ended = r.pull(ctx, keys, pulled)
-	}()
+	unique, ended := r.work(ctx, keys)
 	if r.panicked != nil {
 		panic(r.panicked)
 	}
+	complete := ended && r.ledger.snapshot().Done == unique
+	err := r.outcome(parent, ctx, complete)
+	r.ledger.cancelRest()
+	endReports()
+	final := r.progress()
+	final.Ended = true
+	r.reportLast(parent, final, err)
+	return r.ledger.result(final), err
+}
 
-	final := r.ledger.snapshot()
-	result := &Result[K]{
-		Items:   r.ledger.decided(),
-		Cached:  final.Cached,
-		Fetched: final.Fetched,
-		Failed:  final.Failed,
-		Bytes:   final.Bytes,
-		Elapsed: time.Since(r.start),
-	}
-	complete := ended && final.Done == unique
-	return result, r.outcome(parent, ctx, complete)
+// work lets the keys go through the stages until all have ended. It returns how many
+// keys there were, and whether these were all.
+func (r *run[K, V]) work(ctx context.Context, keys iter.Seq[K]) (unique int, ended bool) {
+	var stages sync.WaitGroup
+	pulled := make(chan job[K], lookupBatch)
+	requests := make(chan []job[K], max(2*r.Concurrency, lookupBatch/r.source.BatchSize()))
+	fetched := make(chan []answer[K, V])
+	batches := make(chan []answer[K, V])
+	stages.Go(func() { r.lookup(ctx, pulled, requests) })
+	stages.Go(func() { r.fetch(ctx, requests, fetched) })
+	stages.Go(func() { r.collect(fetched, batches) })
+	stages.Go(func() { r.save(ctx, batches) })
+	// Also if the sequence panics.
+	defer func() {
+		if !ended {
+			r.stop(nil)
+		}
+		close(pulled)
+		stages.Wait()
+	}()
+	return r.pull(ctx, keys, pulled)
 }
 
 // catch, deferred around the user's code, ends the run after a panic, which then is
@@ -126,15 +152,6 @@ func (r *run[K, V]) catch() {
 		r.panicOnce.Do(func() { r.panicked = p })
 		r.stop(nil)
 	}
-}
-
-// start runs f on a goroutine of the group.
-func start(group *sync.WaitGroup, f func()) {
-	group.Add(1)
-	go func() {
-		defer group.Done()
-		f()
-	}()
 }
 
 // outcome is the error of a run whose stages have ended.
@@ -159,131 +176,16 @@ func (r *run[K, V]) abort(err error) { r.stop(&fatalError{err}) }
 
 // pull sends each key once. It returns how many it has sent, and whether these
 // were all.
-func (r *run[K, V]) pull(ctx context.Context, keys iter.Seq[K], pulled chan<- K) (unique int, ended bool) {
-	seen := make(map[K]struct{})
+func (r *run[K, V]) pull(ctx context.Context, keys iter.Seq[K], pulled chan<- job[K]) (unique int, ended bool) {
 	for key := range keys {
 		if ctx.Err() != nil {
-			return len(seen), false
+			return unique, false
 		}
-		if _, twice := seen[key]; twice {
-			continue
-		}
-		seen[key] = struct{}{}
-		pulled <- key
-	}
-	r.total.Store(int64(len(seen)))
-	return len(seen), true
-}
-
-// lookup looks up the keys that have come while it looked up those before, so
-// that it neither waits for more of a slow sequence nor asks for few of a fast
-// one.
-func (r *run[K, V]) lookup(ctx context.Context, pulled <-chan K, missing chan<- job[K]) {
-	defer close(missing)
-	keys := make([]K, 0, lookupBatch)
-	for key := range pulled {
-		keys = append(keys[:0], key)
-		for len(keys) < lookupBatch {
-			key, ok := tryReceive(pulled)
-			if !ok {
-				break
-			}
-			keys = append(keys, key)
-		}
-		if ctx.Err() != nil {
-			continue
-		}
-		absent, err := keys, error(nil)
-		if !r.Refresh {
-			absent, err = r.repo.Missing(ctx, keys)
-		}
-		if err != nil {
-			if ctx.Err() == nil {
-				r.abort(fmt.Errorf("prefetch: look keys up: %w", err))
-			}
-			continue
-		}
-		for _, j := range r.ledger.add(keys, absent) {
-			missing <- j
+		if j, ok := r.ledger.enter(key); ok {
+			unique++
+			pulled <- j
 		}
 	}
-}
-
-// tryReceive receives what is there.
-func tryReceive[T any](ch <-chan T) (value T, ok bool) {
-	select {
-	case value, ok = <-ch:
-	default:
-	}
-	return value, ok
-}
-
-// fetch fetches on as many goroutines as there may be requests at once.
-func (r *run[K, V]) fetch(ctx context.Context, missing <-chan job[K], fetched chan<- answer[K]) {
-	defer close(fetched)
-	var workers sync.WaitGroup
-	for range r.Concurrency {
-		start(&workers, func() {
-			for j := range missing {
-				if ctx.Err() == nil {
-					r.fetchOne(ctx, j, fetched)
-				}
-			}
-		})
-	}
-	workers.Wait()
-}
-
-func (r *run[K, V]) fetchOne(ctx context.Context, j job[K], fetched chan<- answer[K]) {
-	defer r.catch()
-	entry, err := r.fetcher.fetch(ctx, j.key)
-	switch {
-	case err == nil:
-		r.ledger.answered()
-		fetched <- answer[K]{j, entry}
-	case ctx.Err() != nil:
-		// The key has not failed: the run did not come to it.
-	case errors.Is(err, request.ErrNoRequest):
-		r.abort(err)
-	default:
-		if row := r.ledger.failed(j.index, err); row == r.MaxFailures {
-			r.abort(fmt.Errorf("%w: %d, the last: %w", ErrMaxFailures, row, err))
-		}
-	}
-}
-
-// reportProgress calls Progress until the function is called that it returns,
-// and then for the last time.
-func (r *run[K, V]) reportProgress() (end func()) {
-	if r.Progress == nil {
-		return func() {}
-	}
-	ended := make(chan struct{})
-	var reporter sync.WaitGroup
-	start(&reporter, func() {
-		defer r.catch()
-		ticker := time.NewTicker(progressEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				r.Progress(r.progress())
-			case <-ended:
-				r.Progress(r.progress())
-				return
-			}
-		}
-	})
-	return func() {
-		close(ended)
-		reporter.Wait()
-	}
-}
-
-func (r *run[K, V]) progress() Progress {
-	p := r.ledger.snapshot()
-	p.Total = int(r.total.Load())
-	p.InFlight = int(r.fetcher.inFlight.Load())
-	p.Elapsed = time.Since(r.start)
-	return p
+	r.total.Store(int64(unique))
+	return unique, true
 }

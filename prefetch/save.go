@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -14,9 +15,9 @@ import (
 // that little is left to save at the end; while that goes on, the next grows. No
 // more is taken when it is full: so no more payloads are held than two batches
 // have.
-func (r *run[K, V]) collect(fetched <-chan answer[K], batches chan<- []answer[K]) {
+func (r *run[K, V]) collect(fetched <-chan []answer[K, V], batches chan<- []answer[K, V]) {
 	defer close(batches)
-	var batch []answer[K]
+	var batch []answer[K, V]
 	var size int
 	var timer <-chan time.Time
 	var due bool
@@ -29,7 +30,7 @@ func (r *run[K, V]) collect(fetched <-chan answer[K], batches chan<- []answer[K]
 			out = nil
 		}
 		select {
-		case a, ok := <-in:
+		case answers, ok := <-in:
 			if !ok {
 				if len(batch) > 0 {
 					batches <- batch
@@ -39,8 +40,10 @@ func (r *run[K, V]) collect(fetched <-chan answer[K], batches chan<- []answer[K]
 			if len(batch) == 0 {
 				timer = time.After(saveWithin)
 			}
-			batch = append(batch, a)
-			size += len(a.entry.Payload)
+			batch = append(batch, answers...)
+			for i := range answers {
+				size += len(answers[i].response.Entry.Payload)
+			}
 		case <-timer:
 			due = true
 		case out <- batch:
@@ -51,19 +54,13 @@ func (r *run[K, V]) collect(fetched <-chan answer[K], batches chan<- []answer[K]
 
 // save saves batches, also what was fetched before ctx was done. After the store
 // has failed, the rest fails with the same error.
-func (r *run[K, V]) save(ctx context.Context, batches <-chan []answer[K]) {
+func (r *run[K, V]) save(ctx context.Context, batches <-chan []answer[K, V]) {
 	ctx, cancel := withGrace(ctx, saveGrace)
 	defer cancel()
-	var broken error
 	for batch := range batches {
-		if broken == nil {
-			broken = r.saveBatch(ctx, batch)
-			if broken == nil {
-				continue
-			}
-			r.abort(broken)
+		for part := range slices.Chunk(batch, r.SaveEvery) {
+			r.saveBatch(ctx, part)
 		}
-		r.ledger.saved(batch, allFailed(batch, broken))
 	}
 }
 
@@ -80,64 +77,64 @@ func withGrace(ctx context.Context, grace time.Duration) (context.Context, conte
 	}
 }
 
-// saveBatch returns an error only if the store failed, and has then entered
-// none of the batch in the ledger.
-func (r *run[K, V]) saveBatch(ctx context.Context, batch []answer[K]) error {
+// saveBatch saves a batch. One with an entry that the store cannot hold is halved, so
+// that this entry is the only one to fail.
+func (r *run[K, V]) saveBatch(ctx context.Context, batch []answer[K, V]) {
 	defer r.catch()
-	entries := make(map[K]repository.Entry, len(batch))
-	for _, a := range batch {
-		entries[a.key] = a.entry
+	err := r.broken
+	if err == nil {
+		err = r.put(ctx, batch)
 	}
-	refused, err := refusals[K](r.repo.SaveEntries(ctx, entries, r.Save...))
 	switch {
-	case errors.Is(err, driver.ErrTooLarge) && len(batch) == 1:
-		refused = allFailed(batch, err)
-	case errors.Is(err, driver.ErrTooLarge):
-		return r.saveHalves(ctx, batch)
-	case err != nil:
-		return fmt.Errorf("prefetch: save: %w", err)
+	case err == nil:
+		r.ledger.saved(outcomes(batch))
+	case !errors.Is(err, driver.ErrTooLarge):
+		r.storeFailed(err, batch)
+	case len(batch) > 1:
+		half := len(batch) / 2
+		r.saveBatch(ctx, batch[:half])
+		r.saveBatch(ctx, batch[half:])
+	default:
+		if row := r.ledger.refused(batch[0].job, err); r.MaxFailures > 0 && row >= r.MaxFailures {
+			r.abort(fmt.Errorf("%w: %d could not be saved", ErrMaxFailures, row))
+		}
 	}
-	if row := r.ledger.saved(batch, refused); r.MaxFailures > 0 && row >= r.MaxFailures {
-		r.abort(fmt.Errorf("%w: %d could not be saved", ErrMaxFailures, row))
-	}
-	return nil
 }
 
-// saveHalves saves a batch with an entry that the store cannot hold, which then
-// is the only one to fail.
-func (r *run[K, V]) saveHalves(ctx context.Context, batch []answer[K]) error {
-	half := len(batch) / 2
-	if err := r.saveBatch(ctx, batch[:half]); err != nil {
+func (r *run[K, V]) put(ctx context.Context, batch []answer[K, V]) error {
+	responses := make([]repository.Decoded[K, V], 0, len(batch))
+	var absent []K
+	for i := range batch {
+		if batch[i].absent {
+			absent = append(absent, batch[i].key)
+		} else {
+			responses = append(responses, batch[i].response)
+		}
+	}
+	if err := r.repo.SaveDecoded(ctx, responses, r.Save...); err != nil {
 		return err
 	}
-	return r.saveBatch(ctx, batch[half:])
+	return r.repo.SaveAbsent(ctx, absent)
 }
 
-func allFailed[K comparable](batch []answer[K], err error) map[K]error {
-	failed := make(map[K]error, len(batch))
-	for _, a := range batch {
-		failed[a.key] = err
-	}
-	return failed
-}
-
-// refusals takes the keys whose payloads could not be decoded out of the error
-// of a save. What remains is the store's.
-func refusals[K comparable](err error) (refused map[K]error, store error) {
-	refused = make(map[K]error)
-	parts := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		parts = joined.Unwrap()
-	}
-	var rest []error
-	for _, part := range parts {
-		if decode, ok := part.(*repository.DecodeError); ok {
-			if key, ok := decode.Key.(K); ok {
-				refused[key] = decode
-				continue
-			}
+func outcomes[K comparable, V any](batch []answer[K, V]) []outcome[K] {
+	all := make([]outcome[K], len(batch))
+	for i := range batch {
+		all[i] = outcome[K]{job: batch[i].job, status: Absent}
+		if !batch[i].absent {
+			all[i].status, all[i].size = Fetched, len(batch[i].response.Entry.Payload)
 		}
-		rest = append(rest, part)
 	}
-	return refused, errors.Join(rest...)
+	return all
+}
+
+// storeFailed ends the run, the first time.
+func (r *run[K, V]) storeFailed(err error, batch []answer[K, V]) {
+	if r.broken == nil {
+		r.broken = fmt.Errorf("prefetch: save: %w", err)
+		r.abort(r.broken)
+	}
+	for i := range batch {
+		r.ledger.decide(outcome[K]{job: batch[i].job, status: Failed, err: r.broken})
+	}
 }

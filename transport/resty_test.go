@@ -23,6 +23,7 @@ import (
 	"github.com/go-resty/resty/v2"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -529,10 +530,13 @@ func TestRestyPrefetch(t *testing.T) {
 	check(t, err)
 	client, _ := h.resty()
 	byResty(t, client.R(), "GET", "/songs/a")
+	fetcher, err := fetch.NewClient(&fetch.Options{Client: client})
+	check(t, err)
+	defer fetcher.Close()
 
 	run := func(ctx context.Context, opts *prefetch.Options, wanted ...string) *prefetch.Result[string] {
 		t.Helper()
-		opts.Client = client
+		opts.Client = fetcher
 		result, err := prefetch.Run(ctx, songs, slices.Values(wanted), opts)
 		check(t, err)
 		if result.Failed > 0 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -82,7 +83,10 @@ func TestWhatWasPrefetchedIsAHit(t *testing.T) {
 		onEachStore(t, func(t *testing.T, open func(*testing.T) driver.Store) {
 			h := startTyped(t, open(t), opts)
 			defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-			result, err := prefetch.Run(t.Context(), h.tracks, slices.Values([]string{"a", "b"}), &prefetch.Options{BaseURL: h.server.URL})
+			client, err := fetch.NewClient(&fetch.Options{BaseURL: h.server.URL})
+			check(t, err)
+			defer client.Close()
+			result, err := prefetch.Run(t.Context(), h.tracks, slices.Values([]string{"a", "b"}), &prefetch.Options{Client: client})
 			if err != nil || result.Fetched != 2 {
 				t.Fatal(result, err)
 			}

@@ -38,6 +38,8 @@ import (
 	"golang.org/x/mod/zip"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
@@ -61,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (exitCode
 		fmt.Fprintf(stderr, "modproxy: %v\nmodproxy -h lists the flags.\n", err)
 		return 2
 	}
-	failed, err := prefetchAll(ctx, o, stdout, stderr)
+	missing, err := prefetchAll(ctx, o, stdout, stderr)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		fmt.Fprintln(stderr, "modproxy: interrupted. What was fetched is saved; the next run fetches the rest.")
@@ -69,14 +71,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (exitCode
 	case err != nil:
 		fmt.Fprintf(stderr, "modproxy: %v\n", err)
 		return 1
-	case failed > 0:
+	case missing > 0:
 		return 1
 	}
 	return 0
 }
 
-// prefetchAll is the job. It returns how many keys could not be fetched.
-func prefetchAll(ctx context.Context, o *options, stdout, stderr io.Writer) (failed int, err error) {
+// prefetchAll is the job. It returns how many keys are absent or failed.
+func prefetchAll(ctx context.Context, o *options, stdout, stderr io.Writer) (missing int, err error) {
 	if o.goMod == "" {
 		if o.goMod, err = findGoMod(); err != nil {
 			return 0, err
@@ -102,6 +104,15 @@ func prefetchAll(ctx context.Context, o *options, stdout, stderr io.Writer) (fai
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, j.cache.Close()) }()
+	j.client, err = fetch.NewClient(&fetch.Options{
+		BaseURL: j.proxy.String(),
+		Origin:  &origin.Options{Limits: origin.Limits{Rate: o.rate}},
+		MaxBody: zip.MaxZipFile,
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, j.client.Close()) }()
 	j.introduce(len(versions))
 
 	modules := moduleKeys(versions)
@@ -123,6 +134,7 @@ type job struct {
 	proxy   *url.URL
 	local   *localProxy // nil where proxy is a real one
 	cache   *cache.ResponseCache
+	client  *fetch.Client
 	rows    []row
 	leftOut int // keys that the local proxy cannot answer
 }
@@ -138,7 +150,7 @@ func fill[K comparable, V any](ctx context.Context, j *job, s settings.Repositor
 	if err != nil {
 		return err
 	}
-	err = fetch(ctx, j, repo, keys, &row)
+	err = fetchMissing(ctx, j, repo, keys, &row)
 	var errAll, errLive error
 	row.rows, errAll = repo.Count(always, repository.All)
 	row.live, errLive = repo.Count(always, repository.Live)
@@ -159,28 +171,24 @@ func answerable[K comparable](ctx context.Context, j *job, endpoint request.Endp
 	return kept
 }
 
-// fetch fetches those of the keys that repo does not have.
-func fetch[K comparable, V any](ctx context.Context, j *job, repo *repository.ResponseRepository[K, V], keys []K, row *row) error {
+// fetchMissing fetches those of the keys that repo does not have.
+func fetchMissing[K comparable, V any](ctx context.Context, j *job, repo *repository.ResponseRepository[K, V], keys []K, row *row) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	progress := newProgress(j.stderr, repo.Name(), len(keys))
 	opts := &prefetch.Options{
-		BaseURL:     j.proxy.String(),
+		Client:      j.client,
 		Concurrency: j.concurrency,
-		Rate:        j.rate,
 		Refresh:     j.refresh,
-		MaxBody:     zip.MaxZipFile,
 		Total:       len(keys),
-		Progress:    progress.update,
+		Progress:    newProgress(j.stderr, repo.Name()),
 	}
 	if j.expire > 0 {
 		opts.Save = append(opts.Save, repository.ExpireIn(j.expire))
 	}
 	result, err := prefetch.Run(ctx, repo, slices.Values(keys), opts)
-	progress.end()
 	if result != nil { // also if the run ended early, but not if it did not begin
-		row.cached, row.fetched, row.failed = result.Cached, result.Fetched, result.Failed
+		row.cached, row.fetched, row.absent, row.failed = result.Cached, result.Fetched, result.Absent, result.Failed
 		row.bytes, row.elapsed = result.Bytes, result.Elapsed
 		showItems(j.stderr, repo.Name(), result, j.verbose)
 	}

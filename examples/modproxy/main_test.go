@@ -129,14 +129,14 @@ func (w *world) expectRow(stdout, want string) {
 
 func TestSecondRunFetchesNothing(t *testing.T) {
 	w := newWorld(t)
-	stdout, stderr := w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 failed")
-	w.expectRow(stdout, "repository rows live cached fetched failed bytes")
-	w.expectRow(stdout, "list 4 4 0 4 0 29")
-	w.expectRow(stdout, "info 4 4 0 4 0")
+	stdout, stderr := w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 absent, 0 failed")
+	w.expectRow(stdout, "repository rows live cached fetched absent failed bytes")
+	w.expectRow(stdout, "list 4 4 0 4 0 0 29")
+	w.expectRow(stdout, "info 4 4 0 4 0 0")
 	if !strings.Contains(stdout, "sqlite3 'modproxy.db'") {
 		t.Errorf("the file is not named:\n%s", stdout)
 	}
-	for _, line := range []string{"left out 3 keys", "info: 4 of 4 keys: 0 cached, 4 fetched, 0 failed\n"} {
+	for _, line := range []string{"left out 3 keys", "info: 4 of 4 keys: 0 cached, 4 fetched, 0 absent, 0 failed\n"} {
 		if !strings.Contains(stderr, line) {
 			t.Errorf("there is no %q in\n%s", line, stderr)
 		}
@@ -144,10 +144,10 @@ func TestSecondRunFetchesNothing(t *testing.T) {
 
 	w.write("below/file", "")
 	t.Chdir("below") // the same go.mod
-	stdout, _ = w.expect(0, "total: 12 keys, 12 cached, 0 fetched, 0 failed", "-store", "../modproxy.db")
-	w.expectRow(stdout, "mod 4 4 4 0 0 0")
+	stdout, _ = w.expect(0, "total: 12 keys, 12 cached, 0 fetched, 0 absent, 0 failed", "-store", "../modproxy.db")
+	w.expectRow(stdout, "mod 4 4 4 0 0 0 0")
 
-	_, stderr = w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 failed", "-store", "sqlite:../modproxy.db", "-refresh", "-v")
+	_, stderr = w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 absent, 0 failed", "-store", "sqlite:../modproxy.db", "-refresh", "-v")
 	if !strings.Contains(stderr, "info example.com/old@v2.0.0+incompatible: fetched\n") {
 		t.Errorf("-v does not tell of the keys:\n%s", stderr)
 	}
@@ -155,23 +155,23 @@ func TestSecondRunFetchesNothing(t *testing.T) {
 
 func TestZip(t *testing.T) {
 	w := newWorld(t)
-	w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 failed")
-	stdout, _ := w.expect(0, "total: 13 keys, 12 cached, 1 fetched, 0 failed", "-zip")
-	w.expectRow(stdout, "zip 1 1 0 1 0")
-	w.expect(0, "total: 13 keys, 13 cached, 0 fetched, 0 failed", "-zip")
+	w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 absent, 0 failed")
+	stdout, _ := w.expect(0, "total: 13 keys, 12 cached, 1 fetched, 0 absent, 0 failed", "-zip")
+	w.expectRow(stdout, "zip 1 1 0 1 0 0")
+	w.expect(0, "total: 13 keys, 13 cached, 0 fetched, 0 absent, 0 failed", "-zip")
 }
 
 func TestExpire(t *testing.T) {
 	w := newWorld(t)
-	stdout, _ := w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 failed", "-expire", "1us")
-	w.expectRow(stdout, "mod 4 0 0 4 0")
-	w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 failed", "-expire", "1h")
-	w.expect(0, "total: 12 keys, 12 cached, 0 fetched, 0 failed")
+	stdout, _ := w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 absent, 0 failed", "-expire", "1us")
+	w.expectRow(stdout, "mod 4 0 0 4 0 0")
+	w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 absent, 0 failed", "-expire", "1h")
+	w.expect(0, "total: 12 keys, 12 cached, 0 fetched, 0 absent, 0 failed")
 }
 
 func TestFileIsReadable(t *testing.T) {
 	w := newWorld(t)
-	w.expect(0, "total: 13 keys, 0 cached, 13 fetched, 0 failed", "-zip")
+	w.expect(0, "total: 13 keys, 0 cached, 13 fetched, 0 absent, 0 failed", "-zip")
 	db, err := sql.Open(sql.Drivers()[0], "modproxy.db")
 	if err != nil {
 		t.Fatal(err)
@@ -197,16 +197,16 @@ func TestFileIsReadable(t *testing.T) {
 func TestFailures(t *testing.T) {
 	w := newWorld(t)
 	w.write(w.file("example.com/one", "v1.2.0.info"), "no JSON")
-	stdout, stderr := w.expect(1, "total: 12 keys, 0 cached, 11 fetched, 1 failed")
-	w.expectRow(stdout, "info 3 3 0 3 1")
+	stdout, stderr := w.expect(1, "total: 12 keys, 0 cached, 11 fetched, 0 absent, 1 failed")
+	w.expectRow(stdout, "info 3 3 0 3 0 1")
 	if !strings.Contains(stderr, "info example.com/one@v1.2.0: failed: ") {
 		t.Errorf("the failed key is not shown:\n%s", stderr)
 	}
 	w.module("example.com/one", "v1.2.0", "")
-	w.expect(0, "total: 12 keys, 11 cached, 1 fetched, 0 failed")
+	w.expect(0, "total: 12 keys, 11 cached, 1 fetched, 0 absent, 0 failed")
 }
 
-func TestManyFailures(t *testing.T) {
+func TestManyMissing(t *testing.T) {
 	w := newWorld(t)
 	var requires strings.Builder
 	for i := range 12 {
@@ -215,13 +215,13 @@ func TestManyFailures(t *testing.T) {
 	w.write("go.mod", "module example.com/app\n"+requires.String())
 	proxy := httptest.NewServer(http.NotFoundHandler())
 	defer proxy.Close()
-	_, stderr := w.expect(1, "total: 36 keys, 0 cached, 0 fetched, 36 failed", "-proxy", proxy.URL)
-	if shown := strings.Count(stderr, ": failed: "); shown != 30 || strings.Count(stderr, "2 more failed") != 3 {
-		t.Errorf("%d failures are shown:\n%s", shown, stderr)
+	_, stderr := w.expect(1, "total: 36 keys, 0 cached, 0 fetched, 36 absent, 0 failed", "-proxy", proxy.URL)
+	if shown := strings.Count(stderr, ": absent\n"); shown != 30 || strings.Count(stderr, "2 more are absent or failed") != 3 {
+		t.Errorf("%d missing keys are shown:\n%s", shown, stderr)
 	}
-	_, stderr = w.expect(1, "total: 36 keys, 0 cached, 0 fetched, 36 failed", "-proxy", proxy.URL, "-v")
-	if shown := strings.Count(stderr, ": failed: "); shown != 36 {
-		t.Errorf("%d failures are shown with -v:\n%s", shown, stderr)
+	_, stderr = w.expect(1, "total: 36 keys, 0 cached, 0 fetched, 36 absent, 0 failed", "-proxy", proxy.URL, "-v")
+	if shown := strings.Count(stderr, ": absent\n"); shown != 36 {
+		t.Errorf("%d missing keys are shown with -v:\n%s", shown, stderr)
 	}
 }
 
@@ -231,10 +231,10 @@ func TestProxy(t *testing.T) {
 	files := http.StripPrefix("/go", http.FileServer(http.Dir(filepath.Join(w.cache, "cache", "download"))))
 	proxy := httptest.NewServer(files)
 	defer proxy.Close()
-	stdout, stderr := w.expect(1, "total: 15 keys, 0 cached, 12 fetched, 3 failed", "-proxy", proxy.URL+"/go", "-rate", "1000", "-concurrency", "2")
-	w.expectRow(stdout, "list 4 4 0 4 1")
-	if !strings.Contains(stderr, "example.com/absent: failed: ") || strings.Contains(stderr, "left out") {
-		t.Errorf("the failed key is not shown:\n%s", stderr)
+	stdout, stderr := w.expect(1, "total: 15 keys, 0 cached, 12 fetched, 3 absent, 0 failed", "-proxy", proxy.URL+"/go", "-rate", "1000", "-concurrency", "2")
+	w.expectRow(stdout, "list 4 4 0 4 1 0")
+	if !strings.Contains(stderr, "example.com/absent: absent\n") || strings.Contains(stderr, "left out") {
+		t.Errorf("the absent key is not shown:\n%s", stderr)
 	}
 }
 
@@ -251,24 +251,24 @@ func TestInterrupt(t *testing.T) {
 		fmt.Fprintln(rw, "v1.0.0")
 	}))
 	defer proxy.Close()
-	stdout, stderr := w.expectContext(ctx, 130, "total: 15 keys, 0 cached, 2 fetched, 0 failed", "-proxy", proxy.URL, "-concurrency", "1")
-	w.expectRow(stdout, "list 2 2 0 2 0")
-	w.expectRow(stdout, "info 0 0 0 0 0")
+	stdout, stderr := w.expectContext(ctx, 130, "total: 15 keys, 0 cached, 2 fetched, 0 absent, 0 failed", "-proxy", proxy.URL, "-concurrency", "1")
+	w.expectRow(stdout, "list 2 2 0 2 0 0")
+	w.expectRow(stdout, "info 0 0 0 0 0 0")
 	if !strings.Contains(stderr, "interrupted") || strings.Contains(stderr, "canceled") {
 		t.Errorf("the interrupt is not told:\n%s", stderr)
 	}
-	w.expect(0, "total: 12 keys, 2 cached, 10 fetched, 0 failed")
+	w.expect(0, "total: 12 keys, 2 cached, 10 fetched, 0 absent, 0 failed")
 }
 
 func TestNoModuleCache(t *testing.T) {
 	w := newWorld(t)
 	t.Setenv("GOMODCACHE", filepath.Join(t.TempDir(), "none"))
-	w.expect(0, "total: 0 keys, 0 cached, 0 fetched, 0 failed")
+	w.expect(0, "total: 0 keys, 0 cached, 0 fetched, 0 absent, 0 failed")
 }
 
 func TestMemory(t *testing.T) {
 	w := newWorld(t)
-	stdout, _ := w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 failed", "-store", "memory:")
+	stdout, _ := w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 absent, 0 failed", "-store", "memory:")
 	if strings.Contains(stdout, "sqlite3") {
 		t.Errorf("there is no file to read:\n%s", stdout)
 	}
@@ -306,8 +306,8 @@ func newDatabase(t *testing.T) string {
 func TestPostgres(t *testing.T) {
 	database := newDatabase(t)
 	w := newWorld(t)
-	stdout, _ := w.expect(0, "total: 13 keys, 0 cached, 13 fetched, 0 failed", "-store", database, "-zip")
-	w.expectRow(stdout, "list 4 4 0 4 0 29")
+	stdout, _ := w.expect(0, "total: 13 keys, 0 cached, 13 fetched, 0 absent, 0 failed", "-store", database, "-zip")
+	w.expectRow(stdout, "list 4 4 0 4 0 0 29")
 	u, err := url.Parse(database)
 	if err != nil {
 		t.Fatal(err)
@@ -318,8 +318,8 @@ func TestPostgres(t *testing.T) {
 	}
 
 	again := strings.Replace(database, "postgres:", "postgresql:", 1)
-	stdout, _ = w.expect(0, "total: 13 keys, 13 cached, 0 fetched, 0 failed", "-store", again, "-zip")
-	w.expectRow(stdout, "mod 4 4 4 0 0 0")
+	stdout, _ = w.expect(0, "total: 13 keys, 13 cached, 0 fetched, 0 absent, 0 failed", "-store", again, "-zip")
+	w.expectRow(stdout, "mod 4 4 4 0 0 0 0")
 
 	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {

@@ -74,31 +74,14 @@ func TestLocalProxy(t *testing.T) {
 	}
 }
 
-func TestBar(t *testing.T) {
-	var out bytes.Buffer
-	bar := newBar(&out, "info", 4)
-	bar.update(prefetch.Progress{Done: 2, Total: 4, Fetched: 1, Failed: 1})
-	bar.update(prefetch.Progress{Done: 4, Total: 4, Fetched: 3, Failed: 1})
-	bar.end()
-	for _, want := range []string{"1 fetched, 1 failed", " 50% ", "(2/4)", "3 fetched, 1 failed", "100%", "(4/4)"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("there is no %q in %q", want, out.String())
-		}
-	}
-	if !strings.HasSuffix(out.String(), "\n") {
-		t.Error("what follows is on the bar's line")
-	}
-}
-
 func TestLines(t *testing.T) {
-	const first = "info: 2 of 4 keys: 0 cached, 1 fetched, 1 failed\n"
-	const last = "info: 4 of 4 keys: 0 cached, 3 fetched, 1 failed\n"
-	for every, want := range map[time.Duration]string{0: first + last + last, time.Hour: last} {
+	const first = "info: 2 of 4 keys: 0 cached, 1 fetched, 0 absent, 1 failed\n"
+	const last = "info: 4 of 4 keys: 0 cached, 2 fetched, 1 absent, 1 failed\n"
+	for every, want := range map[time.Duration]string{0: first + last, time.Hour: last} {
 		var out bytes.Buffer
-		lines := newLines(&out, "info", every)
-		lines.update(prefetch.Progress{Done: 2, Total: 4, Fetched: 1, Failed: 1})
-		lines.update(prefetch.Progress{Done: 4, Total: 4, Fetched: 3, Failed: 1})
-		lines.end()
+		show := newLines(&out, "info", every)
+		show(prefetch.Progress{Done: 2, Total: 4, Fetched: 1, Failed: 1})
+		show(prefetch.Progress{Done: 4, Total: 4, Fetched: 2, Absent: 1, Failed: 1, Ended: true})
 		if out.String() != want {
 			t.Errorf("a line in %v:\n%swant\n%s", every, &out, want)
 		}

@@ -29,6 +29,7 @@ func startAPI(ctx context.Context) (*api, error) {
 	a := &api{URL: "http://" + listener.Addr().String()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/tracks/{id}", track)
+	mux.HandleFunc("GET /v1/tracks", tracks)
 	mux.HandleFunc("GET /v1/search", search)
 	mux.HandleFunc("GET /v1/me", me)
 	a.server = &http.Server{
@@ -53,6 +54,19 @@ func track(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, Track{ID: id, Title: title})
+}
+
+// tracks answers for many ids, with null for those that are unknown.
+func tracks(w http.ResponseWriter, r *http.Request) {
+	found := []*Track{}
+	for id := range strings.SplitSeq(r.FormValue("ids"), ",") {
+		if title, ok := titles[id]; ok {
+			found = append(found, &Track{ID: id, Title: title})
+		} else {
+			found = append(found, nil)
+		}
+	}
+	answer(w, http.StatusOK, map[string]any{"tracks": found})
 }
 
 func search(w http.ResponseWriter, r *http.Request) {

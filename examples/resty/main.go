@@ -37,6 +37,7 @@ import (
 	"github.com/go-resty/resty/v2"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -53,10 +54,12 @@ type Track struct {
 }
 
 // Tracks is the endpoint that is declared: its responses are a table of their own,
-// by the track's id, which typed code reads, too.
+// by the track's id, which typed code reads, too. A prefetch asks for fifty with one
+// request; they are kept as if each had been asked for alone.
 var Tracks = settings.RepositorySettings[string, Track]{
 	Name:     "tracks",
 	Endpoint: request.Pattern[string]("GET /v1/tracks/{id}"),
+	Batch:    request.BatchPattern[string]("GET /v1/tracks?ids={id}", 50, payload.SplitArray("tracks"), nil),
 	Payload:  payload.JSON[Track](),
 	NameOf:   func(t Track) string { return t.Title },
 	Expire:   14 * 24 * time.Hour,
@@ -186,22 +189,32 @@ func show(ctx context.Context, client *resty.Client, out io.Writer) error {
 }
 
 // fetchTracks prefetches tracks by the same client and reads them.
-func fetchTracks(ctx context.Context, client *resty.Client, tracks *repository.ResponseRepository[string, Track], out io.Writer) error {
+func fetchTracks(ctx context.Context, client *resty.Client, tracks *repository.ResponseRepository[string, Track], out io.Writer) (err error) {
 	// The run looks itself for what is there and saves what it has fetched. That
 	// its requests do not go through the cache saves doing both twice.
 	direct := transport.WithPolicy(ctx, transport.Policy{Use: transport.Disabled})
-	ids := []string{"a", "b", "c", "d"}
-	result, err := prefetch.Run(direct, tracks, slices.Values(ids), &prefetch.Options{Client: client})
+	fetcher, err := fetch.NewClient(&fetch.Options{Client: client})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nPrefetch of %d tracks: %d cached, %d fetched, %d failed.\n", len(ids), result.Cached, result.Fetched, result.Failed)
+	defer func() { err = errors.Join(err, fetcher.Close()) }()
+	ids := []string{"a", "b", "c", "d", "unknown"}
+	result, err := prefetch.Run(direct, tracks, slices.Values(ids), &prefetch.Options{Client: fetcher})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nPrefetch of %d tracks: %d cached, %d fetched, %d absent, %d failed, with %d requests.\n",
+		len(ids), result.Cached, result.Fetched, result.Absent, result.Failed, result.Requests)
 	found, err := tracks.GetMany(ctx, ids)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		fmt.Fprintf(out, "  %s is %q\n", id, found[id].Title)
+	for _, item := range result.Items {
+		if item.Status == prefetch.Absent {
+			fmt.Fprintf(out, "  %s is absent\n", item.Key)
+			continue
+		}
+		fmt.Fprintf(out, "  %s is %q\n", item.Key, found[item.Key].Title)
 	}
 	return nil
 }

@@ -36,12 +36,13 @@ GET                         status   from        Cache-Status
 /v1/tracks/unknown          404      the API
 /v1/tracks/unknown          404      the cache   "music"; hit; ttl=…
 
-Prefetch of 4 tracks: 2 cached, 2 fetched, 0 failed.
+Prefetch of 5 tracks: 2 cached, 2 fetched, 1 absent, 0 failed, with 1 requests.
   a is "Blue in Green"
   b is "So What"
   c is "Freddie Freeloader"
   d is "All Blues"
-Of the transport: 3 hits, 5 misses, 5 stored. The API was asked 7 times.
+  unknown is absent
+Of the transport: 3 hits, 5 misses, 5 stored. The API was asked 6 times.
 
 `
 
@@ -56,11 +57,12 @@ GET                         status   from        Cache-Status
 /v1/tracks/unknown          404      the cache   "music"; hit; ttl=…
 /v1/tracks/unknown          404      the cache   "music"; hit; ttl=…
 
-Prefetch of 4 tracks: 4 cached, 0 fetched, 0 failed.
+Prefetch of 5 tracks: 4 cached, 0 fetched, 1 absent, 0 failed, with 0 requests.
   a is "Blue in Green"
   b is "So What"
   c is "Freddie Freeloader"
   d is "All Blues"
+  unknown is absent
 Of the transport: 8 hits, 0 misses, 0 stored. The API was asked 0 times.
 
 `

@@ -73,6 +73,38 @@ var kinds = []kind{
 			return StartPgBouncer(ctx, behind, o)
 		},
 	},
+	{
+		name:     "Redis",
+		variable: "REDIS_TEST_URL",
+		packages: redisPackages,
+		start: func(ctx context.Context, o *Options, _ environment) (server, error) {
+			return StartRedis(ctx, o)
+		},
+	},
+	{
+		name:     "Redis Cluster",
+		variable: "REDIS_CLUSTER_TEST_URL",
+		packages: redisPackages,
+		start: func(ctx context.Context, o *Options, _ environment) (server, error) {
+			return StartRedisCluster(ctx, o)
+		},
+	},
+	{
+		name:     "DynamoDB Local",
+		variable: "DYNAMODB_TEST_URL",
+		packages: map[string]string{"apt-get": "default-jre-headless", "dnf": "java-latest-openjdk-headless", "brew": "openjdk"},
+		start: func(ctx context.Context, o *Options, _ environment) (server, error) {
+			// In memory in any case: how long its file takes tells nothing of DynamoDB.
+			return StartDynamoDB(ctx, &Options{Dir: o.dir(), Log: o.log()})
+		},
+	},
+	{
+		name:     "MongoDB",
+		variable: "MONGODB_TEST_URL",
+		start: func(ctx context.Context, o *Options, _ environment) (server, error) {
+			return StartMongoDB(ctx, o)
+		},
+	},
 }
 
 // Set is the servers of one run.

@@ -1,0 +1,193 @@
+package prefetch
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"sync"
+	"time"
+)
+
+// Progress is how far a run has come.
+type Progress struct {
+	Done      int // Cached + Fetched + Absent + Failed
+	Total     int // Options.Total until the number of keys is known; 0: unknown
+	Cached    int
+	Fetched   int // saved, too
+	Absent    int
+	Failed    int
+	Cancelled int // in the last call; these are not Done
+
+	InFlight int // requests that are not answered yet
+	Requests int // requests that were sent, retries included
+
+	Bytes   int64 // the size of the bodies that were fetched and saved
+	Elapsed time.Duration
+
+	Rate float64       // keys done in a second, in the last ten seconds
+	Left time.Duration // what the rest takes at that rate, or [Unknown]
+
+	Ended bool // it is the last call
+}
+
+// Unknown is the value of [Progress.Left] where the number of keys is not known, or
+// none were done lately.
+const Unknown time.Duration = -1
+
+func (p *Progress) add(status Status, size int) {
+	p.Bytes += int64(size)
+	switch status {
+	case Cached:
+		p.Cached++
+	case Fetched:
+		p.Fetched++
+	case Absent:
+		p.Absent++
+	case Failed:
+		p.Failed++
+	case Cancelled:
+		p.Cancelled++
+		return
+	}
+	p.Done++
+}
+
+// LogValue implements [slog.LogValuer]. What is unknown is left out.
+func (p Progress) LogValue() slog.Value {
+	attrs := []slog.Attr{
+		slog.Int("done", p.Done),
+		slog.Int("cached", p.Cached),
+		slog.Int("fetched", p.Fetched),
+		slog.Int("absent", p.Absent),
+		slog.Int("failed", p.Failed),
+		slog.Int("requests", p.Requests),
+		slog.Int64("bytes", p.Bytes),
+		slog.Duration("elapsed", p.Elapsed.Round(time.Millisecond)),
+		slog.Float64("rate", math.Round(10*p.Rate)/10),
+	}
+	if p.Total > 0 {
+		attrs = append(attrs, slog.Int("total", p.Total))
+	}
+	if p.Ended {
+		attrs = append(attrs, slog.Int("cancelled", p.Cancelled))
+		return slog.GroupValue(attrs...)
+	}
+	attrs = append(attrs, slog.Int("in_flight", p.InFlight))
+	if p.Left != Unknown {
+		attrs = append(attrs, slog.Duration("left", p.Left.Round(time.Second)))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+const (
+	progressEvery = 100 * time.Millisecond
+	rateOver      = 10 * time.Second
+)
+
+// pace remembers how far a run was in the last while. One goroutine uses it at a time.
+type pace struct {
+	marks []mark // the oldest first
+}
+
+type mark struct {
+	elapsed time.Duration
+	done    int
+}
+
+// rate is how many keys are done in a second. Later calls compare with this one.
+func (c *pace) rate(p *Progress) float64 {
+	if len(c.marks) == 0 {
+		c.marks = append(c.marks, mark{})
+	}
+	for len(c.marks) > 1 && p.Elapsed-c.marks[0].elapsed > rateOver {
+		c.marks = c.marks[1:]
+	}
+	from := c.marks[0]
+	c.marks = append(c.marks, mark{p.Elapsed, p.Done})
+	seconds := (p.Elapsed - from.elapsed).Seconds()
+	if seconds <= 0 {
+		return 0
+	}
+	return float64(p.Done-from.done) / seconds
+}
+
+// left is how long the rest takes.
+func left(p *Progress) time.Duration {
+	rest := p.Total - p.Done
+	switch {
+	case p.Total == 0:
+		return Unknown
+	case rest <= 0:
+		return 0
+	case p.Rate == 0:
+		return Unknown
+	}
+	seconds := float64(rest) / p.Rate
+	return time.Duration(min(seconds*float64(time.Second), math.MaxInt64/2))
+}
+
+func (r *run[K, V]) progress() Progress {
+	p := r.ledger.snapshot()
+	p.Total = int(r.total.Load())
+	p.InFlight = r.source.InFlight()
+	p.Requests = int(r.source.Requests())
+	p.Elapsed = time.Since(r.start)
+	p.Rate = r.pace.rate(&p)
+	p.Left = left(&p)
+	return p
+}
+
+// report tells of the progress until the function is called that it returns.
+func (r *run[K, V]) report(ctx context.Context) (end func()) {
+	if r.Progress == nil && r.Logger == nil {
+		return func() {}
+	}
+	ended := make(chan struct{})
+	var reporter sync.WaitGroup
+	reporter.Go(func() {
+		defer r.catch()
+		ticker := time.NewTicker(progressEvery)
+		defer ticker.Stop()
+		logged := r.start
+		for {
+			select {
+			case <-ticker.C:
+			case <-ended:
+				return
+			}
+			p := r.progress()
+			if r.Progress != nil {
+				r.Progress(p)
+			}
+			if r.Logger != nil && time.Since(logged) >= r.LogEvery {
+				r.log(ctx, slog.LevelInfo, "prefetch goes on", p)
+				logged = time.Now()
+			}
+		}
+	})
+	return sync.OnceFunc(func() {
+		close(ended)
+		reporter.Wait()
+	})
+}
+
+// reportLast tells how the run has ended.
+func (r *run[K, V]) reportLast(ctx context.Context, p Progress, err error) {
+	if r.Progress != nil {
+		r.Progress(p)
+	}
+	switch {
+	case r.Logger == nil:
+	case err != nil:
+		r.log(ctx, slog.LevelError, "prefetch ended early", p, slog.String("error", err.Error()))
+	case p.Failed > 0:
+		r.log(ctx, slog.LevelWarn, "prefetch ended", p)
+	default:
+		r.log(ctx, slog.LevelInfo, "prefetch ended", p)
+	}
+}
+
+func (r *run[K, V]) log(ctx context.Context, level slog.Level, text string, p Progress, more ...slog.Attr) {
+	attrs := append([]slog.Attr{slog.String("repository", r.repo.Name())}, p.LogValue().Group()...)
+	r.Logger.LogAttrs(ctx, level, text, append(attrs, more...)...)
+}
