@@ -10,8 +10,11 @@
 //   - settings describes an endpoint, with request for its requests and keys and
 //     payload for its bodies;
 //   - repository is its typed table, and cache holds many on one store;
-//   - prefetch fetches what is missing, in bulk;
-//   - sqlite and memory are stores. Others implement driver and are proved by
+//   - fetch asks the API for what is missing, pages walks its listings, prefetch
+//     fills repositories in bulk, and origin keeps to the API's limits;
+//   - transport puts a cache under any HTTP client;
+//   - sqlite, memory, filesystem, postgres, redis, mongodb and dynamodb are stores,
+//     which store opens by a URL. Others implement driver and are proved by
 //     drivertest.
 //
 // The example shows them at work together. README.md, docs/ and examples/ have
