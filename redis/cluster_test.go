@@ -14,7 +14,9 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/drivertest"
 	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/redis"
 )
 
 // nodeClient is a client of one node alone.
@@ -162,6 +164,7 @@ func TestANodeThatGoesAwayDuringALoad(t *testing.T) {
 // A replica takes the place of a node that goes away during a load.
 func TestAReplicaTakesOverDuringALoad(t *testing.T) {
 	own := testserver.OwnRedisClusterWithReplicas(t, nil)
+	wantReadsFromReplicas(t, own)
 	table := openTable(t, open(t, own.URL(), nil))
 	load := &saver{table: table}
 	stop, done := make(chan struct{}), make(chan struct{})
@@ -185,9 +188,36 @@ func TestAReplicaTakesOverDuringALoad(t *testing.T) {
 	t.Logf("%d saved, %d failed", load.count(), load.failed.Load())
 }
 
+// wantReadsFromReplicas fails the test unless a store works on a client that reads from
+// replicas, which have later what was saved.
+func wantReadsFromReplicas(t *testing.T, own *testserver.RedisCluster) {
+	t.Helper()
+	client := newClient(t, own.URL(), func(o *rueidis.ClientOption) {
+		o.SendToReplicas = func(command rueidis.Completed) bool { return command.IsReadOnly() }
+	})
+	entries, keys := trackEntries(200)
+	for i := range 10 {
+		s, err := redis.New(t.Context(), client, &redis.Options{Prefix: "replicas-" + strconv.Itoa(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := openTable(t, s)
+		put(t, table, entries...)
+		if n, err := table.Delete(t.Context(), keys[:50]); err != nil || n != 50 {
+			t.Errorf("delete removed %d, %v, want 50", n, err)
+		}
+		if n, err := table.Clear(t.Context(), driver.Filter{}); err != nil || n != 150 {
+			t.Errorf("clear removed %d, %v, want 150", n, err)
+		}
+		until(t, "replicas have entries that were removed", func() bool { return found(t, table, keys...) == 0 })
+	}
+}
+
 // Sentinel lets a replica take the place of the server.
 func TestSentinelPromotesAReplica(t *testing.T) {
 	own := testserver.OwnRedisSentinel(t, nil)
+	url := func(testing.TB) string { return own.URL() }
+	drivertest.RunTopics(t, harness(url, open, redis.Options{}), "Put", "Delete", "Pop", "Clear", "Parts")
 	table := openTable(t, open(t, own.URL(), nil))
 	entries, keys := trackEntries(500)
 	put(t, table, entries...)
@@ -270,7 +300,7 @@ func TestSlotsMoveDuringALoad(t *testing.T) {
 	for i, node := range own.Nodes {
 		nodes[i] = nodeClient(t, node)
 	}
-	for bucket := range 20 {
+	for bucket := range 8 {
 		moveSlot(t, own, nodes, "tracks:"+strconv.Itoa(bucket))
 	}
 	close(stop)

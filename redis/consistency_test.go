@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -76,6 +77,74 @@ func TestStringsAndIndexesAgreeAfterALoad(t *testing.T) {
 			}
 			t.Logf("%d entries", n)
 		})
+	}
+}
+
+// disturbances are what happens to a server or to calls while they run.
+func disturbances() map[string]func(ctx context.Context, c rueidis.Client) (context.Context, context.CancelFunc) {
+	onAllNodes := func(args ...string) func(context.Context, rueidis.Client) (context.Context, context.CancelFunc) {
+		return func(ctx context.Context, c rueidis.Client) (context.Context, context.CancelFunc) {
+			for _, node := range c.Nodes() {
+				node.Do(ctx, node.B().Arbitrary(args...).Build())
+			}
+			return context.WithTimeout(ctx, 10*time.Millisecond)
+		}
+	}
+	return map[string]func(context.Context, rueidis.Client) (context.Context, context.CancelFunc){
+		"lost connections": onAllNodes("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"),
+		"lost scripts":     onAllNodes("SCRIPT", "FLUSH"),
+		"cancellations": func(ctx context.Context, _ rueidis.Client) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, rand.N(10*time.Millisecond))
+		},
+	}
+}
+
+// Whatever interrupts calls: strings and indexes agree, a call gets its own answer, and no
+// save fails for a lost connection.
+func TestStringsAndIndexesAgreeAfterDisturbances(t *testing.T) {
+	for name, url := range map[string]func(testing.TB) string{"server": serverURL, "cluster": clusterURL} {
+		for what, disturb := range disturbances() {
+			t.Run(name+", "+what, func(t *testing.T) {
+				prefix, c := newPrefix(t, url(t)), newClient(t, url(t))
+				s := open(t, url(t), &redis.Options{Prefix: prefix, Buckets: 4})
+				table := openTable(t, s)
+				ctx, cancel := context.WithCancel(t.Context())
+				var wait sync.WaitGroup
+				for g := range 4 {
+					wait.Add(1)
+					go func() {
+						defer wait.Done()
+						for i := 0; ctx.Err() == nil; i++ {
+							e := track(10_000*(g+1) + i)
+							err := table.Put(t.Context(), []driver.Entry{e})
+							if err == nil {
+								err = table.Get(t.Context(), []driver.Key{e.Key}, everything, func(_ int, got driver.Entry) {
+									if !bytes.Equal(got.Payload, e.Payload) {
+										t.Errorf("the answer of another call: %q, want %q", got.Payload, e.Payload)
+									}
+								})
+							}
+							if err != nil {
+								t.Error(err)
+								return
+							}
+						}
+					}()
+				}
+				for range 10 {
+					short, end := disturb(ctx, c)
+					for _, op := range operations(short, s, table) {
+						_ = op() // of deletes nobody may know whether they were done
+					}
+					end()
+				}
+				cancel()
+				wait.Wait()
+				if n := wantConsistent(t, c, prefix); count(t, table, driver.Filter{}) != n {
+					t.Errorf("%d entries, of which %d are counted", n, count(t, table, driver.Filter{}))
+				}
+			})
+		}
 	}
 }
 

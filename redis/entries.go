@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/parallel"
@@ -22,7 +23,8 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 
 func (t *table) entries(ctx context.Context, op string, sel driver.Selection) iter.Seq2[driver.Entry, error] {
 	return func(yield func(driver.Entry, error) bool) {
-		r := reader{table: t, walk: t.walk(sel.Filter), sel: sel, n: firstRead}
+		started := string(appendTime(nil, time.Now().UTC()))
+		r := reader{table: t, walk: t.walk(sel.Filter), sel: sel, n: firstRead, started: started, saved: map[string]bool{}}
 		for {
 			err := t.run(ctx, op, r.next)
 			if err != nil {
@@ -51,6 +53,8 @@ type reader struct {
 	n       int     // how many at once
 	entries []driver.Entry
 	ended   bool
+	started string
+	saved   map[string]bool // the texts of entries saved since then, as far as they came
 }
 
 func (r *reader) next(ctx context.Context) (err error) {
@@ -66,9 +70,12 @@ func (r *reader) next(ctx context.Context) (err error) {
 		return nil
 	}
 	var gone []place
-	size, err := r.table.fetch(ctx, some, r.sel, func(p *place, e driver.Entry, ok bool) error {
+	size, err := r.table.fetch(ctx, some, r.sel, func(p *place, value []byte, e driver.Entry, ok bool) error {
 		if !ok {
 			gone = append(gone, *p) // or it is not selected
+			return nil
+		}
+		if r.cameBefore(p, value) {
 			return nil
 		}
 		key, err := parseKey(r.table.spec.Key, p.text)
@@ -89,8 +96,20 @@ func (r *reader) next(ctx context.Context) (err error) {
 	return nil
 }
 
-// mend removes places from the indexes whose entries are gone: those that the server
-// has evicted. Whether it succeeds matters to nobody; on a replica it cannot.
+// cameBefore reports whether an entry that was saved since the iteration began has come
+// before. Of a loop that saves what it meets, each time with an earlier expiry, none comes
+// more than twice.
+func (r *reader) cameBefore(p *place, value []byte) bool {
+	if string(value[timeLen+1:2*timeLen+1]) < r.started {
+		return false
+	}
+	before := r.saved[p.text]
+	r.saved[p.text] = true
+	return before
+}
+
+// mend removes places, by bucket, from the indexes if their strings are gone, because they
+// have vanished or were evicted. Whether it succeeds matters to nobody; on a replica it cannot.
 func (t *table) mend(ctx context.Context, gone []place) {
 	if len(gone) == 0 {
 		return
@@ -99,7 +118,6 @@ func (t *table) mend(ctx context.Context, gone []place) {
 	_ = parallel.Do(len(groups), func(i int) error {
 		names, texts := namesAndTexts(groups[i])
 		keys := append([]string{t.names.indexes[groups[i][0].bucket]}, names...)
-		_, err := t.store.eval(ctx, mendScript, keys, texts)
-		return err
+		return t.store.eval(ctx, mendScript, keys, texts).Error()
 	})
 }

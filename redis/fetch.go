@@ -14,9 +14,9 @@ const (
 	metaHead = 1_024 // bytes that the headers of most entries fit into
 )
 
-// visitor is called for each place that is fetched, and told whether there is an entry
-// that is selected.
-type visitor = func(p *place, e driver.Entry, ok bool) error
+// visitor is called for each place that is fetched with its string, or the beginning of
+// it, and told whether there is an entry that is selected.
+type visitor = func(p *place, value []byte, e driver.Entry, ok bool) error
 
 // fetch reads entries and returns how many bytes it read.
 func (t *table) fetch(ctx context.Context, places []place, sel driver.Selection, found visitor) (size int, err error) {
@@ -27,7 +27,7 @@ func (t *table) fetch(ctx context.Context, places []place, sel driver.Selection,
 	visit := func(p *place, message *rueidis.RedisMessage) error {
 		value, err := message.AsBytes()
 		if rueidis.IsRedisNil(err) {
-			return found(p, driver.Entry{}, false)
+			return found(p, nil, driver.Entry{}, false)
 		}
 		if err != nil {
 			return err
@@ -38,13 +38,13 @@ func (t *table) fetch(ctx context.Context, places []place, sel driver.Selection,
 			return about(p, err)
 		}
 		if !selected {
-			return found(p, driver.Entry{}, false)
+			return found(p, nil, driver.Entry{}, false)
 		}
 		e, needed, err := read(value, sel.Parts)
 		if err != nil || needed > 0 {
 			return about(p, errValue)
 		}
-		return found(p, e, true)
+		return found(p, value, e, true)
 	}
 	client := t.store.client
 	if len(places) == 1 {
@@ -54,7 +54,10 @@ func (t *table) fetch(ctx context.Context, places []place, sel driver.Selection,
 		}
 		return size, visit(&places[0], &message)
 	}
-	names, _ := namesAndTexts(places)
+	names := make([]string, len(places))
+	for i := range places {
+		names[i] = places[i].name
+	}
 	var commands rueidis.Commands
 	for from := 0; from < len(places); {
 		end := from + 1
@@ -106,7 +109,7 @@ func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selec
 			}
 			size += len(value)
 			if len(value) == 0 {
-				if err := found(p, driver.Entry{}, false); err != nil {
+				if err := found(p, nil, driver.Entry{}, false); err != nil {
 					return size, err
 				}
 				continue
@@ -120,13 +123,13 @@ func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selec
 			case err != nil:
 				return size, about(p, err)
 			case !selected:
-				err = found(p, driver.Entry{}, false)
+				err = found(p, nil, driver.Entry{}, false)
 			case needed > lengths[i]:
 				longer, longerLengths = append(longer, *p), append(longerLengths, needed)
 			case needed > 0:
 				return size, about(p, errValue)
 			default:
-				err = found(p, e, true)
+				err = found(p, value, e, true)
 			}
 			if err != nil {
 				return size, err

@@ -127,24 +127,30 @@ func newNames(prefix, table string, buckets int) names {
 	return n
 }
 
+// usualKey is about how many bytes the text of a key has.
+const usualKey = 48
+
 // places returns where the entries with these keys are, by bucket, and in a bucket in
 // the order of the keys.
 func (n *names) places(count int, key func(i int) driver.Key) []place {
 	places := make([]place, count)
-	buf := make([]byte, 0, count*(len(n.indexes[0])+32))
 	ends := make([]int, count)
+	var all strings.Builder
+	all.Grow(count * (len(n.indexes[0]) + usualKey))
 	var text []byte
 	for i := range places {
 		text = appendKey(text[:0], key(i))
 		bucket := n.bucket(text)
-		buf = append(append(append(buf, n.indexes[bucket]...), ':'), text...)
+		all.WriteString(n.indexes[bucket])
+		all.WriteByte(':')
+		all.Write(text)
 		places[i] = place{i: i, bucket: bucket}
-		ends[i] = len(buf)
+		ends[i] = all.Len()
 	}
-	all, from := string(buf), 0
+	from := 0
 	for i := range places {
 		p := &places[i]
-		p.name = all[from:ends[i]]
+		p.name = all.String()[from:ends[i]]
 		p.text = p.name[len(n.indexes[p.bucket])+1:]
 		from = ends[i]
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/endpointcache/endpointcache/driver"
-	"github.com/endpointcache/endpointcache/internal/parallel"
 )
 
 // maxPutBytes is how many bytes of entries are sent at once, or a larger one by itself.
@@ -113,20 +112,31 @@ const (
 )
 
 // purge removes the places in the index of entries that have vanished, where there are
-// many. If it fails, a later save will do it.
+// many. Each is asked for once more: a clock or a KeepExpired of another store may be
+// different. If it fails, a later save will do it.
 func (t *table) purge(ctx context.Context, groups [][]place, answers [][]rueidis.RedisMessage) {
-	var indexes []string
+	client, upTo := t.store.client, scoreText(t.store.gone())
+	var buckets []int
+	var commands rueidis.Commands
 	for i, answer := range answers {
 		if n, err := answer[len(answer)-1].AsInt64(); err == nil && n >= purgeFrom {
-			indexes = append(indexes, t.names.indexes[groups[i][0].bucket])
+			bucket := groups[i][0].bucket
+			buckets = append(buckets, bucket)
+			commands = append(commands, client.B().Zrangebyscore().Key(t.names.indexes[bucket]).Min("-inf").Max(upTo).Limit(0, maxPurge).Build())
 		}
 	}
-	if len(indexes) == 0 {
+	if len(commands) == 0 {
 		return
 	}
-	upTo := scoreText(t.store.gone())
-	_ = parallel.Do(len(indexes), func(i int) error {
-		_, err := t.store.eval(ctx, purgeScript, indexes[i:i+1], []string{upTo, scoreText(maxPurge)})
-		return err
-	})
+	var gone []place
+	for i, result := range client.DoMulti(ctx, commands...) {
+		texts, err := result.AsStrSlice()
+		if err != nil {
+			return
+		}
+		for _, text := range texts {
+			gone = append(gone, place{bucket: buckets[i], name: t.names.indexes[buckets[i]] + ":" + text, text: text})
+		}
+	}
+	t.mend(ctx, gone)
 }

@@ -98,8 +98,9 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 }
 
 // New returns a store on the caller's own client, which Close leaves open. Its
-// settings stay as they are. With rueidis's own RetryDelay, reads and saves are
-// tried again until their context ends as long as the server is away.
+// settings stay as they are: with rueidis's own RetryDelay, a read or an iteration goes
+// on trying while the server is away, until its context ends. Saves give up after about
+// a second, as with Open.
 func New(ctx context.Context, client rueidis.Client, opts *Options) (*Store, error) {
 	o, err := opts.validate()
 	if err == nil && client == nil {

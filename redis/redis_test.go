@@ -70,6 +70,7 @@ func newClient(tb testing.TB, url string, settings ...func(*rueidis.ClientOption
 		tb.Fatal(err)
 	}
 	option.DisableCache = true
+	option.Sentinel.Password = option.Password
 	for _, set := range settings {
 		set(&option)
 	}
@@ -217,20 +218,21 @@ func openNew(settings ...func(*rueidis.ClientOption)) func(testing.TB, string, *
 	}
 }
 
-// harnesses are the ways to open a store.
-func harnesses() map[string]drivertest.Harness {
+// oneServer is of stores that have a client of their own.
+func oneServer() drivertest.Harness { return harness(serverURL, open, redis.Options{}) }
+
+func TestConformance(t *testing.T) { drivertest.Run(t, oneServer()) }
+
+// The client is the caller's, and speaks RESP2.
+func TestConformanceOnACluster(t *testing.T) {
 	resp2 := func(o *rueidis.ClientOption) { o.AlwaysRESP2 = true }
-	return map[string]drivertest.Harness{
-		"one server": harness(serverURL, open, redis.Options{}),
-		"the caller's client, RESP2, seven buckets": harness(serverURL, openNew(resp2), redis.Options{Buckets: 7}),
-		"cluster": harness(clusterURL, open, redis.Options{}),
-	}
+	drivertest.Run(t, harness(clusterURL, openNew(resp2), redis.Options{}))
 }
 
-func TestConformance(t *testing.T) {
-	for name, h := range harnesses() {
-		t.Run(name, func(t *testing.T) { drivertest.Run(t, h) })
-	}
+// A table on one server may have several buckets.
+func TestConformanceWithBuckets(t *testing.T) {
+	drivertest.RunTopics(t, harness(serverURL, openNew(), redis.Options{Buckets: 7}),
+		"Keys", "Put", "Delete", "Pop", "Expiry", "Clear", "Parts", "Concurrent")
 }
 
-func Benchmark(b *testing.B) { drivertest.Bench(b, harnesses()["one server"]) }
+func Benchmark(b *testing.B) { drivertest.Bench(b, oneServer()) }

@@ -53,10 +53,11 @@ func (t *table) describe(ctx context.Context) (int, error) {
 		if encodeErr != nil {
 			return 0, encodeErr
 		}
-		// Of several who write it at once, the first wins.
+		// Of several who write it at once, the first wins. A Get would be for the replica
+		// that a client may read from, which need not have it yet.
 		results := client.DoMulti(ctx,
 			client.B().Set().Key(key).Value(string(mine)).Nx().Build().ToRetryable(),
-			client.B().Get().Key(key).Build())
+			client.B().Arbitrary("GET").Keys(key).Build().ToRetryable())
 		if err := results[0].Error(); err != nil && !rueidis.IsRedisNil(err) {
 			return 0, err
 		}

@@ -46,13 +46,6 @@ for i = 2, #KEYS do
 end
 return redis.status_reply('OK')`)
 
-// purgeScript removes from the index KEYS[1] the lowest places up to the score ARGV[1], at
-// most ARGV[2].
-var purgeScript = newScript(`
-local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
-for i = 1, #gone do redis.call('ZREM', KEYS[1], gone[i]) end
-return #gone`)
-
 // pageScript returns ARGV[2] places of the index KEYS[1] and their scores, from the
 // highest score and the last name downwards: those up to the score ARGV[1], or those
 // below it and the name ARGV[3]. Where a place of just that name and score is not there
@@ -101,13 +94,10 @@ func newScript(text string) script {
 	return script{text, rueidis.NewLuaScript(text), rueidis.NewLuaScriptRetryable(text)}
 }
 
-// eval runs a script that may be run again where its answer was lost. KEYS[1] is the index.
-func (s *Store) eval(ctx context.Context, script script, keys, args []string) (result rueidis.RedisResult, err error) {
-	err = persist(ctx, once, func() error { // the client sends it again
-		result = script.repeatable.Exec(ctx, s.client, keys, args)
-		return result.Error()
-	})
-	return result, err
+// eval runs a script that may be run again where its answer was lost: the client does
+// so. KEYS[1] is the index.
+func (s *Store) eval(ctx context.Context, script script, keys, args []string) rueidis.RedisResult {
+	return script.repeatable.Exec(ctx, s.client, keys, args)
 }
 
 // evalOnce runs a script that must not be run twice. On a single server it goes to the

@@ -27,7 +27,7 @@ func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection
 		for from := 0; from < len(keys); from += maxKeys {
 			chunk := keys[from:min(from+maxKeys, len(keys))]
 			places := t.names.places(len(chunk), func(i int) driver.Key { return chunk[i] })
-			_, err := t.fetch(ctx, places, sel, func(p *place, e driver.Entry, ok bool) error {
+			_, err := t.fetch(ctx, places, sel, func(p *place, _ []byte, e driver.Entry, ok bool) error {
 				if ok {
 					visit(from+p.i, e)
 				}

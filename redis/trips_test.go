@@ -196,27 +196,37 @@ func TestLongHeadersWithoutPayload(t *testing.T) {
 	}
 }
 
-// A loop that renews what it meets comes to an end.
-func TestAnIterationThatRenewsEntriesEnds(t *testing.T) {
-	table := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: newPrefix(t, serverURL(t))}))
-	entries, _ := trackEntries(3_000)
-	put(t, table, entries...)
-	n := 0
-	for e, err := range table.Entries(t.Context(), everything) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		n++
-		e.ExpiresAt = e.ExpiresAt.Add(time.Duration(n) * time.Millisecond)
-		if n%10 == 0 {
-			put(t, table, e)
-		}
-		if n > 2*len(entries) {
-			t.Fatal("it goes on and on")
-		}
-	}
-	if n != len(entries) {
-		t.Errorf("%d entries were yielded, want %d", n, len(entries))
+// A loop that saves what it meets comes to an end, also where it lets it expire earlier,
+// which has it met again.
+func TestAnIterationThatSavesEntriesEnds(t *testing.T) {
+	const n = 3_000
+	for name, tt := range map[string]struct {
+		step time.Duration
+		most int
+	}{"later": {time.Millisecond, n}, "earlier": {-time.Millisecond, n + n/2}} {
+		t.Run(name, func(t *testing.T) {
+			table := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: newPrefix(t, serverURL(t))}))
+			entries, _ := trackEntries(n)
+			put(t, table, entries...)
+			yielded, different := 0, map[string]bool{}
+			for e, err := range table.Entries(t.Context(), everything) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if yielded++; yielded > tt.most {
+					t.Fatal("it goes on and on")
+				}
+				different[e.Name] = true
+				if e.Key[3] == true { // every other one, so that they fill a page
+					e.CachedAt = time.Now().UTC().Truncate(time.Microsecond)
+					e.ExpiresAt = e.ExpiresAt.Add(time.Duration(yielded) * tt.step)
+					put(t, table, e)
+				}
+			}
+			if len(different) != n {
+				t.Errorf("%d entries were yielded, want %d", len(different), n)
+			}
+		})
 	}
 }
 

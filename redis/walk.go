@@ -17,7 +17,8 @@ const (
 
 // walk goes through the indexes of a table, from the latest expiry to the earliest. An
 // entry that is renewed on the way gets behind it, so that a loop which renews what it
-// meets comes to an end.
+// meets comes to an end. One that is saved on the way with an earlier expiry may come
+// again.
 type walk struct {
 	table   *table
 	scores  scores
@@ -75,11 +76,7 @@ func (w *walk) page(ctx context.Context, c *cursor, n int) (places []place, err 
 	if c.started {
 		args = []string{c.score, strconv.Itoa(n), c.text}
 	}
-	result, err := w.table.store.eval(ctx, pageScript, []string{index}, args)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := result.AsStrSlice()
+	answer, err := w.table.store.eval(ctx, pageScript, []string{index}, args).AsStrSlice()
 	if err != nil {
 		return nil, err
 	}
