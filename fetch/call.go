@@ -19,14 +19,15 @@ type call struct {
 }
 
 // Refresh asks the origin though there may be a live entry, which the answer then
-// replaces. What the origin has no more is removed.
+// replaces. What the origin has no more is removed. A request for the key that another
+// caller waits for is not made again.
 func Refresh() Option { return func(c *call) { c.refresh = true } }
 
 // StaleIfError returns what is still stored, expired or not, where the origin could
 // not be asked or failed. That the origin has nothing for a key is no failure.
 func StaleIfError() Option { return func(c *call) { c.stale = true } }
 
-// Save sets options of the saves, such as repository.ExpireIn. Where several
+// Save sets options of the saves of values, such as repository.ExpireIn. Where several
 // callers share a fetch, those of the one that began it apply.
 func Save(opts ...repository.SaveOption) Option {
 	return func(c *call) { c.save = &saveOptions{opts} }
@@ -46,8 +47,9 @@ func (e *Endpoint[K, V]) newCall(ctx context.Context, opts []Option) (*call, err
 // origin's, which has been saved then.
 //
 // The error wraps [ErrAbsent] where the origin has nothing for the key, or is
-// remembered to have nothing. Others are a [StatusError], a
-// repository.DecodeError, what the connection failed with, ctx's, or [ErrClosed].
+// remembered to have nothing. Others are a [StatusError], a [RequestError], a
+// repository.DecodeError, that no request can be made for the key, ctx's, [ErrOffline]
+// or [ErrClosed].
 func (e *Endpoint[K, V]) Fetch(ctx context.Context, key K, opts ...Option) (V, error) {
 	return fetchOne(ctx, e, key, opts, e.lookup, e.take)
 }
@@ -70,7 +72,7 @@ func (e *Endpoint[K, V]) Decode(key K, entry repository.Entry) (V, error) {
 }
 
 // lookupFunc looks keys up in the repository, each as a T.
-type lookupFunc[K comparable, T any] func(context.Context, *call, []K, ...repository.ReadOption) ([]stored[T], error)
+type lookupFunc[K comparable, T any] func(context.Context, *call, []K, ...repository.ReadOption) ([]repository.Found[T], error)
 
 // fetchOne returns a T for key, which take makes of a flight's answer.
 func fetchOne[K comparable, V, T any](ctx context.Context, e *Endpoint[K, V], key K, opts []Option, lookup lookupFunc[K, T], take func(*flight[K, V]) (T, error)) (value T, err error) {
@@ -92,10 +94,10 @@ func fetchOne[K comparable, V, T any](ctx context.Context, e *Endpoint[K, V], ke
 		if err != nil {
 			return value, err
 		}
-		switch found[0].presence {
+		switch found[0].Presence {
 		case repository.Present:
 			e.counts.cached.Add(1)
-			return found[0].value, nil
+			return found[0].Value, nil
 		case repository.Absent:
 			e.counts.absent.Add(1)
 			return value, e.absent(key)
@@ -113,8 +115,8 @@ func fetchOne[K comparable, V, T any](ctx context.Context, e *Endpoint[K, V], ke
 	}
 	if status == Failed && c.stale && e.repo != nil {
 		found, lookupErr := lookup(ctx, c, keys, repository.AllowExpired())
-		if lookupErr == nil && found[0].presence == repository.Present {
-			value, status, err = found[0].value, Stale, nil
+		if lookupErr == nil && found[0].Presence == repository.Present {
+			value, status, err = found[0].Value, Stale, nil
 		}
 	}
 	e.counts.add(status)

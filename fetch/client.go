@@ -138,6 +138,7 @@ func newSender(o *settled) *sender {
 			resty.MaxWaitTime(o.MaxRetryWait),
 			resty.RetryHooks(client.RetryHooks),
 		},
+		offline:        o.Offline,
 		timeout:        o.Timeout,
 		closeTransport: o.close,
 	}

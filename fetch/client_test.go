@@ -102,10 +102,4 @@ func TestTransportOfTheCaller(t *testing.T) {
 	if client.Base() != nil {
 		t.Errorf("Base is %s", client.Base())
 	}
-	if _, err := fetch.NewClient(&fetch.Options{Transport: shared, Origin: &polite.Options{}}); err == nil {
-		t.Error("Origin and Transport are both taken")
-	}
-	if _, err := fetch.NewClient(&fetch.Options{Origin: &polite.Options{Pause: -1}}); err == nil {
-		t.Error("a negative pause is taken")
-	}
 }

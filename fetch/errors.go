@@ -22,6 +22,9 @@ var (
 	// again, had the budget of [Client.WithRetryBudget] not been used up.
 	ErrRetryBudget = errors.New("the budget of retries is used up")
 
+	// ErrOffline is why a request was not sent, with [Options.Offline].
+	ErrOffline = errors.New("the client is offline")
+
 	// ErrClosed is the error of every call after [Client.Close], and of those
 	// that it has ended.
 	ErrClosed = errors.New("the client is closed")
@@ -47,6 +50,35 @@ func (e *StatusError) Error() string {
 
 // Unwrap returns Err.
 func (e *StatusError) Unwrap() error { return e.Err }
+
+// RequestError tells that the last attempt had no answer that is of use, of any status: the
+// host was not found, the connection was refused or broke, it took too long, the body was
+// too large, there was no token, or a middleware of the client refused it.
+type RequestError struct {
+	Method string
+	URL    string // without user, query and fragment, which may be secret
+	Err    error
+}
+
+func (e *RequestError) Error() string { return fmt.Sprintf("fetch: %s %s: %v", e.Method, e.URL, e.Err) }
+
+// Unwrap returns Err.
+func (e *RequestError) Unwrap() error { return e.Err }
+
+// Permanent marks an error that a transport, a middleware or a source of tokens returns:
+// the request is not tried again, whatever the client's conditions say. [errors.Is] and
+// [errors.As] find err in what a call returns. It is nil for nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{err}
+}
+
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
 
 // Is reports whether target is [ErrAbsent] and the status 404 or 410.
 func (e *StatusError) Is(target error) bool {

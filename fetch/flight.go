@@ -37,6 +37,7 @@ type flight[K comparable, V any] struct {
 type trip[K comparable, V any] struct {
 	flights []*flight[K, V]
 	ctx     context.Context // has the values of the first caller's; its end is the trip's own
+	turns   chan struct{}   // of the first caller, see [plan]; nil: as many at once as there are
 
 	// Guarded by the endpoint's lock.
 	cancel context.CancelFunc // nil until it has begun

@@ -166,12 +166,12 @@ func TestFullBatchDoesNotWait(t *testing.T) {
 	// Of two and a half, the half waits.
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
+		defer cancel()
 		eventually(t, "the full ones have come", func() bool { return o.total() == 6 })
-		eventually(t, "they are saved", func() bool {
-			n, _ := e.Repository().Count(t.Context(), driver.All)
-			return n == 31+20
+		eventually(t, "they have landed", func() bool {
+			flights, _ := e.Pending()
+			return flights == 5
 		})
-		cancel()
 	}()
 	var more []string
 	for _, key := range numbered(25) {

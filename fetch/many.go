@@ -78,9 +78,9 @@ func (m *many[K, V]) lookup(ctx context.Context, c *call) error {
 	}
 	for i, f := range found {
 		r := &m.results[i]
-		switch f.presence {
+		switch f.Presence {
 		case repository.Present:
-			r.Value, r.Status = f.value, Cached
+			r.Value, r.Status = f.Value, Cached
 		case repository.Absent:
 			r.Status, r.Err = Absent, m.e.absent(r.Key)
 		case repository.Unknown:
@@ -134,9 +134,9 @@ func (m *many[K, V]) lookupStale(ctx context.Context, c *call) {
 		return // ctx is done, and the origin's failure stands
 	}
 	for i, f := range found {
-		if f.presence == repository.Present {
+		if f.Presence == repository.Present {
 			r := &m.results[indexes[i]]
-			r.Value, r.Status = f.value, Stale
+			r.Value, r.Status = f.Value, Stale
 		}
 	}
 }

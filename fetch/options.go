@@ -25,12 +25,13 @@ type Options struct {
 
 	// Origin are the limits, pauses and credentials of the default client,
 	// which sends with an origin.Transport. It is not to be set together with
-	// Transport or Client.
+	// Client. Credentials without hosts are for the host of BaseURL.
 	Origin *origin.Options
 
-	// Transport makes the requests of the default client, such as an
-	// origin.Transport that is shared with others. It is not to be set together
-	// with Client, and stays the caller's to close.
+	// Transport makes the requests of the default client: below the limits of
+	// Origin where these are set, and without any where they are not, so that
+	// it may be an origin.Transport that is shared with others. It is not to be
+	// set together with Client, and stays the caller's to close.
 	Transport http.RoundTripper
 
 	// Client sends the requests, with its headers, credentials, cookies,
@@ -71,6 +72,10 @@ type Options struct {
 	// for a longer one, the retry comes before that has passed. The default is 30 seconds.
 	MaxRetryWait time.Duration
 
+	// Offline sends no request: what would need one fails with [ErrOffline]. See
+	// also [StaleIfError], which then returns what has expired.
+	Offline bool
+
 	// MaxBody is the size in bytes of the largest body that is fetched, as it
 	// is when it has been unpacked. The default is the resty client's
 	// ResponseBodyLimit, else 64 MiB.
@@ -99,23 +104,26 @@ func (o *Options) settle() (*settled, error) {
 	case NoRetries:
 		s.Retries = 0
 	}
+	if s.Client != nil {
+		s.BaseURL = cmp.Or(s.BaseURL, s.Client.BaseURL)
+	}
+	if s.BaseURL != "" {
+		base, err := url.Parse(s.BaseURL)
+		switch {
+		case err != nil:
+			return nil, errors.New("BaseURL cannot be parsed") // not err, which has all of it
+		case base.Scheme != "http" && base.Scheme != "https", base.Host == "":
+			return nil, errors.New(`BaseURL is not of the form "https://host"`)
+		}
+		s.base = base
+	}
 	if s.Client == nil {
 		s.Timeout = cmp.Or(s.Timeout, time.Minute)
-		s.setClient()
+		if err := s.setClient(); err != nil {
+			return nil, err
+		}
 	}
-	s.BaseURL = cmp.Or(s.BaseURL, s.Client.BaseURL)
 	s.MaxBody = cmp.Or(s.MaxBody, s.Client.ResponseBodyLimit, 64<<20)
-	if s.BaseURL == "" {
-		return s, nil
-	}
-	base, err := url.Parse(s.BaseURL)
-	switch {
-	case err != nil:
-		return nil, errors.New("BaseURL cannot be parsed") // not err, which has all of it
-	case base.Scheme != "http" && base.Scheme != "https", base.Host == "":
-		return nil, errors.New(`BaseURL is not of the form "https://host"`)
-	}
-	s.base = base
 	return s, nil
 }
 
@@ -123,8 +131,8 @@ func (o *Options) validate() error {
 	switch {
 	case o.Client != nil && o.Transport != nil:
 		return errors.New("both Client and Transport are set")
-	case o.Origin != nil && (o.Client != nil || o.Transport != nil):
-		return errors.New("Origin is set together with Client or Transport, which it is not for")
+	case o.Origin != nil && o.Client != nil:
+		return errors.New("both Client and Origin are set: give the client a transport of origin.New")
 	case o.Timeout < 0:
 		return fmt.Errorf("Timeout is %v: it cannot be negative", o.Timeout)
 	case o.Retries < NoRetries:
@@ -133,28 +141,49 @@ func (o *Options) validate() error {
 		return fmt.Errorf("MaxRetryWait is %v: it cannot be negative", o.MaxRetryWait)
 	case o.MaxBody < 0:
 		return fmt.Errorf("MaxBody is %d: it cannot be negative", o.MaxBody)
-	case o.Origin != nil:
-		return o.Origin.Validate()
 	}
 	return nil
 }
 
 // setClient makes the default client.
-func (s *settled) setClient() {
+func (s *settled) setClient() error {
 	transport := s.Transport
-	if transport == nil {
-		base := &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			ForceAttemptHTTP2:   true,
-			MaxIdleConnsPerHost: 64,
-			IdleConnTimeout:     90 * time.Second,
-			TLSHandshakeTimeout: 10 * time.Second,
+	if s.Transport == nil || s.Origin != nil {
+		manners := s.manners()
+		if err := manners.Validate(); err != nil {
+			return err
 		}
-		polite := origin.New(base, s.Origin)
+		closeBase := func() {}
+		if transport == nil {
+			base := &http.Transport{
+				Proxy:               http.ProxyFromEnvironment,
+				ForceAttemptHTTP2:   true,
+				MaxIdleConnsPerHost: 64,
+				IdleConnTimeout:     90 * time.Second,
+				TLSHandshakeTimeout: 10 * time.Second,
+			}
+			transport, closeBase = base, base.CloseIdleConnections
+		}
+		polite := origin.New(transport, manners)
 		transport, s.close = polite, func() {
 			_ = polite.Close() // which returns nil
-			base.CloseIdleConnections()
+			closeBase()
 		}
 	}
 	s.Client = resty.NewWithClient(&http.Client{Transport: transport})
+	return nil
+}
+
+// manners are Origin, with credentials for the host of the API.
+func (s *settled) manners() *origin.Options {
+	var o origin.Options
+	if s.Origin != nil {
+		o = *s.Origin
+	}
+	if o.Credentials != nil && len(o.Credentials.Hosts) == 0 && s.base != nil {
+		credentials := *o.Credentials
+		credentials.Hosts = []string{s.base.Host}
+		o.Credentials = &credentials
+	}
+	return &o
 }

@@ -46,12 +46,17 @@ func (e *Endpoint[K, V]) save(flights []*flight[K, V]) {
 	}()
 }
 
-// next takes those from the queue that can be saved together.
+// next takes those from the queue that can be saved together. A key that has come
+// again, as nobody waited for it any more, is saved after what came first.
 func (s *saver[K, V]) next() []*flight[K, V] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := 0
-	for n < min(len(s.queue), saveAtOnce) && s.queue[n].options == s.queue[0].options {
+	n, taken := 0, make(map[K]bool)
+	for _, f := range s.queue[:min(len(s.queue), saveAtOnce)] {
+		if f.options != s.queue[0].options || taken[f.key] {
+			break
+		}
+		taken[f.key] = true
 		n++
 	}
 	batch := s.queue[:n:n]

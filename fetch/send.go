@@ -28,6 +28,7 @@ type sender struct {
 	conditions []resty.RetryConditionFunc
 	backoff    []resty.Option
 	timeout    time.Duration // of an attempt; 0: none
+	offline    bool          // nothing is sent
 	closing    closing
 
 	closeTransport func()
@@ -53,6 +54,9 @@ func (s *sending) do(ctx context.Context) (*resty.Response, error) {
 	if s.body, err = readBody(s.req); err != nil {
 		return nil, fmt.Errorf("fetch: read the request's body: %w", err)
 	}
+	if s.offline {
+		return nil, fmt.Errorf("fetch: %s: %w", s, ErrOffline)
+	}
 	var resp *resty.Response
 	err = resty.Backoff(func() (*resty.Response, error) {
 		if err := ctx.Err(); err != nil {
@@ -72,6 +76,10 @@ func (s *sending) do(ctx context.Context) (*resty.Response, error) {
 // again decides about another attempt, for which it takes a retry from the budget.
 // After the last one it only says whether the client's hooks are to be told.
 func (s *sending) again(resp *resty.Response, err error) bool {
+	var permanent *permanentError
+	if errors.As(err, &permanent) {
+		return false
+	}
 	transient := false
 	for _, condition := range s.conditions {
 		transient = transient || condition(resp, err)
@@ -153,7 +161,7 @@ func (s *sending) describe(resp *resty.Response, err error) error {
 	if resp != nil && resp.RawResponse != nil && !isOK {
 		return &StatusError{Code: resp.StatusCode(), Method: resp.Request.Method, URL: withoutSecrets(s.req.URL), Err: err}
 	}
-	return fmt.Errorf("fetch: %s: %w", s, err)
+	return &RequestError{Method: s.method(), URL: withoutSecrets(s.req.URL), Err: err}
 }
 
 // String is the request as errors have it, without what may be secret.

@@ -22,6 +22,7 @@ type Source[K comparable] struct {
 	name     string
 	endpoint request.Endpoint[K] // may be nil where there is a batch
 	batch    request.Batch[K]    // may be nil
+	headers  bool                // may make a difference to the key
 
 	ownBase            atomic.Pointer[url.URL] // with which requests are recognized; nil: the client's, as far as is known
 	inFlight, requests atomic.Int64
@@ -47,7 +48,7 @@ func NewSource[K comparable, V any](c *Client, s settings.RepositorySettings[K, 
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
-	return &Source[K]{client: c, name: s.Name, endpoint: s.Endpoint, batch: s.Batch}, nil
+	return &Source[K]{client: c, name: s.Name, endpoint: s.Endpoint, batch: s.Batch, headers: request.ReadsHeaders(s.Endpoint)}, nil
 }
 
 // BatchSize is how many keys a request can be for, at most; 1 where the settings
@@ -131,6 +132,9 @@ func (s *Source[K]) Fetch(ctx context.Context, keys []K, answer func(i int, a An
 			answer(from+i, a)
 		}
 	}
+	if len(keys) == 0 {
+		return
+	}
 	closing := &s.client.closing
 	if !closing.enter() {
 		each(0, failed(len(keys), fmt.Errorf("fetch: %w", ErrClosed)))
@@ -158,7 +162,7 @@ func (s *Source[K]) ask(ctx context.Context, keys []K, refused bool, answered fu
 		return false // the endpoint may take what the batch does not
 	}
 	known := aKey
-	if !refused {
+	if !refused && s.batch != nil {
 		answers, err := s.askBatch(ctx, keys)
 		if err == nil {
 			answered(0, answers)
@@ -248,13 +252,14 @@ func (s *Source[K]) askBatch(ctx context.Context, keys []K) ([]Answer, error) {
 		return nil, err
 	}
 	answers := make([]Answer, len(keys))
+	absent := fmt.Errorf("fetch: answer to %s: %w", r, ErrAbsent)
 	for i, body := range bodies {
 		if err := s.verifyPart(ctx, keys[i], extra); err != nil {
 			answers[i].Err = fmt.Errorf("fetch: %w", err)
 			continue
 		}
 		if body == nil {
-			answers[i].Err = fmt.Errorf("fetch: answer to %s: %w", r, ErrAbsent)
+			answers[i].Err = absent
 			continue
 		}
 		answers[i].Entry = part

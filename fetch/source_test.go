@@ -272,6 +272,22 @@ func TestBatchWithoutAnEndpoint(t *testing.T) {
 	}
 }
 
+// Keys that are none of Batches are asked for nevertheless.
+func TestKeysThatAreNoBatch(t *testing.T) {
+	o := newOrigin(t, nil)
+	client := clientOf(t, fetch.Options{BaseURL: o.URL})
+	for name, source := range map[string]*fetch.Source[string]{
+		"no batch": sourceOf(t, client, settingsOf(byID, nil)),
+		"a batch":  sourceOf(t, client, settingsOf(byID, batchOf(2))),
+	} {
+		for _, keys := range [][]string{nil, {"a", "b", "c", "x,y", "d"}} {
+			got := make([]fetch.Answer, len(keys))
+			source.Fetch(t.Context(), keys, func(i int, a fetch.Answer) { got[i] = a })
+			t.Run(name, func(t *testing.T) { check(t, keys, got) })
+		}
+	}
+}
+
 func TestBatchThatDoesNotKeepItsPromises(t *testing.T) {
 	o := newOrigin(t, nil)
 	funcs := request.BatchFuncs[string]{

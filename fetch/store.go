@@ -13,12 +13,6 @@ import (
 // errStoreSlow means that the store did not answer in time.
 var errStoreSlow = errors.New("the store did not answer in time")
 
-// stored is what the repository has for a key.
-type stored[T any] struct {
-	presence repository.Presence
-	value    T
-}
-
 // limit is a context for an operation on n keys.
 func (e *Endpoint[K, V]) limit(ctx context.Context, n int) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, e.opts.StoreTimeout*time.Duration(1+n/1000), errStoreSlow)
@@ -93,39 +87,37 @@ func (e *Endpoint[K, V]) undecodable(err error) {
 
 // lookup returns what the repository has for keys, by index. What it cannot tell is
 // unknown. The error is ctx's.
-func (e *Endpoint[K, V]) lookup(ctx context.Context, c *call, keys []K, opts ...repository.ReadOption) ([]stored[V], error) {
+func (e *Endpoint[K, V]) lookup(ctx context.Context, c *call, keys []K, opts ...repository.ReadOption) ([]repository.Found[V], error) {
 	found, err := read(ctx, e, len(keys), func(ctx context.Context) ([]repository.Found[V], error) {
 		return e.repo.Lookup(ctx, keys, opts...)
 	})
-	all := make([]stored[V], len(keys))
 	if err != nil {
-		return all, e.lookupFailed(ctx, c, err)
+		return make([]repository.Found[V], len(keys)), e.lookupFailed(ctx, c, err)
 	}
-	for i, f := range found {
-		if f.Err != nil {
-			e.undecodable(f.Err)
-			continue
+	for i := range found {
+		if err := found[i].Err; err != nil {
+			e.undecodable(err)
+			found[i] = repository.Found[V]{}
 		}
-		all[i] = stored[V]{f.Presence, f.Value}
 	}
-	return all, nil
+	return found, nil
 }
 
 // lookupEntries is lookup for whole entries.
-func (e *Endpoint[K, V]) lookupEntries(ctx context.Context, c *call, keys []K, opts ...repository.ReadOption) ([]stored[repository.Entry], error) {
-	found, err := read(ctx, e, len(keys), func(ctx context.Context) (map[K]repository.Entry, error) {
+func (e *Endpoint[K, V]) lookupEntries(ctx context.Context, c *call, keys []K, opts ...repository.ReadOption) ([]repository.Found[repository.Entry], error) {
+	entries, err := read(ctx, e, len(keys), func(ctx context.Context) (map[K]repository.Entry, error) {
 		return e.repo.GetEntries(ctx, keys, opts...)
 	})
-	all := make([]stored[repository.Entry], len(keys))
+	found := make([]repository.Found[repository.Entry], len(keys))
 	if err != nil {
-		return all, e.lookupFailed(ctx, c, err)
+		return found, e.lookupFailed(ctx, c, err)
 	}
 	for i, key := range keys {
-		if entry, ok := found[key]; ok {
-			all[i] = stored[repository.Entry]{presenceOf(entry.Status), entry}
+		if entry, ok := entries[key]; ok {
+			found[i].Presence, found[i].Value = presenceOf(entry.Status), entry
 		}
 	}
-	return all, nil
+	return found, nil
 }
 
 func (e *Endpoint[K, V]) lookupFailed(ctx context.Context, c *call, err error) error {

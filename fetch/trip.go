@@ -20,6 +20,7 @@ type plan[K comparable, V any] struct {
 	groups []group // of the keys, by index
 	open   map[any]*trip[K, V]
 	ready  []*trip[K, V] // that need not wait for more keys
+	turns  chan struct{} // taken by trips, where those that gather keys may be too many at once
 }
 
 type group struct {
@@ -37,6 +38,9 @@ func newPlan[K comparable, V any](ctx context.Context, e *Endpoint[K, V], keys [
 	}
 	if e.opts.Gather > 0 {
 		p.open = e.flights.gathering
+		if len(keys) > e.opts.Concurrency {
+			p.turns = make(chan struct{}, e.opts.Concurrency)
+		}
 	}
 	return p
 }
@@ -61,7 +65,7 @@ func (p *plan[K, V]) tripFor(g group) *trip[K, V] {
 	if t := p.open[g.id]; t != nil && g.ok {
 		return t
 	}
-	t := &trip[K, V]{ctx: context.WithoutCancel(p.ctx), group: g.id}
+	t := &trip[K, V]{ctx: context.WithoutCancel(p.ctx), turns: p.turns, group: g.id}
 	if g.ok {
 		p.open[g.id] = t
 	}
@@ -120,6 +124,10 @@ func (e *Endpoint[K, V]) runAll(waiting <-chan *trip[K, V]) {
 
 // run makes a trip, for those of its flights that somebody still waits for.
 func (e *Endpoint[K, V]) run(t *trip[K, V]) {
+	if t.turns != nil {
+		t.turns <- struct{}{}
+		defer func() { <-t.turns }()
+	}
 	left, unsure := e.board(t)
 	if len(left) == 0 {
 		return
@@ -162,18 +170,16 @@ func (e *Endpoint[K, V]) recheck(t *trip[K, V], all, unsure []*flight[K, V]) []*
 	if err != nil {
 		return all // as whoever asks will find
 	}
-	known := make(map[*flight[K, V]]bool)
+	known := e.stillUnsure(unsure, found)
 	for i, f := range unsure {
-		switch found[i].presence {
-		case repository.Present:
-			f.entry, f.cached = found[i].value, true
-			e.decode(f)
-		case repository.Absent:
+		switch {
+		case !known[f]:
+		case found[i].Presence == repository.Absent:
 			f.err = e.absent(f.key)
-		case repository.Unknown:
-			continue
+		default:
+			f.entry, f.cached = found[i].Value, true
+			e.decode(f)
 		}
-		known[f] = true
 	}
 	var unknown []*flight[K, V]
 	for _, f := range all {
@@ -183,6 +189,21 @@ func (e *Endpoint[K, V]) recheck(t *trip[K, V], all, unsure []*flight[K, V]) []*
 	}
 	e.land(slices.Collect(maps.Keys(known))...)
 	return unknown
+}
+
+// stillUnsure are those of the flights that land with what was found: nobody has joined
+// them who asks for a refresh, nor will anybody.
+func (e *Endpoint[K, V]) stillUnsure(unsure []*flight[K, V], found []repository.Found[repository.Entry]) map[*flight[K, V]]bool {
+	e.flights.mu.Lock()
+	defer e.flights.mu.Unlock()
+	known := make(map[*flight[K, V]]bool)
+	for i, f := range unsure {
+		if f.recheck && found[i].Presence != repository.Unknown {
+			e.flights.forget(f)
+			known[f] = true
+		}
+	}
+	return known
 }
 
 // answered decodes answers, and has them saved before those who wait are told.

@@ -53,9 +53,9 @@ func SplitArray(path string) Split {
 }
 
 // SplitArrayBy takes apart a JSON array of objects in any order, each of which tells
-// by its member id, a string or a number, which value it is for. Items for
-// other values are left out; of several for one value, the first counts. path is as
-// for [Array].
+// by its member id, a string or a number, which value it is for. They are compared as
+// texts: "A" is not "a", nor 1.0 the number 1. Items for other values are left out; of
+// several for one value, the first counts. path is as for [Array].
 func SplitArrayBy(path, id string) Split {
 	array := Array(path)
 	return func(body []byte, values []string) ([][]byte, error) {

@@ -48,6 +48,13 @@ func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[
 // still being read, from several goroutines: decoding costs as much as reading, or
 // more.
 func (r *ResponseRepository[K, V]) readBulk(ctx context.Context, keys []K, parts driver.Parts, opts []ReadOption, convert func(hit)) error {
+	if len(keys) == 1 {
+		e, ok, err := r.get(ctx, keys[0], parts, opts)
+		if ok && err == nil {
+			convert(hit{0, e})
+		}
+		return err
+	}
 	sel := r.selection(parts, opts)
 	read := func(visit func(int, driver.Entry)) error {
 		return r.table.Get(ctx, r.driverKeys(keys), sel, visit)

@@ -48,7 +48,8 @@ func (r *Responses) Methods() []string { return r.methods }
 // see driver.PromptTable.
 func (r *Responses) GetsPromptly() bool { return r.prompt }
 
-// Count returns how many entries are in that state. It reads no payloads.
+// Count returns how many entries are in that state, whatever their status: those that
+// remember an absence count, too. It reads no payloads.
 func (r *Responses) Count(ctx context.Context, state State) (int, error) {
 	return r.table.Count(ctx, r.filter(state))
 }

@@ -127,6 +127,13 @@ func TestBatchPatternGroups(t *testing.T) {
 	if _, ok := repeated.Group("a,b"); !ok {
 		t.Error("a comma keeps a key from a repeated parameter")
 	}
+	// "a||" and "b" would be read as "a" and "||b".
+	long := request.BatchPattern[string]("/t?id={id}", 2, splitArray, &request.BatchOptions{Separator: "|||"})
+	for key, want := range map[string]bool{"a": true, "||b": true, "a|b": true, "a||": false, "a|": false, "a|||b": false} {
+		if _, ok := long.Group(key); ok != want {
+			t.Errorf("%q goes with others: %t", key, ok)
+		}
+	}
 	inPath := request.BatchPattern[string]("/t/{id}", 2, splitArray, nil)
 	if _, ok := inPath.Group(".."); ok {
 		t.Error("dots can be sent in a path")

@@ -17,7 +17,8 @@ import (
 // BatchOptions are the settings of a [BatchPattern]. Nil means the defaults.
 type BatchOptions struct {
 	// Separator stands between the values of a list. The default is a comma.
-	// A key whose value has it in it is not asked for in a batch.
+	// A key whose value has it in it is not asked for in a batch, nor one whose
+	// value ends in the beginning of a longer one.
 	Separator string
 
 	// Repeat has the parameter stand once for each value, as in "id=a&id=b".
@@ -211,7 +212,8 @@ func (b *batchPattern[K]) Group(key K) (any, bool) {
 		return nil, false
 	}
 	text := b.value(key)
-	joined := !b.options.Repeat && strings.Contains(text, b.options.Separator)
+	// A value that ends in a part of the separator would move where it is found.
+	joined := !b.options.Repeat && strings.Index(text+b.options.Separator, b.options.Separator) < len(text)
 	if text == "" || joined || b.segment != nil && isDots(text) {
 		return nil, false
 	}

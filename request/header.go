@@ -14,6 +14,19 @@ type header struct {
 	hash bool // the field holds the value's hash
 }
 
+// HeaderReader is implemented by endpoints that tell whether headers make a difference
+// to their keys, such as those that [Pattern] makes.
+type HeaderReader interface {
+	ReadsHeaders() bool
+}
+
+// ReadsHeaders tells whether headers may make a difference to the keys of an [Endpoint]
+// of any key type: an endpoint that does not tell may read them.
+func ReadsHeaders(endpoint any) bool {
+	e, ok := endpoint.(HeaderReader)
+	return !ok || e.ReadsHeaders()
+}
+
 // HeaderHash is the text of a key's field with the option hash, for a header of
 // that value, such as "Bearer " and a token.
 func HeaderHash(value string) string { return hexHash([]byte(trim(value))) }

@@ -127,6 +127,9 @@ func (e *pattern[K]) Methods() []string {
 	return slices.Clone(e.plan.named)
 }
 
+// ReadsHeaders implements [HeaderReader].
+func (e *pattern[K]) ReadsHeaders() bool { return e.err != nil || len(e.plan.headers) > 0 }
+
 func (e *pattern[K]) String() string { return e.text }
 
 func (e *pattern[K]) wrap(err error) error {

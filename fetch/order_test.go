@@ -1,0 +1,96 @@
+package fetch_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/fetch"
+)
+
+// Answers for one key that wait for the same save are saved in the order in which they
+// came, though one is a value and the other says that there is none.
+func TestAnOlderAbsenceDoesNotReplaceAValue(t *testing.T) {
+	var exists atomic.Bool
+	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/tracks/new" && !exists.Load() {
+			http.NotFound(w, r)
+			return
+		}
+		serve(w, r)
+	})
+	store := &wrapped{Store: inMemory(t)}
+	saving, goOn := make(chan struct{}), make(chan struct{})
+	store.put = func(context.Context, []driver.Entry) error {
+		if store.puts.Load() == 1 {
+			close(saving)
+			<-goOn
+		}
+		return nil
+	}
+	s := settingsOf(byID, nil)
+	s.ExpireAbsent = time.Hour
+	e := endpointIn(t, o, repositoryIn(t, store, s), nil)
+	called := make(chan error, 2)
+	fetchIt := func(ctx context.Context, key string) {
+		_, err := e.Fetch(ctx, key)
+		called <- err
+	}
+	go fetchIt(t.Context(), "first")
+	<-saving
+	ctx, cancel := context.WithCancel(t.Context())
+	go fetchIt(ctx, "new")
+	eventually(t, "the absence is to be saved", func() bool { return e.Queued() == 1 })
+	cancel()
+	if err := <-called; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	exists.Store(true)
+	go fetchIt(t.Context(), "new")
+	eventually(t, "the value is to be saved", func() bool { return e.Queued() == 2 })
+	close(goOn)
+	for range 2 {
+		if err := <-called; err != nil {
+			t.Error(err)
+		}
+	}
+	if got, ok, err := e.Repository().Get(t.Context(), "new"); err != nil || !ok || got != titled("new") {
+		t.Error(got, ok, err)
+	}
+}
+
+// Who asks for a refresh gets no value from the store, though the key is being looked up
+// once more for another caller, whose flight is joined.
+func TestRefreshWhileAKeyIsLookedUpAgain(t *testing.T) {
+	o := newOrigin(t, nil)
+	store := &wrapped{Store: inMemory(t)}
+	e := endpointIn(t, o, repositoryIn(t, store, settingsOf(byID, nil)), nil)
+	refreshed := make(chan error, 1)
+	store.got = func() {
+		switch store.gets.Load() {
+		case 1: // finds nothing, and another caller is faster
+			if _, err := e.Fetch(t.Context(), "a"); err != nil {
+				t.Error(err)
+			}
+		case 3: // finds what that has saved
+			go func() {
+				_, err := e.Fetch(t.Context(), "a", fetch.Refresh())
+				refreshed <- err
+			}()
+			eventually(t, "the refresh has joined", func() bool { return e.Stats().Shared == 1 })
+		}
+	}
+	if got, err := e.Fetch(t.Context(), "a"); err != nil || got != titled("a") {
+		t.Error(got, err)
+	}
+	if err := <-refreshed; err != nil {
+		t.Error(err)
+	}
+	if o.total() != 2 {
+		t.Errorf("%d requests", o.total())
+	}
+}
