@@ -149,6 +149,9 @@ func TestWhatIsNoFileIsAMiss(t *testing.T) {
 		"a file above": func(path string) error {
 			return errors.Join(os.Remove(filepath.Dir(path)), os.WriteFile(filepath.Dir(path), nil, 0o600))
 		},
+		"a pipe above": func(path string) error {
+			return errors.Join(os.Remove(filepath.Dir(path)), makePipe(filepath.Dir(path)))
+		},
 		"a link above": func(path string) error {
 			return errors.Join(os.Remove(filepath.Dir(path)), os.Symlink(t.TempDir(), filepath.Dir(path)))
 		},
@@ -173,6 +176,13 @@ func TestWhatIsNoFileIsAMiss(t *testing.T) {
 		if n, err := table.Clear(t.Context(), driver.Filter{}); n != 0 || err != nil {
 			t.Errorf("%s: clear: %d, %v", name, n, err)
 		}
+		if strings.Contains(name, "folder") || strings.Contains(name, "above") {
+			for _, keys := range [][]driver.Key{{e.Key}, {e.Key, e.Key}} {
+				if n, err := table.Delete(t.Context(), keys); n != 0 || err != nil {
+					t.Errorf("%s: delete: %d, %v", name, n, err)
+				}
+			}
+		}
 		if _, err := os.Lstat(path); err != nil && !strings.Contains(name, "above") {
 			t.Errorf("%s: it is gone: %v", name, err)
 		}
@@ -180,6 +190,21 @@ func TestWhatIsNoFileIsAMiss(t *testing.T) {
 	}
 	if _, err := os.Stat(elsewhere); err != nil {
 		t.Errorf("what a link led to is gone: %v", err)
+	}
+}
+
+func TestAHeadThatIsTooLongIsRefused(t *testing.T) {
+	_, _, table, e, _ := reporting(t)
+	long := track("b", 1, 1)
+	long.Name = strings.Repeat("x", 100_000_000)
+	if err := table.Put(t.Context(), []driver.Entry{long}); !errors.Is(err, driver.ErrTooLarge) {
+		t.Errorf("put: %v", err)
+	}
+	if _, ok := get(t, table, long.Key); ok {
+		t.Error("it is there")
+	}
+	if _, ok := get(t, table, e.Key); !ok {
+		t.Error("another is gone")
 	}
 }
 
@@ -265,16 +290,19 @@ func TestClearRemovesItsOwnFilesAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	abandoned, young := filepath.Join(folder, ".tmp-0123456789abcdef"), filepath.Join(folder, ".tmp-fedcba9876543210")
-	for _, path := range []string{torn, abandoned, young} {
+	abandoned := []string{filepath.Join(folder, ".tmp-0123456789abcdef"), filepath.Join(shard, ".tmp-0123456789abcdef")}
+	young := filepath.Join(shard, ".tmp-fedcba9876543210")
+	for _, path := range append(abandoned, torn, young) {
 		os.MkdirAll(filepath.Dir(path), 0o700)
 		if err := os.WriteFile(path, []byte("endpointcache/1 0"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	old := time.Now().Add(-2 * time.Hour)
-	if err := os.Chtimes(abandoned, old, old); err != nil {
-		t.Fatal(err)
+	for _, path := range abandoned {
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if n, err := table.Clear(t.Context(), driver.Filter{State: driver.Live, Now: now}); n != 1 || err != nil {
 		t.Errorf("clear of live entries: %d, %v; want 1", n, err)
@@ -290,71 +318,9 @@ func TestClearRemovesItsOwnFilesAlone(t *testing.T) {
 			t.Errorf("%s is not as it was: %v", path, err)
 		}
 	}
-	for path, want := range map[string]bool{torn: false, abandoned: false, young: true} {
+	for path, want := range map[string]bool{torn: false, abandoned[0]: false, abandoned[1]: false, young: true} {
 		if _, err := os.Stat(path); (err == nil) != want {
 			t.Errorf("%s is there: %v, want %v", path, err == nil, want)
 		}
-	}
-}
-
-func TestAFolderThatIsRemovedIsMadeAgain(t *testing.T) {
-	_, store, table, e, path := reporting(t)
-	for _, gone := range []string{filepath.Dir(path), filepath.Join(store.Path(), "tracks"), store.Path()} {
-		if err := os.RemoveAll(gone); err != nil {
-			t.Fatal(err)
-		}
-		if _, ok := get(t, table, e.Key); ok {
-			t.Error("an entry was read that is gone")
-		}
-		if n := count(t, table); n != 0 {
-			t.Errorf("count is %d", n)
-		}
-		if n, err := table.Delete(t.Context(), []driver.Key{e.Key, {"b", int64(2)}}); n != 0 || err != nil {
-			t.Errorf("delete: %d, %v", n, err)
-		}
-		if _, ok, err := table.Pop(t.Context(), e.Key, driver.Filter{}); ok || err != nil {
-			t.Errorf("pop: %v, %v", ok, err)
-		}
-		if n, err := table.Clear(t.Context(), driver.Filter{}); n != 0 || err != nil {
-			t.Errorf("clear: %d, %v", n, err)
-		}
-		if err := table.Put(t.Context(), []driver.Entry{e}); err != nil {
-			t.Fatalf("put after %s was removed: %v", gone, err)
-		}
-		if got, ok := get(t, table, e.Key); !ok || !whole(got) {
-			t.Errorf("after %s was removed: what was put is not read", gone)
-		}
-		if got, ok := get(t, openTracks(t, open(t, store.Path(), nil)), e.Key); !ok || !whole(got) {
-			t.Errorf("after %s was removed: another store does not read what was put", gone)
-		}
-	}
-}
-
-// A folder that was removed and is another table's now leaves the old table without
-// anything to write to.
-func TestATableWhoseFolderHasBecomeAnotherTables(t *testing.T) {
-	_, store, table, e, _ := reporting(t)
-	if err := os.RemoveAll(filepath.Join(store.Path(), "tracks")); err != nil {
-		t.Fatal(err)
-	}
-	spec := tracks
-	spec.Key = spec.Key[:1]
-	other, err := store.OpenTable(t.Context(), spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := table.Put(t.Context(), []driver.Entry{e}); !errors.Is(err, driver.ErrSchema) {
-		t.Errorf("put: %v", err)
-	}
-	one := track("a", 1, 1)
-	one.Key = one.Key[:1]
-	if err := other.Put(t.Context(), []driver.Entry{one}); err != nil {
-		t.Error(err)
-	}
-	if n := count(t, other); n != 1 {
-		t.Errorf("count is %d", n)
-	}
-	if err := store.Close(); err != nil {
-		t.Error(err)
 	}
 }

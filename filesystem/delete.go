@@ -4,11 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io/fs"
-	"os"
 	"slices"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/parallel"
@@ -26,10 +23,21 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 			lines = t.id.append(lines[:0], key)
 			places[i] = t.id.place(lines, key)
 		}
-		if len(places) <= 1 {
-			return deleteAll(ctx, f.root, places, place.inTable, &deleted)
-		}
-		return t.deleteByShard(ctx, f, places, &deleted)
+		slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.shard(), b.shard()) })
+		groups := groupBy(places, func(a, b place) bool { return a.shard() == b.shard() })
+		workers := min(t.store.workers, 1+(len(places)-1)/minPerWorker)
+		var taken atomic.Int64
+		return parallel.Do(workers, func(int) error {
+			for {
+				i := int(taken.Add(1)) - 1
+				if i >= len(groups) {
+					return nil
+				}
+				if err := f.deleteFrom(ctx, groups[i], &deleted); err != nil {
+					return err
+				}
+			}
+		})
 	})
 	if err != nil {
 		return 0, err
@@ -37,39 +45,18 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 	return int(deleted.Load()), nil
 }
 
-// deleteByShard opens each folder of entries once.
-func (t *table) deleteByShard(ctx context.Context, f *folder, places []place, deleted *atomic.Int64) error {
-	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.shard(), b.shard()) })
-	groups := groupBy(places, func(a, b place) bool { return a.shard() == b.shard() })
-	workers := min(t.store.workers, 1+(len(places)-1)/minPerWorker)
-	var taken atomic.Int64
-	return parallel.Do(workers, func(int) error {
-		for {
-			i := int(taken.Add(1)) - 1
-			if i >= len(groups) {
-				return nil
-			}
-			root, err := f.root.OpenRoot(shardName(groups[i][0].shard()))
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			err = deleteAll(ctx, root, groups[i], place.inShard, deleted)
-			if err = errors.Join(err, root.Close()); err != nil {
-				return err
-			}
-		}
-	})
-}
-
-func deleteAll(ctx context.Context, root *os.Root, places []place, path func(place) string, deleted *atomic.Int64) error {
+// deleteFrom removes the files of entries in one folder.
+func (f *folder) deleteFrom(ctx context.Context, places []place, deleted *atomic.Int64) (err error) {
+	sub, ok, err := f.open(places[0].shard())
+	if err != nil || !ok {
+		return err
+	}
+	defer func() { err = errors.Join(err, sub.close()) }()
 	for _, p := range places {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		removed, err := remove(root, path(p))
+		removed, err := sub.remove(p.name())
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -53,7 +54,7 @@ func TestAFullDiskIsAnErrorAndChangesNothing(t *testing.T) {
 	if e, ok := get(t, table, large.Key); !ok || e.Status != 1 || !whole(e) {
 		t.Errorf("the entry is not as it was: %v %d", ok, e.Status)
 	}
-	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", ".tmp-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", "*", ".tmp-*")); len(left) > 0 {
 		t.Errorf("temporary files are left: %q", left)
 	}
 	if n, err := table.Clear(t.Context(), driver.Filter{}); err != nil || n != saved {
@@ -212,6 +213,39 @@ func TestATemporaryFolderOfAnotherUserIsRefused(t *testing.T) {
 	}
 }
 
+// The system ends a file at the limit of a process as it does at that of the disk.
+func TestAFileThatTheSystemLetsNotGrowIsTooLarge(t *testing.T) {
+	if os.Getenv(taskVariable) == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), taskVariable+"="+t.TempDir())
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+
+	folder := os.Getenv(taskVariable)
+	table := openTracks(t, open(t, folder, nil))
+	signal.Ignore(syscall.SIGXFSZ) // which ends the process otherwise
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}); err != nil {
+		t.Skip(err)
+	}
+	large, small := track("a", 1, 1), track("a", 1, 2)
+	large.Payload = make([]byte, 2<<20)
+	if err := table.Put(t.Context(), []driver.Entry{small}); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Put(t.Context(), []driver.Entry{large}); !errors.Is(err, driver.ErrTooLarge) || !errors.Is(err, syscall.EFBIG) {
+		t.Errorf("put: %v", err)
+	}
+	if e, ok := get(t, table, large.Key); !ok || e.Status != 2 || !whole(e) {
+		t.Errorf("the entry is not as it was: %v %d", ok, e.Status)
+	}
+	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", "*", ".tmp-*")); len(left) > 0 {
+		t.Errorf("temporary files are left: %q", left)
+	}
+}
+
 // Who waits for a lock that another process holds gives up with its context.
 func TestAWaitForALockEndsWithItsContext(t *testing.T) {
 	folder := t.TempDir()
@@ -245,7 +279,7 @@ func TestAWaitForALockEndsWithItsContext(t *testing.T) {
 	if got, ok := get(t, table, e.Key); !ok || got.Status != 1 {
 		t.Errorf("a get waits for nobody: %v %d", ok, got.Status)
 	}
-	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", ".tmp-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", "*", ".tmp-*")); len(left) > 0 {
 		t.Errorf("temporary files are left: %q", left)
 	}
 }

@@ -5,10 +5,12 @@ package filesystem
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"time"
 )
 
-// reader opens files below a folder for reading.
+// reader opens what is below a folder.
 type reader struct{ root *os.Root }
 
 func newReader(root *os.Root) (reader, error) { return reader{root}, nil }
@@ -55,3 +57,53 @@ func (f file) close() { _ = f.Close() } // nothing was written
 // tooLarge is false: a file that would become too large cannot be told from a full
 // disk here.
 func tooLarge(error) bool { return false }
+
+// subfolder is an open folder.
+type subfolder struct{ root *os.Root }
+
+// subfolder opens a folder, which may be a link to one below root.
+func (r reader) subfolder(name string) (subfolder, error) {
+	sub, err := r.root.OpenRoot(name)
+	return subfolder{sub}, err
+}
+
+func (s subfolder) close() error { return s.root.Close() }
+
+// names are the names of all that is in the folder, in no order.
+func (s subfolder) names() ([]string, error) {
+	dir, err := s.root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	names, err := dir.Readdirnames(-1)
+	return names, errors.Join(err, dir.Close())
+}
+
+// create makes a new file and opens it for writing.
+func (s subfolder) create(name string) (*os.File, error) {
+	return s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// rename renames a file, and replaces the one that has its new name. It waits for a
+// moment where a program such as a virus scanner has a file open in a way that the
+// system does not let it be replaced then.
+func (s subfolder) rename(from, to string) error {
+	err := s.root.Rename(from, to)
+	for wait := shortWait; err != nil && inUse(err) && wait < 100*time.Millisecond; wait *= 2 {
+		time.Sleep(wait)
+		err = s.root.Rename(from, to)
+	}
+	return err
+}
+
+// remove removes a file and reports whether it was there. A folder is none of ours.
+func (s subfolder) remove(name string) (bool, error) {
+	if info, err := s.root.Lstat(name); err == nil && info.IsDir() {
+		return false, nil
+	}
+	err := s.root.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reader opens files below a folder for reading. It uses the system's calls: an
+// reader opens what is below a folder. It uses the system's calls: an
 // [os.File] or [os.Root] asks the kernel for more than a small file is worth.
 type reader struct {
 	dir *os.File
@@ -80,3 +80,76 @@ func (f file) close() { _ = unix.Close(int(f)) } // nothing was written
 
 // tooLarge reports whether a file would have become larger than the system lets it.
 func tooLarge(err error) bool { return errors.Is(err, unix.EFBIG) }
+
+// subfolder is an open folder, in which files are made, renamed and removed with the
+// system's calls, too.
+type subfolder struct {
+	dir *os.File
+	fd  int
+}
+
+// subfolder opens a folder. It does not follow a link that stands in its place, nor
+// open anything else.
+func (r reader) subfolder(name string) (subfolder, error) {
+	for {
+		fd, err := unix.Openat(r.fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		switch {
+		case err == nil:
+			return subfolder{os.NewFile(uintptr(fd), name), fd}, nil
+		case !errors.Is(err, unix.EINTR):
+			return subfolder{}, &os.PathError{Op: "open", Path: name, Err: err}
+		}
+	}
+}
+
+func (s subfolder) close() error { return s.dir.Close() }
+
+// names are the names of all that is in the folder, in no order.
+func (s subfolder) names() ([]string, error) { return s.dir.Readdirnames(-1) }
+
+// create makes a new file and opens it for writing.
+func (s subfolder) create(name string) (*os.File, error) {
+	path := s.dir.Name() + "/" + name
+	for {
+		fd, err := unix.Openat(s.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), path), nil
+		case !errors.Is(err, unix.EINTR):
+			return nil, &os.PathError{Op: "create", Path: path, Err: err}
+		}
+	}
+}
+
+// rename renames a file, and replaces the one that has its new name.
+func (s subfolder) rename(from, to string) error {
+	for {
+		err := unix.Renameat(s.fd, from, s.fd, to)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, unix.EINTR):
+			return &os.LinkError{Op: "rename", Old: s.dir.Name() + "/" + from, New: s.dir.Name() + "/" + to, Err: err}
+		}
+	}
+}
+
+// remove removes a file and reports whether it was there. A folder is none of ours.
+func (s subfolder) remove(name string) (bool, error) {
+	for {
+		err := unix.Unlinkat(s.fd, name, 0)
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, unix.ENOENT):
+			return false, nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		}
+		var stat unix.Stat_t
+		if statErr := unix.Fstatat(s.fd, name, &stat, unix.AT_SYMLINK_NOFOLLOW); statErr == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+			return false, nil
+		}
+		return false, &os.PathError{Op: "remove", Path: s.dir.Name() + "/" + name, Err: err}
+	}
+}

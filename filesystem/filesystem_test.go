@@ -75,31 +75,21 @@ func get(tb testing.TB, table driver.Table, key driver.Key) (found driver.Entry,
 }
 
 // harness opens stores in new folders, which are yet to be made.
-func harness(opts *filesystem.Options) drivertest.Harness {
-	return drivertest.Harness{
-		Open: func(tb testing.TB) driver.Store {
-			return open(tb, filepath.Join(fastFolder(tb), "a", "cache"), opts)
-		},
-		Reopen: func(tb testing.TB, s driver.Store) driver.Store {
-			return open(tb, s.(*filesystem.Store).Path(), opts)
-		},
-	}
+var harness = drivertest.Harness{
+	Open: func(tb testing.TB) driver.Store {
+		return open(tb, filepath.Join(fastFolder(tb), "a", "cache"), nil)
+	},
+	Reopen: func(tb testing.TB, s driver.Store) driver.Store {
+		return open(tb, s.(*filesystem.Store).Path(), nil)
+	},
 }
 
-// harnesses are the ways to open a store.
+// harnesses are the ways to open a store. Where Temp puts a folder is tested with
+// [filesystem.Open]; then the store is as any other.
 func harnesses() map[string]drivertest.Harness {
-	temp := harness(&filesystem.Options{Temp: true})
-	temp.Open = func(tb testing.TB) driver.Store {
-		for _, variable := range []string{"TMPDIR", "TMP"} { // TMP on Windows
-			tb.Setenv(variable, fastFolder(tb))
-		}
-		return open(tb, "cache", &filesystem.Options{Temp: true})
-	}
 	return map[string]drivertest.Harness{
-		"folder":    harness(nil),
-		"synced":    harness(&filesystem.Options{Sync: true}),
-		"temporary": temp,
-		"the caller's folder": {
+		"folder": harness,
+		"the caller's folder, synced": {
 			Open: func(tb testing.TB) driver.Store { return openRoot(tb, fastFolder(tb)) },
 			Reopen: func(tb testing.TB, s driver.Store) driver.Store {
 				return openRoot(tb, s.(*filesystem.Store).Path())
@@ -116,7 +106,7 @@ func openRoot(tb testing.TB, dir string) driver.Store {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { root.Close() })
-	s, err := filesystem.New(context.Background(), root, nil)
+	s, err := filesystem.New(context.Background(), root, &filesystem.Options{Sync: true})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -129,4 +119,4 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-func Benchmark(b *testing.B) { drivertest.Bench(b, harness(nil)) }
+func Benchmark(b *testing.B) { drivertest.Bench(b, harness) }

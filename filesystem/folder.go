@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -47,18 +46,16 @@ func (s *Store) openTable(ctx context.Context, spec driver.TableSpec) (*folder, 
 	if err != nil {
 		return nil, err
 	}
-	f := &folder{root: root}
-	if err := s.checkSchema(ctx, f, spec); err != nil {
-		return nil, errors.Join(err, root.Close())
-	}
-	if s.opts.Sync {
-		err = syncFolder(parent, ".")
-	}
-	if err == nil {
-		f.reader, err = newReader(root)
-	}
+	reader, err := newReader(root)
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
+	}
+	f := &folder{root, reader}
+	if err = s.checkSchema(ctx, f, spec); err == nil && s.opts.Sync {
+		err = syncFolder(parent, ".")
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
 }
@@ -95,102 +92,81 @@ func (s *Store) replaceParent(gone *os.Root) (*os.Root, error) {
 	return root, nil
 }
 
-// names are the names of the entries in a folder, in their order.
-func (f *folder) names(shard byte) ([]string, error) {
-	dir, err := f.root.Open(shardName(shard))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// open opens a folder of entries. ok is false where there is none: whatever else is in
+// its place holds nothing of ours.
+func (f *folder) open(shard byte) (sub subfolder, ok bool, err error) {
+	sub, err = f.reader.subfolder(shardName(shard))
+	switch {
+	case err == nil:
+		return sub, true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return sub, false, nil
 	}
-	if err != nil {
-		if info, statErr := f.root.Lstat(shardName(shard)); statErr == nil && !info.IsDir() {
-			return nil, nil // whatever it is, it holds none of ours
-		}
-		return nil, err
+	if info, statErr := f.root.Lstat(shardName(shard)); statErr == nil && !info.IsDir() {
+		return sub, false, nil
 	}
-	names, err := readNames(dir)
-	if errors.Is(err, syscall.ENOTDIR) {
-		return nil, nil
-	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !isEntry(name) })
-	slices.Sort(names)
-	return slices.Compact(names), err
+	return sub, false, err
 }
 
-func readNames(dir *os.File) ([]string, error) {
-	names, err := dir.Readdirnames(-1)
-	return names, errors.Join(err, dir.Close())
+// makeShard opens a folder of entries, and makes it where it is absent.
+func (f *folder) makeShard(shard byte) (subfolder, error) {
+	name := shardName(shard)
+	sub, err := f.reader.subfolder(name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return sub, err
+	}
+	if err := f.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return sub, err
+	}
+	return f.reader.subfolder(name)
+}
+
+// names are the names of the entries in a folder, in their order.
+func (f *folder) names(shard byte) ([]string, error) {
+	sub, ok, err := f.open(shard)
+	if err != nil || !ok {
+		return nil, err
+	}
+	names, err := sub.names()
+	return entryNames(names), errors.Join(err, sub.close())
+}
+
+// entryNames are those names that entries may have, in their order, each once. It
+// changes names.
+func entryNames(names []string) []string {
+	names = slices.DeleteFunc(names, func(name string) bool { return !isEntry(name) })
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // list returns the names in the folder itself.
-func (f *folder) list() (names []string, err error) {
-	dir, err := f.root.Open(".")
+func (f *folder) list() ([]string, error) {
+	sub, err := f.reader.subfolder(".")
 	if err != nil {
 		return nil, err
 	}
-	return readNames(dir)
+	names, err := sub.names()
+	return names, errors.Join(err, sub.close())
 }
 
 // abandoned is how old a temporary file is whose writer must have died.
 const abandoned = time.Hour
 
-// sweep removes what writers that died have left.
-func (f *folder) sweep() error {
-	names, err := f.list()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+// sweep removes what writers that died have left: of the names in the folder at path.
+func (f *folder) sweep(path string, names []string) error {
 	for _, name := range names {
 		if !isTemporary(name) {
 			continue
 		}
-		info, err := f.root.Lstat(name)
+		info, err := f.root.Lstat(path + "/" + name)
 		if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > abandoned {
-			err = f.root.Remove(name)
+			err = f.root.Remove(path + "/" + name)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
-}
-
-// replace moves a temporary file to the place of an entry.
-func (f *folder) replace(temporary string, p *place) error {
-	err := f.rename(temporary, p.path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := f.root.Mkdir(shardName(p.shard()), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return f.rename(temporary, p.path)
-}
-
-// rename waits for a moment where a program such as a virus scanner has a file open
-// in a way that the system does not let it be replaced then.
-func (f *folder) rename(from, to string) error {
-	err := f.root.Rename(from, to)
-	for wait := shortWait; err != nil && inUse(err) && wait < 100*time.Millisecond; wait *= 2 {
-		time.Sleep(wait)
-		err = f.root.Rename(from, to)
-	}
-	return err
-}
-
-// remove removes a file and reports whether it was there. Another than a file is
-// none of ours.
-func remove(root *os.Root, path string) (bool, error) {
-	err := root.Remove(path)
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return false, nil
-	}
-	if info, statErr := root.Lstat(path); statErr == nil && info.IsDir() {
-		return false, nil
-	}
-	return false, err
 }
 
 // syncFolder waits until the names in a folder are on the disk.

@@ -61,6 +61,9 @@ func (d damage) wreck() bool {
 // appendHead appends the head of an entry whose key has these lines. It is nil
 // where the entry is too large.
 func appendHead(b []byte, e *driver.Entry, lines []byte) []byte {
+	if len(lines)+len(e.Name)+len(e.Header) > maxHead {
+		return nil
+	}
 	start := len(b)
 	b = append(b, magic+"00000000\n"+lengthName+"00000000 "...)
 	b = strconv.AppendInt(b, int64(len(e.Payload)), 10)

@@ -140,9 +140,8 @@ type place struct {
 	path   string // shard/name
 }
 
-// inTable and inShard are the entry's path in the table's folder, and in its own.
-func (p place) inTable() string { return p.path }
-func (p place) inShard() string { return p.path[shardDigits+1:] }
+// name is the name of the entry's file.
+func (p place) name() string { return p.path[shardDigits+1:] }
 
 // shard is the number of the entry's folder.
 func (p place) shard() byte { return p.digest[0] }

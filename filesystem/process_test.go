@@ -64,6 +64,8 @@ func otherProcess() {
 		saveForEver(ctx, table, os.Getenv(writerVariable))
 	case "remove":
 		fmt.Println(removeAll(ctx, table))
+	case "replace":
+		replaceAndPop(ctx, table, os.Getenv(writerVariable))
 	}
 }
 
@@ -112,6 +114,38 @@ func removeAll(ctx context.Context, table driver.Table) (removed int) {
 	n, err := table.Clear(ctx, driver.Filter{State: driver.Expired, Now: now.Add(2 * time.Hour)})
 	fail(err)
 	return removed + n
+}
+
+// replaced is how many entries a process puts in the places of others, in all.
+const replaced = 400
+
+// replaceAndPop puts entries that differ from all others in the places of others,
+// removes some by all means, and tells the statuses of those that it has popped.
+func replaceAndPop(ctx context.Context, table driver.Table, writer string) {
+	w, err := strconv.Atoi(writer)
+	fail(err)
+	for i := range replaced {
+		fail(table.Put(ctx, []driver.Entry{track("shared", i%3, 1+w*replaced+i)}))
+		key := driver.Key{"shared", int64((i + w) % 3)}
+		switch i % 8 {
+		case 3:
+			_, err := table.Delete(ctx, []driver.Key{key})
+			fail(err)
+		case 7:
+			_, err := table.Clear(ctx, driver.Filter{State: driver.Live, Now: now})
+			fail(err)
+		default:
+			e, ok, err := table.Pop(ctx, key, driver.Filter{State: driver.Live, Now: now})
+			fail(err)
+			if !ok {
+				continue
+			}
+			if !whole(e) {
+				fail(fmt.Errorf("entry %v is torn", e.Key))
+			}
+			fmt.Println(e.Status)
+		}
+	}
 }
 
 // start starts another process on a folder.
@@ -219,6 +253,42 @@ func TestProcessesRemoveEachEntryOnce(t *testing.T) {
 	}
 	if sum != len(entries) {
 		t.Errorf("%d entries were removed in sum, want %d", sum, len(entries))
+	}
+}
+
+func TestProcessesPopWhatTheyReplaceOnce(t *testing.T) {
+	folder := fastFolder(t)
+	const processes = 3
+	var outs []io.Reader
+	var cmds []*exec.Cmd
+	for i := range processes {
+		cmd, out := start(t, folder, "replace", strconv.Itoa(i))
+		cmds, outs = append(cmds, cmd), append(outs, out)
+	}
+	popped := make(map[int]int)
+	for i, out := range outs {
+		text, err := io.ReadAll(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Fields(string(text)) {
+			status, err := strconv.Atoi(line)
+			if err != nil {
+				t.Fatalf("a process failed: %s", text)
+			}
+			popped[status]++
+		}
+		if err := cmds[i].Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for status, times := range popped {
+		if times > 1 {
+			t.Errorf("entry %d was popped %d times", status, times)
+		}
+	}
+	if len(popped) < replaced/4 {
+		t.Errorf("%d entries were popped, which are too few to tell", len(popped))
 	}
 }
 

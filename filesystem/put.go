@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"sync/atomic"
 
@@ -32,10 +31,12 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 	})
 }
 
-// saving is an entry with its place.
+// saving is an entry with its place, and the name of its temporary file while there
+// is one.
 type saving struct {
 	place
-	entry *driver.Entry
+	entry     *driver.Entry
+	temporary string
 }
 
 // put writes groups of entries that share a lock.
@@ -45,7 +46,7 @@ func (t *table) put(ctx context.Context, f *folder, entries []driver.Entry) erro
 	for i := range entries {
 		e := &entries[i]
 		lines = t.id.append(lines[:0], e.Key)
-		all[i] = saving{t.id.place(lines, e.Key), e}
+		all[i] = saving{place: t.id.place(lines, e.Key), entry: e}
 	}
 	// Of two entries with one key, the later stays the later.
 	slices.SortStableFunc(all, func(a, b saving) int { return cmp.Compare(a.shard(), b.shard()) })
@@ -75,21 +76,43 @@ func (t *table) put(ctx context.Context, f *folder, entries []driver.Entry) erro
 	})
 }
 
-// putGroup writes temporary files, then has the lock while they take their places.
+// putGroup writes temporary files, each beside the place of its entry, then has the
+// lock while they take these places.
 func (t *table) putGroup(ctx context.Context, f *folder, group []saving) (err error) {
-	temporary := make([]string, 0, len(group))
-	replaced := 0
-	defer func() {
-		for _, name := range temporary[replaced:] {
-			_, removeErr := remove(f.root, name)
-			err = errors.Join(err, removeErr)
+	defer func() { err = errors.Join(err, f.removeTemporary(group)) }()
+	shards := groupBy(group, func(a, b saving) bool { return a.shard() == b.shard() })
+	for _, shard := range shards {
+		if err := t.writeShard(ctx, f, shard); err != nil {
+			return err
 		}
-	}()
+	}
+	unlock, err := t.lock(ctx, f, group[0].stripe())
+	if err != nil {
+		return err
+	}
+	for i := 0; i < len(shards) && err == nil; i++ {
+		err = f.replaceShard(shards[i])
+	}
+	unlock()
+	if err == nil && t.store.opts.Sync {
+		err = syncShards(f, shards)
+	}
+	return err
+}
+
+// writeShard writes the temporary files of entries in one folder.
+func (t *table) writeShard(ctx context.Context, f *folder, shard []saving) (err error) {
+	sub, err := f.makeShard(shard[0].shard())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sub.close()) }()
 	var data, lines []byte
-	for _, s := range group {
+	for i := range shard {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		s := &shard[i]
 		lines = t.id.append(lines[:0], s.entry.Key)
 		if data = appendHead(data[:0], s.entry, lines); data == nil {
 			return fmt.Errorf("%w: its key, name and headers take more than %d bytes", driver.ErrTooLarge, maxHead)
@@ -98,35 +121,49 @@ func (t *table) putGroup(ctx context.Context, f *folder, group []saving) (err er
 		if len(rest) <= maxJoined {
 			data, rest = append(data, rest...), nil
 		}
-		name, err := f.write(t.store.opts.Sync, data, rest)
-		if err != nil {
+		if s.temporary, err = write(sub, t.store.opts.Sync, data, rest); err != nil {
 			return err
 		}
-		temporary = append(temporary, name)
 	}
-	unlock, err := t.lock(ctx, f, group[0].stripe())
+	return nil
+}
+
+// replaceShard moves the temporary files to the places of their entries.
+func (f *folder) replaceShard(shard []saving) (err error) {
+	sub, err := f.reader.subfolder(shardName(shard[0].shard()))
 	if err != nil {
 		return err
 	}
-	for i := 0; i < len(group) && err == nil; i++ {
-		if err = f.replace(temporary[i], &group[i].place); err == nil {
-			replaced++
+	defer func() { err = errors.Join(err, sub.close()) }()
+	for i := range shard {
+		s := &shard[i]
+		if err := sub.rename(s.temporary, s.name()); err != nil {
+			return err
 		}
+		s.temporary = ""
 	}
-	unlock()
-	if err == nil && t.store.opts.Sync {
-		err = syncShards(f, group)
-	}
-	return err
+	return nil
 }
 
-// syncShards waits until the names in the folders of a group are on the disk.
-func syncShards(f *folder, group []saving) error {
-	for i := range group {
-		if i > 0 && group[i].shard() == group[i-1].shard() {
+// removeTemporary removes the files that have not taken their places.
+func (f *folder) removeTemporary(group []saving) error {
+	var errs []error
+	for _, s := range group {
+		if s.temporary == "" {
 			continue
 		}
-		if err := syncFolder(f.root, shardName(group[i].shard())); err != nil {
+		err := f.root.Remove(shardName(s.shard()) + "/" + s.temporary)
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// syncShards waits until the names in these folders are on the disk.
+func syncShards(f *folder, shards [][]saving) error {
+	for _, shard := range shards {
+		if err := syncFolder(f.root, shardName(shard[0].shard())); err != nil {
 			return err
 		}
 	}
@@ -137,10 +174,10 @@ func syncShards(f *folder, group []saving) error {
 // with it.
 const maxJoined = 64 << 10
 
-// write writes a temporary file of two parts and returns its name.
-func (f *folder) write(sync bool, data, rest []byte) (name string, err error) {
+// write writes a temporary file of two parts into a folder and returns its name.
+func write(sub subfolder, sync bool, data, rest []byte) (name string, err error) {
 	name = temporaryName()
-	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := sub.create(name)
 	if err != nil {
 		return "", err
 	}
@@ -157,5 +194,6 @@ func (f *folder) write(sync bool, data, rest []byte) (name string, err error) {
 	if tooLarge(err) {
 		err = fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
 	}
-	return "", errors.Join(err, f.root.Remove(name))
+	_, removeErr := sub.remove(name)
+	return "", errors.Join(err, removeErr)
 }

@@ -95,18 +95,10 @@ func sameFolder(a, b *folder) bool {
 // the table's.
 func (s *Store) checkSchema(ctx context.Context, f *folder, spec driver.TableSpec) error {
 	found, err := f.compareSchema(spec)
-	if err != nil {
+	if err != nil || found {
 		return err
 	}
-	if !found {
-		if err := s.createSchema(ctx, f, spec); err != nil {
-			return err
-		}
-	}
-	if err := f.sweep(); err != nil && !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	return nil
+	return s.createSchema(ctx, f, spec)
 }
 
 // createSchema is exclusive: of many processes one creates the table.
@@ -123,11 +115,16 @@ func (s *Store) createSchema(ctx context.Context, f *folder, spec driver.TableSp
 	if err != nil {
 		return err
 	}
-	temporary, err := f.write(s.opts.Sync, append(text, '\n'), nil)
+	sub, err := f.reader.subfolder(".")
 	if err != nil {
 		return err
 	}
-	if err := f.root.Rename(temporary, schemaFile); err != nil {
+	defer func() { _ = sub.close() }() // which was only looked up in
+	temporary, err := write(sub, s.opts.Sync, append(text, '\n'), nil)
+	if err != nil {
+		return err
+	}
+	if err := sub.rename(temporary, schemaFile); err != nil {
 		return errors.Join(err, f.root.Remove(temporary))
 	}
 	if s.opts.Sync {

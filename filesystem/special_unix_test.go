@@ -2,6 +2,6 @@
 
 package filesystem_test
 
-import "syscall"
+import "golang.org/x/sys/unix"
 
-func makePipe(path string) error { return syscall.Mkfifo(path, 0o600) }
+func makePipe(path string) error { return unix.Mkfifo(path, 0o600) }

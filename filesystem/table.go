@@ -135,8 +135,12 @@ func (t *table) Pop(ctx context.Context, key driver.Key, filter driver.Filter) (
 		if e, ok, err = t.read(ctx, f, b, p.path, sel); err != nil || !ok {
 			return err
 		}
-		ok, err = remove(f.root, p.path) // a delete may have been faster, which has no lock
-		return err
+		sub, there, err := f.open(p.shard())
+		if ok = there; err != nil || !ok {
+			return err
+		}
+		ok, err = sub.remove(p.name()) // a delete may have been faster, which has no lock
+		return errors.Join(err, sub.close())
 	})
 	if err != nil || !ok {
 		return driver.Entry{}, false, err

@@ -2,8 +2,6 @@ package filesystem
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -86,89 +84,4 @@ func (t *table) Count(ctx context.Context, filter driver.Filter) (int, error) {
 		return 0, err
 	}
 	return int(count.Load()), nil
-}
-
-// Clear removes what the filter selects, and wrecks of entries beside, which it does
-// not count, unless it is to remove the live ones. It also removes the files that
-// writers which died have left.
-func (t *table) Clear(ctx context.Context, filter driver.Filter) (int, error) {
-	var cleared atomic.Int64
-	err := t.store.run(ctx, "clear", t.id.spec.Name, func() error {
-		f := t.folder.Load()
-		err := t.eachShard(ctx, func(b *buffers, shard byte) error {
-			var found []string
-			err := f.eachEntry(ctx, shard, func(path string) error {
-				goes, entry, err := t.clears(ctx, f, b, path, filter)
-				switch {
-				case err != nil || !goes:
-					return err
-				case entry && filter.State == driver.All: // whoever has replaced it
-					return clearOne(f, path, entry, &cleared)
-				}
-				found = append(found, path)
-				return nil
-			})
-			for len(found) > 0 && err == nil {
-				n := min(len(found), maxRenames)
-				err = t.clearSome(ctx, f, b, shard, found[:n], filter, &cleared)
-				found = found[n:]
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return f.sweep()
-	})
-	if err != nil {
-		return 0, err
-	}
-	return int(cleared.Load()), nil
-}
-
-// clearSome removes files of a folder, if they are still to be removed now that
-// nobody else replaces them.
-func (t *table) clearSome(ctx context.Context, f *folder, b *buffers, shard byte, paths []string, filter driver.Filter, cleared *atomic.Int64) error {
-	unlock, err := t.lock(ctx, f, int(shard>>4))
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	for _, path := range paths {
-		goes, entry, err := t.clears(ctx, f, b, path, filter)
-		if err != nil {
-			return err
-		}
-		if !goes {
-			continue
-		}
-		if err := clearOne(f, path, entry, cleared); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func clearOne(f *folder, path string, entry bool, cleared *atomic.Int64) error {
-	removed, err := remove(f.root, path)
-	if removed && entry {
-		cleared.Add(1)
-	}
-	return err
-}
-
-// clears reports whether a clear removes a file, and whether that is an entry.
-func (t *table) clears(ctx context.Context, f *folder, b *buffers, path string, filter driver.Filter) (goes, entry bool, err error) {
-	_, ok, err := t.examine(f, b, path, driver.Selection{Filter: filter})
-	var d damage
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, false, nil
-	case errors.As(err, &d) && d.wreck() && filter.State != driver.Live:
-		return true, false, nil
-	case errors.As(err, &d):
-		t.store.report(ctx, t.path(path), err)
-		return false, false, nil
-	}
-	return ok, ok, err
 }

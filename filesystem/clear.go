@@ -1,0 +1,134 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"sync/atomic"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// Clear removes what the filter selects, and wrecks of entries beside, which it does
+// not count, unless it is to remove the live ones. It also removes the files that
+// writers which died have left.
+func (t *table) Clear(ctx context.Context, filter driver.Filter) (int, error) {
+	var cleared atomic.Int64
+	err := t.store.run(ctx, "clear", t.id.spec.Name, func() error {
+		f := t.folder.Load()
+		err := t.eachShard(ctx, func(b *buffers, shard byte) error {
+			sub, ok, err := f.open(shard)
+			if err != nil || !ok {
+				return err
+			}
+			c := clearing{t, f, b, shard, sub, filter, &cleared}
+			return errors.Join(c.all(ctx), sub.close())
+		})
+		if err != nil {
+			return err
+		}
+		names, err := f.list()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return f.sweep(".", names)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return int(cleared.Load()), nil
+}
+
+// clearing is the clearing of one folder of entries.
+type clearing struct {
+	table   *table
+	folder  *folder
+	buffers *buffers
+	shard   byte
+	sub     subfolder
+	filter  driver.Filter
+	cleared *atomic.Int64
+}
+
+// all removes what is to be removed from the folder.
+func (c *clearing) all(ctx context.Context) error {
+	names, err := c.sub.names()
+	if err != nil {
+		return err
+	}
+	if err := c.folder.sweep(shardName(c.shard), names); err != nil {
+		return err
+	}
+	var found []string
+	for _, name := range entryNames(names) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		goes, entry, err := c.goes(ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case goes && entry && c.filter.State == driver.All: // whoever has replaced it
+			if err := c.remove(name, entry); err != nil {
+				return err
+			}
+		case goes:
+			found = append(found, name)
+		}
+	}
+	for some := range slices.Chunk(found, maxRenames) {
+		if err := c.locked(ctx, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// locked removes files, if they are still to be removed now that nobody else replaces
+// them.
+func (c *clearing) locked(ctx context.Context, names []string) error {
+	unlock, err := c.table.lock(ctx, c.folder, int(c.shard>>4))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, name := range names {
+		goes, entry, err := c.goes(ctx, name)
+		if err != nil {
+			return err
+		}
+		if !goes {
+			continue
+		}
+		if err := c.remove(name, entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *clearing) remove(name string, entry bool) error {
+	removed, err := c.sub.remove(name)
+	if removed && entry {
+		c.cleared.Add(1)
+	}
+	return err
+}
+
+// goes reports whether a file is to be removed, and whether that is an entry.
+func (c *clearing) goes(ctx context.Context, name string) (goes, entry bool, err error) {
+	path := shardName(c.shard) + "/" + name
+	_, ok, err := c.table.examine(c.folder, c.buffers, path, driver.Selection{Filter: c.filter})
+	var d damage
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, false, nil
+	case errors.As(err, &d) && d.wreck() && c.filter.State != driver.Live:
+		return true, false, nil
+	case errors.As(err, &d):
+		c.table.store.report(ctx, c.table.path(path), err)
+		return false, false, nil
+	}
+	return ok, ok, err
+}
