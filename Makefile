@@ -6,7 +6,7 @@ GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 20s
 
 # Modules beside the library, which has none of their dependencies.
-MODULES := bench conformance outage
+MODULES := bench conformance outage internal/testserver/ferretdb
 
 # Runs what follows with the servers that the tests need, and removes them.
 WITH_SERVERS := go run ./internal/testserver/run
@@ -38,7 +38,7 @@ lint: $(GOLANGCI) ## the analysers of .golangci.yml, on the library and the modu
 	CGO_ENABLED=0 GOARCH=386 go vet ./...
 	CGO_ENABLED=0 GOOS=windows go vet ./...
 	@set -e; for module in $(MODULES); do (set -x; cd $$module; \
-	  ../$(GOLANGCI) run --config ../.golangci.yml ./...; \
+	  "$(CURDIR)/$(GOLANGCI)" run --config "$(CURDIR)/.golangci.yml" ./...; \
 	  go mod tidy -diff); \
 	done
 

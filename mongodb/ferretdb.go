@@ -13,6 +13,7 @@ import (
 //     may both be told that they have. So the store writes one command after another.
 //   - For each document that a command replaces it holds one of its hundred connections
 //     until the end, and waits for ever for one more.
+//   - It stops at the first document of an unordered bulk write that fails.
 //   - It reads the whole collection for all but one _id. So a page is long, and of many
 //     keys it is told the smallest and the largest before it compares each.
 //   - Its answers have as many documents as were asked for, however large they are. So
@@ -96,5 +97,10 @@ func (d *documents) Next(ctx context.Context) bool {
 	return true
 }
 
-// close ends the search. Whether it has failed is told by Err.
-func (d *documents) close(ctx context.Context) { _ = d.Close(ctx) }
+// close ends the search, on the server too where ctx is done: it would keep the cursor
+// for minutes. Whether the search has failed is told by Err.
+func (d *documents) close(ctx context.Context) {
+	ctx, cancel := leaving(ctx)
+	defer cancel()
+	_ = d.Close(ctx)
+}

@@ -58,7 +58,8 @@ var _ driver.Store = (*Store)(nil)
 // Open connects a client of its own to the servers at url, and Close disconnects it.
 // The url is what the driver takes, "mongodb://user:password@host1,host2/database" or
 // "mongodb+srv://…", with the driver's settings as parameters. A command is sent
-// once, so that an error is found here.
+// once, so that an error is found here. The driver looks up the name of a "mongodb+srv"
+// without the context.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	o, err := opts.validate()
 	if err != nil {
@@ -141,7 +142,7 @@ func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind, Vanish
 const kind = "mongodb"
 
 // Close waits for running operations, and disconnects the client that the store has
-// opened.
+// opened. It waits no more than two seconds for a server that is away.
 func (s *Store) Close() error {
 	return s.gate.Close(s.disconnect)
 }
@@ -150,10 +151,20 @@ func (s *Store) disconnect() error {
 	if !s.own {
 		return nil
 	}
-	if err := s.db.Client().Disconnect(context.Background()); err != nil {
+	ctx, cancel := leaving(context.Background())
+	defer cancel()
+	if err := s.db.Client().Disconnect(ctx); err != nil {
 		return &driver.OpError{Store: kind, Op: "close", Err: err}
 	}
 	return nil
+}
+
+// closePatience is how long the server may take to hear that something has ended.
+const closePatience = 2 * time.Second
+
+// leaving is the context for telling it, whether ctx is done or not.
+func leaving(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), closePatience)
 }
 
 // run does one operation: not after Close, not with a context that is done,

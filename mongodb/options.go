@@ -19,11 +19,12 @@ type Options struct {
 
 	// KeepExpired is how long an entry stays after it has expired, to the
 	// second, before the server may remove it: as long as it can still be
-	// revalidated. The default is 24 hours; a negative value lets the server
-	// remove nothing, and [driver.Table.Clear] does.
+	// revalidated. The default is 24 hours. With a negative value the store does
+	// not tell the server to remove anything, and [driver.Table.Clear] does.
 	//
 	// The setting is the collection's, in a TTL index; the store that opens it
-	// last sets it for all. A server without TTL indexes removes nothing.
+	// last sets it for all, but a negative value leaves an index that is there. A
+	// server without TTL indexes removes nothing.
 	KeepExpired time.Duration
 }
 

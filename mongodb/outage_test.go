@@ -161,3 +161,68 @@ func TestSavesOfTheSameEntriesSucceed(t *testing.T) {
 	}
 	wait.Wait()
 }
+
+// Close has something to tell the server, but does not wait for one that is away.
+func TestCloseWithoutAServer(t *testing.T) {
+	server := testserver.OwnMongoDB(t, nil)
+	s := open(t, server.URL(), nil)
+	entries, _ := trackEntries(1)
+	if err := openTracks(t, s).Put(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := s.Close(); err != nil || time.Since(start) > 10*time.Second {
+		t.Errorf("close after %v: %v", time.Since(start), err)
+	}
+}
+
+// The server is killed in the midst of saves. Those that have succeeded are there, and
+// the store goes on by itself.
+func TestWhatWasSavedIsThereAfterACrash(t *testing.T) {
+	server := testserver.OwnMongoDB(t, nil)
+	s := open(t, server.URL(), nil)
+	table := openTracks(t, s)
+	entries, keys := trackEntries(2_000)
+	const batch, savers = 10, 4
+	var next atomic.Int64
+	var mu sync.Mutex
+	var saved []driver.Key
+	halfway := make(chan struct{})
+	var wait sync.WaitGroup
+	for range savers {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for {
+				end := int(next.Add(batch))
+				if end > len(entries) {
+					return
+				}
+				if err := table.Put(t.Context(), entries[end-batch:end]); err == nil {
+					mu.Lock()
+					saved = append(saved, keys[end-batch:end]...)
+					mu.Unlock()
+				}
+				if end == len(entries)/2 {
+					close(halfway)
+				}
+			}
+		}()
+	}
+	<-halfway
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wait.Wait()
+	if len(saved) < len(entries)/2 {
+		t.Errorf("%d entries were saved of %d", len(saved), len(entries))
+	}
+	found := 0
+	err := table.Get(t.Context(), saved, driver.Selection{}, func(int, driver.Entry) { found++ })
+	if err != nil || found != len(saved) {
+		t.Errorf("%d entries are there of %d that were saved, %v", found, len(saved), err)
+	}
+}

@@ -2,6 +2,7 @@ package mongodb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -79,8 +80,7 @@ func nextChunk(items []item, most int) []item {
 }
 
 // putChunk replaces documents or inserts them. Two who insert the same one at once may
-// be in each other's way; all of them are then sent again, as servers differ in what
-// they do with those behind one that fails.
+// be in each other's way; those that were not saved are then sent again.
 func (t *table) putChunk(ctx context.Context, items []item) error {
 	models := make([]mongo.WriteModel, len(items))
 	replacements := make([]mongo.ReplaceOneModel, len(items))
@@ -106,7 +106,22 @@ func (t *table) putChunk(ctx context.Context, items []item) error {
 			if err == nil && !result.Acknowledged {
 				return errUnacknowledged
 			}
+			models = t.store.unsaved(models, err)
 			return err
 		})
 	})
+}
+
+// unsaved are those of the models that a bulk write with this error has not saved. It is
+// all of them where the error is about all.
+func (s *Store) unsaved(models []mongo.WriteModel, err error) []mongo.WriteModel {
+	var failure mongo.BulkWriteException
+	if s.ferret != nil || !errors.As(err, &failure) || failure.WriteConcernError != nil {
+		return models
+	}
+	failed := make([]mongo.WriteModel, len(failure.WriteErrors))
+	for i, e := range failure.WriteErrors {
+		failed[i] = e.Request
+	}
+	return failed
 }

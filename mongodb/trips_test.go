@@ -3,11 +3,13 @@ package mongodb_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
@@ -15,18 +17,21 @@ import (
 	"github.com/endpointcache/endpointcache/mongodb"
 )
 
-// commands notes the names of the commands that are sent.
+// commands notes the names of commands.
 type commands struct {
 	mu    sync.Mutex
 	names []string
 }
 
+// monitor notes those that are sent.
 func (c *commands) monitor(o *options.ClientOptions) {
-	o.SetMonitor(&event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.names = append(c.names, e.CommandName)
-	}})
+	o.SetMonitor(&event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) { c.add(e.CommandName) }})
+}
+
+func (c *commands) add(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.names = append(c.names, name)
 }
 
 func (c *commands) take() string {
@@ -120,7 +125,7 @@ func TestBulkTakesFewCommands(t *testing.T) {
 func TestLargeEntriesAreSentInSeveralMessages(t *testing.T) {
 	s := open(t, serverURL(t), &mongodb.Options{Database: newDatabase(t)})
 	table := openTracks(t, s)
-	const n, size = 50, 1 << 20
+	const n, size = 20, 1 << 20
 	entries, keys := trackEntries(n)
 	for i := range entries {
 		entries[i].Payload = bytes.Repeat([]byte{'a'}, size)
@@ -148,5 +153,70 @@ func TestLargeEntriesAreSentInSeveralMessages(t *testing.T) {
 	}
 	if yielded != n {
 		t.Errorf("%d entries were yielded", yielded)
+	}
+}
+
+// What the driver and the server have to say beside the document fits too.
+func TestADocumentMayBeAsLongAsTheServerAllows(t *testing.T) {
+	const limit = 16 << 20
+	database := newDatabase(t)
+	table := openTracks(t, open(t, serverURL(t), &mongodb.Options{Database: database}))
+	e := track(1)
+	e.Key[0] = strings.Repeat("k", 900) // the command has the _id once more
+	if err := table.Put(t.Context(), []driver.Entry{e}); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := newClient(t, serverURL(t)).Database(database).Collection("tracks").FindOne(t.Context(), bson.D{}).Raw()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Payload = bytes.Repeat([]byte("p"), limit-len(doc)+len(e.Payload))
+	if err := table.Put(t.Context(), []driver.Entry{e}); err != nil {
+		t.Fatalf("a document of 16 MiB: %v", err)
+	}
+	err = table.Get(t.Context(), []driver.Key{e.Key}, driver.Selection{Parts: driver.Payload}, func(_ int, got driver.Entry) {
+		if !bytes.Equal(got.Payload, e.Payload) {
+			t.Errorf("%d bytes came back of %d", len(got.Payload), len(e.Payload))
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	e.Payload = append(e.Payload, 'p')
+	if err := table.Put(t.Context(), []driver.Entry{track(2), e}); !errors.Is(err, driver.ErrTooLarge) {
+		t.Errorf("one byte more: %v", err)
+	}
+	if n, err := table.Count(t.Context(), driver.Filter{}); err != nil || n != 1 {
+		t.Errorf("%d entries, want 1, %v", n, err)
+	}
+}
+
+// A server would keep the cursor of a read that was cancelled for minutes.
+func TestACancelledReadLeavesNoCursor(t *testing.T) {
+	var done commands
+	client := newClient(t, serverURL(t), func(o *options.ClientOptions) {
+		o.SetMonitor(&event.CommandMonitor{Succeeded: func(_ context.Context, e *event.CommandSucceededEvent) { done.add(e.CommandName) }})
+	})
+	s, err := mongodb.New(t.Context(), client.Database(newDatabase(t)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	table := openTracks(t, s)
+	entries, keys := trackEntries(40) // more than an answer has
+	for i := range entries {
+		entries[i].Payload = bytes.Repeat([]byte{'a'}, 1<<19)
+	}
+	if err := table.Put(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	done.take()
+	ctx, cancel := context.WithCancel(t.Context())
+	err = table.Get(ctx, keys, driver.Selection{Parts: driver.Payload}, func(int, driver.Entry) { cancel() })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the read ended with %v", err)
+	}
+	if got := done.take(); got != "find killCursors" {
+		t.Errorf("the server has done %s", got)
 	}
 }
