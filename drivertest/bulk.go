@@ -8,10 +8,8 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 )
 
-// many is more keys than any store takes in one statement.
-const many = 25_000
-
 func testBulk(t *testing.T, h Harness) {
+	many := h.many()
 	four := []driver.Column{text("id"), text("market"), integer("page"), boolean("explicit")}
 	wide := func(i int) driver.Key {
 		return key(fmt.Sprintf("id-%d", i/4), [...]string{"DE", "US"}[i/2%2], int64(i/4), i%2 == 0)

@@ -12,10 +12,8 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 )
 
-// pages is more entries than a store reads ahead.
-const pages = 5_000
-
 func testIterate(t *testing.T, h Harness) {
+	pages := h.many() / 5 // more entries than a store reads ahead
 	filled := func(t *testing.T, n int) subject {
 		t.Helper()
 		table := h.ids(t)
