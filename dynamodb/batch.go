@@ -43,13 +43,13 @@ func (s *Store) each(n int, do func(i int) error) error {
 
 // getItems calls each with the items of these keys that are there, which are 100 at
 // most and differ. What DynamoDB leaves out it is asked for again.
-func (t *table) getItems(ctx context.Context, keys []item, p projection, each func(item) error) error {
+func (t *table) getItems(ctx context.Context, keys []item, p projection, consistent bool, each func(item) error) error {
 	var left stalls
 	for len(keys) > 0 {
 		out, err := t.store.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
 			RequestItems: map[string]types.KeysAndAttributes{t.name: {
 				Keys:                     keys,
-				ConsistentRead:           t.consistent(),
+				ConsistentRead:           &consistent,
 				ProjectionExpression:     aws.String(p.expression),
 				ExpressionAttributeNames: p.names,
 			}},

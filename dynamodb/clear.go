@@ -29,7 +29,7 @@ func (t *table) indexQuery(partition string, f driver.Filter) *dynamodb.QueryInp
 	return &dynamodb.QueryInput{
 		TableName:                 &t.name,
 		IndexName:                 aws.String(expiryIndex),
-		ConsistentRead:            t.consistent(),
+		ConsistentRead:            aws.Bool(t.consistent()),
 		KeyConditionExpression:    &condition,
 		ExpressionAttributeNames:  names,
 		ExpressionAttributeValues: values,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -69,9 +70,7 @@ func newClient(ctx context.Context, o Options) (*dynamodb.Client, func(), error)
 	}
 	if c.Retryer == nil && c.RetryMode == "" {
 		c.Retryer = func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.MaxAttempts, o.Backoff = c.RetryMaxAttempts, retry.BackoffDelayerFunc(backoff)
-			})
+			return retry.NewStandard(func(o *retry.StandardOptions) { retrying(o, c.RetryMaxAttempts) })
 		}
 	}
 	// A client whose connections can be closed; AWS_CA_BUNDLE has been added to it.
@@ -90,7 +89,7 @@ func newClient(ctx context.Context, o Options) (*dynamodb.Client, func(), error)
 // removed: tried again is only what DynamoDB has refused, or was never sent.
 func onceOption(client dynamodb.Options) func(*dynamodb.Options) {
 	standard := retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts, o.Backoff = client.Retryer.MaxAttempts(), retry.BackoffDelayerFunc(backoff)
+		retrying(o, client.Retryer.MaxAttempts())
 		o.Retryables = []retry.IsErrorRetryable{
 			retry.NoRetryCanceledError{},
 			retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes},
@@ -98,6 +97,13 @@ func onceOption(client dynamodb.Options) func(*dynamodb.Options) {
 		}
 	})
 	return func(o *dynamodb.Options) { o.Retryer = standard }
+}
+
+// retrying sets how often requests are tried, and the pauses. The SDK's quota of what is
+// tried again, which all calls of a client share, would soon end a bulk save to a table
+// that refuses much of it, as new ones do.
+func retrying(o *retry.StandardOptions, attempts int) {
+	o.MaxAttempts, o.Backoff, o.RateLimiter = attempts, retry.BackoffDelayerFunc(backoff), ratelimit.None
 }
 
 // backoff is the pause before a request is tried again: DynamoDB answers in some
@@ -128,6 +134,9 @@ func (t inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	r = r.WithContext(r.Context()) // the caller's stays as it is
+	// With GetBody, net/http sends it on another connection where the server has closed
+	// the one before anything was written.
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return t.Transport.RoundTrip(r)
 }

@@ -1,5 +1,6 @@
 // Package dynamodb keeps responses in Amazon DynamoDB, or in what speaks its
-// protocol: one table for all repositories, or a table for each.
+// protocol, with local indexes and PartiQL: one table for all repositories, or a table
+// for each.
 //
 // Reads after writes see what was committed: all reads are strongly consistent
 // unless [Options.EventualReads] says otherwise. Operations on many keys take 100

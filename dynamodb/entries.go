@@ -40,6 +40,7 @@ type scan struct {
 	table   *table
 	sel     driver.Selection
 	queries []*dynamodb.QueryInput // of the partitions that have not been read to the end
+	split   []record               // of what was read, those whose payloads have not
 }
 
 func (t *table) scan(sel driver.Selection) *scan {
@@ -65,7 +66,7 @@ func (t *table) entriesQuery(partition string, sel driver.Selection) *dynamodb.Q
 	}
 	return &dynamodb.QueryInput{
 		TableName:                 &t.name,
-		ConsistentRead:            t.consistent(),
+		ConsistentRead:            aws.Bool(t.consistent()),
 		KeyConditionExpression:    aws.String("#0=:p AND begins_with(#1,:k)"),
 		FilterExpression:          filter.expression,
 		ProjectionExpression:      aws.String(wanted.expression),
@@ -85,34 +86,44 @@ func (t *table) keysQuery(partition string, f driver.Filter) *dynamodb.QueryInpu
 	return query
 }
 
-func (s *scan) more() bool { return len(s.queries) > 0 }
+func (s *scan) more() bool { return len(s.queries)+len(s.split) > 0 }
 
-// next reads a page of each of the first partitions. In the index an entry that is
+// next reads a page of each of the first partitions, or payloads that are split: a page
+// may tell of more of them than there is memory.
+func (s *scan) next(ctx context.Context) (entries []driver.Entry, err error) {
+	var mu sync.Mutex
+	seen := make(map[string]bool)
+	r := s.table.reader(ctx, s.sel, s.table.projections[1][s.sel.Parts], func(r record) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if !seen[r.place.key] {
+			seen[r.place.key] = true
+			entries = append(entries, r.entry)
+		}
+		return nil
+	})
+	if len(s.split) > 0 {
+		for _, group := range firstOf(groupByParts(s.split), s.table.store.opts.Parallel) {
+			r.split = append(r.split, group...)
+		}
+		s.split = s.split[len(r.split):]
+		err = r.finish()
+		return entries, err
+	}
+	err = s.readPages(ctx, r)
+	s.split = r.split
+	return entries, err
+}
+
+// readPages reads a page of each of the first partitions. In the index an entry that is
 // saved again moves to another place; therefore a partition of it is read to its end at
 // once, or a loop that saves what it is given would never end.
-func (s *scan) next(ctx context.Context) ([]driver.Entry, error) {
+func (s *scan) readPages(ctx context.Context, r *reader) error {
 	t := s.table
-	n := min(len(s.queries), t.store.opts.Parallel)
-	var (
-		mu      sync.Mutex
-		entries []driver.Entry
-		ended   = make([]bool, n)
-	)
-	err := t.store.each(n, func(i int) error {
-		query := s.queries[i]
-		seen := make(map[string]bool)
-		r := t.reader(ctx, s.sel, t.projections[1][s.sel.Parts], func(r record) error {
-			if s.sel.Parts == 0 {
-				if seen[r.place.key] {
-					return nil
-				}
-				seen[r.place.key] = true
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			entries = append(entries, r.entry)
-			return nil
-		})
+	first := firstOf(s.queries, t.store.opts.Parallel)
+	ended := make([]bool, len(first))
+	err := t.store.each(len(first), func(i int) error {
+		query := first[i]
 		for {
 			page, err := t.store.client.Query(ctx, query)
 			if err != nil {
@@ -126,16 +137,18 @@ func (s *scan) next(ctx context.Context) ([]driver.Entry, error) {
 			query.ExclusiveStartKey = page.LastEvaluatedKey
 			ended[i] = len(page.LastEvaluatedKey) == 0
 			if ended[i] || s.sel.Parts != 0 {
-				return r.finish()
+				return nil
 			}
 		}
 	})
 	var rest []*dynamodb.QueryInput
 	for i, query := range s.queries {
-		if i >= n || !ended[i] {
+		if i >= len(first) || !ended[i] {
 			rest = append(rest, query)
 		}
 	}
 	s.queries = rest
-	return entries, err
+	return err
 }
+
+func firstOf[T any](all []T, n int) []T { return all[:min(n, len(all))] }

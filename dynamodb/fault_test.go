@@ -184,6 +184,7 @@ func TestWhatIsNeverDoneIsAnError(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits as long as a call does")
 	}
+	t.Parallel()
 	var calls requests
 	table := openTable(t, with(t, newClient(t, nothingDone(&calls)), &dynamodb.Options{Table: newName(t)}))
 	entries, _ := trackEntries(2)

@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -24,7 +25,7 @@ func (t *table) getOne(ctx context.Context, p place, sel driver.Selection, visit
 	out, err := t.store.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName:                &t.name,
 		Key:                      t.store.codec.key(p),
-		ConsistentRead:           t.consistent(),
+		ConsistentRead:           aws.Bool(t.consistent()),
 		ProjectionExpression:     aws.String(wanted.expression),
 		ExpressionAttributeNames: wanted.names,
 	})
@@ -50,23 +51,24 @@ func (t *table) getMany(ctx context.Context, keys []driver.Key, sel driver.Selec
 		indices[p.key] = append(indices[p.key], i)
 	}
 	wanted := t.projections[0][sel.Parts]
-	chunks := slices.Collect(slices.Chunk(places, maxBatchGet))
-	return t.store.each(len(chunks), func(i int) error {
-		r := t.reader(ctx, sel, wanted, func(r record) error {
-			for n, i := range indices[r.place.key] {
-				e := r.entry
-				if n > 0 {
-					e.Payload = slices.Clone(e.Payload) // it belongs to the receiver
-				}
-				visit(i, e)
+	r := t.reader(ctx, sel, wanted, func(r record) error {
+		for n, i := range indices[r.place.key] {
+			e := r.entry
+			if n > 0 {
+				e.Payload = slices.Clone(e.Payload) // it belongs to the receiver
 			}
-			return nil
-		})
-		if err := t.getItems(ctx, t.keys(chunks[i]), wanted, r.read); err != nil {
-			return err
+			visit(i, e)
 		}
-		return r.finish()
+		return nil
 	})
+	chunks := slices.Collect(slices.Chunk(places, maxBatchGet))
+	err := t.store.each(len(chunks), func(i int) error {
+		return t.getItems(ctx, t.keys(chunks[i]), wanted, t.consistent(), r.read)
+	})
+	if err != nil {
+		return err
+	}
+	return r.finish()
 }
 
 func (t *table) keys(places []place) []item {
@@ -77,15 +79,17 @@ func (t *table) keys(places []place) []item {
 	return keys
 }
 
-// reader reads items and delivers those that are selected: the ones whose payload is
-// split at last, together.
+// reader reads items, from several goroutines at once, and delivers those that are
+// selected: the ones whose payload is split when it is asked to finish.
 type reader struct {
 	ctx        context.Context
 	table      *table
 	sel        driver.Selection
 	projection projection
 	deliver    func(record) error
-	split      []record
+
+	mu    sync.Mutex
+	split []record
 }
 
 func (t *table) reader(ctx context.Context, sel driver.Selection, p projection, deliver func(record) error) *reader {
@@ -103,6 +107,8 @@ func (r *reader) read(it item) error {
 		}
 	}
 	if found.generation != "" {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.split = append(r.split, found)
 		return nil
 	}
@@ -113,27 +119,27 @@ func (r *reader) read(it item) error {
 }
 
 // finish delivers the entries whose payloads are split. Where parts are missing, the
-// entry has been replaced or removed meanwhile, and is read once more. An entry whose
-// parts stay away has lost them, and is a miss.
+// entry has been replaced or removed meanwhile, or an eventual read came too early, and
+// it is read once more. An entry whose parts stay away has lost them, and is a miss.
 func (r *reader) finish() error {
-	for len(r.split) > 0 {
-		torn, err := r.table.readParts(r.ctx, r.split, r.deliver)
+	for consistent := r.table.consistent(); len(r.split) > 0; consistent = true {
+		torn, err := r.table.readParts(r.ctx, r.split, consistent, r.deliver)
 		if err != nil || len(torn) == 0 {
 			return err
 		}
-		known := make(map[string]bool, len(torn)) // generations
+		absent := make(map[string]bool, len(torn)) // generations
 		places := make([]place, len(torn))
 		for i, t := range torn {
-			known[t.generation] = true
+			absent[t.generation] = consistent
 			places[i] = t.place
 		}
 		r.split = nil
 		for chunk := range slices.Chunk(places, maxBatchGet) {
-			if err := r.table.getItems(r.ctx, r.table.keys(chunk), r.projection, r.read); err != nil {
+			if err := r.table.getItems(r.ctx, r.table.keys(chunk), r.projection, true, r.read); err != nil {
 				return err
 			}
 		}
-		r.split = slices.DeleteFunc(r.split, func(again record) bool { return known[again.generation] })
+		r.split = slices.DeleteFunc(r.split, func(again record) bool { return absent[again.generation] })
 	}
 	return nil
 }

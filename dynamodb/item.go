@@ -36,11 +36,12 @@ const (
 	attrGeneration = "generation"
 	attrParts      = "parts"
 	attrKeyColumns = "key_columns" // of the item that tells a repository's schema
+	attrValueName  = "value_attribute"
 )
 
 var attributes = []string{
 	attrKeyFields, attrName, attrStatus, attrHeaders, attrCachedAt, attrExpiresAt, attrTTL,
-	attrEncoding, attrGeneration, attrParts, attrKeyColumns,
+	attrEncoding, attrGeneration, attrParts, attrKeyColumns, attrValueName,
 }
 
 // codec makes items of entries and reads them back.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -127,7 +128,20 @@ func (o *Options) validate() error {
 	case o.Parallel < 0 || o.Parallel > maxParallel:
 		return fmt.Errorf("Parallel is %d: it is 1 to %d", o.Parallel, maxParallel)
 	}
-	return o.validateAttributes()
+	return errors.Join(o.validateAttributes(), o.validateEndpoint())
+}
+
+// validateEndpoint does not tell the endpoint, which may hold a secret that belongs
+// elsewhere.
+func (o *Options) validateEndpoint() error {
+	if o.Endpoint == "" {
+		return nil
+	}
+	u, err := url.Parse(o.Endpoint)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("Endpoint cannot be used: it is not of the form https://host:port")
+	}
+	return nil
 }
 
 func (o *Options) validateAttributes() error {

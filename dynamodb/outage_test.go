@@ -15,6 +15,7 @@ import (
 // A server that goes away and comes back: calls end with errors meanwhile, and work
 // goes on with what was saved.
 func TestAServerThatComesBack(t *testing.T) {
+	t.Parallel() // it waits for its server most of the time
 	server := testserver.OwnDynamoDB(t, &testserver.Options{Durable: true})
 	s, err := dynamodb.Open(t.Context(), server.URL(), nil)
 	if err != nil {

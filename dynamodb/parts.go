@@ -38,8 +38,8 @@ const (
 )
 
 // partsOutlive is how much longer than their entry parts stay: DynamoDB removes what is
-// past its ttl in no order, within two days.
-const partsOutlive = 3 * 24 * time.Hour
+// past its ttl in no order, within a few days.
+const partsOutlive = 7 * 24 * time.Hour
 
 // newGeneration begins with the time, so that old ones come first.
 func newGeneration(now time.Time) string {
@@ -74,11 +74,11 @@ func (t *table) split(e *driver.Entry, generation string, payload []byte) []type
 // readParts reads the parts of payloads and delivers the entries that they complete.
 // It returns those of which some are missing. Payloads are read together as far as they
 // fit in an answer, and several requests are under way at once.
-func (t *table) readParts(ctx context.Context, records []record, deliver func(record) error) (torn []record, err error) {
+func (t *table) readParts(ctx context.Context, records []record, consistent bool, deliver func(record) error) (torn []record, err error) {
 	groups := groupByParts(records)
 	var mu sync.Mutex
 	err = t.store.each(len(groups), func(i int) error {
-		payloads, err := t.getParts(ctx, groups[i])
+		payloads, err := t.getParts(ctx, groups[i], consistent)
 		if err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func groupByParts(records []record) (groups [][]record) {
 
 // getParts returns the parts of payloads by their generations, nil for those that are
 // missing.
-func (t *table) getParts(ctx context.Context, records []record) (map[string][][]byte, error) {
+func (t *table) getParts(ctx context.Context, records []record, consistent bool) (map[string][][]byte, error) {
 	c := &t.store.codec
 	type slot struct {
 		generation string
@@ -136,7 +136,7 @@ func (t *table) getParts(ctx context.Context, records []record) (map[string][][]
 	}
 	wanted := newProjection(c.sortKey, c.value)
 	for chunk := range slices.Chunk(places, partsPerRead) {
-		err := t.getItems(ctx, t.keys(chunk), wanted, func(it item) error {
+		err := t.getItems(ctx, t.keys(chunk), wanted, consistent, func(it item) error {
 			value, ok := it[c.value].(*binary)
 			s, known := slots[stringOf(it[c.sortKey])]
 			if !ok || !known {
@@ -153,7 +153,7 @@ func (t *table) getParts(ctx context.Context, records []record) (map[string][][]
 }
 
 // removeParts removes the parts of the payloads of items that have been removed or
-// replaced.
+// replaced, one request after the other: its callers have several under way.
 func (t *table) removeParts(ctx context.Context, items []item) error {
 	var places []place
 	for _, it := range items {
@@ -166,8 +166,12 @@ func (t *table) removeParts(ctx context.Context, items []item) error {
 			places = append(places, t.part(generation, i))
 		}
 	}
-	chunks := slices.Collect(slices.Chunk(places, maxBatchWrite))
-	return t.store.each(len(chunks), func(i int) error { return t.write(ctx, t.deletions(chunks[i])) })
+	for chunk := range slices.Chunk(places, maxBatchWrite) {
+		if err := t.write(ctx, t.deletions(chunk)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *table) deletions(places []place) []types.WriteRequest {

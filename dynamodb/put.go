@@ -157,7 +157,7 @@ func (t *table) fit(r row, now time.Time) (it item, parts []types.WriteRequest, 
 // splitItems returns what tells of the parts of the entries at these places.
 func (t *table) splitItems(ctx context.Context, places []place) (items []item, err error) {
 	for chunk := range slices.Chunk(places, maxBatchGet) {
-		err := t.getItems(ctx, t.keys(chunk), newProjection(attrGeneration, attrParts), func(it item) error {
+		err := t.getItems(ctx, t.keys(chunk), newProjection(attrGeneration, attrParts), true, func(it item) error {
 			items = append(items, it)
 			return nil
 		})

@@ -57,6 +57,7 @@ func (t *table) checkSchema(ctx context.Context) (known bool, err error) {
 func (t *table) recordSchema(ctx context.Context) error {
 	it := t.store.codec.key(t.schemaPlace())
 	it[attrKeyColumns] = columnsValue(t.spec.Key)
+	it[attrValueName] = &text{Value: t.store.codec.value}
 	_, err := t.store.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName:                &t.name,
 		Item:                     it,
@@ -98,6 +99,9 @@ func (t *table) compareSchema(it item) error {
 	}
 	if !same {
 		return t.schemaError("key (" + strings.Join(have, ", ") + ")")
+	}
+	if value := stringOf(it[attrValueName]); value != t.store.codec.value {
+		return t.schemaError(fmt.Sprintf("payloads in the attribute %q in place of %q", value, t.store.codec.value))
 	}
 	return nil
 }

@@ -247,3 +247,14 @@ func FuzzPlace(f *testing.F) {
 		}
 	})
 }
+
+// A store that looks for payloads elsewhere would find entries without any.
+func TestAnotherValueAttributeIsRefused(t *testing.T) {
+	name := newName(t)
+	table := openTable(t, open(t, &dynamodb.Options{Table: name}))
+	put(t, table, track(1))
+	other := open(t, &dynamodb.Options{Table: name, ValueAttribute: "payload"})
+	if _, err := other.OpenTable(t.Context(), tracks); !errors.Is(err, driver.ErrSchema) || !strings.Contains(err.Error(), `"v"`) {
+		t.Errorf("the error is %v, want a SchemaError that tells the attribute", err)
+	}
+}

@@ -38,7 +38,7 @@ func newTable(s *Store, spec driver.TableSpec) *table {
 }
 
 // consistent is whether reads see what was committed.
-func (t *table) consistent() *bool { return aws.Bool(!t.store.opts.EventualReads) }
+func (t *table) consistent() bool { return !t.store.opts.EventualReads }
 
 // condition is what a filter asks of an item, in DynamoDB's two languages.
 type condition struct {
@@ -154,30 +154,41 @@ func (t *table) remove(ctx context.Context, p place, c condition) (item, error) 
 	return out.Attributes, nil
 }
 
-// Pop takes the entry's item first: who has it has the parts of its payload too.
+// Pop takes the entry's item first: who has it has the parts of its payload too. If
+// these are missing, the entry was being replaced, and the new one is taken.
 func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
 	err = t.store.run(ctx, "pop from", t.spec.Name, func() error {
-		old, err := t.remove(ctx, t.place(key), newCondition(f))
-		if err != nil || old == nil {
-			return err
+		for !ok {
+			old, err := t.remove(ctx, t.place(key), newCondition(f))
+			if err != nil || old == nil {
+				return err
+			}
+			if e, ok, err = t.popped(ctx, old); err != nil {
+				return err
+			}
 		}
-		r, err := t.read(old, driver.Payload|driver.Meta)
-		if err != nil {
-			return err
-		}
-		if r.generation == "" {
-			ok = true
-			e, err = r.whole()
-			return err
-		}
-		_, err = t.readParts(ctx, []record{r}, func(r record) error {
-			e, ok = r.entry, true
-			return nil
-		})
-		return errors.Join(err, t.removeParts(ctx, []item{old}))
+		return nil
 	})
 	if err != nil {
 		return driver.Entry{}, false, err
 	}
 	return e, ok, nil
+}
+
+// popped returns the entry of an item that has been removed, and removes the parts of its
+// payload. ok is false if some are missing.
+func (t *table) popped(ctx context.Context, old item) (e driver.Entry, ok bool, err error) {
+	r, err := t.read(old, driver.Payload|driver.Meta)
+	if err != nil {
+		return e, false, err
+	}
+	if r.generation == "" {
+		e, err = r.whole()
+		return e, err == nil, err
+	}
+	_, err = t.readParts(ctx, []record{r}, true, func(r record) error {
+		e, ok = r.entry, true
+		return nil
+	})
+	return e, ok, errors.Join(err, t.removeParts(ctx, []item{old}))
 }

@@ -36,20 +36,21 @@ type backend struct {
 	// removes what is there when the test ends.
 	newURL func(tb testing.TB, name string) string
 
-	volatile   bool // nothing outlives the store
-	maxKey     int  // see drivertest.Harness
-	maxPayload int
+	volatile bool // nothing outlives the store
+
+	maxKey, maxPayload, many int // see drivertest.Harness
 }
 
-// backends are those of the README, by their packages.
+// backends are those of the README, by their packages. The tests' servers of two are
+// slow, so they get fewer entries.
 var backends = map[string]backend{
 	"sqlite":     {newURL: func(tb testing.TB, _ string) string { return "sqlite:" + filepath.Join(tb.TempDir(), "suite.db") }},
 	"memory":     {newURL: func(testing.TB, string) string { return "memory:" }, volatile: true},
 	"filesystem": {newURL: newFolder},
 	"postgres":   {newURL: newSchema},
 	"redis":      {newURL: newPrefix},
-	"mongodb":    {newURL: newDatabase, maxPayload: 15 << 20},
-	"dynamodb":   {newURL: newTables, maxKey: 128 << 10, maxPayload: dynamodb.MaxPayload},
+	"mongodb":    {newURL: newDatabase, maxPayload: 15 << 20, many: 6_000},
+	"dynamodb":   {newURL: newTables, maxKey: 128 << 10, maxPayload: dynamodb.MaxPayload, many: 5_000},
 }
 
 func TestEveryStoreOfTheREADMEKeepsThePromises(t *testing.T) {
@@ -96,7 +97,7 @@ func (b backend) harness(kind string) drivertest.Harness {
 		}
 		return place{s, url, name}
 	}
-	h := drivertest.Harness{MaxKey: b.maxKey, MaxPayload: b.maxPayload}
+	h := drivertest.Harness{MaxKey: b.maxKey, MaxPayload: b.maxPayload, Many: b.many}
 	h.Open = func(tb testing.TB) driver.Store {
 		name := fmt.Sprintf("suite_%d_%d_%d", os.Getpid(), time.Now().UnixMilli(), names.Add(1))
 		return open(tb, b.newURL(tb, name), name)
