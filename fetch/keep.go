@@ -15,8 +15,9 @@ import (
 // later wins. An endpoint without a repository keeps nothing.
 //
 // As for a fetch, a store that fails or is slow is no error, but logged and counted, and
-// waited for no longer than [EndpointOptions.StoreTimeout]. The error is one of opts,
-// ctx's, or [ErrClosed].
+// waited for no longer than [EndpointOptions.StoreTimeout]. As a save that is given up may
+// still go on, payloads are not to be changed afterwards. The error is one of opts, ctx's,
+// or [ErrClosed].
 func (e *Endpoint[K, V]) Keep(ctx context.Context, responses []repository.Decoded[K, V], opts ...repository.SaveOption) error {
 	return e.keep(ctx, responses, opts, e.put)
 }

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,9 +34,10 @@ type Split func(page []byte) ([][]byte, error)
 // only where there is no live entry, and expire as if they had been saved with the page,
 // unless opts say when.
 //
-// A page whose items could not all be taken or saved comes together with an error: a
+// A page whose items could not all be taken comes together with an error: a
 // repository.DecodeError for each item that cannot be decoded, what split returned, or
-// the store's. The loop may go on nevertheless.
+// what is wrong with opts. The loop may go on nevertheless. A store that fails or is slow
+// is no error, but logged and counted by the endpoint, see fetch.Endpoint.Keep.
 func Into[K comparable, P any, IK comparable, IV any](
 	ctx context.Context,
 	walk iter.Seq2[*Page[K, P], error],
@@ -101,7 +103,8 @@ func keep[K comparable, P any, IK comparable, IV any](
 	if to == nil || split == nil || key == nil {
 		return nil, errors.New("pages: the items have no endpoint, split or key")
 	}
-	raws, err := split(page.Entry.Payload)
+	// The page is the caller's to change, also while a slow store still reads its items.
+	raws, err := split(bytes.Clone(page.Entry.Payload))
 	if err != nil {
 		return nil, fmt.Errorf("pages: items of a page: %w", err)
 	}
@@ -131,39 +134,21 @@ func keep[K comparable, P any, IK comparable, IV any](
 		}
 		items = append(items, item)
 	}
-	if repo := to.Repository(); repo != nil {
-		failed = append(failed, save(ctx, repo, page.Entry.CachedAt, found, opts))
-	}
+	failed = append(failed, save(ctx, to, page.Entry.CachedAt, found, opts))
 	return items, errors.Join(failed...)
 }
 
 // save saves items of a page that was saved at cachedAt, which is zero where it was
 // not cached.
-func save[K comparable, V any](ctx context.Context, repo *repository.ResponseRepository[K, V], cachedAt time.Time, items []repository.Decoded[K, V], opts []repository.SaveOption) error {
-	if !cachedAt.IsZero() && len(items) > 0 {
-		keys := make([]K, len(items))
-		for i, item := range items {
-			keys[i] = item.Key
-		}
-		known, err := repo.Presence(ctx, keys)
-		if err != nil {
-			return fmt.Errorf("pages: %w", err)
-		}
-		missing := items[:0]
-		for i, item := range items {
-			if known[i] == repository.Unknown {
-				missing = append(missing, item)
-			}
-		}
-		items = missing
+func save[K comparable, V any](ctx context.Context, to *fetch.Endpoint[K, V], cachedAt time.Time, items []repository.Decoded[K, V], opts []repository.SaveOption) error {
+	keep := to.Keep
+	if repo := to.Repository(); repo != nil && !cachedAt.IsZero() {
+		keep = to.KeepMissing
 		if d := repo.Expire(); d != settings.NeverExpire {
 			opts = append([]repository.SaveOption{repository.ExpireAt(cachedAt.Add(d))}, opts...)
 		}
 	}
-	if len(items) == 0 {
-		return nil
-	}
-	if err := repo.SaveDecoded(ctx, items, opts...); err != nil {
+	if err := keep(ctx, items, opts...); err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
 	return nil

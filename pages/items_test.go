@@ -1,16 +1,19 @@
 package pages_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/payload"
@@ -270,21 +273,91 @@ type payloadItems struct {
 	Total int   `json:"total"`
 }
 
-// A store that fails takes no page from the loop.
+// A store that fails takes no page from the loop, and fails none.
 func TestIntoAStoreThatFails(t *testing.T) {
 	s := newSite(t, 6)
-	n, failed := 0, 0
+	n := 0
 	for p, err := range s.into(t) {
 		if p != nil {
 			n++
 		}
 		if err != nil {
-			failed++
+			t.Error(err)
 		}
 		s.store.Close() // the pages come from the origin now
 	}
-	if n != 2 || failed != 1 {
-		t.Errorf("%d pages, %d errors; want 2 and 1", n, failed)
+	if failed := s.tracks.Stats().StoreErrors; n != 2 || failed != 1 {
+		t.Errorf("%d pages, %d errors of the store; want 2 and 1", n, failed)
+	}
+}
+
+// hanging is a store whose tables do not answer, once they are told to hang.
+type hanging struct {
+	driver.Store
+	release chan struct{} // nil: they answer
+}
+
+type hangingTable struct {
+	driver.Table
+	store *hanging
+}
+
+func (s *hanging) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
+	table, err := s.Store.OpenTable(ctx, spec)
+	return hangingTable{table, s}, err
+}
+
+func (t hangingTable) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	if t.store.release != nil {
+		<-t.store.release
+	}
+	return t.Table.Get(ctx, keys, sel, visit)
+}
+
+func (t hangingTable) Put(ctx context.Context, entries []driver.Entry) error {
+	if t.store.release != nil {
+		<-t.store.release
+	}
+	return t.Table.Put(ctx, entries)
+}
+
+// A store that hangs holds a listing up for the endpoint's time alone, whether its pages
+// are cached or not.
+func TestIntoAStoreThatHangs(t *testing.T) {
+	s := newSite(t, 6)
+	if _, err := collect(s.walk(t)); err != nil { // which caches the pages
+		t.Fatal(err)
+	}
+	store := &hanging{Store: s.store}
+	repo, err := repository.New(t.Context(), store, s.tracks.Settings(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.tracks, err = fetch.New(s.client, repo, &fetch.EndpointOptions{
+		StoreTimeout: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.release = make(chan struct{})
+	defer close(store.release)
+	for i, opts := range [][]fetch.Option{nil, {fetch.Refresh()}} {
+		ids, err := collect(s.into(t, opts...))
+		if err != nil || !slices.Equal(ids, numbered(6)) {
+			t.Errorf("items %v, error %v", ids, err)
+		}
+		if n := s.tracks.Stats().StoreErrors; n != int64(2*(i+1)) {
+			t.Errorf("%d errors of the store, want 2 for each walk", n)
+		}
+	}
+}
+
+// An expiry that cannot be is told, as it is the caller's.
+func TestIntoWithAnExpiryThatCannotBe(t *testing.T) {
+	s := newSite(t, 3)
+	_, err := collect(pages.Into(t.Context(), s.walk(t), s.tracks, payload.Array("items"), idOf, repository.ExpireIn(-2)))
+	if err == nil || s.tracks.Stats().StoreErrors != 0 {
+		t.Errorf("error %v, %d of the store", err, s.tracks.Stats().StoreErrors)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
@@ -70,9 +69,7 @@ type Client struct {
 	market string
 	calls  []fetch.Option // of each call
 
-	log      *slog.Logger
 	requests *fetch.Client
-	manners  *origin.Transport    // over the user's transport; nil: requests has its own
 	cache    *cache.ResponseCache // nil: nothing is kept
 
 	tracks       *fetch.Endpoint[TrackKey, Track]
@@ -90,7 +87,7 @@ func New(ctx context.Context, baseURL string, opts *Options) (*Client, error) {
 	if opts != nil {
 		o = *opts
 	}
-	c := &Client{market: o.Market, log: cmp.Or(o.Logger, slog.Default())}
+	c := &Client{market: o.Market}
 	if err := c.open(ctx, baseURL, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("musicsdk: %w", err), c.Close())
 	}
@@ -118,47 +115,33 @@ func (c *Client) open(ctx context.Context, baseURL string, o Options) (err error
 }
 
 // connect makes what sends the requests: from a call to the API, they are repeated,
-// held back, and given the token.
-func (c *Client) connect(baseURL string, o Options) error {
-	base, err := url.Parse(baseURL)
-	if err != nil || base.Host == "" {
-		return errors.New(`the base URL is not of the form "https://host"`) // it may have a password
+// held back, and given the token, which is for the host of the API alone.
+func (c *Client) connect(baseURL string, o Options) (err error) {
+	if baseURL == "" {
+		return errors.New("the base URL is empty")
 	}
 	if o.Offline {
 		c.calls = append(c.calls, fetch.StaleIfError())
-		c.requests, err = fetch.NewClient(&fetch.Options{BaseURL: baseURL, Transport: refuser{}, Retries: fetch.NoRetries})
-		return err
 	}
 	manners := &origin.Options{
 		Limits: origin.Limits{Rate: o.Rate, InFlight: cmp.Or(o.InFlight, 8)},
 		Pause:  pause,
 	}
 	if o.Token != nil {
-		manners.Credentials = &origin.Credentials{Hosts: []string{base.Host}, Token: o.Token}
+		manners.Credentials = &origin.Credentials{Token: o.Token}
 	}
 	if o.OnWait != nil {
 		manners.OnPause = func(_ string, d time.Duration) { o.OnWait(d) }
 	}
-	if err := manners.Validate(); err != nil {
-		return err
-	}
-	requests := &fetch.Options{BaseURL: baseURL, Origin: manners}
-	if o.Transport != nil {
-		c.manners = origin.New(o.Transport, manners)
-		requests.Origin, requests.Transport = nil, c.manners
-	}
-	c.requests, err = fetch.NewClient(requests)
+	c.requests, err = fetch.NewClient(&fetch.Options{
+		BaseURL: baseURL, Origin: manners, Transport: o.Transport, Offline: o.Offline,
+	})
 	return err
 }
 
 // pause is the first one after a 503, where the API does not say how long: it is back
 // soon, as a rule.
 const pause = 200 * time.Millisecond
-
-// refuser is the transport of an offline client.
-type refuser struct{}
-
-func (refuser) RoundTrip(*http.Request) (*http.Response, error) { return nil, ErrOffline }
 
 // add sets one of the client's endpoints, with a table in its cache if it has one.
 func add[K comparable, V any](ctx context.Context, c *Client, e **fetch.Endpoint[K, V], s settings.RepositorySettings[K, V], opts *fetch.EndpointOptions) (err error) {
@@ -183,9 +166,6 @@ func (c *Client) Close() error {
 	var errs []error
 	if c.requests != nil {
 		errs = append(errs, c.requests.Close())
-	}
-	if c.manners != nil {
-		errs = append(errs, c.manners.Close())
 	}
 	if c.cache != nil {
 		errs = append(errs, c.cache.Close())

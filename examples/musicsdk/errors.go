@@ -3,10 +3,7 @@ package musicsdk
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"os"
 
 	"github.com/endpointcache/endpointcache/fetch"
 )
@@ -29,8 +26,8 @@ var (
 	// ErrForbidden means that the API is not offered in the client's market.
 	ErrForbidden = errors.New("forbidden")
 
-	// ErrUnavailable means that the API could not be reached, or was too busy
-	// after all attempts. It may do later.
+	// ErrUnavailable means that the API could not be reached, or gave no whole
+	// answer, or was too busy, after all attempts. It may do later.
 	ErrUnavailable = errors.New("unavailable")
 
 	// ErrOffline means that an offline client has nothing stored for what it
@@ -56,13 +53,16 @@ func describe(err error, what string) error {
 // kindOf is which of the errors above err is, nil where it is none or is told by
 // itself, as [context.Canceled] is.
 func kindOf(err error) error {
+	var failed *fetch.RequestError
 	var status *fetch.StatusError
 	switch {
-	case errors.Is(err, ErrOffline), errors.Is(err, ErrUnauthorized):
-		return nil
+	case errors.Is(err, fetch.ErrOffline):
+		return ErrOffline
 	case errors.Is(err, fetch.ErrAbsent):
 		return ErrNotFound
-	case isOfNetwork(err):
+	case errors.Is(err, ErrUnauthorized), errors.Is(err, ErrUnavailable):
+		return nil // the token source's
+	case errors.As(err, &failed):
 		return ErrUnavailable
 	case !errors.As(err, &status):
 		return nil
@@ -78,11 +78,4 @@ func kindOf(err error) error {
 		return ErrUnavailable
 	}
 	return nil
-}
-
-// isOfNetwork tells whether there was no answer, or half of one.
-func isOfNetwork(err error) bool {
-	var connection *net.OpError
-	return errors.As(err, &connection) || errors.Is(err, os.ErrDeadlineExceeded) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -2,10 +2,8 @@ package musicsdk
 
 import (
 	"context"
-	"errors"
 	"iter"
 
-	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/payload"
@@ -23,7 +21,7 @@ func (c *Client) AlbumTracks(ctx context.Context, album string, opts ...fetch.Op
 	items := pages.Items(ctx, walk, c.tracks, payload.Array("items"), func(page AlbumTracksKey, t Track) (TrackKey, bool) {
 		return TrackKey{ID: t.ID, Market: page.Market}, true
 	})
-	return values(c, items, "tracks of album "+album)
+	return values(items, "tracks of album "+album)
 }
 
 // nextTracks counts the tracks, as the page tells how many there are.
@@ -40,7 +38,7 @@ func (c *Client) ArtistAlbums(ctx context.Context, artist string, opts ...fetch.
 	items := pages.Items(ctx, walk, c.albums, payload.Array(""), func(page ArtistAlbumsKey, a Album) (AlbumKey, bool) {
 		return AlbumKey{ID: a.ID, Market: page.Market}, true
 	})
-	return values(c, items, "albums of artist "+artist)
+	return values(items, "albums of artist "+artist)
 }
 
 // NewReleases returns all albums, the newest first, as [Client.AlbumTracks] returns
@@ -51,7 +49,7 @@ func (c *Client) NewReleases(ctx context.Context, opts ...fetch.Option) iter.Seq
 	items := pages.Items(ctx, walk, c.albums, payload.Array("items"), func(page NewReleasesKey, a Album) (AlbumKey, bool) {
 		return AlbumKey{ID: a.ID, Market: page.Market}, true
 	})
-	return values(c, items, "new releases")
+	return values(items, "new releases")
 }
 
 // nextReleases copies the cursor.
@@ -64,16 +62,10 @@ func (c *Client) walk(opts []fetch.Option) *pages.Options {
 	return &pages.Options{Fetch: c.with(opts)}
 }
 
-// values are those of items. That one could not be stored is told to the logger, as by
-// the other methods, and keeps nobody from having it.
-func values[K comparable, V any](c *Client, items iter.Seq2[pages.Item[K, V], error], what string) iter.Seq2[V, error] {
+// values are those of items.
+func values[K comparable, V any](items iter.Seq2[pages.Item[K, V], error], what string) iter.Seq2[V, error] {
 	return func(yield func(V, error) bool) {
 		for item, err := range items {
-			var ofStore *driver.OpError
-			if errors.As(err, &ofStore) {
-				c.log.Warn("musicsdk: "+what+" are not stored", "error", err)
-				continue
-			}
 			if !yield(item.Value, describe(err, what)) {
 				return
 			}

@@ -40,11 +40,14 @@ func TestTokens(t *testing.T) {
 }
 
 func TestWrongSecret(t *testing.T) {
-	_, url := serve(t, &musicapi.Options{ClientID: "id", ClientSecret: "a secret"})
+	api, url := serve(t, &musicapi.Options{ClientID: "id", ClientSecret: "a secret"})
 	client := connect(t, url, &musicsdk.Options{Token: musicsdk.ClientCredentials(url, "id", "wrong", nil)})
 	_, err := client.Track(t.Context(), musicapi.TrackID(0))
-	if !errors.Is(err, musicsdk.ErrUnauthorized) || strings.Contains(err.Error(), "wrong") {
+	if !errors.Is(err, musicsdk.ErrUnauthorized) || errors.Is(err, musicsdk.ErrUnavailable) || strings.Contains(err.Error(), "wrong") {
 		t.Errorf("the error is %v", err)
+	}
+	if n := api.Stats().Total; n != 1 {
+		t.Errorf("there were %d requests, want 1: the secret stays wrong", n)
 	}
 }
 

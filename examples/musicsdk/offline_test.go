@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/examples/musicsdk"
 	"github.com/endpointcache/endpointcache/examples/musicsdk/musicapi"
+	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/sqlite"
 	"github.com/endpointcache/endpointcache/transport"
 )
@@ -184,5 +186,37 @@ func TestMadeUp(t *testing.T) {
 	}
 	if longest, err := longestTrack(t.Context(), client, []string{"short", "long"}); err != nil || longest.ID != "long" {
 		t.Errorf("the longest is %+v, %v", longest, err)
+	}
+}
+
+// Offline nobody is asked, neither for a token, and what has expired will do.
+func TestOffline(t *testing.T) {
+	nobody := func(context.Context, string) (origin.Token, error) {
+		t.Error("a token is asked for")
+		return origin.Token{}, errors.New("there is none")
+	}
+	now := newClock()
+	client := connect(t, realAPI, &musicsdk.Options{Store: inMemory(t), Offline: true, Token: nobody, Now: now.Now})
+	tracks, err := cache.Repository[musicsdk.TrackKey, musicsdk.Track](client.Cache(), musicsdk.Tracks.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tracks.Save(t.Context(), musicsdk.TrackKey{ID: "a"}, musicsdk.Track{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	now.add(365 * 24 * time.Hour)
+	if track, err := client.Track(t.Context(), "a"); err != nil || track.ID != "a" {
+		t.Errorf("Track = %+v, %v", track, err)
+	}
+	found, err := client.Tracks(t.Context(), []string{"a", "b"})
+	if err != nil || !found[0].Cached || !errors.Is(found[1].Err, musicsdk.ErrOffline) || errors.Is(found[1].Err, musicsdk.ErrUnavailable) {
+		t.Errorf("Tracks = %+v, %v", found, err)
+	}
+	if _, err := ids(client.ArtistAlbums(t.Context(), "a"), albumID); !errors.Is(err, musicsdk.ErrOffline) {
+		t.Errorf("the error of a listing is %v", err)
+	}
+	result, err := client.PrefetchTracks(t.Context(), slices.Values([]string{"a", "b", "c"}), nil)
+	if err != nil || result.Failed != 3 || len(result.Causes) != 1 || result.Requests != 0 {
+		t.Errorf("%v\n%s", err, result.Report())
 	}
 }

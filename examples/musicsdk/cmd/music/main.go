@@ -7,10 +7,10 @@
 //	$ sqlite3 music.db 'SELECT id, market, name, expires_at FROM tracks LIMIT 5'
 //
 // With -store it keeps them elsewhere, as in -store postgres://user:password@host/database.
-// With -offline it asks nobody, and shows what is there.
 //
 // It needs no network: unless -api names another, it serves the API itself, on a
-// loopback port, with answers that take 5 ms and a failure now and then.
+// loopback port, with answers that take 5 ms and a failure now and then. With -offline
+// it serves and asks nobody, and shows what is there.
 //
 // The exit code is 0 if all that the API has is in the store, 1 if something failed,
 // 2 for wrong flags and 130 after an interrupt. After each of them, what was fetched is
@@ -68,6 +68,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (exitCode
 // fetchAll does the job with a client of its own. It returns how many tracks could not
 // be fetched.
 func fetchAll(ctx context.Context, o *options, stdout, stderr io.Writer) (failed int, err error) {
+	if o.api == "" && o.offline {
+		o.api = "http://localhost" // nobody asks it
+	}
 	if o.api == "" {
 		api, startErr := startLocalAPI(ctx, o.delay)
 		if startErr != nil {

@@ -50,8 +50,8 @@ func TestSecondRunFetchesNothing(t *testing.T) {
 			if exitCode != 0 || repeated.ReplaceAllString(first, "") != repeated.ReplaceAllString(firstRun, "") {
 				t.Fatalf("exit code %d, stderr %q, got\n%s\nwant\n%s", exitCode, stderr, first, firstRun)
 			}
-			for _, more := range []string{"-v", "-offline"} {
-				exitCode, second, stderr := start(t, append(args, more)...)
+			for _, more := range []string{"-v", "-offline", "-offline -api http://127.0.0.1:1 -client-id music"} {
+				exitCode, second, stderr := start(t, append(args, strings.Fields(more)...)...)
 				if exitCode != 0 || !strings.HasSuffix(second, "total: 0 requests\n") ||
 					!strings.Contains(second, "1000 tracks: 948 cached, 0 fetched, 52 absent, 0 failed; 0 requests") {
 					t.Errorf("exit code %d, stderr %q, stdout\n%s", exitCode, stderr, second)
