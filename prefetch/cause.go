@@ -17,7 +17,7 @@ import (
 // Cause is what several keys have failed for.
 type Cause[K comparable] struct {
 	// Text says what went wrong, without the parts of the errors that differ
-	// between keys, such as URLs, quotations and numbers.
+	// between keys, such as URLs, quotations and numbers: one line, and no long one.
 	Text string
 
 	Count int // how many keys
@@ -41,6 +41,7 @@ func (c Cause[K]) String() string {
 const (
 	maxCauses = 20
 	maxKeys   = 3
+	maxText   = 200 // characters of a cause
 )
 
 // otherCauses are those that come when there are enough.
@@ -50,7 +51,7 @@ const otherCauses = "other causes"
 type causes[K comparable] struct{ byText map[string]*Cause[K] }
 
 func (c *causes[K]) add(key K, err error) {
-	text := causeOf(err)
+	text := shortened(causeOf(err))
 	if c.byText == nil {
 		c.byText = make(map[string]*Cause[K])
 	}
@@ -67,6 +68,15 @@ func (c *causes[K]) add(key K, err error) {
 	if len(cause.Keys) < maxKeys {
 		cause.Keys = append(cause.Keys, key)
 	}
+}
+
+// shortened is a text as a line that is not too long.
+func shortened(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > maxText {
+		text = string(runes[:maxText-1]) + "…"
+	}
+	return text
 }
 
 // sorted are the causes, the most frequent first, and then the others.

@@ -109,13 +109,13 @@ func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], e
 	defer endReports()
 
 	unique, ended := r.work(ctx, keys)
+	endReports() // also those of a panic
 	if r.panicked != nil {
 		panic(r.panicked)
 	}
 	complete := ended && r.ledger.snapshot().Done == unique
 	err := r.outcome(parent, ctx, complete)
 	r.ledger.cancelRest()
-	endReports()
 	final := r.progress()
 	final.Ended = true
 	r.reportLast(parent, final, err)
@@ -174,15 +174,21 @@ func (e *fatalError) Error() string { return e.err.Error() }
 
 func (r *run[K, V]) abort(err error) { r.stop(&fatalError{err}) }
 
-// pull sends each key once. It returns how many it has sent, and whether these
-// were all.
+// pull sends each key once. It returns how many it has taken, and whether these were
+// all. One that comes when the run has ended is Cancelled: the sequence has it no more.
 func (r *run[K, V]) pull(ctx context.Context, keys iter.Seq[K], pulled chan<- job[K]) (unique int, ended bool) {
+	if ctx.Err() != nil {
+		return 0, false
+	}
 	for key := range keys {
-		if ctx.Err() != nil {
-			return unique, false
-		}
-		if j, ok := r.ledger.enter(key); ok {
+		j, ok := r.ledger.enter(key)
+		if ok {
 			unique++
+		}
+		switch {
+		case ctx.Err() != nil:
+			return unique, false
+		case ok:
 			pulled <- j
 		}
 	}

@@ -58,10 +58,32 @@ func (r *run[K, V]) save(ctx context.Context, batches <-chan []answer[K, V]) {
 	ctx, cancel := withGrace(ctx, saveGrace)
 	defer cancel()
 	for batch := range batches {
-		for part := range slices.Chunk(batch, r.SaveEvery) {
-			r.saveBatch(ctx, part)
+		// Apart, as one may fail where the other is saved.
+		values, absent := apart(batch)
+		for part := range slices.Chunk(values, r.SaveEvery) {
+			r.saveBatch(ctx, part, r.putValues)
+		}
+		for part := range slices.Chunk(absent, r.SaveEvery) {
+			r.saveBatch(ctx, part, r.putAbsent)
 		}
 	}
+}
+
+// apart returns the answers that have a response, and those that have none.
+func apart[K comparable, V any](batch []answer[K, V]) (values, absent []answer[K, V]) {
+	first := slices.IndexFunc(batch, func(a answer[K, V]) bool { return a.absent })
+	if first < 0 {
+		return batch, nil
+	}
+	values = batch[:first:first]
+	for _, a := range batch[first:] {
+		if a.absent {
+			absent = append(absent, a)
+		} else {
+			values = append(values, a)
+		}
+	}
+	return values, absent
 }
 
 // withGrace returns a context that is done a while after ctx is.
@@ -77,13 +99,13 @@ func withGrace(ctx context.Context, grace time.Duration) (context.Context, conte
 	}
 }
 
-// saveBatch saves a batch. One with an entry that the store cannot hold is halved, so
-// that this entry is the only one to fail.
-func (r *run[K, V]) saveBatch(ctx context.Context, batch []answer[K, V]) {
+// saveBatch saves a batch with put. One with an entry that the store cannot hold is
+// halved, so that this entry is the only one to fail.
+func (r *run[K, V]) saveBatch(ctx context.Context, batch []answer[K, V], put func(context.Context, []answer[K, V]) error) {
 	defer r.catch()
 	err := r.broken
 	if err == nil {
-		err = r.put(ctx, batch)
+		err = put(ctx, batch)
 	}
 	switch {
 	case err == nil:
@@ -92,8 +114,8 @@ func (r *run[K, V]) saveBatch(ctx context.Context, batch []answer[K, V]) {
 		r.storeFailed(err, batch)
 	case len(batch) > 1:
 		half := len(batch) / 2
-		r.saveBatch(ctx, batch[:half])
-		r.saveBatch(ctx, batch[half:])
+		r.saveBatch(ctx, batch[:half], put)
+		r.saveBatch(ctx, batch[half:], put)
 	default:
 		if row := r.ledger.refused(batch[0].job, err); r.MaxFailures > 0 && row >= r.MaxFailures {
 			r.abort(fmt.Errorf("%w: %d could not be saved", ErrMaxFailures, row))
@@ -101,20 +123,20 @@ func (r *run[K, V]) saveBatch(ctx context.Context, batch []answer[K, V]) {
 	}
 }
 
-func (r *run[K, V]) put(ctx context.Context, batch []answer[K, V]) error {
-	responses := make([]repository.Decoded[K, V], 0, len(batch))
-	var absent []K
+func (r *run[K, V]) putValues(ctx context.Context, batch []answer[K, V]) error {
+	responses := make([]repository.Decoded[K, V], len(batch))
 	for i := range batch {
-		if batch[i].absent {
-			absent = append(absent, batch[i].key)
-		} else {
-			responses = append(responses, batch[i].response)
-		}
+		responses[i] = batch[i].response
 	}
-	if err := r.repo.SaveDecoded(ctx, responses, r.Save...); err != nil {
-		return err
+	return r.repo.SaveDecoded(ctx, responses, r.Save...)
+}
+
+func (r *run[K, V]) putAbsent(ctx context.Context, batch []answer[K, V]) error {
+	keys := make([]K, len(batch))
+	for i := range batch {
+		keys[i] = batch[i].key
 	}
-	return r.repo.SaveAbsent(ctx, absent)
+	return r.repo.SaveAbsent(ctx, keys)
 }
 
 func outcomes[K comparable, V any](batch []answer[K, V]) []outcome[K] {

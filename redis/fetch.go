@@ -48,7 +48,7 @@ func (t *table) fetch(ctx context.Context, places []place, sel driver.Selection,
 	}
 	client := t.store.client
 	if len(places) == 1 {
-		message, err := client.Do(ctx, client.B().Get().Key(places[0].name).Build()).ToMessage()
+		message, err := client.Do(ctx, resendable(client.B().Get().Key(places[0].name).Build())).ToMessage()
 		if err != nil && !rueidis.IsRedisNil(err) {
 			return 0, err
 		}
@@ -64,7 +64,7 @@ func (t *table) fetch(ctx context.Context, places []place, sel driver.Selection,
 		for end < len(places) && end-from < maxMget && places[end].bucket == places[from].bucket {
 			end++
 		}
-		commands = append(commands, client.B().Mget().Key(names[from:end]...).Build())
+		commands = append(commands, resendable(client.B().Mget().Key(names[from:end]...).Build()))
 		from = end
 	}
 	at := 0
@@ -97,7 +97,7 @@ func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selec
 	for len(places) > 0 {
 		commands := make(rueidis.Commands, len(places))
 		for i := range places {
-			commands[i] = client.B().Getrange().Key(places[i].name).Start(0).End(int64(lengths[i] - 1)).Build()
+			commands[i] = resendable(client.B().Getrange().Key(places[i].name).Start(0).End(int64(lengths[i] - 1)).Build())
 		}
 		var longer []place
 		var longerLengths []int

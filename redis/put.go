@@ -84,8 +84,8 @@ func (t *table) putCommands(group []place, entries []driver.Entry, values []stri
 	}
 	return append(commands,
 		zadd.Build(),
-		b.Zcount().Key(index).Min("-inf").Max(scoreText(t.store.gone())).Build(),
-		b.Exec().Build())
+		resendable(b.Zcount().Key(index).Min("-inf").Max(scoreText(t.store.gone())).Build()),
+		resendable(b.Exec().Build()))
 }
 
 // maxTimeToStay is what all servers take: Dragonfly has 28 bits for the seconds.
@@ -122,7 +122,7 @@ func (t *table) purge(ctx context.Context, groups [][]place, answers [][]rueidis
 		if n, err := answer[len(answer)-1].AsInt64(); err == nil && n >= purgeFrom {
 			bucket := groups[i][0].bucket
 			buckets = append(buckets, bucket)
-			commands = append(commands, client.B().Zrangebyscore().Key(t.names.indexes[bucket]).Min("-inf").Max(upTo).Limit(0, maxPurge).Build())
+			commands = append(commands, resendable(client.B().Zrangebyscore().Key(t.names.indexes[bucket]).Min("-inf").Max(upTo).Limit(0, maxPurge).Build()))
 		}
 	}
 	if len(commands) == 0 {

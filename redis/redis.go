@@ -130,7 +130,7 @@ func (s *Store) ping(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.client.Do(undated(ctx), s.client.B().Ping().Build().ToRetryable()).Error()
+	return s.client.Do(undated(ctx), resendable(s.client.B().Ping().Build().ToRetryable())).Error()
 }
 
 // Traits implements [driver.Store].
@@ -192,7 +192,7 @@ func (s *Store) awaken(ctx context.Context, indexes ...string) error {
 	}
 	commands := make(rueidis.Commands, len(indexes))
 	for i, index := range indexes {
-		commands[i] = s.client.B().Exists().Key(index).Build()
+		commands[i] = resendable(s.client.B().Exists().Key(index).Build())
 	}
 	for _, result := range s.client.DoMulti(ctx, commands...) {
 		if err := result.Error(); err != nil {

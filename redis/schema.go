@@ -47,7 +47,7 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 // returns the number of buckets.
 func (t *table) describe(ctx context.Context) (int, error) {
 	client, key := t.store.client, tableName(t.store.opts.Prefix, t.spec.Name)+"}"
-	text, err := client.Do(ctx, client.B().Get().Key(key).Build()).ToString()
+	text, err := client.Do(ctx, resendable(client.B().Get().Key(key).Build())).ToString()
 	if rueidis.IsRedisNil(err) {
 		mine, encodeErr := json.Marshal(t.newDescription())
 		if encodeErr != nil {
@@ -56,8 +56,8 @@ func (t *table) describe(ctx context.Context) (int, error) {
 		// Of several who write it at once, the first wins. A Get would be for the replica
 		// that a client may read from, which need not have it yet.
 		results := client.DoMulti(ctx,
-			client.B().Set().Key(key).Value(string(mine)).Nx().Build().ToRetryable(),
-			client.B().Arbitrary("GET").Keys(key).Build().ToRetryable())
+			resendable(client.B().Set().Key(key).Value(string(mine)).Nx().Build().ToRetryable()),
+			resendable(client.B().Arbitrary("GET").Keys(key).Build().ToRetryable()))
 		if err := results[0].Error(); err != nil && !rueidis.IsRedisNil(err) {
 			return 0, err
 		}

@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"crypto/sha1" // #nosec G505 -- how the server names scripts
+	"encoding/hex"
 
 	"github.com/redis/rueidis"
 )
@@ -85,19 +87,24 @@ return redis.call('ZREVRANGE', index, first, first + tonumber(ARGV[2]) - 1, 'WIT
 
 // script is a script that servers keep by its digest.
 type script struct {
-	text       string
-	once       *rueidis.Lua
-	repeatable *rueidis.Lua
+	text, sha1 string
+	once       *rueidis.Lua // not sent again where its answer was lost
 }
 
 func newScript(text string) script {
-	return script{text, rueidis.NewLuaScript(text), rueidis.NewLuaScriptRetryable(text)}
+	sum := sha1.Sum([]byte(text)) // #nosec G401 -- how the server names scripts
+	return script{text, hex.EncodeToString(sum[:]), rueidis.NewLuaScript(text)}
 }
 
 // eval runs a script that may be run again where its answer was lost: the client does
 // so. KEYS[1] is the index.
 func (s *Store) eval(ctx context.Context, script script, keys, args []string) rueidis.RedisResult {
-	return script.repeatable.Exec(ctx, s.client, keys, args)
+	b, n := s.client.B(), int64(len(keys))
+	result := s.client.Do(ctx, resendable(b.Evalsha().Sha1(script.sha1).Numkeys(n).Key(keys...).Arg(args...).Build().ToRetryable()))
+	if refusal, ok := rueidis.IsRedisErr(result.Error()); ok && refusal.IsNoScript() {
+		return s.client.Do(ctx, resendable(b.Eval().Script(script.text).Numkeys(n).Key(keys...).Arg(args...).Build().ToRetryable()))
+	}
+	return result
 }
 
 // evalOnce runs a script that must not be run twice. On a single server it goes to the
@@ -112,7 +119,7 @@ func (s *Store) evalOnce(ctx context.Context, script script, keys, args []string
 			return result.Error()
 		}
 		b := s.client.B()
-		result = s.client.DoMulti(ctx, b.Ping().Build(),
+		result = s.client.DoMulti(ctx, resendable(b.Ping().Build()),
 			b.Eval().Script(script.text).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build())[1]
 		return result.Error()
 	})

@@ -72,7 +72,7 @@ func (t *table) deleteChunk(ctx context.Context, keys []driver.Key) (deleted int
 				t.store.begin(once),
 				b.Unlink().Key(names...).Build(),
 				b.Zrem().Key(index).Member(texts...).Build(),
-				b.Exec().Build(),
+				resendable(b.Exec().Build()),
 			}
 		}
 	}
@@ -165,7 +165,7 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	err = t.run(ctx, "count", func(ctx context.Context) error {
 		commands := make(rueidis.Commands, len(t.names.indexes))
 		for i, index := range t.names.indexes {
-			commands[i] = t.store.client.B().Zcount().Key(index).Min("(" + scoreText(r.above)).Max(scoreText(r.upTo)).Build()
+			commands[i] = resendable(t.store.client.B().Zcount().Key(index).Min("(" + scoreText(r.above)).Max(scoreText(r.upTo)).Build())
 		}
 		for _, result := range t.store.client.DoMulti(ctx, commands...) {
 			some, err := result.AsInt64()

@@ -63,7 +63,7 @@ func (s *Store) send(ctx context.Context, repeatable bool, all []transaction, an
 // follow. One of a single server sends what has no slot on its first connection, and
 // anything else on any.
 func (s *Store) begin(repeatable bool) rueidis.Completed {
-	multi := s.client.B().Multi().Build()
+	multi := resendable(s.client.B().Multi().Build())
 	if s.cluster || !repeatable {
 		return multi
 	}
@@ -136,3 +136,8 @@ func lost(err error) bool {
 func beginsWith(answer *rueidis.RedisError, word string) bool {
 	return strings.HasPrefix(answer.Error(), word)
 }
+
+// resendable is a command that the client may send again by itself when a connection is
+// lost. Were it not pinned, rueidis would give its memory to the next command after an
+// answer to the second sending, though the first connection may still be writing it.
+func resendable(command rueidis.Completed) rueidis.Completed { return command.Pin() }

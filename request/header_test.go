@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/endpointcache/endpointcache/request"
 )
 
 func TestHeader(t *testing.T) {
@@ -84,5 +86,26 @@ func TestHashedHeader(t *testing.T) {
 	basic.SetBasicAuth("alice", "secret")
 	if got, want := keyOf(get(t, "https://alice:secret@api.example.com/a")), keyOf(basic); got != want {
 		t.Errorf("key with a user in the URL is %v, want %v", got, want)
+	}
+}
+
+func TestReadsHeaders(t *testing.T) {
+	type key struct {
+		ID   string `path:"id"`
+		User string `header:"Authorization,hash"`
+	}
+	for name, test := range map[string]struct {
+		endpoint any
+		want     bool
+	}{
+		"no header":         {request.Pattern[string]("/tracks/{id}"), false},
+		"a header's hash":   {request.Pattern[key]("/tracks/{id}"), true},
+		"a mistake":         {request.Pattern[key]("/tracks"), true},
+		"functions":         {request.Func[string](nil, nil), true},
+		"there is none yet": {nil, true},
+	} {
+		if got := request.ReadsHeaders(test.endpoint); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

@@ -288,7 +288,7 @@ func newDatabase(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := fmt.Sprintf("modproxy_test_%d", os.Getpid())
+	name := ownName()
 	if _, err := server.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
