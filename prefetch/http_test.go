@@ -4,19 +4,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path"
-	"reflect"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/go-resty/resty/v2"
 	"github.com/google/go-cmp/cmp"
@@ -29,42 +24,6 @@ import (
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
-
-func TestRetriesUntilItSucceeds(t *testing.T) {
-	for name, fail := range map[string]http.HandlerFunc{
-		"429":     status(http.StatusTooManyRequests),
-		"500":     status(http.StatusInternalServerError),
-		"503":     status(http.StatusServiceUnavailable),
-		"520":     status(520),
-		"reset":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"short":   cutShort,
-		"chunked": cutChunked,
-		"gzip":    cutGzip,
-		"gzip, broken": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Encoding", "gzip")
-			io.WriteString(w, "{}")
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			repo := tracksOf(t, byID)
-			var attempts atomic.Int32
-			server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-				if attempts.Add(1) < 3 {
-					fail(w, r)
-					return
-				}
-				serveTrack(w, r)
-			})
-			result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retries: 2})}, "a")
-			if result.Fetched != 1 || attempts.Load() != 3 {
-				t.Fatalf("after %d attempts: %v", attempts.Load(), result.Items)
-			}
-			if body, _, err := repo.GetRaw(t.Context(), "a"); err != nil || string(body) != trackBody("a") {
-				t.Errorf("the body is %q, %v", body, err)
-			}
-		})
-	}
-}
 
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -118,266 +77,6 @@ func TestCutBodiesAreNeverSaved(t *testing.T) {
 	}
 }
 
-// short is a transport that does not notice when a body is cut short.
-type short struct{}
-
-func (short) RoundTrip(req *http.Request) (*http.Response, error) {
-	return &http.Response{
-		StatusCode: 200, Header: http.Header{}, Request: req,
-		ContentLength: 1000, Body: io.NopCloser(strings.NewReader("{}")),
-	}, nil
-}
-
-func TestCutBodyThatTheTransportDoesNotNotice(t *testing.T) {
-	repo := tracksOf(t, byID)
-	client := resty.New().SetTransport(short{}).SetRetryWaitTime(time.Millisecond)
-	result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: "http://localhost", Client: client})}, "a")
-	if result.Failed != 1 || !errors.Is(result.Items[0].Err, io.ErrUnexpectedEOF) {
-		t.Error(result.Items)
-	}
-}
-
-func TestRetriesAreExhausted(t *testing.T) {
-	server := newOrigin(t, status(http.StatusBadGateway))
-	for _, test := range []struct{ retries, want int }{{0, 4}, {1, 2}, {fetch.NoRetries, 1}} {
-		before := server.total()
-		result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retries: test.retries})}, "a")
-		var err *fetch.StatusError
-		if result.Failed != 1 || !errors.As(result.Items[0].Err, &err) || err.Code != 502 {
-			t.Error(result.Items)
-		}
-		if got := server.total() - before; got != test.want {
-			t.Errorf("Retries %d: %d attempts, want %d", test.retries, got, test.want)
-		}
-	}
-}
-
-func TestSomeFailuresAreFinal(t *testing.T) {
-	for _, code := range []int{201, 203, 204, 206, 304, 400, 401, 403, 405, 501, 505} {
-		server := newOrigin(t, status(code))
-		result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t)})}, "a")
-		var err *fetch.StatusError
-		if result.Failed != 1 || !errors.As(result.Items[0].Err, &err) || err.Code != code || server.total() != 1 {
-			t.Errorf("%d: %v after %d requests", code, result.Items, server.total())
-		}
-	}
-}
-
-func TestConnectionRefused(t *testing.T) {
-	server := newOrigin(t, nil)
-	server.Close()
-	result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t)})}, "a", "b")
-	if result.Failed != 2 {
-		t.Error(result.Items)
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for name, set := range map[string]func(http.Header){
-		"seconds": func(h http.Header) { h.Set("Retry-After", "1") },
-		"date": func(h http.Header) { // on a clock that is years off
-			h.Set("Date", at.Format(http.TimeFormat))
-			h.Set("Retry-After", at.Add(time.Second).Format(http.TimeFormat))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := newOrigin(t, failOnce(set))
-			result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t)})}, "a")
-			if result.Fetched != 1 || result.Elapsed < time.Second || result.Elapsed > 5*time.Second {
-				t.Errorf("it took %v: %v", result.Elapsed, result.Items)
-			}
-		})
-	}
-	for name, set := range map[string]func(http.Header){
-		"long":      func(h http.Header) { h.Set("Retry-After", "3600") },
-		"very long": func(h http.Header) { h.Set("Retry-After", "99999999999") },
-		"past":      func(h http.Header) { h.Set("Retry-After", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)) },
-		"negative":  func(h http.Header) { h.Set("Retry-After", "-5") },
-		"nonsense":  func(h http.Header) { h.Set("Retry-After", "soon") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := newOrigin(t, failOnce(set))
-			result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), MaxRetryWait: 50 * time.Millisecond})}, "a")
-			if result.Fetched != 1 || result.Elapsed > 2*time.Second {
-				t.Errorf("it took %v: %v", result.Elapsed, result.Items)
-			}
-		})
-	}
-}
-
-func failOnce(set func(http.Header)) http.HandlerFunc {
-	var served atomic.Bool
-	return func(w http.ResponseWriter, r *http.Request) {
-		if served.Swap(true) {
-			serveTrack(w, r)
-			return
-		}
-		set(w.Header())
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-}
-
-func TestConnectionsAreUsedAgain(t *testing.T) {
-	// Every second request fails, with a body that nobody asked for.
-	var n atomic.Int32
-	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-		if n.Add(1)%2 == 0 {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			io.WriteString(w, strings.Repeat("x", 100_000))
-			return
-		}
-		serveTrack(w, r)
-	})
-	var dials atomic.Int32
-	client := quick(t)
-	transport := client.GetClient().Transport.(*http.Transport)
-	dial := http.DefaultTransport.(*http.Transport).DialContext
-	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		dials.Add(1)
-		return dial(ctx, network, addr)
-	}
-	result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client, Retries: 20}), Concurrency: 4}, numbered(0, 100)...)
-	if result.Fetched != 100 || dials.Load() > 30 { // 100 would be one for each failure
-		t.Errorf("fetched %d with %d connections", result.Fetched, dials.Load())
-	}
-}
-
-func TestURLsReachTheServerAsTheyAreBuilt(t *testing.T) {
-	type key struct {
-		ID    string `path:"id"`
-		Query string `query:"q"`
-	}
-	repo := repositoryOf[key, string](t, request.Pattern[key]("/v1/{id}/x"))
-	var uris atomic.Pointer[[]string]
-	uris.Store(&[]string{})
-	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-		all := append(slices.Clone(*uris.Load()), r.RequestURI)
-		uris.Store(&all)
-		io.WriteString(w, r.RequestURI)
-	})
-	keys := []key{
-		{"a/b", ""}, {"ä €", "ü&="}, {"100%", "50%"}, {"what?", "?"}, {"{id}", "{id}"}, {"a+b c", "a+b c"},
-		{"%2F", "%2F"}, {"a;b", "a;b"}, {"#", "#"}, {"日本", "語"}, {"a//b", "//"}, {"...", "../.."}, {"-_.~!$&'()*+,=:@", "!*'()"},
-	}
-	client := quick(t).SetPathParam("id", "wrong").SetFormData(map[string]string{"wrong": "wrong"}).SetUnescapeQueryParams(true)
-	result, err := prefetch.Run(t.Context(), repo, slices.Values(keys), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client}), Concurrency: 1})
-	if err != nil || result.Fetched != len(keys) {
-		t.Fatal(result, err)
-	}
-	base, _ := url.Parse(server.URL)
-	var want []string
-	for _, k := range keys {
-		req, err := repo.Settings().Endpoint.Request(t.Context(), base, k)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want = append(want, req.URL.RequestURI())
-		if got, _, err := repo.Get(t.Context(), k); err != nil || got != req.URL.RequestURI() {
-			t.Errorf("under %+v is the answer to %s, %v", k, got, err)
-		}
-	}
-	if diff := cmp.Diff(want, *uris.Load()); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestClientSettingsApply(t *testing.T) {
-	var seen atomic.Pointer[http.Request]
-	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-		seen.Store(r)
-		serveTrack(w, r)
-	})
-	var before, after atomic.Int32
-	client := quick(t).
-		SetBaseURL(server.URL+"/").
-		SetHeader("X-App", "test").
-		SetAuthToken("secret").
-		SetCookie(&http.Cookie{Name: "session", Value: "1"}).
-		SetQueryParam("api_key", "key").
-		SetRetryCount(5).
-		OnBeforeRequest(func(*resty.Client, *resty.Request) error { before.Add(1); return nil }).
-		OnAfterResponse(func(*resty.Client, *resty.Response) error { after.Add(1); return nil })
-	want := reflect.ValueOf(*client)
-	header, query := client.Header.Clone(), client.QueryParam.Encode()
-
-	result := run(t, tracksOf(t, request.Pattern[string]("GET /tracks/{id}", request.IgnoreQuery("api_key"))), &prefetch.Options{Client: to(t, fetch.Options{Client: client})}, "a")
-	if result.Fetched != 1 || before.Load() != 1 || after.Load() != 1 {
-		t.Fatalf("%v, middlewares ran %d and %d times", result.Items, before.Load(), after.Load())
-	}
-	req := seen.Load()
-	got := []string{req.Header.Get("X-App"), req.Header.Get("Authorization"), req.Header.Get("Cookie"), req.URL.RawQuery}
-	if diff := cmp.Diff([]string{"test", "Bearer secret", "session=1", "api_key=key"}, got); diff != "" {
-		t.Error(diff)
-	}
-
-	for i := range want.NumField() {
-		field := want.Type().Field(i)
-		if is := reflect.ValueOf(*client).Field(i); field.Type.Comparable() && !is.Equal(want.Field(i)) {
-			t.Errorf("the client's %s was changed", field.Name)
-		} else if is.Kind() == reflect.Slice && is.Len() != want.Field(i).Len() {
-			t.Errorf("the client's %s has another length", field.Name)
-		}
-	}
-	if !reflect.DeepEqual(client.Header, header) || client.QueryParam.Encode() != query {
-		t.Errorf("the client has header %v, query %v", client.Header, client.QueryParam)
-	}
-}
-
-func TestClientConditionsAndHooksOfRetries(t *testing.T) {
-	var served, hooks atomic.Int32
-	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-		if served.Add(1) == 1 {
-			w.WriteHeader(http.StatusNotFound)
-			return
-		}
-		serveTrack(w, r)
-	})
-	client := quick(t).
-		AddRetryCondition(func(resp *resty.Response, err error) bool { return resp.StatusCode() == http.StatusNotFound }).
-		AddRetryHook(func(*resty.Response, error) { hooks.Add(1) })
-	result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client})}, "a")
-	if result.Fetched != 1 || hooks.Load() != 1 {
-		t.Errorf("%v after %d hooks", result.Items, hooks.Load())
-	}
-}
-
-func TestErrorOfTheClientsMiddleware(t *testing.T) {
-	mistake := errors.New("the envelope says no")
-	server := newOrigin(t, nil)
-	for name, client := range map[string]*resty.Client{
-		"before": quick(t).OnBeforeRequest(func(*resty.Client, *resty.Request) error { return mistake }),
-		"after":  quick(t).OnAfterResponse(func(*resty.Client, *resty.Response) error { return mistake }),
-	} {
-		before := server.total()
-		result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client})}, "a")
-		if result.Failed != 1 || !errors.Is(result.Items[0].Err, mistake) {
-			t.Errorf("%s: %v", name, result.Items)
-		}
-		if n := server.total() - before; n > 1 {
-			t.Errorf("%s: %d attempts", name, n)
-		}
-	}
-}
-
-func TestClientThatDoesNotParse(t *testing.T) {
-	server := newOrigin(t, nil)
-	repo := tracksOf(t, byID)
-	client := quick(t).SetDoNotParseResponse(true)
-	if result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client})}, "a"); result.Fetched != 1 {
-		t.Error(result.Items)
-	}
-	client = quick(t).OnBeforeRequest(func(_ *resty.Client, r *resty.Request) error {
-		r.SetDoNotParseResponse(true)
-		return nil
-	})
-	if result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client, Retries: fetch.NoRetries})}, "b"); result.Failed != 1 {
-		t.Error(result.Items)
-	}
-}
-
 func TestHeadersAndStatusAreKept(t *testing.T) {
 	repo := tracksOf(t, byID)
 	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
@@ -407,33 +106,6 @@ func TestHeadersAndStatusAreKept(t *testing.T) {
 	}
 }
 
-func TestGzip(t *testing.T) {
-	for name, client := range map[string]*resty.Client{
-		"by the transport": quick(t),
-		"by resty":         quick(t).SetHeader("Accept-Encoding", "gzip"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			repo := tracksOf(t, byID)
-			server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-				if r.Header.Get("Accept-Encoding") != "gzip" {
-					t.Errorf("Accept-Encoding is %q", r.Header.Get("Accept-Encoding"))
-				}
-				w.Header().Set("Content-Encoding", "gzip")
-				w.Write(zip(trackBody("a")))
-			})
-			run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client})}, "a")
-			e, ok, err := repo.GetEntry(t.Context(), "a")
-			if !ok || err != nil {
-				t.Fatal(ok, err)
-			}
-			header, _ := e.Header()
-			if string(e.Payload) != trackBody("a") || header.Get("Content-Encoding") != "" || header.Get("Content-Length") != "" {
-				t.Errorf("payload %q, header %v", e.Payload, header)
-			}
-		})
-	}
-}
-
 func TestBodiesAreKeptByteForByte(t *testing.T) {
 	repo := repositoryOf[string, []byte](t, byID)
 	body := make([]byte, 70_000)
@@ -460,36 +132,6 @@ func TestBodiesAreKeptByteForByte(t *testing.T) {
 	}
 }
 
-func TestMaxBody(t *testing.T) {
-	repo := tracksOf(t, byID)
-	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-		switch path.Base(r.URL.Path) {
-		case "large":
-			io.WriteString(w, strings.Repeat(" ", 100_000))
-		case "zipped":
-			w.Header().Set("Content-Encoding", "gzip")
-			w.Write(zip(strings.Repeat(" ", 100_000)))
-		}
-		serveTrack(w, r)
-	})
-	for name, opts := range map[string]fetch.Options{
-		"options": {MaxBody: 50_000},
-		"client":  {Client: quick(t).SetResponseBodyLimit(50_000)},
-	} {
-		before := server.total()
-		opts.BaseURL = server.URL
-		result := run(t, repo, &prefetch.Options{Client: to(t, opts), Refresh: true}, "large", "zipped", "small")
-		if counts(result) != [3]int{0, 1, 2} || server.total()-before != 3 {
-			t.Errorf("%s: %v after %d requests", name, result.Items, server.total()-before)
-		}
-		for key, err := range result.Failures() {
-			if !errors.Is(err, resty.ErrResponseBodyTooLarge) {
-				t.Errorf("%s: %s: %v", name, key, err)
-			}
-		}
-	}
-}
-
 func TestRedirectIsSavedUnderTheKeyAskedFor(t *testing.T) {
 	repo := tracksOf(t, byID)
 	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
@@ -512,48 +154,6 @@ func TestRedirectIsSavedUnderTheKeyAskedFor(t *testing.T) {
 	var err *fetch.StatusError
 	if result.Failed != 1 || !errors.As(result.Items[0].Err, &err) || err.Code != 301 || !errors.Is(err, resty.ErrAutoRedirectDisabled) {
 		t.Error(result.Items)
-	}
-}
-
-func TestBodyIsSentOnEachAttempt(t *testing.T) {
-	for _, method := range []string{http.MethodPost, http.MethodGet, "QUERY"} {
-		t.Run(method, func(t *testing.T) {
-			endpoint := request.Func(
-				func(*http.Request) (string, bool, error) { return "", false, nil },
-				func(ctx context.Context, base *url.URL, key string) (*http.Request, error) {
-					body, err := json.Marshal(map[string]string{"q": key})
-					if err != nil {
-						return nil, err
-					}
-					req, err := http.NewRequestWithContext(ctx, method, base.JoinPath("search").String(), io.NopCloser(bytes.NewReader(body)))
-					if err == nil {
-						req.Header.Set("Content-Type", "application/json")
-						req.Host = "search.example.com"
-					}
-					return req, err
-				})
-			repo := repositoryOf[string, string](t, endpoint)
-			var served atomic.Int32
-			server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-				body, _ := io.ReadAll(r.Body)
-				if r.Method != method || r.Host != "search.example.com" || r.Header.Get("Content-Type") != "application/json" {
-					t.Errorf("%s to %s with header %v", r.Method, r.Host, r.Header)
-				}
-				if served.Add(1)%2 == 1 {
-					w.WriteHeader(http.StatusServiceUnavailable)
-					return
-				}
-				w.Write(body)
-			})
-			result, err := prefetch.Run(t.Context(), repo, slices.Values([]string{"a", "b", "ü"}), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t)}), Concurrency: 1})
-			if err != nil || result.Fetched != 3 || served.Load() != 6 {
-				t.Fatal(result, err, served.Load())
-			}
-			got, err := repo.GetMany(t.Context(), []string{"a", "b", "ü"})
-			if diff := cmp.Diff(map[string]string{"a": `{"q":"a"}`, "b": `{"q":"b"}`, "ü": `{"q":"ü"}`}, got); diff != "" || err != nil {
-				t.Error(diff, err)
-			}
-		})
 	}
 }
 
