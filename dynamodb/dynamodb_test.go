@@ -17,6 +17,7 @@ import (
 	"github.com/endpointcache/endpointcache/drivertest"
 	"github.com/endpointcache/endpointcache/dynamodb"
 	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/tracktest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -106,34 +107,14 @@ func openTable(tb testing.TB, s driver.Store) driver.Table {
 	return table
 }
 
-var tracks = driver.TableSpec{Name: "tracks", Key: []driver.Column{
-	{Name: "id", Kind: driver.String}, {Name: "market", Kind: driver.String}, {Name: "page", Kind: driver.Int}, {Name: "explicit", Kind: driver.Bool},
-}}
-
 var (
-	now        = time.Now().UTC().Truncate(time.Microsecond)
-	everything = driver.Selection{Parts: driver.Payload | driver.Meta}
+	tracks       = tracktest.Spec
+	track        = tracktest.Entry
+	trackEntries = tracktest.Entries
+	now          = tracktest.Now
 )
 
-func track(i int) driver.Entry {
-	return driver.Entry{
-		Key:       driver.Key{fmt.Sprintf("id-%06d", i), "DE", int64(i % 7), i%2 == 0},
-		Name:      fmt.Sprintf("track %d", i),
-		Status:    200,
-		Header:    `{"Content-Type":["application/json"]}`,
-		Payload:   fmt.Appendf(nil, `{"id": %d, "title": "T%d", "popularity": %d}`, i, i, i%100),
-		CachedAt:  now,
-		ExpiresAt: now.Add(time.Hour),
-	}
-}
-
-func trackEntries(n int) (entries []driver.Entry, keys []driver.Key) {
-	for i := range n {
-		e := track(i)
-		entries, keys = append(entries, e), append(keys, e.Key)
-	}
-	return entries, keys
-}
+var everything = driver.Selection{Parts: driver.Payload | driver.Meta}
 
 // get returns the entries that are there, by the indices of their keys.
 func get(tb testing.TB, table driver.Table, keys ...driver.Key) map[int]driver.Entry {

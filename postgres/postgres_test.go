@@ -16,6 +16,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/drivertest"
 	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/tracktest"
 	"github.com/endpointcache/endpointcache/postgres"
 )
 
@@ -109,31 +110,12 @@ func connect(tb testing.TB) *pgx.Conn {
 	return c
 }
 
-var tracks = driver.TableSpec{Name: "tracks", Key: []driver.Column{
-	{Name: "id", Kind: driver.String}, {Name: "market", Kind: driver.String}, {Name: "page", Kind: driver.Int}, {Name: "explicit", Kind: driver.Bool},
-}}
-
-var now = time.Now().UTC().Truncate(time.Microsecond)
-
-func track(i int) driver.Entry {
-	return driver.Entry{
-		Key:       driver.Key{fmt.Sprintf("id-%06d", i), "DE", int64(i % 7), i%2 == 0},
-		Name:      fmt.Sprintf("track %d", i),
-		Status:    200,
-		Header:    `{"Content-Type":["application/json"]}`,
-		Payload:   fmt.Appendf(nil, `{"id": %d, "title": "T%d", "popularity": %d}`, i, i, i%100),
-		CachedAt:  now,
-		ExpiresAt: now.Add(time.Hour),
-	}
-}
-
-func trackEntries(n int) (entries []driver.Entry, keys []driver.Key) {
-	for i := range n {
-		e := track(i)
-		entries, keys = append(entries, e), append(keys, e.Key)
-	}
-	return entries, keys
-}
+var (
+	tracks       = tracktest.Spec
+	track        = tracktest.Entry
+	trackEntries = tracktest.Entries
+	now          = tracktest.Now
+)
 
 // harness opens each store in a schema of its own.
 func harness(open func(tb testing.TB, o *postgres.Options) *postgres.Store, opts postgres.Options) drivertest.Harness {
