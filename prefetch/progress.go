@@ -6,6 +6,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/endpointcache/endpointcache/fetch"
 )
 
 // Progress is how far a run has come.
@@ -47,6 +49,8 @@ func (p *Progress) add(status Status, size int) {
 		p.Failed++
 	case Cancelled:
 		p.Cancelled++
+		return
+	case fetch.Stale: // which no key of a run is
 		return
 	}
 	p.Done++

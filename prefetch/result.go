@@ -6,35 +6,22 @@ import (
 	"iter"
 	"strings"
 	"time"
+
+	"github.com/endpointcache/endpointcache/fetch"
 )
 
-// Status tells what became of a key.
-type Status uint8
+// Status tells what became of a key, as it does for a fetch.Endpoint. No key of a run is
+// fetch.Stale.
+type Status = fetch.Status
 
 // What becomes of keys.
 const (
-	Cached    Status = iota + 1 // it was there
-	Fetched                     // it was fetched and has been saved
-	Absent                      // the origin has nothing for it, or is remembered to have nothing
-	Failed                      // it is not there, see [Item.Err]
-	Cancelled                   // the run ended before it was decided
+	Cached    = fetch.Cached    // it was there
+	Fetched   = fetch.Fetched   // it was fetched and has been saved
+	Absent    = fetch.Absent    // the origin has nothing for it, or is remembered to have nothing
+	Failed    = fetch.Failed    // it is not there, see [Item.Err]
+	Cancelled = fetch.Cancelled // the run ended before it was decided
 )
-
-func (s Status) String() string {
-	switch s {
-	case Cached:
-		return "cached"
-	case Fetched:
-		return "fetched"
-	case Absent:
-		return "absent"
-	case Failed:
-		return "failed"
-	case Cancelled:
-		return "cancelled"
-	}
-	return fmt.Sprintf("Status(%d)", uint8(s))
-}
 
 // Item is a key and what became of it.
 type Item[K comparable] struct {
