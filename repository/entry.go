@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 // Entry is a stored response and what is kept beside it. To save one, make it with
@@ -22,19 +21,23 @@ type Entry struct {
 	CachedAt  time.Time // when it was saved, UTC
 	ExpiresAt time.Time // when it expires, UTC; zero: never
 
-	head string // the encoded headers, see head.go
+	head string // as head.Encode makes it
 }
+
+// Head is what an [Entry] keeps of a response before its body: the headers, the
+// protocol, the text after the status code, and notes of the code that saves it.
+type Head = head.Head
 
 // NewEntry is an entry to save that comes from elsewhere than a response of
 // net/http. Headers that belong to a connection, RFC 9110, section 7.6.1, are left
 // out.
-func NewEntry(status int, head Head, payload []byte) (Entry, error) {
-	if head.Proto != "" {
-		if _, _, ok := http.ParseHTTPVersion(head.Proto); !ok {
-			return Entry{}, fmt.Errorf("protocol %q is none of HTTP", head.Proto)
+func NewEntry(status int, h Head, payload []byte) (Entry, error) {
+	if h.Proto != "" {
+		if _, _, ok := http.ParseHTTPVersion(h.Proto); !ok {
+			return Entry{}, fmt.Errorf("protocol %q is none of HTTP", h.Proto)
 		}
 	}
-	encoded, err := encodeHead(head)
+	encoded, err := head.Encode(h)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -56,19 +59,7 @@ func ReadEntry(resp *http.Response) (Entry, error) {
 // Set-Cookie is left out, as are the headers that [NewEntry] leaves out: replayed,
 // it would bring back a session that has ended.
 func EntryOf(resp *http.Response, payload []byte) (Entry, error) {
-	return NewEntry(resp.StatusCode, HeadOf(resp), payload)
-}
-
-// HeadOf is the head of resp, without Set-Cookie. It shares the values of its
-// headers.
-func HeadOf(resp *http.Response) Head {
-	header := resp.Header
-	if header.Get("Set-Cookie") != "" || header.Get("Set-Cookie2") != "" {
-		header = maps.Clone(header)
-		header.Del("Set-Cookie")
-		header.Del("Set-Cookie2")
-	}
-	return Head{Header: header, Proto: resp.Proto, Reason: reason(resp)}
+	return NewEntry(resp.StatusCode, head.Of(resp), payload)
 }
 
 func readBody(resp *http.Response) ([]byte, error) {
@@ -98,56 +89,23 @@ type failingReader struct{ err error }
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 
 // Head returns the response's head, which belongs to the caller.
-func (e Entry) Head() (Head, error) { return decodeHead(e.head) }
+func (e Entry) Head() (Head, error) { return head.Decode(e.head) }
 
 // Header returns the response's headers, which belong to the caller.
 func (e Entry) Header() (http.Header, error) {
-	head, err := e.Head()
-	return head.Header, err
+	h, err := e.Head()
+	return h.Header, err
 }
 
 // Response returns the response as it was, in answer to req, which may be nil.
 // Its body reads from Payload.
 func (e Entry) Response(req *http.Request) (*http.Response, error) {
-	head, err := e.Head()
+	h, err := e.Head()
 	if err != nil {
 		return nil, err
 	}
-	return head.Response(e.Status, e.Payload, req)
+	return h.Response(e.Status, e.Payload, req)
 }
-
-// Response returns the response of that status and body in answer to req, which
-// may be nil. It takes the header over.
-func (h Head) Response(status int, payload []byte, req *http.Request) (*http.Response, error) {
-	body := &payloadReader{}
-	body.Reset(payload)
-	resp := &http.Response{
-		StatusCode:    status,
-		Header:        h.Header,
-		ContentLength: int64(len(payload)),
-		Body:          body,
-		Request:       req,
-		Proto:         h.Proto,
-	}
-	if resp.Proto == "" {
-		resp.Proto = usualProto
-	}
-	var ok bool
-	if resp.ProtoMajor, resp.ProtoMinor, ok = http.ParseHTTPVersion(resp.Proto); !ok {
-		return nil, fmt.Errorf("protocol %q is none of HTTP", resp.Proto)
-	}
-	if h.Reason == "" {
-		h.Reason = http.StatusText(status)
-	}
-	resp.Status = strings.TrimSuffix(strconv.Itoa(status)+" "+h.Reason, " ")
-	return resp, nil
-}
-
-// payloadReader is a body that is in memory.
-type payloadReader struct{ bytes.Reader }
-
-// Close implements io.Closer.
-func (*payloadReader) Close() error { return nil }
 
 // HasValue reports whether a response of that status holds a value of its
 // endpoint: those of class 2xx do whose body is a representation, RFC 9110,

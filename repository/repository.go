@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/request"
@@ -290,7 +291,7 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 	if err != nil {
 		return err
 	}
-	head, err := encodeHead(Head{Header: http.Header{"Content-Type": {r.settings.Payload.ContentType()}}})
+	encoded, err := head.Encode(Head{Header: http.Header{"Content-Type": {r.settings.Payload.ContentType()}}})
 	if err != nil {
 		return err
 	}
@@ -301,7 +302,7 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 			return fmt.Errorf("repository %q: encode value of %+v: %w", r.name, key, err)
 		}
 		row := driver.Entry{
-			Key: r.driverKey(key), Status: http.StatusOK, Header: head, Payload: body,
+			Key: r.driverKey(key), Status: http.StatusOK, Header: encoded, Payload: body,
 			CachedAt: s.now, ExpiresAt: s.expires,
 		}
 		if r.settings.NameOf != nil {

@@ -5,10 +5,11 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -19,7 +20,7 @@ type call struct {
 	caller *http.Request // never changed
 	req    *http.Request // the same, or a copy whose body can be read again
 	rules  *rules
-	asked  directives // of the request, in Cache-Control mode
+	asked  rfc9111.Directives // of the request, in Cache-Control mode
 
 	repository *repository.Responses // nil: none has the request
 	key        driver.Key
@@ -34,20 +35,20 @@ func (t *Transport) newCall(req *http.Request) (*call, error) {
 	if t.invalid != nil {
 		return c, t.invalid
 	}
-	layer, _ := req.Context().Value(policyKey{}).(*layered)
-	c.rules = t.rules("", layer)
+	layers := callLayers(policy.Of(req.Context()))
+	c.rules = t.rules("", layers)
 	if c.rules.err != nil {
 		return c, c.rules.err
 	}
-	if t.cache == nil || req.URL == nil || layer != nil && c.rules.use == Disabled && c.callDisables() {
+	if t.cache == nil || req.URL == nil || layers != nil && c.rules.use == Disabled && c.callDisables() {
 		return c, nil
 	}
-	c.route(layer)
+	c.route(layers)
 	if c.repository != nil {
-		c.rules = t.rules(c.repository.Name(), layer)
+		c.rules = t.rules(c.repository.Name(), layers)
 	}
 	if c.controls() {
-		c.asked = requestDirectives(req.Header)
+		c.asked = rfc9111.ParseRequestDirectives(req.Header)
 	}
 	if c.rules.use == Disabled {
 		c.repository = nil
@@ -58,7 +59,7 @@ func (t *Transport) newCall(req *http.Request) (*call, error) {
 // callDisables reports whether it is the call itself that turns the cache off:
 // then not even its body is looked at.
 func (c *call) callDisables() bool {
-	for l := c.rules.call; l != nil; l = l.outer {
+	for _, l := range c.rules.call {
 		if l.policy.Use != 0 {
 			return l.policy.Use == Disabled
 		}
@@ -66,20 +67,8 @@ func (c *call) callDisables() bool {
 	return false
 }
 
-func requestDirectives(h http.Header) directives {
-	d := parseDirectives(h)
-	if len(h["Cache-Control"]) == 0 {
-		for directive := range elements(h, "Pragma") {
-			if strings.EqualFold(directive, "no-cache") {
-				d.noCache = true // RFC 9111, section 5.4
-			}
-		}
-	}
-	return d
-}
-
 // route finds the repository and the key.
-func (c *call) route(layer *layered) {
+func (c *call) route(layers []*layer) {
 	if len(c.caller.Header["Upgrade"]) > 0 {
 		return // it asks for another protocol
 	}
@@ -88,10 +77,10 @@ func (c *call) route(layer *layered) {
 	switch method {
 	case "", http.MethodGet, http.MethodHead:
 	default:
-		if !c.t.cachedSomewhere(method, layer) {
+		if !c.t.cachedSomewhere(method, layers) {
 			return
 		}
-		some = func(r *repository.Responses) bool { return c.t.cached(method, r, layer) }
+		some = func(r *repository.Responses) bool { return c.t.cached(method, r, layers) }
 	}
 	if c.caller.Body != nil && c.caller.Body != http.NoBody {
 		copied := *c.caller // taking the key may replace the body
@@ -103,7 +92,7 @@ func (c *call) route(layer *layered) {
 		}
 	}
 	if method == http.MethodHead {
-		c.routeHead(layer)
+		c.routeHead(layers)
 		return
 	}
 	whole := withoutRange(c.req)
@@ -121,7 +110,7 @@ func (c *call) takeBody(copied *http.Request) {
 
 // routeHead lets a HEAD be answered by the response to a GET. What the origin
 // answers to a HEAD is saved only where that has a key of its own.
-func (c *call) routeHead(layer *layered) {
+func (c *call) routeHead(layers []*layer) {
 	get := *withoutRange(c.req)
 	get.Method = http.MethodGet
 	r, key, ok := c.t.route(&get, nil)
@@ -132,7 +121,7 @@ func (c *call) routeHead(layer *layered) {
 		c.repository, c.key = own, ownKey
 	case ownOK && (own != r || string(driver.AppendKey(nil, ownKey)) != string(driver.AppendKey(nil, key))):
 		c.repository, c.key = own, ownKey
-		c.answeredByGet(r, key, layer)
+		c.answeredByGet(r, key, layers)
 	default:
 		c.repository, c.key, c.readOnly = r, key, true
 	}
@@ -140,9 +129,9 @@ func (c *call) routeHead(layer *layered) {
 
 // answeredByGet makes the call one for the GET's response where there is one that
 // is live.
-func (c *call) answeredByGet(r *repository.Responses, key driver.Key, layer *layered) {
+func (c *call) answeredByGet(r *repository.Responses, key driver.Key, layers []*layer) {
 	get := *c
-	get.repository, get.key, get.rules = r, key, c.t.rules(r.Name(), layer)
+	get.repository, get.key, get.rules = r, key, c.t.rules(r.Name(), layers)
 	if get.rules.use == Disabled {
 		return
 	}
@@ -183,7 +172,7 @@ func (c *call) context() context.Context { return c.caller.Context() }
 
 // neverForward reports whether the origin must not be asked.
 func (c *call) neverForward() bool {
-	return c.rules.use == OnlyIfCached || c.rules.use == Offline || c.asked.onlyIfCached
+	return c.rules.use == OnlyIfCached || c.rules.use == Offline || c.asked.OnlyIfCached
 }
 
 // verdict is what is to be done with what is stored.
@@ -203,7 +192,7 @@ const maxLooks = 3
 
 // do answers a request that has a repository.
 func (c *call) do() (*http.Response, error) {
-	if hasPrecondition(c.req.Header) && !c.neverForward() {
+	if rfc9111.HasPrecondition(c.req.Header) && !c.neverForward() {
 		return c.alone(nil)
 	}
 	seen := c.t.flights.landed()
@@ -248,7 +237,7 @@ func (c *call) judge(s *stored) verdict {
 	switch {
 	case c.neverForward():
 		forward = gatewayTimeout
-	case s != nil && hasValidator(s.head.Header) && repeatable:
+	case s != nil && rfc9111.HasValidator(s.head.Header) && repeatable:
 		forward = revalidateIt
 	}
 	if s == nil {
@@ -260,13 +249,13 @@ func (c *call) judge(s *stored) verdict {
 	case Reload:
 		return fetchIt
 	case Revalidate:
-		if c.controls() && s.control().immutable && s.fresh(now) {
+		if c.controls() && s.control().Immutable && s.fresh(now) {
 			return serveIt // RFC 8246, section 2
 		}
 		return forward
 	case UseCache, OnlyIfCached, Disabled:
 	}
-	if c.controls() && c.asked.noCache {
+	if c.controls() && c.asked.NoCache {
 		return forward
 	}
 	if c.satisfies(s, now) {
@@ -285,14 +274,14 @@ func (c *call) satisfies(s *stored, now time.Time) bool {
 		return fresh
 	}
 	asked := &c.asked
-	if asked.maxAge.set && !asked.maxAge.invalid && s.age(now) > asked.maxAge.Duration {
+	if asked.MaxAge.Set && !asked.MaxAge.Invalid && s.age(now) > asked.MaxAge.Duration {
 		return false
 	}
-	if asked.minFresh.set && s.staleness(now) > -asked.minFresh.Duration {
+	if asked.MinFresh.Set && s.staleness(now) > -asked.MinFresh.Duration {
 		return false
 	}
-	if !fresh && asked.maxStale.set && !asked.maxStale.invalid {
-		return s.mayBeStale() && s.staleness(now) <= asked.maxStale.Duration
+	if !fresh && asked.MaxStale.Set && !asked.MaxStale.Invalid {
+		return s.mayBeStale() && s.staleness(now) <= asked.MaxStale.Duration
 	}
 	return fresh
 }
@@ -301,11 +290,11 @@ func (c *call) satisfies(s *stored, now time.Time) bool {
 func (c *call) renewable(s *stored) time.Duration {
 	limit := c.rules.staleWhileRevalidate
 	if c.controls() {
-		if !s.mayBeStale() || c.asked.maxAge.set || c.asked.minFresh.set {
+		if !s.mayBeStale() || c.asked.MaxAge.Set || c.asked.MinFresh.Set {
 			return -1
 		}
 		if limit == 0 {
-			limit = s.control().staleWhileRevalidate.Duration
+			limit = s.control().StaleWhileRevalidate.Duration
 		}
 	}
 	if limit <= 0 {
@@ -326,13 +315,13 @@ func (c *call) standsIn(s *stored, unreachable bool) bool {
 	}
 	limit := c.rules.staleIfError
 	if c.controls() {
-		if !s.mayBeStale() || c.asked.noCache {
+		if !s.mayBeStale() || c.asked.NoCache {
 			return false
 		}
 		if limit == 0 {
-			ours, asked := s.control().staleIfError, c.asked.staleIfError
+			ours, asked := s.control().StaleIfError, c.asked.StaleIfError
 			limit = max(ours.Duration, asked.Duration)
-			if unreachable && !ours.set && !asked.set {
+			if unreachable && !ours.Set && !asked.Set {
 				limit = maxDisconnected
 			}
 		}

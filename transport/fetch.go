@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
 
 var (
@@ -82,7 +84,7 @@ func (c *call) fetch(old *stored, asks bool, seen int64) (*http.Response, error)
 	if c.caller.Method == http.MethodHead && c.readOnly {
 		return c.alone(old)
 	}
-	if !asks && (isConditional(c.req.Header) || len(c.req.Header["Range"]) > 0) {
+	if !asks && (rfc9111.IsConditional(c.req.Header) || len(c.req.Header["Range"]) > 0) {
 		return c.alone(old)
 	}
 	f, first := c.t.flights.join(c.flightKey(), seen, func() *fetch { return c.newFetch(old, asks) })
@@ -119,7 +121,7 @@ func (t *Transport) renew(c *call, s *stored, seen int64) {
 		}
 	}
 	begun := t.flights.begin(c.flightKey(), seen, func() *fetch {
-		f := c.newFetch(s.clone(), hasValidator(s.head.Header))
+		f := c.newFetch(s.clone(), rfc9111.HasValidator(s.head.Header))
 		if body != nil {
 			f.call.req.Body = body
 		}
@@ -212,10 +214,10 @@ func (f *fetch) suits(c *call) bool {
 		return false // its own policy wants the failure
 	case f.used != nil:
 		return !c.controls() || c.matches(f.used)
-	case f.content == nil, !c.controls() && !sameCoding(f.resp.Header, f.call.caller.Header, c.caller.Header):
+	case f.content == nil, !c.controls() && !rfc9111.SameCoding(f.resp.Header, f.call.caller.Header, c.caller.Header):
 		return false
 	}
-	return !c.controls() || !varies(f.resp.Header) || f.variant == variant(f.resp.Header, c.caller.Header)
+	return !c.controls() || !rfc9111.Varies(f.resp.Header) || f.variant == rfc9111.Variant(f.resp.Header, c.caller.Header)
 }
 
 // oldFor is what was stored, where it may be an answer for another caller.

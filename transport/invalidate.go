@@ -6,21 +6,15 @@ import (
 	"slices"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/repository"
 )
-
-// safeMethods change nothing at the origin: those of RFC 9110, section 9.2.1, and
-// the others that are registered as such. What is unknown is not safe.
-var safeMethods = map[string]bool{
-	"": true, http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true, http.MethodTrace: true,
-	"PRI": true, "PROPFIND": true, "QUERY": true, "REPORT": true, "SEARCH": true,
-}
 
 // invalidateAfter removes what an unsafe request has made outdated, RFC 9111,
 // section 4.4: the responses of its own URL, and of those that its response points
 // to on the same host.
 func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response) {
-	if safeMethods[req.Method] || resp.StatusCode < 200 || resp.StatusCode > 399 || t.cache == nil || req.URL == nil {
+	if rfc9111.SafeMethod(req.Method) || resp.StatusCode < 200 || resp.StatusCode > 399 || t.cache == nil || req.URL == nil {
 		return
 	}
 	outdated := make(map[*repository.Responses][]driver.Key)

@@ -7,10 +7,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -119,7 +120,7 @@ func (f *fetch) send() (resp *http.Response, err error) {
 	req := f.call.req
 	if f.asks {
 		req = req.Clone(f.ctx)
-		setValidators(req.Header, f.old.head.Header)
+		rfc9111.SetValidators(req.Header, f.old.head.Header)
 		req.Header.Del("Range")
 		req.Header.Del("If-Range")
 	}
@@ -137,7 +138,7 @@ func (f *fetch) send() (resp *http.Response, err error) {
 // confirmsAnother reports whether a 304 is about another response than the stored
 // one, which is of no use then.
 func (f *fetch) confirmsAnother(resp *http.Response) bool {
-	return f.asks && resp.StatusCode == http.StatusNotModified && !confirms(resp.Header, f.old.head.Header)
+	return f.asks && resp.StatusCode == http.StatusNotModified && !rfc9111.Confirms(resp.Header, f.old.head.Header)
 }
 
 // rewind makes the request one that can be sent again.
@@ -203,13 +204,13 @@ func (f *fetch) forwarded() string {
 func (f *fetch) confirm(h http.Header, asked, answered time.Time) {
 	f.t.counts.revalidated.Add(1)
 	s := f.old.clone()
-	s.head.Header = updated(f.old.head.Header, h, answered)
+	s.head.Header = rfc9111.Update(f.old.head.Header, h, answered)
 	if !f.call.controls() {
 		f.cookies = h["Set-Cookie"]
 		s.head.Header.Del("Set-Cookie")
 		s.head.Header.Del("Set-Cookie2")
 	}
-	f.age = initialAge(h, asked, answered)
+	f.age = rfc9111.InitialAge(h, asked, answered)
 	s.entry.CachedAt = answered
 	s.noteAge(f.age)
 	s.parsed = false
@@ -223,10 +224,10 @@ func (f *fetch) confirm(h http.Header, asked, answered time.Time) {
 // take answers with the origin's response, which is kept if it may be.
 func (f *fetch) take(resp *http.Response, asked, answered time.Time) {
 	fl := &f.t.flights
-	f.answered, f.age = answered, initialAge(resp.Header, asked, answered)
+	f.answered, f.age = answered, rfc9111.InitialAge(resp.Header, asked, answered)
 	keep := f.mayKeep(resp)
-	if f.call.controls() && varies(resp.Header) {
-		f.variant = variant(resp.Header, f.call.caller.Header)
+	if f.call.controls() && rfc9111.Varies(resp.Header) {
+		f.variant = rfc9111.Variant(resp.Header, f.call.caller.Header)
 	}
 	f.trailer = resp.Trailer.Clone()
 	fl.mu.Lock()
@@ -274,7 +275,7 @@ func (f *fetch) mayStore(status int, h http.Header) bool {
 	if !c.controls() {
 		return c.rules.allows(status)
 	}
-	return mayStore(c.asked, status, h, parseDirectives(h)) && (c.rules.statuses == nil || c.rules.allows(status))
+	return rfc9111.MayStore(c.asked, status, h, rfc9111.ParseDirectives(h)) && (c.rules.statuses == nil || c.rules.allows(status))
 }
 
 // expiry is when a response expires, zero for never, and whether it is saved at
@@ -291,48 +292,48 @@ func (f *fetch) expiry(x *Exchange, answered time.Time) (expires time.Time, ok b
 		return e
 	}
 	byCall := of(c.rules.callExpiry)
-	if byCall.kind != unset {
-		return byCall.instant(answered), byCall.kind != doNotCache
+	if !byCall.IsZero() {
+		return byCall.Instant(answered)
 	}
 	fixed := of(c.rules.fixedExpiry)
-	if fixed.kind == doNotCache {
+	if fixed == DoNotCache() {
 		return time.Time{}, false
 	}
 	if c.controls() {
 		return f.controlledExpiry(x, fixed, answered)
 	}
-	if fixed.kind == unset {
+	if fixed.IsZero() {
 		fixed = After(c.repository.Expire())
 		if c.repository.Expire() == settings.NeverExpire {
 			fixed = Never()
 		}
 	}
-	return fixed.instant(answered), true
+	return fixed.Instant(answered)
 }
 
 // controlledExpiry is expiry where the response's own headers come first.
 func (f *fetch) controlledExpiry(x *Exchange, fixed Expiry, answered time.Time) (expires time.Time, ok bool) {
-	d := parseDirectives(x.Header)
-	life, explicit := lifetime(x.Header, d, answered)
-	byPolicy := fixed.kind != unset && f.call.rules.allows(x.Status)
-	if !explicit && !byPolicy && !d.public && !slices.Contains(heuristicStatuses, x.Status) {
+	d := rfc9111.ParseDirectives(x.Header)
+	life, explicit := rfc9111.Lifetime(x.Header, d, answered)
+	byPolicy := !fixed.IsZero() && f.call.rules.allows(x.Status)
+	if !explicit && !byPolicy && !d.Public && !rfc9111.HeuristicStatus(x.Status) {
 		return time.Time{}, false // section 3: an error, say, that does not mention it
 	}
 	switch {
-	case d.noCache:
-		return answered, hasValidator(x.Header)
+	case d.NoCache:
+		return answered, rfc9111.HasValidator(x.Header)
 	case explicit:
 		expires = answered.Add(life - f.age)
 	case byPolicy:
-		return fixed.instant(answered), true
+		return fixed.Instant(answered)
 	default:
-		expires = answered.Add(heuristic(x.Status, x.Header, d, answered) - f.age)
+		expires = answered.Add(rfc9111.Heuristic(x.Status, x.Header, d, answered) - f.age)
 	}
 	if expires.Before(answered) {
 		expires = answered
 	}
-	useful := expires.After(answered) || hasValidator(x.Header) ||
-		d.staleIfError.Duration > 0 || d.staleWhileRevalidate.Duration > 0
+	useful := expires.After(answered) || rfc9111.HasValidator(x.Header) ||
+		d.StaleIfError.Duration > 0 || d.StaleWhileRevalidate.Duration > 0
 	return expires, useful
 }
 
@@ -425,7 +426,7 @@ func (f *fetch) newStored(payload []byte) (*stored, bool) {
 	now := f.t.cache.Now()
 	s := &stored{
 		entry: repository.Entry{Status: f.resp.StatusCode, Payload: payload, CachedAt: now, ExpiresAt: expires},
-		head:  repository.HeadOf(f.resp),
+		head:  head.Of(f.resp),
 	}
 	if f.call.controls() {
 		s.head.Header = f.resp.Header // with cookies: the origin says what is not to be stored

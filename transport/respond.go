@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
 
 // outcome is what Cache-Status tells of an answer, RFC 9211.
@@ -75,9 +77,9 @@ func (c *call) respond(s *stored, o outcome) (*http.Response, error) {
 	length := int64(len(body))
 	isHead := c.caller.Method == http.MethodHead
 	switch {
-	case status == http.StatusOK && notModified(c.caller.Header, header, s.entry.CachedAt):
+	case status == http.StatusOK && rfc9111.NotModified(c.caller.Header, header, s.entry.CachedAt):
 		status, body, length = http.StatusNotModified, nil, 0
-		s.head.Header, s.head.Reason = notModifiedHeaders(header), ""
+		s.head.Header, s.head.Reason = rfc9111.NotModifiedHeaders(header), ""
 	case isHead:
 		if announced, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
 			length = announced
@@ -86,7 +88,7 @@ func (c *call) respond(s *stored, o outcome) (*http.Response, error) {
 		}
 		body = nil
 	case status == http.StatusOK && len(c.caller.Header["Range"]) > 0:
-		if first, last, ok := byteRange(c.caller.Header, header, length); ok {
+		if first, last, ok := rfc9111.ByteRange(c.caller.Header, header, length); ok {
 			header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, length))
 			body = body[first : last+1]
 			status, length, s.head.Reason = http.StatusPartialContent, int64(len(body)), ""

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -82,7 +83,7 @@ func (t *Transport) storeFailed(op string, r *repository.Responses, err error) {
 // nothing. The error is that of the call's own context.
 func (c *call) lookup() (*stored, error) {
 	s, err := c.t.load(c.context(), c.repository, c.key)
-	if err == nil && s != nil && c.controls() && varies(s.head.Header) {
+	if err == nil && s != nil && c.controls() && rfc9111.Varies(s.head.Header) {
 		s, err = c.t.selectVariant(c.context(), c, s)
 	}
 	if err == nil && s != nil && !c.controls() && !c.understands(s) {
@@ -104,7 +105,7 @@ func (c *call) lookup() (*stored, error) {
 // Outside Cache-Control mode there is one response for a key, whatever its coding.
 func (c *call) understands(s *stored) bool {
 	asked, ok := s.head.Notes[variantNote]
-	return !ok || s.head.Header.Get("Content-Encoding") == "" || asked == variant(byCoding, c.caller.Header)
+	return !ok || s.head.Header.Get("Content-Encoding") == "" || asked == rfc9111.CodingVariant(c.caller.Header)
 }
 
 // load returns the entry of a key, nil where there is none.
@@ -129,7 +130,7 @@ func get(ctx context.Context, r *repository.Responses, key driver.Key) (*stored,
 
 // save saves s under the call's key.
 func (c *call) save(ctx context.Context, s *stored) error {
-	if c.controls() && varies(s.head.Header) {
+	if c.controls() && rfc9111.Varies(s.head.Header) {
 		done, err := c.t.variants.saving(ctx, c.flightKey())
 		if err != nil {
 			return err
@@ -139,7 +140,7 @@ func (c *call) save(ctx context.Context, s *stored) error {
 			return fmt.Errorf("variant: %w", err)
 		}
 	} else if !c.controls() && s.head.Header.Get("Content-Encoding") != "" {
-		s.note(variantNote, variant(byCoding, c.caller.Header))
+		s.note(variantNote, rfc9111.CodingVariant(c.caller.Header))
 	}
 	entry, err := repository.NewEntry(s.entry.Status, s.head, s.entry.Payload)
 	if err != nil {

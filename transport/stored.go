@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -15,7 +16,7 @@ type stored struct {
 	head  repository.Head
 
 	parsed     bool
-	directives directives
+	directives rfc9111.Directives
 }
 
 // The notes that the transport keeps with an entry.
@@ -33,9 +34,9 @@ func newStored(e repository.Entry) (*stored, error) {
 	return &stored{entry: e, head: head}, nil
 }
 
-func (s *stored) control() *directives {
+func (s *stored) control() *rfc9111.Directives {
 	if !s.parsed {
-		s.directives, s.parsed = parseDirectives(s.head.Header), true
+		s.directives, s.parsed = rfc9111.ParseDirectives(s.head.Header), true
 	}
 	return &s.directives
 }
@@ -56,7 +57,7 @@ func (s *stored) staleness(now time.Time) time.Duration {
 // RFC 9111, section 4.2.4.
 func (s *stored) mayBeStale() bool {
 	d := s.control()
-	return !d.mustRevalidate && !d.noCache
+	return !d.MustRevalidate && !d.NoCache
 }
 
 // age is how old the response is, section 4.2.3.

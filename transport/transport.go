@@ -130,13 +130,13 @@ func setDefault[T comparable](value *T, otherwise T) {
 // setRules works out once what the policies say that do not belong to a call.
 func (t *Transport) setRules() {
 	general := newLayer(t.opts.Policy)
-	t.general.fixed = []*layered{general}
+	t.general.fixed = []*layer{general}
 	t.general.fill(general)
 	t.methods = slices.Clone(t.opts.Policy.Methods)
 	t.special = make(map[string]*rules, len(t.opts.Repositories))
 	for name, p := range t.opts.Repositories {
 		l := newLayer(p)
-		r := &rules{fixed: []*layered{l, general}}
+		r := &rules{fixed: []*layer{l, general}}
 		r.fill(l)
 		r.fill(general)
 		t.special[name] = r
@@ -145,7 +145,7 @@ func (t *Transport) setRules() {
 }
 
 // rules are those of a repository for a call; name is empty where there is none.
-func (t *Transport) rules(name string, call *layered) *rules {
+func (t *Transport) rules(name string, call []*layer) *rules {
 	fixed := &t.general
 	if special, ok := t.special[name]; ok {
 		fixed = special
@@ -227,7 +227,7 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 }
 
 // cached reports whether requests of that method are cached in r.
-func (t *Transport) cached(method string, r *repository.Responses, call *layered) bool {
+func (t *Transport) cached(method string, r *repository.Responses, call []*layer) bool {
 	if slices.Contains(r.Methods(), method) {
 		return true
 	}
@@ -242,11 +242,11 @@ func (t *Transport) cached(method string, r *repository.Responses, call *layered
 
 // cachedSomewhere reports whether requests of that method are cached in any
 // repository.
-func (t *Transport) cachedSomewhere(method string, call *layered) bool {
+func (t *Transport) cachedSomewhere(method string, call []*layer) bool {
 	if slices.Contains(t.methods, method) {
 		return true
 	}
-	for l := call; l != nil; l = l.outer {
+	for _, l := range call {
 		if slices.Contains(l.policy.Methods, method) {
 			return true
 		}

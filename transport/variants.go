@@ -11,6 +11,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
@@ -92,24 +93,24 @@ func (c *call) variantKey(generation, variant string) variantKey {
 
 // matches reports whether s answers requests with these headers.
 func (c *call) matches(s *stored) bool {
-	if !varies(s.head.Header) {
+	if !rfc9111.Varies(s.head.Header) {
 		return true
 	}
-	if variesByAll(s.head.Header) {
+	if rfc9111.VariesByAll(s.head.Header) {
 		return false
 	}
 	own, ok := s.head.Notes[variantNote]
 	if !ok {
 		// Saved by other means than the transport, which vary in no header
 		// but this one of the client's own.
-		for name := range elements(s.head.Header, "Vary") {
+		for name := range rfc9111.Elements(s.head.Header, "Vary") {
 			if name != "Accept-Encoding" {
 				return false
 			}
 		}
 		return true
 	}
-	return own == variant(s.head.Header, c.caller.Header)
+	return own == rfc9111.Variant(s.head.Header, c.caller.Header)
 }
 
 // selectVariant returns the variant for the call, where the latest is not.
@@ -118,10 +119,10 @@ func (t *Transport) selectVariant(ctx context.Context, c *call, latest *stored) 
 	if c.matches(latest) {
 		return latest, nil
 	}
-	if generation == "" || variesByAll(latest.head.Header) {
+	if generation == "" || rfc9111.VariesByAll(latest.head.Header) {
 		return nil, nil
 	}
-	key := c.variantKey(generation, variant(latest.head.Header, c.caller.Header))
+	key := c.variantKey(generation, rfc9111.Variant(latest.head.Header, c.caller.Header))
 	return bounded(ctx, t, func(ctx context.Context) (*stored, error) {
 		r, err := t.variants.open(ctx, t.cache)
 		if err != nil {
@@ -143,9 +144,9 @@ func (t *Transport) prepareVariant(ctx context.Context, c *call, s *stored) erro
 	if err != nil {
 		return err
 	}
-	own := variant(s.head.Header, c.caller.Header)
+	own := rfc9111.Variant(s.head.Header, c.caller.Header)
 	generation := ""
-	if latest != nil && varies(latest.head.Header) {
+	if latest != nil && rfc9111.Varies(latest.head.Header) {
 		generation = latest.head.Notes[generationNote]
 	}
 	if generation == "" {

@@ -1,4 +1,4 @@
-package repository
+package head
 
 import (
 	"encoding/json"
@@ -9,7 +9,7 @@ import (
 )
 
 func TestHeadIsReadableJSON(t *testing.T) {
-	encoded, err := encodeHead(Head{
+	encoded, err := Encode(Head{
 		Header: http.Header{
 			"Link": {`<https://x/?a=1&b=2>; rel="next"`}, "Etag": {`"a\b"`, "é"}, "X": {"\x80\xff"}, "Empty": {""}, "None": nil,
 			"Connection": {"close, x-Hop"}, "X-Hop": {"a"}, "transfer-encoding": {"chunked"},
@@ -21,7 +21,7 @@ func TestHeadIsReadableJSON(t *testing.T) {
 	if err != nil || encoded != want {
 		t.Errorf("encoded %s, %v; want %s", encoded, err, want)
 	}
-	if empty, err := encodeHead(Head{Header: http.Header{"Keep-Alive": {"a"}}, Proto: "HTTP/1.1"}); err != nil || empty != "" {
+	if empty, err := Encode(Head{Header: http.Header{"Keep-Alive": {"a"}}, Proto: "HTTP/1.1"}); err != nil || empty != "" {
 		t.Errorf("nothing is %q, %v", empty, err)
 	}
 }
@@ -31,18 +31,18 @@ func FuzzHead(f *testing.F) {
 	f.Add("X", "\x00\u2028<&>", "{\"base64\":\"\"}")
 	f.Fuzz(func(t *testing.T, name, a, b string) {
 		want := Head{Header: http.Header{name: {a, b}, "Y": {b}}, Proto: "HTTP/1.0"}
-		encoded, err := encodeHead(want)
+		encoded, err := Encode(want)
 		if err != nil {
 			return // no name of a header
 		}
 		if !json.Valid([]byte(encoded)) {
 			t.Fatalf("%q is no JSON", encoded)
 		}
-		got, err := decodeHead(encoded)
+		got, err := Decode(encoded)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := encodeHead(got)
+		again, err := Encode(got)
 		if err != nil || again != encoded {
 			t.Errorf("%q became %q, %v", encoded, again, err)
 		}

@@ -1,4 +1,4 @@
-package transport
+package rfc9111
 
 import (
 	"maps"
@@ -9,40 +9,40 @@ import (
 	"strings"
 	"time"
 
-	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/internal/head"
 )
 
-// isConditional reports whether the caller itself asks for a response only if it
+// IsConditional reports whether the caller itself asks for a response only if it
 // has changed.
-func isConditional(h http.Header) bool {
+func IsConditional(h http.Header) bool {
 	return len(h["If-None-Match"]) > 0 || len(h["If-Modified-Since"]) > 0
 }
 
-// hasPrecondition reports whether a request is only to be done where the origin's
+// HasPrecondition reports whether a request is only to be done where the origin's
 // state is as the caller thinks: the origin alone can tell.
-func hasPrecondition(h http.Header) bool {
+func HasPrecondition(h http.Header) bool {
 	return len(h["If-Match"]) > 0 || len(h["If-Unmodified-Since"]) > 0
 }
 
-// notModified evaluates the caller's conditions for a stored response,
+// NotModified evaluates the caller's conditions for a stored response,
 // RFC 9110, section 13.2.2: If-None-Match before If-Modified-Since.
-func notModified(req, stored http.Header, cachedAt time.Time) bool {
+func NotModified(req, stored http.Header, cachedAt time.Time) bool {
 	if len(req["If-None-Match"]) > 0 {
 		tag := opaqueTag(stored.Get("Etag"))
-		for wanted := range elements(req, "If-None-Match") {
+		for wanted := range Elements(req, "If-None-Match") {
 			if wanted == "*" || tag != "" && opaqueTag(wanted) == tag {
 				return true
 			}
 		}
 		return false
 	}
-	since, ok := headerDate(req, "If-Modified-Since")
+	since, ok := HeaderDate(req, "If-Modified-Since")
 	if !ok {
 		return false
 	}
-	modified, ok := headerDate(stored, "Last-Modified")
+	modified, ok := HeaderDate(stored, "Last-Modified")
 	if !ok {
-		if modified, ok = headerDate(stored, "Date"); !ok {
+		if modified, ok = HeaderDate(stored, "Date"); !ok {
 			modified = cachedAt
 		}
 	}
@@ -53,8 +53,8 @@ func notModified(req, stored http.Header, cachedAt time.Time) bool {
 // weak one.
 func opaqueTag(tag string) string { return strings.TrimPrefix(tag, "W/") }
 
-// setValidators makes a request ask whether a stored response still holds.
-func setValidators(req, stored http.Header) {
+// SetValidators makes a request ask whether a stored response still holds.
+func SetValidators(req, stored http.Header) {
 	req.Del("If-None-Match")
 	req.Del("If-Modified-Since")
 	if tag := stored.Get("Etag"); tag != "" {
@@ -65,9 +65,9 @@ func setValidators(req, stored http.Header) {
 	}
 }
 
-// confirms reports whether a 304 is about that stored response, RFC 9111,
+// Confirms reports whether a 304 is about that stored response, RFC 9111,
 // section 4.3.4.
-func confirms(h, stored http.Header) bool {
+func Confirms(h, stored http.Header) bool {
 	tag, ours := h.Get("Etag"), stored.Get("Etag")
 	return tag == "" || ours == "" || opaqueTag(tag) == opaqueTag(ours)
 }
@@ -78,19 +78,19 @@ var ofTheBody = map[string]bool{
 	"Content-Encoding": true, "Content-Length": true, "Content-Md5": true, "Content-Range": true,
 }
 
-// updated is a stored response's headers with those of the 304 that confirmed it,
+// Update is a stored response's headers with those of the 304 that confirmed it,
 // RFC 9111, section 3.2.
-func updated(stored, h http.Header, answered time.Time) http.Header {
+func Update(stored, h http.Header, answered time.Time) http.Header {
 	u := maps.Clone(stored)
 	// They tell of the state when they came, not of that of the 304.
 	delete(u, "Age")
 	delete(u, "Date")
 	connection := make(map[string]bool)
-	for name := range elements(h, "Connection") {
+	for name := range Elements(h, "Connection") {
 		connection[textproto.CanonicalMIMEHeaderKey(name)] = true
 	}
 	for name, values := range h {
-		if !ofTheBody[name] && !connection[name] && !repository.HopByHop(name) {
+		if !ofTheBody[name] && !connection[name] && !head.HopByHop(name) {
 			u[name] = slices.Clone(values)
 		}
 	}
@@ -100,9 +100,9 @@ func updated(stored, h http.Header, answered time.Time) http.Header {
 	return u
 }
 
-// notModifiedHeaders are what a 304 tells of the response that the caller has,
+// NotModifiedHeaders are what a 304 tells of the response that the caller has,
 // RFC 9110, section 15.4.5.
-func notModifiedHeaders(stored http.Header) http.Header {
+func NotModifiedHeaders(stored http.Header) http.Header {
 	h := maps.Clone(stored)
 	for name := range h {
 		if strings.HasPrefix(name, "Content-") && name != "Content-Location" {
@@ -112,10 +112,10 @@ func notModifiedHeaders(stored http.Header) http.Header {
 	return h
 }
 
-// byteRange is the part of a body of that size that a Range header asks for,
+// ByteRange is the part of a body of that size that a Range header asks for,
 // RFC 9110, section 14.1.2: where it is one range of bytes that can be had. A
 // condition that does not hold makes it none.
-func byteRange(req, stored http.Header, size int64) (first, last int64, ok bool) {
+func ByteRange(req, stored http.Header, size int64) (first, last int64, ok bool) {
 	if condition := req.Get("If-Range"); condition != "" {
 		tag := stored.Get("Etag")
 		if strings.HasPrefix(condition, "W/") || condition != tag && condition != stored.Get("Last-Modified") {

@@ -1,4 +1,4 @@
-package transport
+package rfc9111
 
 import (
 	"cmp"
@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// varies reports whether a response was chosen by headers of its request.
-func varies(h http.Header) bool { return len(h["Vary"]) > 0 }
+// Varies reports whether a response was chosen by headers of its request.
+func Varies(h http.Header) bool { return len(h["Vary"]) > 0 }
 
-// variesByAll reports whether it was chosen by more than can be known.
-func variesByAll(h http.Header) bool {
-	for name := range elements(h, "Vary") {
+// VariesByAll reports whether it was chosen by more than can be known.
+func VariesByAll(h http.Header) bool {
+	for name := range Elements(h, "Vary") {
 		if name == "*" {
 			return true
 		}
@@ -24,11 +24,11 @@ func variesByAll(h http.Header) bool {
 	return false
 }
 
-// variant identifies what the headers that vary nominates have in a request,
+// Variant identifies what the headers that vary nominates have in a request,
 // RFC 9111, section 4.1. It is a digest: some of them are secrets.
-func variant(vary, request http.Header) string {
+func Variant(vary, request http.Header) string {
 	var names []string
-	for name := range elements(vary, "Vary") {
+	for name := range Elements(vary, "Vary") {
 		names = append(names, http.CanonicalHeaderKey(name))
 	}
 	slices.Sort(names)
@@ -71,10 +71,14 @@ func linesOf(h http.Header, name string) (lines []string, ok bool) {
 // byCoding are the headers of responses that vary by nothing but their coding.
 var byCoding = http.Header{"Vary": {"Accept-Encoding"}}
 
-// sameCoding reports whether two requests want a response coded alike, where it is
+// CodingVariant is the [Variant] of a request for a response that varies by nothing
+// but its coding.
+func CodingVariant(request http.Header) string { return Variant(byCoding, request) }
+
+// SameCoding reports whether two requests want a response coded alike, where it is
 // coded: the bytes of one mean nothing to who has not asked for them.
-func sameCoding(response, a, b http.Header) bool {
-	return response.Get("Content-Encoding") == "" || variant(byCoding, a) == variant(byCoding, b)
+func SameCoding(response, a, b http.Header) bool {
+	return response.Get("Content-Encoding") == "" || CodingVariant(a) == CodingVariant(b)
 }
 
 // normalise is a header's value in a form that is the same for values which mean

@@ -1,4 +1,6 @@
-package repository
+// Package head keeps what a response has before its body, without the status code,
+// as text: so a store keeps it in one column, readable by those who look at a table.
+package head
 
 import (
 	"encoding/base64"
@@ -7,20 +9,19 @@ import (
 	"net/http"
 	"net/textproto"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// Head is what an [Entry] keeps of a response before its body, without the status
+// Head is what an entry keeps of a response before its body, without the status
 // code.
 type Head struct {
 	Header http.Header
 	Proto  string // as "HTTP/2.0"; empty: HTTP/1.1
 	Reason string // the text after the status code; empty: the usual one
 
-	// Notes are kept beside the response by who saves it, under names of
-	// their own, which hold no colon; "proto" and "reason" are taken.
+	// Notes are what the code that saves a response keeps beside it, under
+	// names of its own, which hold no colon; "proto" and "reason" are taken.
 	Notes map[string]string
 }
 
@@ -52,7 +53,10 @@ var connectionOnly = map[string]bool{
 // one connection, RFC 9110, section 7.6.1, and is never stored.
 func HopByHop(name string) bool { return connectionOnly[name] }
 
-func encodeHead(h Head) (string, error) {
+// Encode is the text that a head is stored as. Headers that belong to a connection
+// are left out. It is empty where nothing is left. A header's name that cannot be
+// one is an error.
+func Encode(h Head) (string, error) {
 	kept := make(map[string][]string, len(h.Header)+2)
 	connection := connectionHeaders(h.Header)
 	for name, list := range h.Header {
@@ -137,14 +141,15 @@ func appendText(b []byte, s string) ([]byte, error) {
 	return append(b, '"'), nil
 }
 
-func decodeHead(encoded string) (Head, error) {
+// Decode is the head of which [Encode] made the text. It belongs to the caller.
+func Decode(encoded string) (Head, error) {
 	if encoded == "" {
 		return Head{Header: http.Header{}}, nil
 	}
 	// Room for all headers, and for those that a cache adds.
 	headers := strings.Count(encoded, `":`)
 	h := Head{Header: make(http.Header, headers+3)}
-	r := headReader{text: encoded, values: make([]string, 0, headers+2)}
+	r := reader{text: encoded, values: make([]string, 0, headers+2)}
 	r.expect('{')
 	for more := !r.next('}'); more && r.err == nil; more = !r.closed('}') {
 		name := r.string()
@@ -165,6 +170,28 @@ func decodeHead(encoded string) (Head, error) {
 	return h, nil
 }
 
+// Value is the first value of one header, by its name in canonical form, in the text
+// that [Encode] has made; ok is false where there is none. It is cheaper than to
+// decode all of the text.
+func Value(encoded, name string) (first string, ok bool) {
+	if encoded == "" {
+		return "", false
+	}
+	r := reader{text: encoded}
+	r.expect('{')
+	for more := !r.next('}'); more && r.err == nil; more = !r.closed('}') {
+		found := r.string() == name
+		r.expect(':')
+		r.expect('[')
+		for more := !r.next(']'); more && r.err == nil; more = !r.closed(']') {
+			if value := r.value(); found {
+				return value, r.err == nil
+			}
+		}
+	}
+	return "", false
+}
+
 func (h *Head) set(name string, values []string) {
 	switch {
 	case !strings.HasPrefix(name, ":"):
@@ -182,17 +209,17 @@ func (h *Head) set(name string, values []string) {
 	}
 }
 
-// headReader reads a head's JSON. It knows the one form that heads have, and
+// reader reads a head's JSON. It knows the one form that heads have, and
 // shares their text: a reader of any JSON would take half of the time of a hit.
 // After an error it is at the end.
-type headReader struct {
+type reader struct {
 	text   string
 	at     int
 	values []string // of all headers, in one piece of memory
 	err    error
 }
 
-func (r *headReader) fail() {
+func (r *reader) fail() {
 	if r.err == nil {
 		r.err = fmt.Errorf("not as they were saved, at %.40q", r.text[min(r.at, len(r.text)):])
 	}
@@ -201,7 +228,7 @@ func (r *headReader) fail() {
 
 // peek skips white space, which stores with a JSON type add, and returns the byte
 // after it, or 0 at the end.
-func (r *headReader) peek() byte {
+func (r *reader) peek() byte {
 	for ; r.at < len(r.text); r.at++ {
 		switch c := r.text[r.at]; c {
 		case ' ', '\t', '\r', '\n':
@@ -213,7 +240,7 @@ func (r *headReader) peek() byte {
 }
 
 // next skips c if it comes next.
-func (r *headReader) next(c byte) bool {
+func (r *reader) next(c byte) bool {
 	if r.peek() != c {
 		return false
 	}
@@ -221,14 +248,14 @@ func (r *headReader) next(c byte) bool {
 	return true
 }
 
-func (r *headReader) expect(c byte) {
+func (r *reader) expect(c byte) {
 	if !r.next(c) {
 		r.fail()
 	}
 }
 
 // closed skips what follows an element: a comma, or end.
-func (r *headReader) closed(end byte) bool {
+func (r *reader) closed(end byte) bool {
 	if r.next(end) {
 		return true
 	}
@@ -236,7 +263,7 @@ func (r *headReader) closed(end byte) bool {
 	return false
 }
 
-func (r *headReader) string() string {
+func (r *reader) string() string {
 	if !r.next('"') {
 		r.fail()
 		return ""
@@ -255,7 +282,7 @@ func (r *headReader) string() string {
 }
 
 // escaped is the string that rest begins with, whose opening quote has been read.
-func (r *headReader) escaped(rest string) string {
+func (r *reader) escaped(rest string) string {
 	for i := 0; i < len(rest); i++ {
 		switch rest[i] {
 		case '\\':
@@ -274,7 +301,7 @@ func (r *headReader) escaped(rest string) string {
 	return ""
 }
 
-func (r *headReader) value() string {
+func (r *reader) value() string {
 	if r.peek() != '{' {
 		return r.string()
 	}
@@ -288,14 +315,4 @@ func (r *headReader) value() string {
 		r.fail()
 	}
 	return string(decoded)
-}
-
-// reason is the text after the status code where it is not the usual one.
-func reason(resp *http.Response) string {
-	text := strings.TrimPrefix(resp.Status, strconv.Itoa(resp.StatusCode))
-	text = strings.TrimPrefix(text, " ")
-	if text == http.StatusText(resp.StatusCode) {
-		return ""
-	}
-	return text
 }

@@ -1,0 +1,236 @@
+// Package policy says what is cached and for how long. One declaration is obeyed by
+// every door of the library: by the transport as by typed reads.
+//
+// A [Policy] is given for a cache, for one of its repositories and, with [With], for
+// a call. Of each field the most specific policy that sets it holds: the call's, the
+// innermost first, then the repository's, then the cache's.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/endpointcache/endpointcache/internal/urlpattern"
+)
+
+// Policy says what is cached and for how long. It is given for all repositories of a
+// cache, for one and for a call ([With]); of each field, the most specific one that
+// is set holds. The zero value says nothing. A policy that is in use is not changed.
+type Policy struct {
+	// Use is how stored responses are used. The default is [UseCache].
+	Use Use
+
+	// CacheControl is [On] where responses and requests decide by their
+	// headers, as in a private cache of RFC 9111. The default is [Off]: the
+	// policy alone decides.
+	CacheControl Switch
+
+	// ExpireFunc, ExpireStatus, ExpireURLs and Expire tell when a response
+	// expires; of one policy, the first that says so. ExpireStatus names
+	// statuses that are cached besides Statuses, with an expiry of their own:
+	// {404: After(time.Minute)}. Where no policy tells, the repository's
+	// expiry holds. With CacheControl, what the response says of its freshness
+	// goes before the policies of the repository and the cache, though neither
+	// before that of the call nor before [DoNotCache].
+	ExpireFunc   func(*Exchange) Expiry
+	ExpireStatus map[int]Expiry
+	ExpireURLs   []URLExpiry
+	Expire       Expiry
+
+	// Statuses are those of the responses that are cached. The default is
+	// 200, 301 and 308; with CacheControl, those which RFC 9111 allows. 206
+	// and 304 are no whole responses and never cached.
+	Statuses []int
+
+	// Methods are those of the requests that are cached, besides GET and
+	// HEAD and those which a repository's pattern names.
+	Methods []string
+
+	// Keep is asked before a response is saved, Serve before a stored one is
+	// used. What it refuses is not saved, or fetched anew.
+	Keep  func(*Exchange) bool
+	Serve func(*Exchange) bool
+
+	// StaleIfError is how long after its expiry a response may stand in for
+	// one that could not be had: the origin cannot be reached, or its status is
+	// one of StaleStatuses. The default is what the response allows
+	// (RFC 5861), with CacheControl and an origin that cannot be reached a day.
+	// Negative: never.
+	StaleIfError time.Duration
+
+	// StaleWhileRevalidate is how long after its expiry a response is used
+	// once more while it is fetched anew in the background. The default is
+	// what the response allows with CacheControl (RFC 5861). Negative: never.
+	StaleWhileRevalidate time.Duration
+
+	// StaleStatuses are the statuses of the origin's response in whose place
+	// a stored one may be used, for as long as StaleIfError says. They are of
+	// class 4xx or 5xx; 429 may be among them. The default is 500, 502, 503
+	// and 504. Empty, but not nil: none.
+	StaleStatuses []int
+
+	// SoftTimeout is how long a caller waits for the origin before it is
+	// answered with what is stored, if that may be used stale. The request to
+	// the origin goes on, and its response is saved. Where nothing is stored
+	// that may be used, the caller waits on. The default is no limit.
+	// Negative: none.
+	SoftTimeout time.Duration
+
+	// HardTimeout is how long the origin may take to answer before the
+	// request is given up, as if the origin could not be reached. The default
+	// is no limit but that of the call's context. Negative: none.
+	HardTimeout time.Duration
+
+	// RefreshAhead is the last share of a response's life, above 0 and below
+	// 1, in which a read begins its renewal in the background: with 0.1, a
+	// response that lives for an hour is renewed by a read in its last six
+	// minutes. The default is not to. Negative: never.
+	RefreshAhead float64
+
+	// RefreshBeta lets a read begin the renewal early with a probability that
+	// grows towards the expiry, so that many readers do not all begin it at
+	// once: XFetch, of Vattani, Chierichetti and Lowenstein, "Optimal
+	// Probabilistic Cache Stampede Prevention". 1 is the paper's, more is
+	// earlier. The default is not to. Negative: never.
+	RefreshBeta float64
+}
+
+// Use is how a request uses what is stored. The zero value says nothing.
+type Use uint8
+
+// How a request uses what is stored.
+const (
+	_            Use = iota
+	UseCache         // serve what is live, fetch the rest
+	Revalidate       // ask the origin whether what is stored still holds
+	Reload           // fetch, whatever is stored, and save
+	OnlyIfCached     // serve what is live; 504 for the rest; never the network
+	Offline          // serve what is stored, expired or not; 504 for the rest
+	Disabled         // neither read nor save: as if there were no cache
+)
+
+// Switch is a setting that may be left to a less specific policy: its zero value
+// says nothing.
+type Switch uint8
+
+// The positions of a [Switch].
+const (
+	_ Switch = iota
+	On
+	Off
+)
+
+// Expiry is when a response expires, counted from when it is saved. The zero
+// value says nothing.
+type Expiry struct {
+	kind expiryKind
+	in   time.Duration
+	at   time.Time
+}
+
+type expiryKind uint8
+
+const (
+	unset expiryKind = iota
+	after
+	at
+	never
+	doNotCache
+)
+
+// After is an expiry after d. Zero or less: at once, so that each use asks the
+// origin whether the response still holds.
+func After(d time.Duration) Expiry { return Expiry{kind: after, in: max(d, 0)} }
+
+// At is an expiry at an instant.
+func At(t time.Time) Expiry { return Expiry{kind: at, at: t} }
+
+// Never is for responses that do not expire.
+func Never() Expiry { return Expiry{kind: never} }
+
+// DoNotCache is for responses that are not saved.
+func DoNotCache() Expiry { return Expiry{kind: doNotCache} }
+
+// IsZero reports whether the expiry says nothing.
+func (e Expiry) IsZero() bool { return e.kind == unset }
+
+// Instant is when a response that is saved now expires, the zero time for never, and
+// whether it is kept at all: not with [DoNotCache], nor where the expiry says nothing.
+func (e Expiry) Instant(now time.Time) (expires time.Time, keep bool) {
+	switch e.kind {
+	case after:
+		return now.Add(e.in), true
+	case at:
+		if e.at.IsZero() { // as time.Time, it is long ago; as an expiry, it would be never
+			return now, true
+		}
+		return e.at, true
+	case never:
+		return time.Time{}, true
+	default:
+		return time.Time{}, false
+	}
+}
+
+// URLExpiry is the expiry of the responses to some URLs.
+type URLExpiry struct {
+	// URL is a host, or a host and path, such as "api.example.com",
+	// "*.example.com/v1/charts" or "example.com:8443/*/latest", after a scheme
+	// or not. It is for the URLs of that host whose path is the pattern's or
+	// goes on below it. A host without a port is for the scheme's own.
+	//
+	// A star as the first label of the host stands for one label or more. As
+	// the host alone it stands for every host and, without a port, every port:
+	// "*" is for every URL, "*/v1/charts" for that path anywhere. In the path
+	// a star stands for any text within its segment: "/img*", "/*.json".
+	URL    string
+	Expire Expiry
+}
+
+// Exchange is a request and its response, to be read only.
+type Exchange struct {
+	Request *http.Request // its body may have been read
+	Status  int
+	Header  http.Header
+	Body    []byte
+}
+
+// Validate reports what keeps a policy from being used.
+func (p Policy) Validate() error {
+	if p.Use > Disabled || p.CacheControl > Off {
+		return errors.New("policy: Use or CacheControl is none of the constants")
+	}
+	for _, u := range p.ExpireURLs {
+		if _, err := urlpattern.Parse(u.URL); err != nil {
+			return fmt.Errorf("policy: URL pattern %q: %w", u.URL, err)
+		}
+	}
+	statuses := slices.Clone(p.Statuses)
+	for status, e := range p.ExpireStatus {
+		if e.IsZero() {
+			return fmt.Errorf("policy: the expiry of status %d is not set", status)
+		}
+		statuses = append(statuses, status)
+	}
+	for _, status := range statuses {
+		if status < 200 || status > 999 || status == http.StatusPartialContent || status == http.StatusNotModified {
+			return fmt.Errorf("policy: responses of status %d cannot be cached", status)
+		}
+	}
+	for _, status := range p.StaleStatuses {
+		if status < 400 || status > 599 {
+			return fmt.Errorf("policy: status %d among StaleStatuses is neither of class 4xx nor 5xx", status)
+		}
+	}
+	if !(p.RefreshAhead < 1) { // NaN is not, either
+		return errors.New("policy: RefreshAhead is not below 1")
+	}
+	if math.IsNaN(p.RefreshBeta) || math.IsInf(p.RefreshBeta, 0) {
+		return errors.New("policy: RefreshBeta is no finite number")
+	}
+	return nil
+}
