@@ -24,8 +24,8 @@ func HasPrecondition(h http.Header) bool {
 	return len(h["If-Match"]) > 0 || len(h["If-Unmodified-Since"]) > 0
 }
 
-// NotModified evaluates the caller's conditions for a stored response,
-// RFC 9110, section 13.2.2: If-None-Match before If-Modified-Since.
+// NotModified evaluates the caller's conditions for a stored response, which was saved
+// at cachedAt, RFC 9110, section 13.2.2: If-None-Match before If-Modified-Since.
 func NotModified(req, stored http.Header, cachedAt time.Time) bool {
 	if len(req["If-None-Match"]) > 0 {
 		tag := opaqueTag(stored.Get("Etag"))
@@ -79,9 +79,10 @@ var ofTheBody = map[string]bool{
 }
 
 // Update is a stored response's headers with those of the 304 that confirmed it,
-// RFC 9111, section 3.2.
+// RFC 9111, section 3.2. It shares the values of stored that the 304 leaves.
 func Update(stored, h http.Header, answered time.Time) http.Header {
-	u := maps.Clone(stored)
+	u := make(http.Header, len(stored)+1)
+	maps.Copy(u, stored)
 	// They tell of the state when they came, not of that of the 304.
 	delete(u, "Age")
 	delete(u, "Date")
@@ -101,7 +102,7 @@ func Update(stored, h http.Header, answered time.Time) http.Header {
 }
 
 // NotModifiedHeaders are what a 304 tells of the response that the caller has,
-// RFC 9110, section 15.4.5.
+// RFC 9110, section 15.4.5. They share the values of stored.
 func NotModifiedHeaders(stored http.Header) http.Header {
 	h := maps.Clone(stored)
 	for name := range h {

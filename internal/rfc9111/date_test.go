@@ -6,6 +6,7 @@ import (
 	"time"
 )
 
+// RFC 9110, section 5.6.7.
 func TestDates(t *testing.T) {
 	want := time.Date(1994, 11, 6, 8, 49, 37, 0, time.UTC)
 	for _, date := range []string{

@@ -87,6 +87,8 @@ func HasValidator(h http.Header) bool {
 // directives of the request and its own, besides how fresh it is.
 func MayStore(asked Directives, status int, h http.Header, d Directives) bool {
 	switch status {
+	case http.StatusPartialContent, http.StatusNotModified:
+		return false // it is no whole response
 	case http.StatusPreconditionRequired, http.StatusTooManyRequests,
 		http.StatusRequestHeaderFieldsTooLarge, http.StatusNetworkAuthenticationRequired:
 		return false // RFC 6585, sections 3 to 6
@@ -97,5 +99,5 @@ func MayStore(asked Directives, status int, h http.Header, d Directives) bool {
 		}
 		d.NoStore = false // section 5.2.2.3
 	}
-	return !asked.NoStore && !d.NoStore && !VariesByAll(h)
+	return status >= 200 && !asked.NoStore && !d.NoStore && !VariesByAll(h)
 }

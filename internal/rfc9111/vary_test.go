@@ -8,23 +8,23 @@ import (
 
 func TestVariants(t *testing.T) {
 	for _, test := range []struct {
-		name, header string
-		a, b         []string // nil: absent
-		same         bool
+		section, name, header string
+		a, b                  []string // nil: absent
+		same                  bool
 	}{
-		{"absent", "X", nil, nil, true},
-		{"absent is not empty", "X", nil, []string{""}, false},
-		{"space beside commas", "X", []string{"a , b"}, []string{"a,b"}, true},
-		{"space in a value", "X", []string{"a b"}, []string{"ab"}, false},
-		{"space beside quoted commas", "X", []string{`"a , b"`}, []string{`"a,b"`}, false},
-		{"lines", "X", []string{"a", "b"}, []string{"a, b"}, true},
-		{"order", "X", []string{"a, b"}, []string{"b, a"}, false},
-		{"letter case", "X", []string{"a"}, []string{"A"}, false},
-		{"languages in their own order, of one weight", "Accept-Language", []string{"en, de"}, []string{"de, en"}, false},
-		{"order of languages", "Accept-Language", []string{"en, de;q=0.5"}, []string{"de;q=0.5, en"}, true},
-		{"weights", "Accept-Language", []string{"en;q=0.5, de"}, []string{"de;q=0.5, en"}, false},
-		{"letter case of codings", "Accept-Encoding", []string{"GZIP; Q=1"}, []string{"gzip;q=1"}, true},
-		{"order of types", "Accept", []string{"text/html, text/plain"}, []string{"text/plain, text/html"}, false},
+		{"9111, 4.1", "absent", "X", nil, nil, true},
+		{"9111, 4.1", "absent is not empty", "X", nil, []string{""}, false},
+		{"9111, 4.1", "space beside commas", "X", []string{"a , b"}, []string{"a,b"}, true},
+		{"9111, 4.1", "space in a value", "X", []string{"a b"}, []string{"ab"}, false},
+		{"9110, 5.6.4", "space beside quoted commas", "X", []string{`"a , b"`}, []string{`"a,b"`}, false},
+		{"9110, 5.3", "lines", "X", []string{"a", "b"}, []string{"a, b"}, true},
+		{"9110, 5.3", "order", "X", []string{"a, b"}, []string{"b, a"}, false},
+		{"9111, 4.1", "letter case", "X", []string{"a"}, []string{"A"}, false},
+		{"9110, 12.5.4", "languages in their own order, of one weight", "Accept-Language", []string{"en, de"}, []string{"de, en"}, false},
+		{"9110, 12.4.2", "order of languages", "Accept-Language", []string{"en, de;q=0.5"}, []string{"de;q=0.5, en"}, true},
+		{"9110, 12.4.2", "weights", "Accept-Language", []string{"en;q=0.5, de"}, []string{"de;q=0.5, en"}, false},
+		{"9110, 8.4.1", "letter case of codings", "Accept-Encoding", []string{"GZIP; Q=1"}, []string{"gzip;q=1"}, true},
+		{"9110, 5.3", "order of types", "Accept", []string{"text/html, text/plain"}, []string{"text/plain, text/html"}, false},
 	} {
 		request := func(values []string) http.Header {
 			if values == nil {
@@ -34,7 +34,7 @@ func TestVariants(t *testing.T) {
 		}
 		vary := http.Header{"Vary": {test.header}}
 		if got := Variant(vary, request(test.a)) == Variant(vary, request(test.b)); got != test.same {
-			t.Errorf("%s: they are the same is %v, want %v", test.name, got, test.same)
+			t.Errorf("RFC %s: %s: they are the same is %v, want %v", test.section, test.name, got, test.same)
 		}
 	}
 	request := http.Header{"A": {"1"}, "B": {"2"}}
@@ -59,5 +59,49 @@ func TestVariants(t *testing.T) {
 	}
 	if strings.Contains(Variant(http.Header{"Vary": {"Cookie"}}, http.Header{"Cookie": {"secret"}}), "secret") {
 		t.Error("it tells a secret")
+	}
+}
+
+func TestWhetherAResponseVaries(t *testing.T) {
+	for _, test := range []struct {
+		section   string
+		lines     []string
+		some, all bool
+	}{
+		{"9110, 12.5.5", nil, false, false},
+		{"9110, 12.5.5", []string{"Accept"}, true, false},
+		{"9110, 12.5.5", []string{"*"}, true, true},
+		{"9110, 12.5.5", []string{"Accept", "X , *"}, true, true},
+		{"9110, 12.5.5", []string{`"a, *`}, true, true}, // a quote that is not closed hides nothing
+	} {
+		h := http.Header{}
+		if test.lines != nil {
+			h["Vary"] = test.lines
+		}
+		if Varies(h) != test.some || VariesByAll(h) != test.all {
+			t.Errorf("RFC %s: Vary: %q: %v, by all %v", test.section, test.lines, Varies(h), VariesByAll(h))
+		}
+	}
+}
+
+func TestSameCoding(t *testing.T) {
+	gzip, br := http.Header{"Accept-Encoding": {"gzip"}}, http.Header{"Accept-Encoding": {"br"}}
+	coded := http.Header{"Content-Encoding": {"gzip"}}
+	for _, test := range []struct {
+		section, name  string
+		response, a, b http.Header
+		want           bool
+	}{
+		{"9110, 8.4", "not coded", nil, gzip, br, true},
+		{"9110, 12.5.3", "coded, for requests that differ", coded, gzip, br, false},
+		{"9110, 12.5.3", "coded, for one that does not say", coded, gzip, nil, false},
+		{"9110, 12.5.3", "coded, for requests alike", coded, gzip, http.Header{"Accept-Encoding": {"GZIP"}, "Accept": {"a/b"}}, true},
+	} {
+		if got := SameCoding(test.response, test.a, test.b); got != test.want {
+			t.Errorf("RFC %s: %s: %v, want %v", test.section, test.name, got, test.want)
+		}
+	}
+	if CodingVariant(gzip) != Variant(http.Header{"Vary": {"Accept-Encoding"}}, gzip) {
+		t.Error("the variant by coding is not that of Vary: Accept-Encoding")
 	}
 }
