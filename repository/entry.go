@@ -24,8 +24,11 @@ type Entry struct {
 	head string // as head.Encode makes it
 }
 
-// Head is what an [Entry] keeps of a response before its body: the headers, the
-// protocol, the text after the status code, and notes of the code that saves it.
+// Head is what an [Entry] keeps of a response before its body, without the status
+// code. Its fields are Header; Proto, as "HTTP/2.0", where empty is HTTP/1.1; Reason,
+// the text after the status code, where empty is the usual one; and Notes, which the
+// code that saves a response keeps beside it under names of its own without a colon,
+// not "proto" nor "reason".
 type Head = head.Head
 
 // NewEntry is an entry to save that comes from elsewhere than a response of

@@ -2,7 +2,9 @@ package head
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,6 +28,88 @@ func TestHeadIsReadableJSON(t *testing.T) {
 	}
 }
 
+func TestTheValueOfOneHeader(t *testing.T) {
+	encoded, err := Encode(Head{
+		Header: http.Header{"Date": {"a", "b"}, "Etag": {`"a\b"`}, "X": {"\x80\xff"}, "Empty": {""}},
+		Proto:  "HTTP/2.0", Notes: map[string]string{"age": "9"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{encoded, strings.ReplaceAll(strings.ReplaceAll(encoded, ":[", " : [ "), ",", " ,\n")} {
+		for name, want := range map[string]string{"Date": "a", "Etag": `"a\b"`, "X": "\x80\xff", "Empty": ""} {
+			if got, ok := Value(text, name); !ok || got != want {
+				t.Errorf("%s in %s is %q, %v, want %q", name, text, got, ok, want)
+			}
+		}
+		for _, name := range []string{"", "None", "etag", "a", "HTTP/2.0"} {
+			if got, ok := Value(text, name); ok {
+				t.Errorf("%s in %s is %q", name, text, got)
+			}
+		}
+	}
+	for _, broken := range []string{"", "{", "{}", "[]", `{"Etag"}`, `{"Etag":}`, `{"Etag":[]}`, `{"Etag":["`, `{"Etag":[1]}`, `{"Etag":[{"base64":"!"}]}`, "null"} {
+		if got, ok := Value(broken, "Etag"); ok {
+			t.Errorf("in %s it is %q", broken, got)
+		}
+	}
+}
+
+func TestTheHeadOfAResponse(t *testing.T) {
+	header := http.Header{"Etag": {"1"}, "Set-Cookie": {"a=b"}, "Set-Cookie2": {"c=d"}}
+	got := Of(&http.Response{Status: "200 Fine", StatusCode: 200, Proto: "HTTP/2.0", Header: header})
+	want := Head{Header: http.Header{"Etag": {"1"}}, Proto: "HTTP/2.0", Reason: "Fine"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if len(header) != 3 {
+		t.Errorf("the response's header is %v now", header)
+	}
+	if usual := Of(&http.Response{Status: "404 Not Found", StatusCode: 404}); usual.Reason != "" {
+		t.Errorf("the usual reason is kept as %q", usual.Reason)
+	}
+}
+
+func TestAResponseHasItsHead(t *testing.T) {
+	req := &http.Request{Method: http.MethodGet}
+	resp, err := Head{Header: http.Header{"Etag": {"1"}}, Proto: "HTTP/1.0", Reason: "Fine"}.Response(200, []byte("body"), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || string(body) != "body" || resp.ContentLength != 4 {
+		t.Errorf("the body is %q, %v, of length %d", body, err, resp.ContentLength)
+	}
+	if resp.Status != "200 Fine" || resp.ProtoMajor != 1 || resp.ProtoMinor != 0 || resp.Header.Get("Etag") != "1" || resp.Request != req {
+		t.Errorf("the response is %+v", resp)
+	}
+	usual, err := Head{}.Response(404, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer usual.Body.Close()
+	if usual.Status != "404 Not Found" || usual.Proto != "HTTP/1.1" {
+		t.Errorf("the usual one is %+v", usual)
+	}
+	if resp, err := (Head{Proto: "SPDY"}).Response(200, nil, nil); err == nil {
+		resp.Body.Close()
+		t.Error("a protocol that is none of HTTP is no error")
+	}
+}
+
+// RFC 9110, section 7.6.1.
+func TestHeadersOfOneConnection(t *testing.T) {
+	for name, want := range map[string]bool{
+		"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+		"Cache-Control": false, "Content-Length": false, "Etag": false, "Set-Cookie": false, "": false,
+	} {
+		if got := HopByHop(name); got != want {
+			t.Errorf("%q is %v", name, got)
+		}
+	}
+}
+
 func FuzzHead(f *testing.F) {
 	f.Add("Etag", `"a\b"`, "\x80\xff")
 	f.Add("X", "\x00\u2028<&>", "{\"base64\":\"\"}")
@@ -41,6 +125,11 @@ func FuzzHead(f *testing.F) {
 		got, err := Decode(encoded)
 		if err != nil {
 			t.Fatal(err)
+		}
+		for name, values := range got.Header {
+			if first, ok := Value(encoded, name); !ok || first != values[0] {
+				t.Errorf("the first value of %q in %s is %q, %v", name, encoded, first, ok)
+			}
 		}
 		again, err := Encode(got)
 		if err != nil || again != encoded {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestURLPatterns(t *testing.T) {
+func TestWhichURLsAPatternIsFor(t *testing.T) {
 	for _, test := range []struct {
 		pattern  string
 		match    []string
@@ -78,11 +78,45 @@ func TestURLPatterns(t *testing.T) {
 	}
 }
 
-func FuzzURLPatterns(f *testing.F) {
+func TestPatternsThatCannotBe(t *testing.T) {
+	for name, pattern := range map[string]string{
+		"an empty one":                   "",
+		"a scheme alone":                 "https://",
+		"a path alone":                   "/v1",
+		"another scheme":                 "ftp://example.com",
+		"a star as the scheme":           "*://example.com",
+		"a query":                        "example.com/a?b=c",
+		"a fragment":                     "example.com/a#b",
+		"a user":                         "user@example.com",
+		"space":                          "example.com /a",
+		"a star in a label":              "api*.example.com",
+		"a star in the middle of a host": "api.*.com",
+		"two stars as labels":            "*.*.com",
+		"two stars as the host":          "**",
+		"two stars in a path":            "example.com/**",
+		"two stars beside text":          "example.com/a**b",
+		"an escape":                      "example.com/%zz",
+		"an escape beside a star":        "example.com/%2*",
+		"a port that is none":            "example.com:http",
+		"a port that is empty":           "example.com:",
+		"a port that is a star":          "example.com:*",
+		"a port that is too large":       "example.com:65536",
+		"a host with many colons":        "a:b:c",
+		"an empty label":                 "api..example.com",
+	} {
+		if _, err := Parse(pattern); err == nil {
+			t.Errorf("%s: %q has no error", name, pattern)
+		}
+	}
+}
+
+func FuzzPatterns(f *testing.F) {
 	f.Add("api.com/v1/*", "https://api.com/v1/x")
 	f.Add("*.api.com:8443", "https://user@a.api.com:8443/%2F")
 	f.Add("[::1]", "http://[::1%25eth0]/")
 	f.Add("*", "//")
+	f.Add("*/v*/a*b*c", "https://api.com:8443/v1/a-b-c")
+	f.Add("api.com/%2A*.json", "https://api.com/*a.json")
 	f.Fuzz(func(t *testing.T, pattern, raw string) {
 		p, err := Parse(pattern)
 		u, urlErr := url.Parse(raw)
