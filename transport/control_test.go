@@ -370,6 +370,16 @@ func TestConditionalRequestsGetTheirOwn304(t *testing.T) {
 			}
 		})
 	}
+	t.Run("for a tag with a comma", func(t *testing.T) {
+		h, _ := startOrigin(t, controlled(), "Cache-Control", "max-age=60", "Etag", `"a,b"`)
+		h.get("/a")
+		if resp, _ := h.get("/a", "If-None-Match", `"x", "a,b"`); resp.StatusCode != 304 || !hit(resp) {
+			t.Error(resp.StatusCode)
+		}
+		if resp, _ := h.get("/a", "If-None-Match", `"a", "b"`); resp.StatusCode != 200 || !hit(resp) {
+			t.Error(resp.StatusCode)
+		}
+	})
 	t.Run("where nothing is stored, the origin's, which is not stored", func(t *testing.T) {
 		h, _ := startOrigin(t, controlled(), "Cache-Control", "max-age=60", "Etag", `"1"`)
 		if resp, _ := h.get("/a", "If-None-Match", `"1"`); resp.StatusCode != 304 || hit(resp) {

@@ -105,6 +105,8 @@ func TestAnExpiryByURL(t *testing.T) {
 		{URL: host + "/v1", Expire: transport.After(time.Minute)},
 		{URL: "https://" + host, Expire: transport.After(time.Microsecond)},
 		{URL: host + "/private", Expire: transport.DoNotCache()},
+		{URL: host + "/img*", Expire: transport.After(2 * time.Minute)},
+		{URL: "*/anywhere", Expire: transport.After(3 * time.Minute)}, // the port is not the scheme's own
 	}}
 	cached := h.another(&transport.Options{Policy: policy})
 	for path, want := range map[string]time.Duration{
@@ -118,6 +120,9 @@ func TestAnExpiryByURL(t *testing.T) {
 		"/other/v1/charts/latest": 7 * 24 * time.Hour,
 		"/private/x":              0,
 		"/private?v1":             0,
+		"/img1/x":                 2 * time.Minute,
+		"/x/img1":                 7 * 24 * time.Hour,
+		"/anywhere/x":             3 * time.Minute,
 	} {
 		req := h.request(http.MethodGet, path, "")
 		resp, err := cached.RoundTrip(req)

@@ -76,7 +76,7 @@ var byCoding = http.Header{"Vary": {"Accept-Encoding"}}
 func CodingVariant(request http.Header) string { return Variant(byCoding, request) }
 
 // SameCoding reports whether two requests want a response coded alike, where it is
-// coded: the bytes of one mean nothing to who has not asked for them.
+// coded: the bytes of one mean nothing to a caller that has not asked for them.
 func SameCoding(response, a, b http.Header) bool {
 	return response.Get("Content-Encoding") == "" || CodingVariant(a) == CodingVariant(b)
 }
