@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,8 +63,9 @@ func TestErrorsTellThatTheBudgetIsUsedUp(t *testing.T) {
 	}
 	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://api.test/", nil)
 	var failed *url.Error
-	if _, err := (&http.Client{Transport: rt}).Do(req); !errors.As(err, &failed) || !failed.Timeout() {
-		t.Errorf("error %v of a client, want one that is a timeout still", err)
+	_, err := (&http.Client{Transport: rt}).Do(req)
+	if !errors.As(err, &failed) || !failed.Timeout() || !strings.Contains(err.Error(), "i/o timeout: origin: the budget of retries is used up") {
+		t.Errorf("error %v of a client, want one that is a timeout still, and both texts", err)
 	}
 }
 

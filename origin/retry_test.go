@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/origin"
+	"github.com/endpointcache/endpointcache/transport"
 )
 
 // counted counts the attempts that reach a base.
@@ -256,6 +257,14 @@ func TestRetrierEndsWithTheContext(t *testing.T) {
 		}
 		if n := len(a.sent()); n != 1 {
 			t.Errorf("%d attempts, want 1", n)
+		}
+
+		failing := transport.Doer(broken{errors.New("no route")})
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, _, err = get(ctx, retrier(t, failing, origin.RetryOptions{Wait: time.Minute, MaxWait: time.Hour}), "http://api.test/")
+		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "after an error") {
+			t.Errorf("error %v, want the context's and that there was another", err)
 		}
 
 		// An attempt that the context has ended is the last.
