@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"sync"
+	"time"
 )
 
 // body tells when a response's body has come to its end or is closed.
@@ -61,4 +63,30 @@ func hold(resp *http.Response) {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(data), b), b}
+}
+
+// discardBytes and discardTimeout are how much, and how long, is read of the body of a
+// response without use: less than another connection would cost.
+const (
+	discardBytes   = 64 << 10
+	discardTimeout = 100 * time.Millisecond
+)
+
+// discard closes a response without use, so that its connection can be used again where
+// little of the body is left.
+func discard(resp *http.Response) {
+	if resp == nil || resp.Body == nil {
+		return
+	}
+	closed := sync.OnceFunc(func() {
+		defer func() { _ = recover() }() // nobody else could in the timer's goroutine
+		_ = resp.Body.Close()
+	})
+	defer closed()
+	if resp.ContentLength > discardBytes {
+		return
+	}
+	late := time.AfterFunc(discardTimeout, closed)
+	defer late.Stop()
+	_, _ = io.CopyN(io.Discard, resp.Body, discardBytes)
 }

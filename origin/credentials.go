@@ -33,7 +33,8 @@ type Credentials struct {
 	//
 	// If Token fails before a request is sent, the request fails with an error
 	// that wraps Token's. After a 401, that response is returned, and OnRefresh
-	// tells why.
+	// tells why. Where Token or OnRefresh panics, all requests that wait fail with
+	// an error that has the panic's value, in which the token is masked.
 	//
 	// A request that is refused with the new token, too, has its 401 returned,
 	// and for 10 seconds such a token is not replaced: something else is wrong.
@@ -112,7 +113,7 @@ func (c *tokens) cover(req *http.Request) (bool, error) {
 	case req.Response != nil:
 		return false, nil
 	}
-	return false, fmt.Errorf("origin: credentials for %s are not sent over http", hostName(req.URL))
+	return false, Permanent(fmt.Errorf("origin: credentials for %s are not sent over http", hostName(req.URL)))
 }
 
 // named reports whether the host is one that the credentials are for: the one that is
@@ -175,7 +176,8 @@ func (t *Transport) sendWithToken(req *http.Request) (*http.Response, error) {
 	renewed, err := t.tokens.renew(req.Context(), used)
 	if err != nil || !renewed {
 		closeBody(again)
-		if req.Context().Err() != nil {
+		var panicked *panicError
+		if req.Context().Err() != nil || errors.As(err, &panicked) {
 			resp.Body.Close()
 			return nil, err
 		}

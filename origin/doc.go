@@ -2,16 +2,18 @@
 // asks for. A [Transport] is an [http.RoundTripper] that
 //
 //   - limits the requests in a second, and those in flight, for each host;
-//   - pauses all requests to a host that has answered 429 or 503, for as long as
-//     its Retry-After says;
+//   - pauses all requests to a host that has answered 429, 503, or 403 with
+//     Retry-After, for as long as its Retry-After says;
 //   - sends credentials, and has them refreshed on 401, once for all requests.
 //
-// It belongs below a cache and below what retries, so that neither what is cached
-// counts, nor any attempt goes uncounted:
+// A [Retrier] is one that sends a request again when it has failed for a while. It belongs
+// over a Transport, so that each attempt keeps to the limits, and both belong below a cache, so
+// that what is cached costs nothing:
 //
-//	cached := transport.New(c, &transport.Options{Base: origin.New(nil, opts)})
-//	client := resty.New().SetTransport(cached)
+//	retrier, err := origin.NewRetrier(origin.New(nil, opts), nil)
+//	cached := transport.New(c, &transport.Options{Base: retrier})
+//	client := &http.Client{Transport: cached}
 //
-// It does not retry by itself: an answer of 429 or 503 is the caller's. The one
+// A Transport alone does not retry: an answer of 429 or 503 is the caller's. The one
 // exception is the request that is sent again with a new token.
 package origin

@@ -37,8 +37,7 @@ func newAPI() (server *httptest.Server, host string) {
 	return server, u.Host
 }
 
-// Under a cache, so that what is cached costs none of it, and under resty, so that
-// each of its attempts counts.
+// Under a cache, so that what is cached costs none of it.
 func Example() {
 	api, host := newAPI()
 	defer api.Close()
@@ -70,9 +69,13 @@ func Example() {
 		},
 	})
 	defer manners.Close()
-	cached := transport.New(c, &transport.Options{Base: manners})
+	retrier, err := origin.NewRetrier(manners, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	cached := transport.New(c, &transport.Options{Base: retrier})
 	defer cached.Close()
-	client := resty.New().SetBaseURL(api.URL).SetTransport(cached).SetRetryCount(3)
+	client := resty.New().SetBaseURL(api.URL).SetTransport(cached)
 
 	var all sync.WaitGroup
 	for range 100 {
@@ -131,4 +134,101 @@ func ExampleOptions_pauseAfter() {
 			return time.Until(time.Unix(reset, 0))
 		},
 	})
+}
+
+// newFlakyAPI returns a server that refuses each of its first n requests.
+func newFlakyAPI(n int64) *httptest.Server {
+	return httptest.NewServer(refuse(n, http.StatusServiceUnavailable, "Retry-After", "0"))
+}
+
+// A plain client whose requests keep to the limits of an API, and are sent again
+// where the API has refused them for a while.
+func ExampleRetrier() {
+	api := newFlakyAPI(2)
+	defer api.Close()
+
+	manners := origin.New(nil, &origin.Options{ // nil: over http.DefaultTransport
+		Limits: origin.Limits{Rate: 20, Burst: 5, InFlight: 8},
+	})
+	defer manners.Close()
+	retrier, err := origin.NewRetrier(manners, &origin.RetryOptions{
+		OnRetry: func(a origin.Attempt) { fmt.Printf("attempt %d: status %d\n", a.Number, a.Status) },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	client := &http.Client{Transport: retrier}
+
+	resp, err := client.Get(api.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output:
+	// attempt 1: status 503
+	// attempt 2: status 503
+	// 200 OK
+}
+
+// A caller who reads the whole body has those repeated that were cut short, too.
+func ExampleRetrier_Do() {
+	api := newFlakyAPI(1)
+	defer api.Close()
+	client := &http.Client{}
+	retrier, err := origin.NewRetrier(nil, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, api.URL, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var body []byte
+	_, err = retrier.Do(req, func(attempt *http.Request) (*http.Response, error) {
+		resp, err := client.Do(attempt)
+		if err != nil {
+			return resp, err
+		}
+		defer resp.Body.Close()
+		body, err = io.ReadAll(resp.Body)
+		return resp, err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(body))
+	// Output:
+	// fine
+}
+
+// A task of many requests that gives up early when the API is down.
+func ExampleWithRetryBudget() {
+	api := newFlakyAPI(1000)
+	defer api.Close()
+	retrier, err := origin.NewRetrier(nil, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client := &http.Client{Transport: retrier}
+
+	budget := origin.NewRetryBudget(5)
+	ctx := origin.WithRetryBudget(context.Background(), budget)
+	requests := 0
+	for !budget.Exhausted() {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, api.URL, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			log.Fatal(err)
+		}
+		resp.Body.Close()
+		requests++
+	}
+	fmt.Println(requests, "requests have failed")
+	// Output:
+	// 2 requests have failed
 }

@@ -45,8 +45,11 @@ const patience = time.Second
 type place struct {
 	ready   chan struct{} // closed when the request may be sent
 	element *list.Element // in the queue; nil when it may be sent
-	epoch   int           // the host's when it was sent
+	epoch   int           // the host's when it was sent, or settled
 }
+
+// settled is the epoch of a request whose outcome has been counted.
+const settled = -1
 
 // enter waits until a request may be sent. Unless that fails, answered or failed,
 // and then leave, are due.
@@ -178,11 +181,12 @@ func (h *host) answered(p *place, asks plea) time.Duration {
 	return d
 }
 
-// settle ends what a request has tried.
+// settle ends what a request has tried, once.
 func (h *host) settle(p *place) {
 	if h.window > 0 && p.epoch == h.epoch {
 		h.trying--
 	}
+	p.epoch = settled
 }
 
 // widen lets more requests through after a good answer, and all where these are

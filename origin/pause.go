@@ -1,12 +1,8 @@
 package origin
 
 import (
-	"errors"
-	"math"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -19,7 +15,7 @@ type plea struct {
 }
 
 func (o *Options) plea(resp *http.Response) plea {
-	p := plea{refused: resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable}
+	p := plea{refused: isRefusal(resp)}
 	if o.PauseAfter != nil {
 		if d := o.PauseAfter(resp); d > 0 {
 			p.pause, p.told, p.wait = true, true, d
@@ -28,29 +24,22 @@ func (o *Options) plea(resp *http.Response) plea {
 	}
 	if p.refused {
 		p.pause = true
-		p.wait, p.told = retryAfter(resp.Header)
+		p.wait, p.told = RetryAfter(resp)
 	}
 	return p
 }
 
-// retryAfter is how long a server says to wait, if it does: in seconds, or until a
-// time of its own clock.
-func retryAfter(h http.Header) (d time.Duration, ok bool) {
-	text := strings.TrimSpace(h.Get("Retry-After"))
-	seconds, err := strconv.ParseInt(text, 10, 64)
-	if err == nil || errors.Is(err, strconv.ErrRange) { // which gives the nearest
-		const most = math.MaxInt64 / int64(time.Second)
-		return time.Duration(min(seconds, most)) * time.Second, seconds >= 0
+// isRefusal reports whether the server has refused a request as one too many. A 403 is
+// that with a Retry-After, as GitHub and GitLab answer, and otherwise is about the
+// request.
+func isRefusal(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return true
+	case http.StatusForbidden:
+		return resp.Header.Get("Retry-After") != ""
 	}
-	until, err := http.ParseTime(text)
-	if err != nil {
-		return 0, false
-	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		now = time.Now()
-	}
-	return max(0, until.Sub(now)), true
+	return false
 }
 
 // grown is first, doubled n times, and longest at most.
@@ -67,5 +56,5 @@ func grown(first time.Duration, n int, longest time.Duration) time.Duration {
 // withJitter makes a pause up to a tenth and a second longer, so that the programs
 // that share an API do not all come back at once.
 func withJitter(d time.Duration) time.Duration {
-	return d + rand.N(min(d/10, time.Second)+1)
+	return max(d, d+rand.N(min(d/10, time.Second)+1)) // the sum may overflow
 }

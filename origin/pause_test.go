@@ -54,6 +54,7 @@ func TestRetryAfterPauses(t *testing.T) {
 		{"at once", []string{"Retry-After", "0"}, 0},
 		{"a year", []string{"Retry-After", "31536000"}, time.Minute},
 		{"more than an int64", []string{"Retry-After", "99999999999999999999"}, time.Minute},
+		{"a fraction", []string{"Retry-After", "30.5"}, 31 * time.Second},
 		{"a negative number", []string{"Retry-After", "-5"}, time.Second},
 		{"nonsense", []string{"Retry-After", "soon"}, time.Second},
 		{"nothing", nil, time.Second},

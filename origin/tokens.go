@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,25 +149,35 @@ func (c *tokens) begin() {
 	c.refresh = r
 	if c.closed {
 		cancel()
-		r.err = ErrClosed
+		r.err = Permanent(ErrClosed)
 		close(r.done)
 		return
 	}
 	number := c.number
 	c.running.Go(func() {
 		defer cancel()
-		err := c.next(ctx, number)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.refresh == r {
-			c.refresh = nil
-		}
-		if err != nil && c.closed {
-			err = ErrClosed
-		}
-		r.err = err
-		close(r.done)
+		err := errExited
+		defer func() { c.end(r, err) }()
+		err = c.next(ctx, number)
 	})
+}
+
+// errExited is the error of a refresh in which Token or OnRefresh has called
+// [runtime.Goexit], as a test's Fatal does.
+var errExited = Permanent(errors.New("origin: get the token: Token or OnRefresh has ended its goroutine"))
+
+// end tells those who wait for a refresh how it ended.
+func (c *tokens) end(r *refresh, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refresh == r {
+		c.refresh = nil
+	}
+	if err != nil && c.closed {
+		err = Permanent(ErrClosed)
+	}
+	r.err = err
+	close(r.done)
 }
 
 // next asks for the token after the one of that number. One that others have given up
@@ -185,7 +196,7 @@ func (c *tokens) next(ctx context.Context, number int) error {
 		return nil
 	}
 	c.refreshes.Add(1)
-	token, err := c.ask(ctx, old)
+	token, err := c.call(ctx, old)
 	if err == nil && token.Value == "" {
 		err = errors.New("it is empty")
 	}
@@ -194,10 +205,50 @@ func (c *tokens) next(ctx context.Context, number int) error {
 	} else {
 		err = fmt.Errorf("origin: get the token: %w", err)
 	}
-	if c.told != nil {
-		c.told(err)
+	if panicked := c.tell(err, old, token.Value); panicked != nil {
+		err = errors.Join(err, fmt.Errorf("origin: get the token: %w", panicked))
 	}
 	return err
+}
+
+// call calls Token. A panic in it is an error: nobody else can recover from it.
+func (c *tokens) call(ctx context.Context, old string) (token Token, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicIn("Token", p, old)
+		}
+	}()
+	return c.ask(ctx, old)
+}
+
+// tell calls OnRefresh, whose panic is an error, too.
+func (c *tokens) tell(outcome error, secrets ...string) (err error) {
+	if c.told == nil {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicIn("OnRefresh", p, secrets...)
+		}
+	}()
+	c.told(outcome)
+	return nil
+}
+
+// panicError is a panic in a function of the options.
+type panicError struct{ text string }
+
+func (e *panicError) Error() string { return e.text }
+
+// panicIn is the error of a panic with the value p, in which there may be secrets.
+func panicIn(name string, p any, secrets ...string) error {
+	value := fmt.Sprint(p)
+	for _, secret := range secrets {
+		if secret != "" {
+			value = strings.ReplaceAll(value, secret, "[token]")
+		}
+	}
+	return Permanent(&panicError{fmt.Sprintf("panic in %s: %s", name, value)})
 }
 
 func (c *tokens) replace(token Token) {

@@ -26,7 +26,7 @@ type Options struct {
 	MaxPause time.Duration
 
 	// Pause is how long the requests to a host pause after a 429 or 503
-	// without a Retry-After that can be read. It doubles with each pause that
+	// without a Retry-After that can be read, or a 403 with one that cannot. It doubles with each pause that
 	// was followed by another such answer, and is back at this after an answer
 	// of another status. The default is a second.
 	Pause time.Duration
@@ -93,7 +93,7 @@ func New(base http.RoundTripper, opts *Options) *Transport {
 	if t.opts.Pause == 0 {
 		t.opts.Pause = time.Second
 	}
-	if t.invalid = t.opts.Validate(); t.invalid != nil {
+	if t.invalid = Permanent(t.opts.Validate()); t.invalid != nil {
 		return t
 	}
 	t.hosts.init(&t.opts)
@@ -174,20 +174,34 @@ func (t *Transport) send(req *http.Request, prepare func() *http.Request) (*http
 		h.leave()
 		t.hosts.done(h)
 	})
-	resp, err := t.base.RoundTrip(prepare())
-	if err == nil && resp == nil {
-		err = errors.New("origin: the base has neither a response nor an error")
-	}
-	if err != nil {
+	var resp *http.Response
+	answered := false
+	defer func() {
+		if answered {
+			return
+		}
+		// It failed, or the base or a function of the options has panicked,
+		// from which the caller may recover: others still wait for the place.
 		h.failed(p)
 		leave()
+		closeResponse(resp)
+	}()
+	resp, err = t.base.RoundTrip(prepare())
+	if err != nil {
 		return nil, err
+	}
+	if resp == nil {
+		return nil, errNoAnswer
 	}
 	resp.Request = req // without the credentials
 	t.heed(h, p, resp)
 	keepUntilRead(resp, leave)
+	answered = true
 	return resp, nil
 }
+
+// errNoAnswer is the error of a base that breaks the rule of [http.RoundTripper].
+var errNoAnswer = Permanent(errors.New("origin: an attempt has neither a response nor an error"))
 
 func (t *Transport) wait(ctx context.Context, h *host) (*place, error) {
 	t.counts.waiting.Add(1)
@@ -262,6 +276,12 @@ func (e *waitError) Unwrap() error { return e.err }
 
 // Timeout is for [net/url.Error], which asks its error alone.
 func (e *waitError) Timeout() bool { return errors.Is(e.err, context.DeadlineExceeded) }
+
+func closeResponse(resp *http.Response) {
+	if resp != nil && resp.Body != nil {
+		_ = resp.Body.Close()
+	}
+}
 
 func closeBody(req *http.Request) {
 	if req.Body != nil {
