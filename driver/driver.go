@@ -92,6 +92,27 @@ type Table interface {
 	// each entry was either replaced as a whole or left as it was.
 	Put(ctx context.Context, entries []Entry) error
 
+	// PutIf stores those of the entries for which the condition holds, each in
+	// one step with its check, and reports by index which it has stored. The
+	// caller guarantees what Put asks for, and that no two entries have the same
+	// key. Of several callers that put one key at a time if it is absent, or not
+	// live, exactly one stores its entry, in this process and in others.
+	//
+	// An entry that the store cannot hold is [ErrTooLarge], whether its condition
+	// holds or not. Where PutIf fails, it reports nothing, and each entry was either
+	// stored as a whole or left as it was.
+	PutIf(ctx context.Context, entries []Entry, c Condition) (stored []bool, err error)
+
+	// Renew changes the times and headers of stored entries, each in one step with
+	// the check that it is the one that was seen, and reports by index which it has
+	// changed. Keys without an entry are left out. It neither reads nor sends
+	// payloads, as far as the store can help it. The caller guarantees of keys, times
+	// and headers what Put asks for, and that no two renewals have the same key.
+	//
+	// Where Renew fails, it reports nothing, and each entry was either renewed as a
+	// whole or left as it was.
+	Renew(ctx context.Context, renewals []Renewal) (renewed []bool, err error)
+
 	// Delete removes the entries with these keys, live or expired, and
 	// returns how many it removed.
 	Delete(ctx context.Context, keys []Key) (int, error)

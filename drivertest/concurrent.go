@@ -13,28 +13,29 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 )
 
-func testConcurrent(t *testing.T, h Harness) {
-	const goroutines = 8
+// goroutines is how many [together] runs.
+const goroutines = 8
 
-	// together runs work in many goroutines and reports their errors. Work that
-	// is not done after a minute counts as blocked.
-	together := func(t *testing.T, work func(ctx context.Context, g int) error) {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		var wg sync.WaitGroup
-		for g := range goroutines {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
-				if err := work(ctx, g); err != nil {
-					t.Errorf("goroutine %d: %v", g, err)
-				}
-			}()
-		}
-		wg.Wait()
+// together runs work in many goroutines and reports their errors. Work that is not
+// done after a minute counts as blocked.
+func together(t *testing.T, work func(ctx context.Context, g int) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if err := work(ctx, g); err != nil {
+				t.Errorf("goroutine %d: %v", g, err)
+			}
+		}()
 	}
+	wg.Wait()
+}
 
+func testConcurrent(t *testing.T, h Harness) {
 	t.Run("no reader sees half an entry", func(t *testing.T) {
 		table := h.ids(t)
 		keys := ids(0, 20)

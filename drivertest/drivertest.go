@@ -53,6 +53,8 @@ var topics = []topic{
 	{"Keys", testKeys},
 	{"Values", testValues},
 	{"Put", testPut},
+	{"PutIf", testPutIf},
+	{"Renew", testRenew},
 	{"Delete", testDelete},
 	{"Pop", testPop},
 	{"Expiry", testExpiry},

@@ -21,28 +21,29 @@ import (
 type mutant struct {
 	name  string
 	topic string
+	test  string // a part of the name of the test that fails, where several could
 	store faults // what it does otherwise than the memory store
 }
 
 var mutants = []mutant{
-	{"opens a table empty", "Open", faults{opened: func(t driver.Table) {
+	{"opens a table empty", "Open", "", faults{opened: func(t driver.Table) {
 		_, _ = t.Clear(context.Background(), driver.Filter{})
 	}}},
-	{"keeps all entries in one table", "Names", faults{open: func(ctx context.Context, s driver.Store, spec driver.TableSpec) (driver.Table, error) {
+	{"keeps all entries in one table", "Names", "", faults{open: func(ctx context.Context, s driver.Store, spec driver.TableSpec) (driver.Table, error) {
 		spec.Name = "all"
 		return s.OpenTable(ctx, spec)
 	}}},
-	{"cuts long table names", "Names", faults{open: func(ctx context.Context, s driver.Store, spec driver.TableSpec) (driver.Table, error) {
+	{"cuts long table names", "Names", "", faults{open: func(ctx context.Context, s driver.Store, spec driver.TableSpec) (driver.Table, error) {
 		spec.Name = spec.Name[:min(63, len(spec.Name))]
 		return s.OpenTable(ctx, spec)
 	}}},
-	{"shares tables whose names differ in case", "Names", faults{open: func(ctx context.Context, s driver.Store, spec driver.TableSpec) (driver.Table, error) {
+	{"shares tables whose names differ in case", "Names", "", faults{open: func(ctx context.Context, s driver.Store, spec driver.TableSpec) (driver.Table, error) {
 		if strings.EqualFold(spec.Name, "tracks") {
 			spec.Name = "tracks"
 		}
 		return s.OpenTable(ctx, spec)
 	}}},
-	{"takes another schema for its own", "Schema", faults{open: func(ctx context.Context, s driver.Store, spec driver.TableSpec) (driver.Table, error) {
+	{"takes another schema for its own", "Schema", "", faults{open: func(ctx context.Context, s driver.Store, spec driver.TableSpec) (driver.Table, error) {
 		t, err := s.OpenTable(ctx, spec)
 		if errors.Is(err, driver.ErrSchema) {
 			spec.Key = []driver.Column{{Name: "id", Kind: driver.String}, {Name: "page", Kind: driver.Int}}
@@ -50,11 +51,11 @@ var mutants = []mutant{
 		}
 		return t, err
 	}}},
-	{"folds the case of keys", "Keys", faults{key: mapStrings(strings.ToLower)}},
-	{"trims keys", "Keys", faults{key: mapStrings(strings.TrimSpace)}},
-	{"ends keys at NUL", "Keys", faults{key: mapStrings(func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return s })}},
-	{"repairs the UTF-8 of keys", "Keys", faults{key: mapStrings(func(s string) string { return strings.ToValidUTF8(s, "\ufffd") })}},
-	{"joins columns with a separator", "Keys", faults{key: func(k driver.Key) driver.Key {
+	{"folds the case of keys", "Keys", "", faults{key: mapStrings(strings.ToLower)}},
+	{"trims keys", "Keys", "", faults{key: mapStrings(strings.TrimSpace)}},
+	{"ends keys at NUL", "Keys", "", faults{key: mapStrings(func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return s })}},
+	{"repairs the UTF-8 of keys", "Keys", "", faults{key: mapStrings(func(s string) string { return strings.ToValidUTF8(s, "\ufffd") })}},
+	{"joins columns with a separator", "Keys", "", faults{key: func(k driver.Key) driver.Key {
 		if len(k) == 2 {
 			a, isString := k[0].(string)
 			if b, both := k[1].(string); isString && both {
@@ -63,7 +64,7 @@ var mutants = []mutant{
 		}
 		return k
 	}}},
-	{"sorts the columns of a key", "Keys", faults{key: func(k driver.Key) driver.Key {
+	{"sorts the columns of a key", "Keys", "", faults{key: func(k driver.Key) driver.Key {
 		sorted := slices.Clone(k)
 		slices.SortFunc(sorted, func(a, b driver.Value) int {
 			s, isString := a.(string)
@@ -74,7 +75,7 @@ var mutants = []mutant{
 		})
 		return sorted
 	}}},
-	{"keeps integers as floating point", "Keys", faults{key: func(k driver.Key) driver.Key {
+	{"keeps integers as floating point", "Keys", "", faults{key: func(k driver.Key) driver.Key {
 		k = slices.Clone(k)
 		for i, v := range k {
 			if n, ok := v.(int64); ok {
@@ -83,54 +84,54 @@ var mutants = []mutant{
 		}
 		return k
 	}}},
-	{"forgets headers", "Values", faults{entry: func(e *driver.Entry) { e.Header = "" }}},
-	{"keeps times in milliseconds", "Values", faults{entry: func(e *driver.Entry) { e.CachedAt = e.CachedAt.Truncate(time.Millisecond) }}},
-	{"repairs the UTF-8 of payloads", "Values", faults{entry: func(e *driver.Entry) { e.Payload = []byte(strings.ToValidUTF8(string(e.Payload), "?")) }}},
-	{"takes the epoch for never", "Expiry", faults{entry: func(e *driver.Entry) {
+	{"forgets headers", "Values", "", faults{entry: func(e *driver.Entry) { e.Header = "" }}},
+	{"keeps times in milliseconds", "Values", "", faults{entry: func(e *driver.Entry) { e.CachedAt = e.CachedAt.Truncate(time.Millisecond) }}},
+	{"repairs the UTF-8 of payloads", "Values", "", faults{entry: func(e *driver.Entry) { e.Payload = []byte(strings.ToValidUTF8(string(e.Payload), "?")) }}},
+	{"takes the epoch for never", "Expiry", "", faults{entry: func(e *driver.Entry) {
 		if e.ExpiresAt.Unix() == 0 {
 			e.ExpiresAt = time.Time{}
 		}
 	}}},
-	{"hands out its payloads without saying so", "Put", faults{traits: func(t *driver.Traits) { t.SharesPayload = false }}},
-	{"keeps the name of a replaced entry", "Put", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
+	{"hands out its payloads without saying so", "Put", "", faults{traits: func(t *driver.Traits) { t.SharesPayload = false }}},
+	{"keeps the name of a replaced entry", "Put", "", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
 		entries = slices.Clone(entries)
 		for i, e := range entries {
 			_ = t.Get(ctx, []driver.Key{e.Key}, driver.Selection{}, func(_ int, old driver.Entry) { entries[i].Name = old.Name })
 		}
 		return t.Put(ctx, entries)
 	}}},
-	{"counts the keys given to a delete", "Delete", faults{delete: func(ctx context.Context, t driver.Table, keys []driver.Key) (int, error) {
+	{"counts the keys given to a delete", "Delete", "", faults{delete: func(ctx context.Context, t driver.Table, keys []driver.Key) (int, error) {
 		_, err := t.Delete(ctx, keys)
 		return len(keys), err
 	}}},
-	{"expires a microsecond late", "Expiry", faults{filter: func(f *driver.Filter) { f.Now = f.Now.Add(-time.Microsecond) }}},
-	{"expires to the second", "Expiry", faults{filter: func(f *driver.Filter) { f.Now = f.Now.Truncate(time.Second) }}},
-	{"goes by its own clock", "Expiry", faults{filter: func(f *driver.Filter) { f.Now = time.Now() }}},
-	{"clears the live for the expired", "Clear", faults{filter: func(f *driver.Filter) {
+	{"expires a microsecond late", "Expiry", "", faults{filter: func(f *driver.Filter) { f.Now = f.Now.Add(-time.Microsecond) }}},
+	{"expires to the second", "Expiry", "", faults{filter: func(f *driver.Filter) { f.Now = f.Now.Truncate(time.Second) }}},
+	{"goes by its own clock", "Expiry", "", faults{filter: func(f *driver.Filter) { f.Now = time.Now() }}},
+	{"clears the live for the expired", "Clear", "", faults{filter: func(f *driver.Filter) {
 		f.State = [...]driver.State{driver.All, driver.Expired, driver.Live}[f.State]
 	}}},
-	{"drops the last key of a bulk get", "Bulk", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	{"drops the last key of a bulk get", "Bulk", "", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 		return t.Get(ctx, keys[:max(len(keys)-1, min(len(keys), 1))], sel, visit)
 	}}},
-	{"drops keys beyond 1,000", "Bulk", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	{"drops keys beyond 1,000", "Bulk", "", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 		return t.Get(ctx, keys[:min(len(keys), 1000)], sel, visit)
 	}}},
-	{"visits a duplicate once", "Bulk", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	{"visits a duplicate once", "Bulk", "", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 		return t.Get(ctx, keys, sel, func(i int, e driver.Entry) {
 			if !slices.ContainsFunc(keys[:min(i, 10)], func(k driver.Key) bool { return slices.Equal(k, keys[i]) }) {
 				visit(i, e)
 			}
 		})
 	}}},
-	{"visits an index twice", "Bulk", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	{"visits an index twice", "Bulk", "", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 		return t.Get(ctx, keys, sel, func(i int, e driver.Entry) { visit(i, e); visit(i, e) })
 	}}},
-	{"keeps the earlier of two entries", "Bulk", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
+	{"keeps the earlier of two entries", "Bulk", "", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
 		entries = slices.Clone(entries)
 		slices.Reverse(entries)
 		return t.Put(ctx, entries)
 	}}},
-	{"leaves out a payload that was asked for alone", "Parts", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	{"leaves out a payload that was asked for alone", "Parts", "", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 		return t.Get(ctx, keys, sel, func(i int, e driver.Entry) {
 			if sel.Parts == driver.Payload {
 				e.Payload = nil
@@ -138,7 +139,7 @@ var mutants = []mutant{
 			visit(i, e)
 		})
 	}}},
-	{"tells the status only with the meta data", "Parts", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	{"tells the status only with the meta data", "Parts", "", faults{get: func(ctx context.Context, t driver.Table, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 		return t.Get(ctx, keys, sel, func(i int, e driver.Entry) {
 			if sel.Parts&driver.Meta == 0 {
 				e.Status = 0
@@ -146,13 +147,13 @@ var mutants = []mutant{
 			visit(i, e)
 		})
 	}}},
-	{"yields an entry twice", "Iterate", faults{yields: func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool {
+	{"yields an entry twice", "Iterate", "", faults{yields: func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool {
 		return yield(e, err) && (err != nil || e.Key[0] != "id-000003" || yield(e, err))
 	}}},
-	{"does not notice that an iteration is cancelled", "Iterate", faults{yields: func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool {
+	{"does not notice that an iteration is cancelled", "Iterate", "", faults{yields: func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool {
 		return errors.Is(err, context.Canceled) || yield(e, err)
 	}}},
-	{"writes an entry in two steps", "Concurrent", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
+	{"writes an entry in two steps", "Concurrent", "", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
 		half := slices.Clone(entries)
 		for i := range half {
 			half[i].Payload = nil
@@ -163,7 +164,7 @@ var mutants = []mutant{
 		time.Sleep(time.Millisecond)
 		return t.Put(ctx, entries)
 	}}},
-	{"counts before it deletes", "Concurrent", faults{delete: func(ctx context.Context, t driver.Table, keys []driver.Key) (int, error) {
+	{"counts before it deletes", "Concurrent", "", faults{delete: func(ctx context.Context, t driver.Table, keys []driver.Key) (int, error) {
 		n := 0
 		if err := t.Get(ctx, keys, driver.Selection{}, func(int, driver.Entry) { n++ }); err != nil {
 			return 0, err
@@ -172,7 +173,7 @@ var mutants = []mutant{
 		_, err := t.Delete(ctx, keys)
 		return n, err
 	}}},
-	{"pops an entry and puts it back if it is not selected", "Pop", faults{pop: func(ctx context.Context, t driver.Table, k driver.Key, f driver.Filter) (driver.Entry, bool, error) {
+	{"pops an entry and puts it back if it is not selected", "Pop", "", faults{pop: func(ctx context.Context, t driver.Table, k driver.Key, f driver.Filter) (driver.Entry, bool, error) {
 		e, ok, err := t.Pop(ctx, k, driver.Filter{})
 		if err != nil || !ok || f.Match(e) {
 			return e, ok, err
@@ -181,19 +182,19 @@ var mutants = []mutant{
 		time.Sleep(100 * time.Microsecond) // as a store on a network takes
 		return driver.Entry{}, false, t.Put(ctx, []driver.Entry{e})
 	}}},
-	{"ignores the context", "Context", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
+	{"ignores the context", "Context", "", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
 		return t.Put(context.WithoutCancel(ctx), entries)
 	}}},
-	{"accepts a put after a close", "Close", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
+	{"accepts a put after a close", "Close", "", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
 		if err := t.Put(ctx, entries); !errors.Is(err, driver.ErrClosed) {
 			return err
 		}
 		return nil
 	}}},
-	{"does not say which table failed", "Errors", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
+	{"does not say which table failed", "Errors", "", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
 		return errors.Unwrap(t.Put(ctx, entries))
 	}}},
-	{"leaves out a payload that is too large", "Limits", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
+	{"leaves out a payload that is too large", "Limits", "", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
 		return t.Put(ctx, slices.DeleteFunc(slices.Clone(entries), func(e driver.Entry) bool { return len(e.Payload) > 1<<20 }))
 	}}},
 }
@@ -204,11 +205,12 @@ const mutantVariable = "DRIVERTEST_MUTANT"
 // TestMutant runs the suite on one mutant, in a process that
 // [TestSuiteFailsMutants] starts.
 func TestMutant(t *testing.T) {
-	i := slices.IndexFunc(mutants, func(m mutant) bool { return m.name == os.Getenv(mutantVariable) })
+	all := slices.Concat(mutants, conditional)
+	i := slices.IndexFunc(all, func(m mutant) bool { return m.name == os.Getenv(mutantVariable) })
 	if i < 0 {
 		t.Skip("run by TestSuiteFailsMutants")
 	}
-	drivertest.Run(t, harness(mutants[i].store))
+	drivertest.Run(t, harness(all[i].store))
 }
 
 func TestSuiteFailsMutants(t *testing.T) {
@@ -216,7 +218,7 @@ func TestSuiteFailsMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range mutants {
+	for _, m := range slices.Concat(mutants, conditional) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestMutant$/^"+m.topic+"$", "-test.failfast")
@@ -230,9 +232,22 @@ func TestSuiteFailsMutants(t *testing.T) {
 				t.Fatal(err)
 			case !strings.Contains(string(out), "--- FAIL: TestMutant/"+m.topic+"/") || strings.Contains(string(out), "panic:"):
 				t.Errorf("the process ended otherwise than by a failed test:\n%s", out)
+			case !failed(string(out), m.topic, m.test):
+				t.Errorf("it fails, but not what is about %q:\n%s", m.test, out)
 			}
 		})
 	}
+}
+
+// failed reports whether a test of the topic whose name has this part has failed.
+func failed(out, topic, part string) bool {
+	for line := range strings.Lines(out) {
+		_, name, ok := strings.Cut(line, "--- FAIL: TestMutant/"+topic+"/")
+		if ok && strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
 }
 
 // TestSuitePassesWrapper proves that the mutants fail for their faults, and not
@@ -266,6 +281,8 @@ type faults struct {
 
 	get    func(context.Context, driver.Table, []driver.Key, driver.Selection, func(int, driver.Entry)) error
 	put    func(context.Context, driver.Table, []driver.Entry) error
+	putIf  putIfFunc
+	renew  renewFunc
 	delete func(context.Context, driver.Table, []driver.Key) (int, error)
 	pop    func(context.Context, driver.Table, driver.Key, driver.Filter) (driver.Entry, bool, error)
 	yields func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool
@@ -361,6 +378,20 @@ func (t faultyTable) Put(ctx context.Context, entries []driver.Entry) error {
 		return f(ctx, t.Table, entries)
 	}
 	return t.Table.Put(ctx, entries)
+}
+
+func (t faultyTable) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+	if f := t.faults.putIf; f != nil {
+		return f(ctx, t.Table, entries, c)
+	}
+	return t.Table.PutIf(ctx, entries, c)
+}
+
+func (t faultyTable) Renew(ctx context.Context, renewals []driver.Renewal) ([]bool, error) {
+	if f := t.faults.renew; f != nil {
+		return f(ctx, t.Table, renewals)
+	}
+	return t.Table.Renew(ctx, renewals)
 }
 
 func (t faultyTable) Delete(ctx context.Context, keys []driver.Key) (int, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -75,6 +76,18 @@ func expiring(k driver.Key, instant time.Time) driver.Entry {
 	return e
 }
 
+// renewal gives e, as it was seen, the times and the header of another version.
+func renewal(e driver.Entry, v int) driver.Renewal {
+	to := version(nil, v)
+	return driver.Renewal{Key: e.Key, Seen: e.CachedAt, Header: to.Header, CachedAt: to.CachedAt, ExpiresAt: to.ExpiresAt}
+}
+
+// renewed is e after a renewal.
+func renewed(e driver.Entry, r driver.Renewal) driver.Entry {
+	e.Header, e.CachedAt, e.ExpiresAt = r.Header, r.CachedAt, r.ExpiresAt
+	return e
+}
+
 // diff tells how got differs from want in all but the key, or is empty.
 func diff(want, got driver.Entry) string {
 	switch {
@@ -131,6 +144,43 @@ func (s subject) put(entries ...driver.Entry) {
 	if err := s.Put(s.tb.Context(), entries); err != nil {
 		s.tb.Fatalf("put: %v", err)
 	}
+}
+
+// putIf fails the test unless the put stores these of the entries.
+func (s subject) putIf(c driver.Condition, want []bool, entries ...driver.Entry) {
+	s.tb.Helper()
+	stored, err := s.PutIf(s.tb.Context(), entries, c)
+	if err != nil {
+		s.tb.Fatalf("put if: %v", err)
+	}
+	if !slices.Equal(stored, want) {
+		s.tb.Errorf("put if reports %s", outcomes(stored, want))
+	}
+}
+
+// renew fails the test unless it changes these of the entries.
+func (s subject) renew(want []bool, renewals ...driver.Renewal) {
+	s.tb.Helper()
+	got, err := s.Renew(s.tb.Context(), renewals)
+	if err != nil {
+		s.tb.Fatalf("renew: %v", err)
+	}
+	if !slices.Equal(got, want) {
+		s.tb.Errorf("renew reports %s", outcomes(got, want))
+	}
+}
+
+// outcomes tells where got differs from want.
+func outcomes(got, want []bool) string {
+	if len(got) != len(want) {
+		return fmt.Sprintf("%d outcomes, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			return fmt.Sprintf("%v for index %d, want %v", got[i], i, want[i])
+		}
+	}
+	return "what it should"
 }
 
 // get returns the selected entries by their index in keys, and holds the visits
@@ -272,6 +322,18 @@ func operations(k driver.Key) []operation {
 	put := func(entries ...driver.Entry) func(context.Context, driver.Table) error {
 		return func(ctx context.Context, table driver.Table) error { return table.Put(ctx, entries) }
 	}
+	putIf := func(entries ...driver.Entry) func(context.Context, driver.Table) error {
+		return func(ctx context.Context, table driver.Table) error {
+			_, err := table.PutIf(ctx, entries, driver.Condition{If: driver.IfNewer})
+			return err
+		}
+	}
+	renew := func(renewals ...driver.Renewal) func(context.Context, driver.Table) error {
+		return func(ctx context.Context, table driver.Table) error {
+			_, err := table.Renew(ctx, renewals)
+			return err
+		}
+	}
 	remove := func(keys ...driver.Key) func(context.Context, driver.Table) error {
 		return func(ctx context.Context, table driver.Table) error {
 			_, err := table.Delete(ctx, keys)
@@ -283,6 +345,12 @@ func operations(k driver.Key) []operation {
 		{"get of nothing", get()},
 		{"put", put(version(k, 99))},
 		{"put of nothing", put()},
+		{"put if newer", putIf(version(k, 98))},
+		{"put of two if newer", putIf(version(k, 97), version(key("other"), 97))},
+		{"put of nothing if newer", putIf()},
+		{"renew", renew(renewal(version(k, 1), 96))},
+		{"renew two", renew(renewal(version(k, 1), 95), renewal(version(key("other"), 1), 95))},
+		{"renew nothing", renew()},
 		{"delete", remove(k)},
 		{"delete of nothing", remove()},
 		{"pop", func(ctx context.Context, table driver.Table) error {

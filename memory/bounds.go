@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/maypok86/otter/v2"
@@ -74,28 +73,37 @@ func (b *bounds) put(t *table, entries []*entry) error {
 		return nil
 	}
 	for _, e := range entries {
-		if size := e.size(); size > b.maxEntry {
-			return fmt.Errorf("%w: it takes %d bytes of at most %d", driver.ErrTooLarge, size, b.maxEntry)
+		if err := t.checkSize(e); err != nil {
+			return err
 		}
 	}
+	_, err := b.exchangeAll(t, len(entries), func(i int) string { return entries[i].id.key }, func(i int, _ *entry) (*entry, error) {
+		return entries[i], nil
+	})
+	return err
+}
+
+// exchangeAll replaces entries of t by their keys, each in one step, reports by index
+// which it has replaced, and evicts what no longer fits.
+func (b *bounds) exchangeAll(t *table, n int, key func(i int) string, with replacement) (replaced []bool, err error) {
 	defer b.cache.CleanUp()
-	for _, e := range entries {
-		closed := false
-		b.cache.Compute(e.id, func(*entry, bool) (*entry, otter.ComputeOp) {
+	replaced = make([]bool, n)
+	for i := range n {
+		b.cache.Compute(id{table: t, key: key(i)}, func(*entry, bool) (*entry, otter.ComputeOp) {
 			t.mu.Lock()
 			defer t.mu.Unlock()
-			if t.entries == nil {
-				closed = true
+			var e *entry
+			if e, err = t.exchange(key(i), i, with); e == nil {
 				return nil, otter.CancelOp
 			}
-			t.entries[e.id.key] = e
+			replaced[i] = true
 			return e, otter.WriteOp
 		})
-		if closed {
-			return driver.ErrClosed
+		if err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return replaced, nil
 }
 
 // delete removes the entries of t with these keys and returns their number.

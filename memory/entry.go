@@ -41,6 +41,17 @@ func newEntry(t *table, e driver.Entry, buf []byte) (*entry, []byte) {
 	return stored, buf
 }
 
+// renewed is e with the times and headers of r, and with the payload of e itself.
+func (e *entry) renewed(r *driver.Renewal) *entry {
+	key, name := len(e.id.key), len(e.id.key)+len(e.Name)
+	text := e.id.key + e.Name + r.Header // as newEntry has them
+	n := &entry{id: id{table: e.id.table, key: text[:key]}, Entry: e.Entry}
+	n.Name = text[key:name]
+	n.Header = text[name:]
+	n.CachedAt, n.ExpiresAt = r.CachedAt, r.ExpiresAt
+	return n
+}
+
 // size is the memory that e takes, about.
 func (e *entry) size() int64 {
 	return overhead + int64(len(e.id.key)+len(e.Name)+len(e.Header)+len(e.Payload))

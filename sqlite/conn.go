@@ -32,6 +32,8 @@ type stmtKey struct {
 	sel   driver.Parts
 	state driver.State
 	rows  int
+
+	condition driver.Precondition // of a put
 }
 
 // maxStmts bounds the prepared statements of one connection, by size: one for a

@@ -15,7 +15,9 @@ type op uint8
 const (
 	opGet    op = iota // one key
 	opGetAll           // a chunk of keys
+	opTimes            // of a chunk of keys
 	opPut
+	opRenew // entries that are there
 	opPop
 	opDelete
 	opCount
@@ -104,6 +106,7 @@ var (
 	metaColumns    = slices.Concat(noColumns, []string{"cached_us", "expires_us", "name", "headers"})
 	payloadColumns = slices.Concat(noColumns, []string{"payload"})
 	putColumns     = slices.Concat(metaColumns, []string{"payload"})
+	renewColumns   = []string{"cached_us", "expires_us", "headers"}
 )
 
 // columns are those that hold the parts.
@@ -134,6 +137,21 @@ func condition(state driver.State, plus string) string {
 	}
 }
 
+// replacing is what a put does where there is an entry: the update, if the condition
+// holds. Without one it does so in any case.
+func replacing(update string, condition driver.Precondition) string {
+	switch condition {
+	case driver.IfAbsent:
+		return "NOTHING"
+	case driver.IfNotLive:
+		return update + where("expires_us <= ?")
+	case driver.IfNewer:
+		return update + where("cached_us <= excluded.cached_us")
+	default:
+		return update
+	}
+}
+
 func where(terms ...string) string {
 	terms = slices.DeleteFunc(terms, func(term string) bool { return term == "" })
 	if len(terms) == 0 {
@@ -155,6 +173,19 @@ func (t *table) text(key stmtKey) string {
 			n.chunkColumns(), n.chunkRows(key.rows),
 			strings.Join(append([]string{"k.i"}, columns(key.sel)...), ", "), n.table,
 			where(n.keysEqual("k"), condition(key.state, "+")))
+	case opTimes:
+		return fmt.Sprintf("WITH k(%s) AS (VALUES %s) SELECT k.i, cached_us, expires_us FROM k CROSS JOIN %s AS t%s",
+			n.chunkColumns(), n.chunkRows(key.rows), n.table, where(n.keysEqual("k")))
+	case opRenew:
+		seen := len(n.keys)
+		set := make([]string, len(renewColumns))
+		for i, c := range renewColumns {
+			set[i] = fmt.Sprintf("%s = k.c%d", c, seen+1+i)
+		}
+		row := "(0," + placeholders(seen+1+len(renewColumns)) + ")"
+		return fmt.Sprintf("WITH k(%s) AS (VALUES %s) UPDATE %s AS t SET %s FROM k%s",
+			chunkColumns(seen+1+len(renewColumns)), repeat(row, key.rows), n.table, strings.Join(set, ", "),
+			where(n.keysEqual("k"), fmt.Sprintf("t.cached_us = k.c%d", seen)))
 	case opPut:
 		columns := slices.Concat(n.keys, putColumns)
 		row := "(" + placeholders(len(columns)) + ")"
@@ -162,9 +193,9 @@ func (t *table) text(key stmtKey) string {
 		for i, c := range putColumns {
 			set[i] = c + " = excluded." + c
 		}
-		return fmt.Sprintf("INSERT INTO %s (%s) VALUES %s ON CONFLICT (%s) DO UPDATE SET %s",
+		return fmt.Sprintf("INSERT INTO %s (%s) VALUES %s ON CONFLICT (%s) DO %s",
 			n.table, strings.Join(columns, ", "), repeat(row, key.rows),
-			strings.Join(n.keys, ", "), strings.Join(set, ", "))
+			strings.Join(n.keys, ", "), replacing("UPDATE SET "+strings.Join(set, ", "), key.condition))
 	case opPop:
 		return fmt.Sprintf("DELETE FROM %s%s RETURNING 0, %s", n.table,
 			where(n.keysEqual("?"), condition(key.state, "+")), strings.Join(columns(key.sel), ", "))
@@ -211,10 +242,12 @@ func (n names) keysEqual(with string) string {
 
 // chunkColumns are the columns of k: the key's, and its number in the chunk,
 // which saves reading the key back.
-func (n names) chunkColumns() string {
+func (n names) chunkColumns() string { return chunkColumns(len(n.keys)) }
+
+func chunkColumns(n int) string {
 	var b strings.Builder
 	b.WriteString("i")
-	for i := range n.keys {
+	for i := range n {
 		fmt.Fprintf(&b, ", c%d", i)
 	}
 	return b.String()

@@ -143,14 +143,19 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 		if len(entries) == 0 {
 			return nil
 		}
-		size := 0
-		for i := range entries {
-			size += entrySize + len(entries[i].Payload)
-		}
-		return t.store.commits.writeOne(ctx, size, len(entries) == 1, func(c *conn) error {
+		return t.store.commits.writeOne(ctx, putSize(entries), len(entries) == 1, func(c *conn) error {
 			return t.put(ctx, c, entries)
 		})
 	})
+}
+
+// putSize is about how many bytes a put of these entries writes.
+func putSize(entries []driver.Entry) int {
+	size := 0
+	for i := range entries {
+		size += entrySize + len(entries[i].Payload)
+	}
+	return size
 }
 
 func (t *table) put(ctx context.Context, c *conn, entries []driver.Entry) error {
@@ -292,11 +297,7 @@ func (s *stmt) bindEntry(e *driver.Entry) {
 	s.bindKey(e.Key)
 	s.bind(int64(e.Status))
 	s.bind(e.CachedAt.UnixMicro())
-	if e.ExpiresAt.IsZero() {
-		s.bind(int64(never))
-	} else {
-		s.bind(e.ExpiresAt.UnixMicro())
-	}
+	s.bind(expiresUS(e.ExpiresAt))
 	s.bind(e.Name)
 	s.bind(e.Header)
 	if e.Payload == nil {
@@ -304,6 +305,21 @@ func (s *stmt) bindEntry(e *driver.Entry) {
 	} else {
 		s.bind(e.Payload)
 	}
+}
+
+// expiresUS is how an expiry stands in expires_us, and expiry is the reverse.
+func expiresUS(t time.Time) int64 {
+	if t.IsZero() {
+		return never
+	}
+	return t.UnixMicro()
+}
+
+func expiry(us int64) time.Time {
+	if us == never {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
 }
 
 // scan sets the parts of e from the columns that hold them.
@@ -325,9 +341,7 @@ func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) error {
 			return errRowType
 		}
 		e.CachedAt = time.UnixMicro(cached).UTC()
-		if expires != never {
-			e.ExpiresAt = time.UnixMicro(expires).UTC()
-		}
+		e.ExpiresAt = expiry(expires)
 		row = row[4:]
 	}
 	if parts&driver.Payload != 0 {

@@ -1,0 +1,54 @@
+package driver
+
+import (
+	"fmt"
+	"time"
+)
+
+// Precondition is what PutIf of a [Table] asks of the entry that is there.
+type Precondition uint8
+
+// The preconditions of a put.
+const (
+	IfAbsent  Precondition = iota + 1 // there is no entry of that key, live or expired
+	IfNotLive                         // there is none that is live at Now
+	IfNewer                           // there is none, or one whose CachedAt is not after that of the new entry
+)
+
+// Condition is a precondition and the instant that it is about.
+type Condition struct {
+	If  Precondition
+	Now time.Time // for IfNotLive: UTC, whole microseconds
+}
+
+// Validate reports an unknown precondition.
+func (c Condition) Validate() error {
+	if c.If < IfAbsent || c.If > IfNewer {
+		return fmt.Errorf("unknown precondition %d", c.If)
+	}
+	return nil
+}
+
+// Allows reports whether e may take the place of old, an entry of the same key.
+// Where there is no such entry, every condition holds.
+func (c Condition) Allows(old, e Entry) bool {
+	switch c.If {
+	case IfNotLive:
+		return !old.Live(c.Now)
+	case IfNewer:
+		return !old.CachedAt.After(e.CachedAt)
+	default:
+		return false
+	}
+}
+
+// Renewal is what Renew of a [Table] changes of an entry. Its name, status and
+// payload stay as they are.
+type Renewal struct {
+	Key  Key
+	Seen time.Time // CachedAt of the entry that is meant: one with another is left as it is
+
+	Header    string    // as in [Entry]
+	CachedAt  time.Time // as in [Entry]
+	ExpiresAt time.Time // as in [Entry]
+}
