@@ -14,8 +14,9 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/endpoint"
+	"github.com/endpointcache/endpointcache/internal/expire"
 	"github.com/endpointcache/endpointcache/repository"
-	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -29,9 +30,10 @@ type Options struct {
 	Expire time.Duration
 
 	// Router names the repository that a request belongs to, or none by an
-	// empty string. The default is the repository whose endpoint matches;
-	// of several the one with the greatest request.Specificity, of those the
-	// first created.
+	// empty string. A name that the cache does not have is an error of the call,
+	// [ErrNotFound]. The default is the repository whose endpoint matches; of
+	// several the one whose endpoint is the most specific, see package request,
+	// of those the first created.
 	Router func(*http.Request) string
 
 	// Now is the clock; the default is [time.Now].
@@ -55,9 +57,10 @@ type ResponseCache struct {
 
 type member struct {
 	name        string
+	endpoint    any // request.Endpoint[K]
 	typed       any // *repository.ResponseRepository[K, V]
 	responses   *repository.Responses
-	specificity request.Specificity
+	specificity endpoint.Specificity
 }
 
 // Errors of the collection. They come wrapped: use [errors.Is].
@@ -68,6 +71,12 @@ var (
 
 	// ErrNotFound means that the cache has no repository of that name.
 	ErrNotFound = errors.New("no such repository")
+
+	// ErrSamePattern means that another repository answers for all requests of
+	// this one, which would never be used: by the same endpoint, or by a pattern
+	// that matches the same, however its wildcards are named. It does not occur
+	// where the cache has a Router.
+	ErrSamePattern = errors.New("another repository has the same endpoint")
 
 	// ErrType means that a repository has other type parameters.
 	ErrType = errors.New("repository is of another type")
@@ -83,7 +92,7 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 	if store == nil {
 		return nil, errors.New("cache: the store is nil")
 	}
-	if err := settings.ValidateExpire(c.opts.Expire); err != nil {
+	if err := expire.Validate(c.opts.Expire); err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
 	c.Routed = repository.NewRouted(c.route)
@@ -103,10 +112,15 @@ func (c *ResponseCache) Close() error { return c.store.Close() }
 // CreateRepository adds the repository that s describes to the cache, with its
 // table in the store, which it creates where it is absent.
 //
-// The error is [ErrExists] where the cache has one of that name, and a
-// driver.SchemaError where the table is there for another key.
+// The error is [ErrExists] where the cache has one of that name, [ErrSamePattern]
+// where it has one for the same requests, and a driver.SchemaError where the table is
+// there for another key.
 func CreateRepository[K comparable, V any](ctx context.Context, c *ResponseCache, s settings.RepositorySettings[K, V]) (*repository.ResponseRepository[K, V], error) {
-	m := &member{name: s.Name, specificity: request.SpecificityOf(s.Endpoint)}
+	s, err := s.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("cache: create repository: %w", err)
+	}
+	m := &member{name: s.Name, endpoint: s.Endpoint, specificity: endpoint.SpecificityOf(s.Endpoint)}
 	if err := c.reserve(m); err != nil {
 		return nil, fmt.Errorf("cache: create repository %q: %w", s.Name, err)
 	}
@@ -135,6 +149,9 @@ func (c *ResponseCache) reserve(m *member) error {
 	for _, other := range c.members {
 		if strings.EqualFold(other.name, m.name) {
 			return ErrExists
+		}
+		if c.opts.Router == nil && endpoint.Hides(other.endpoint, m.endpoint) {
+			return fmt.Errorf("%w: %q", ErrSamePattern, other.name)
 		}
 	}
 	c.members = append(slices.Clip(c.members), m)
@@ -275,8 +292,15 @@ func (c *ResponseCache) routeAmong(req *http.Request, some func(*repository.Resp
 		return nil, nil, false, nil
 	}
 	if c.opts.Router != nil {
-		m := c.member(c.opts.Router(req))
-		if m == nil || some != nil && !some(m.responses) {
+		name := c.opts.Router(req)
+		if name == "" {
+			return nil, nil, false, nil
+		}
+		m := c.member(name)
+		if m == nil {
+			return nil, nil, false, fmt.Errorf("cache: router: %w: %q", ErrNotFound, name)
+		}
+		if some != nil && !some(m.responses) {
 			return nil, nil, false, nil
 		}
 		key, ok, err := m.responses.Match(req)

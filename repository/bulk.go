@@ -56,8 +56,12 @@ func (r *ResponseRepository[K, V]) readBulk(ctx context.Context, keys []K, parts
 		return err
 	}
 	sel := r.selection(parts, opts)
+	wanted, err := r.driverKeys(keys)
+	if err != nil {
+		return err
+	}
 	read := func(visit func(int, driver.Entry)) error {
-		return r.table.Get(ctx, r.driverKeys(keys), sel, visit)
+		return r.table.Get(ctx, wanted, sel, visit)
 	}
 	if len(keys) <= batchSize {
 		return convertAfter(len(keys), read, convert)

@@ -44,7 +44,11 @@ func presenceOf(status int) Presence {
 // Presence returns what is known of each key, by its index. It reads no payloads.
 func (r *ResponseRepository[K, V]) Presence(ctx context.Context, keys []K) ([]Presence, error) {
 	presence := make([]Presence, len(keys))
-	err := r.table.Get(ctx, r.driverKeys(keys), r.selection(0, nil), func(i int, e driver.Entry) {
+	wanted, err := r.driverKeys(keys)
+	if err != nil {
+		return nil, err
+	}
+	err = r.table.Get(ctx, wanted, r.selection(0, nil), func(i int, e driver.Entry) {
 		presence[i] = presenceOf(e.Status)
 	})
 	if err != nil {
@@ -89,8 +93,12 @@ func (r *ResponseRepository[K, V]) SaveAbsent(ctx context.Context, keys []K) err
 	if err != nil {
 		return err
 	}
+	absent, err := r.driverKeys(keys)
+	if err != nil {
+		return err
+	}
 	rows := make([]driver.Entry, len(keys))
-	for i, key := range r.driverKeys(keys) {
+	for i, key := range absent {
 		rows[i] = driver.Entry{Key: key, Status: http.StatusNotFound, CachedAt: s.now, ExpiresAt: s.expires}
 	}
 	return r.table.Put(ctx, rows)
@@ -118,8 +126,12 @@ func (r *ResponseRepository[K, V]) SaveDecoded(ctx context.Context, responses []
 	}
 	rows := make([]driver.Entry, len(responses))
 	for i, d := range responses {
+		key, err := r.driverKey(d.Key)
+		if err != nil {
+			return err
+		}
 		rows[i] = driver.Entry{
-			Key: r.driverKey(d.Key), Status: http.StatusOK, Header: d.Entry.head, Payload: d.Entry.Payload,
+			Key: key, Status: http.StatusOK, Header: d.Entry.head, Payload: d.Entry.Payload,
 			CachedAt: s.now, ExpiresAt: s.expires,
 		}
 		if r.settings.NameOf != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/expire"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -45,7 +46,7 @@ type saving struct {
 // [settings.NeverExpire], instead of the repository's own expiry.
 func ExpireIn(d time.Duration) SaveOption {
 	return func(s *saving) {
-		if s.err = settings.ValidateExpire(d); s.err == nil && d == 0 {
+		if s.err = expire.Validate(d); s.err == nil && d == 0 {
 			s.err = fmt.Errorf("expiry is zero")
 		}
 		s.expires = expiry(s.now, d)

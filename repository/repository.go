@@ -9,9 +9,10 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/endpoint"
+	"github.com/endpointcache/endpointcache/internal/expire"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/payload"
-	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -49,21 +50,22 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	if store == nil {
 		return nil, errors.New("repository: the store is nil")
 	}
-	if err := s.Validate(); err != nil {
+	s, err := s.Resolve()
+	if err != nil {
 		return nil, err
 	}
 	if opts == nil {
 		opts = &Options{}
 	}
-	expire, now := opts.Expire, opts.Now
-	if err := settings.ValidateExpire(expire); err != nil {
+	lifetime, now := opts.Expire, opts.Now
+	if err := expire.Validate(lifetime); err != nil {
 		return nil, fmt.Errorf("repository %q: %w", s.Name, err)
 	}
 	if s.Expire != 0 {
-		expire = s.Expire
+		lifetime = s.Expire
 	}
-	if expire == 0 {
-		expire = settings.DefaultExpire
+	if lifetime == 0 {
+		lifetime = settings.DefaultExpire
 	}
 	if now == nil {
 		now = time.Now
@@ -80,9 +82,9 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	_, prompt := table.(driver.PromptTable)
 	r.keeper, _ = s.Payload.(payload.Keeper[V])
 	r.Responses = &Responses{
-		name: s.Name, table: table, traits: store.Traits(), expire: expire, now: now,
+		name: s.Name, table: table, traits: store.Traits(), expire: lifetime, now: now,
 		prompt:  prompt,
-		methods: request.MethodsOf(s.Endpoint),
+		methods: endpoint.MethodsOf(s.Endpoint),
 		match:   r.match, nameOf: r.nameOf, typedKey: r.typedKeyOrNil,
 	}
 	r.Routed = NewRouted(r.route)
@@ -107,7 +109,8 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 	if err != nil || !ok {
 		return nil, false, err
 	}
-	return r.driverKey(key), true, nil
+	matched, err := r.driverKey(key)
+	return matched, err == nil, err
 }
 
 // nameOf decodes a body for the name in it, and in any case to see whether it
@@ -123,23 +126,35 @@ func (r *ResponseRepository[K, V]) nameOf(body []byte) (string, error) {
 	return r.settings.NameOf(value), nil
 }
 
-func (r *ResponseRepository[K, V]) driverKey(key K) driver.Key {
-	values := make(driver.Key, 0, len(r.key.Fields))
-	return r.key.AppendValues(values, reflect.ValueOf(&key).Elem())
+// driverKey is the key as stores have it. The error is that of a key which has no
+// text.
+func (r *ResponseRepository[K, V]) driverKey(key K) (driver.Key, error) {
+	return r.appendKey(make(driver.Key, 0, len(r.key.Fields)), reflect.ValueOf(&key).Elem())
+}
+
+func (r *ResponseRepository[K, V]) appendKey(values []driver.Value, key reflect.Value) ([]driver.Value, error) {
+	values, err := r.key.AppendValues(values, key)
+	if err != nil {
+		return nil, fmt.Errorf("repository %q: %w", r.name, err)
+	}
+	return values, nil
 }
 
 // driverKeys shares one array between the keys.
-func (r *ResponseRepository[K, V]) driverKeys(keys []K) []driver.Key {
+func (r *ResponseRepository[K, V]) driverKeys(keys []K) ([]driver.Key, error) {
 	n := len(r.key.Fields)
 	values := make([]driver.Value, 0, n*len(keys))
 	driverKeys := make([]driver.Key, len(keys))
 	all := reflect.ValueOf(keys)
 	for i := range keys {
 		from := len(values)
-		values = r.key.AppendValues(values, all.Index(i))
+		var err error
+		if values, err = r.appendKey(values, all.Index(i)); err != nil {
+			return nil, err
+		}
 		driverKeys[i] = values[from:len(values):len(values)]
 	}
-	return driverKeys
+	return driverKeys, nil
 }
 
 func (r *ResponseRepository[K, V]) typedKey(key driver.Key) (K, error) {
@@ -178,7 +193,11 @@ func (r *ResponseRepository[K, V]) Contains(ctx context.Context, key K) (bool, e
 // they are given: what is left to be fetched. It reads no payloads.
 func (r *ResponseRepository[K, V]) Missing(ctx context.Context, keys []K) ([]K, error) {
 	found := make([]bool, len(keys))
-	err := r.table.Get(ctx, r.driverKeys(keys), r.selection(0, nil), func(i int, e driver.Entry) {
+	wanted, err := r.driverKeys(keys)
+	if err != nil {
+		return nil, err
+	}
+	err = r.table.Get(ctx, wanted, r.selection(0, nil), func(i int, e driver.Entry) {
 		found[i] = HasValue(e.Status)
 	})
 	if err != nil {
@@ -245,7 +264,9 @@ func (l *lookup[K]) visit(_ int, e driver.Entry) { l.found, l.ok = e, true }
 
 func (r *ResponseRepository[K, V]) get(ctx context.Context, key K, parts driver.Parts, opts []ReadOption) (e driver.Entry, ok bool, err error) {
 	l := &lookup[K]{key: key}
-	l.keys[0] = r.key.AppendValues(l.values[:0], reflect.ValueOf(&l.key).Elem())
+	if l.keys[0], err = r.appendKey(l.values[:0], reflect.ValueOf(&l.key).Elem()); err != nil {
+		return l.found, false, err
+	}
 	err = r.table.Get(ctx, l.keys[:], r.selection(parts, opts), l.visit)
 	return l.found, l.ok, err
 }
@@ -296,12 +317,16 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 	}
 	rows := make([]driver.Entry, 0, len(values))
 	for key, value := range values {
+		saved, err := r.driverKey(key)
+		if err != nil {
+			return err
+		}
 		body, err := r.settings.Payload.Encode(value)
 		if err != nil {
 			return fmt.Errorf("repository %q: encode value of %+v: %w", r.name, key, err)
 		}
 		row := driver.Entry{
-			Key: r.driverKey(key), Status: http.StatusOK, Header: head, Payload: body,
+			Key: saved, Status: http.StatusOK, Header: head, Payload: body,
 			CachedAt: s.now, ExpiresAt: s.expires,
 		}
 		if r.settings.NameOf != nil {
@@ -324,7 +349,11 @@ func (r *ResponseRepository[K, V]) SaveEntries(ctx context.Context, entries map[
 	keys := make([]driver.Key, 0, len(entries))
 	list := make([]Entry, 0, len(entries))
 	for key, e := range entries {
-		keys, list = append(keys, r.driverKey(key)), append(list, e)
+		saved, err := r.driverKey(key)
+		if err != nil {
+			return err
+		}
+		keys, list = append(keys, saved), append(list, e)
 	}
 	_, err := r.SaveMatched(ctx, keys, list, opts...)
 	return err
@@ -340,7 +369,11 @@ func (r *ResponseRepository[K, V]) Delete(ctx context.Context, key K) (bool, err
 // DeleteMany removes the entries for keys, live and expired, and returns how
 // many there were.
 func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (int, error) {
-	return r.table.Delete(ctx, r.driverKeys(keys))
+	deleted, err := r.driverKeys(keys)
+	if err != nil {
+		return 0, err
+	}
+	return r.table.Delete(ctx, deleted)
 }
 
 // Pop removes the live entry for key and returns its value, and whether there was
@@ -348,9 +381,13 @@ func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (in
 // entry without a value is removed, too, and one that cannot be decoded, which is a
 // [DecodeError].
 func (r *ResponseRepository[K, V]) Pop(ctx context.Context, key K) (V, bool, error) {
-	e, ok, err := r.table.Pop(ctx, r.driverKey(key), r.filter(Live))
+	var none V
+	popped, err := r.driverKey(key)
+	if err != nil {
+		return none, false, err
+	}
+	e, ok, err := r.table.Pop(ctx, popped, r.filter(Live))
 	if err != nil || !ok || !HasValue(e.Status) {
-		var none V
 		return none, false, err
 	}
 	value, err := r.decode(key, e.Payload)

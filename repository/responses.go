@@ -40,8 +40,8 @@ func (r *Responses) Name() string { return r.name }
 // settings.NeverExpire is for ever.
 func (r *Responses) Expire() time.Duration { return r.expire }
 
-// Methods are the methods that the repository's endpoint names, see
-// request.MethodsOf. The slice is to be read only.
+// Methods are the HTTP methods that the repository's endpoint names, none where it
+// names none. The slice is to be read only.
 func (r *Responses) Methods() []string { return r.methods }
 
 // GetsPromptly reports whether [Responses.GetMatched] waits for this machine alone,
