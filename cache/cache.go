@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,8 +15,10 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/endpoint"
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
-	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -28,15 +31,55 @@ type Options struct {
 	// otherwise. The default is [settings.DefaultExpire].
 	Expire time.Duration
 
+	// Policy says more of what is cached and for how long. It holds where neither a
+	// call's policy nor the repository's does.
+	Policy policy.Policy
+
 	// Router names the repository that a request belongs to, or none by an
-	// empty string. The default is the repository whose endpoint matches;
-	// of several the one with the greatest request.Specificity, of those the
-	// first created.
+	// empty string. A name that the cache does not have is an error of the call,
+	// [ErrNotFound]. The default is the repository whose endpoint matches; of
+	// several the one whose endpoint is the most specific, see package request,
+	// of those the first created.
 	Router func(*http.Request) string
+
+	// MaxBody is the size in bytes of the largest body that is kept. Up to that, a
+	// body is held in memory while it comes in. The default is 64 MiB.
+	MaxBody int64
+
+	// MaxInFlight is how many bytes all bodies may have together that are held in
+	// memory while they come in: where they would have more, some wait until others
+	// have been saved. The default is four times MaxBody, and it is at least MaxBody.
+	MaxInFlight int64
+
+	// FinishTimeout and FinishBytes limit how long, and for how many bytes, the rest
+	// of a body is read that a caller of the transport closed before its end, so that
+	// it can be saved. The defaults are 5 seconds and 1 MiB.
+	FinishTimeout time.Duration
+	FinishBytes   int64
+
+	// StreamAfter is how long a response that does not tell its length may take to
+	// end. One that takes longer is a stream: it is its caller's alone, and not kept.
+	// The default is 10 seconds.
+	StreamAfter time.Duration
+
+	// StoreTimeout is the longest that an answer waits for each operation on the
+	// store, and once more for every thousand keys of it. The default is a second.
+	// Calls on repositories themselves wait for as long as their context lets them.
+	StoreTimeout time.Duration
+
+	// RenewTimeout limits a renewal in the background. The default is 30 seconds.
+	RenewTimeout time.Duration
+
+	// Logger is told of what goes wrong beside the calls. The default is
+	// [slog.Default]. It is given no URL, header or body.
+	Logger *slog.Logger
 
 	// Now is the clock; the default is [time.Now].
 	Now func() time.Time
 }
+
+// Stats are counts of a cache's answers.
+type Stats = exchange.Stats
 
 // ResponseCache is a collection of repositories on one store. Its methods that
 // take requests and responses route each to its repository, those of a bulk
@@ -45,8 +88,9 @@ type Options struct {
 // repository.Routed. Many goroutines may use it at once.
 type ResponseCache struct {
 	repository.Routed
-	store driver.Store
-	opts  Options
+	store    driver.Store
+	exchange *exchange.Exchange
+	opts     Options
 
 	mu      sync.RWMutex
 	members []*member // in the order of creation; those being created have no repository
@@ -55,9 +99,11 @@ type ResponseCache struct {
 
 type member struct {
 	name        string
+	endpoint    any // request.Endpoint[K]
 	typed       any // *repository.ResponseRepository[K, V]
 	responses   *repository.Responses
-	specificity request.Specificity
+	table       *exchange.Table
+	specificity endpoint.Specificity
 }
 
 // Errors of the collection. They come wrapped: use [errors.Is].
@@ -68,6 +114,12 @@ var (
 
 	// ErrNotFound means that the cache has no repository of that name.
 	ErrNotFound = errors.New("no such repository")
+
+	// ErrSamePattern means that another repository answers for all requests of
+	// this one, which would never be used: by the same endpoint, or by a pattern
+	// that matches the same, however its wildcards are named. It does not occur
+	// where the cache has a Router.
+	ErrSamePattern = errors.New("another repository has the same endpoint")
 
 	// ErrType means that a repository has other type parameters.
 	ErrType = errors.New("repository is of another type")
@@ -83,11 +135,28 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 	if store == nil {
 		return nil, errors.New("cache: the store is nil")
 	}
-	if err := settings.ValidateExpire(c.opts.Expire); err != nil {
+	o := &c.opts
+	var err error
+	c.exchange, err = exchange.New(exchange.Options{
+		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger,
+		Limits: exchange.Limits{
+			MaxBody: o.MaxBody, MaxInFlight: o.MaxInFlight,
+			FinishTimeout: o.FinishTimeout, FinishBytes: o.FinishBytes, StreamAfter: o.StreamAfter,
+			StoreTimeout: o.StoreTimeout, RenewTimeout: o.RenewTimeout,
+		},
+	})
+	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
 	c.Routed = repository.NewRouted(c.route)
 	return c, nil
+}
+
+func init() {
+	exchange.OfCache = func(cache any) *exchange.Cache {
+		c := cache.(*ResponseCache)
+		return &exchange.Cache{Exchange: c.exchange, Route: c.routeAmong, Tables: c.tables}
+	}
 }
 
 // Name is the cache's name.
@@ -96,28 +165,41 @@ func (c *ResponseCache) Name() string { return c.opts.Name }
 // Kind is the kind of the cache's store, such as "sqlite".
 func (c *ResponseCache) Kind() string { return c.store.Traits().Kind }
 
-// Close closes the store. Afterwards, all calls on the cache and its
-// repositories that need it return driver.ErrClosed.
-func (c *ResponseCache) Close() error { return c.store.Close() }
+// Stats returns counts of the answers so far, by whichever door they were asked for.
+func (c *ResponseCache) Stats() Stats { return c.exchange.Stats() }
+
+// Close ends the requests that go on and waits for them, and closes the store then. What
+// has come is still saved. Typed calls that wait for the origin fail; a response that
+// somebody reads from a transport goes on. Afterwards, calls on the cache and its
+// repositories that need the store return driver.ErrClosed, typed fetches an error, and
+// transports ask the origin alone. Closing twice is not an error.
+func (c *ResponseCache) Close() error {
+	return errors.Join(c.exchange.Close(), c.store.Close())
+}
 
 // CreateRepository adds the repository that s describes to the cache, with its
 // table in the store, which it creates where it is absent.
 //
-// The error is [ErrExists] where the cache has one of that name, and a
-// driver.SchemaError where the table is there for another key.
+// The error is [ErrExists] where the cache has one of that name, [ErrSamePattern]
+// where it has one for the same requests, and a driver.SchemaError where the table is
+// there for another key.
 func CreateRepository[K comparable, V any](ctx context.Context, c *ResponseCache, s settings.RepositorySettings[K, V]) (*repository.ResponseRepository[K, V], error) {
-	m := &member{name: s.Name, specificity: request.SpecificityOf(s.Endpoint)}
+	s, err := s.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("cache: create repository: %w", err)
+	}
+	m := &member{name: s.Name, endpoint: s.Endpoint, specificity: endpoint.SpecificityOf(s.Endpoint)}
 	if err := c.reserve(m); err != nil {
 		return nil, fmt.Errorf("cache: create repository %q: %w", s.Name, err)
 	}
-	r, err := repository.New(ctx, c.store, s, &repository.Options{Expire: c.opts.Expire, Now: c.opts.Now})
+	r, err := repository.New(ctx, &exchange.Store{Store: c.store, Exchange: c.exchange}, s, nil)
 	if err != nil {
 		c.remove(m)
 		return nil, fmt.Errorf("cache: create repository: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.typed, m.responses = r, r.Responses
+	m.typed, m.responses, m.table = r, r.Responses, exchange.OfRepository(r.Responses)
 	// Inserted behind all that are as specific.
 	at := slices.IndexFunc(c.ranked, func(other *member) bool {
 		return other.specificity.Compare(m.specificity) < 0
@@ -135,6 +217,9 @@ func (c *ResponseCache) reserve(m *member) error {
 	for _, other := range c.members {
 		if strings.EqualFold(other.name, m.name) {
 			return ErrExists
+		}
+		if c.opts.Router == nil && endpoint.Hides(other.endpoint, m.endpoint) {
+			return fmt.Errorf("%w: %q", ErrSamePattern, other.name)
 		}
 	}
 	c.members = append(slices.Clip(c.members), m)
@@ -223,14 +308,6 @@ func (c *ResponseCache) Remove(name string) bool {
 	return true
 }
 
-// Now is the time by the cache's clock.
-func (c *ResponseCache) Now() time.Time {
-	if c.opts.Now == nil {
-		return time.Now()
-	}
-	return c.opts.Now()
-}
-
 // Count returns how many entries of all repositories are in that state.
 func (c *ResponseCache) Count(ctx context.Context, state repository.State) (int, error) {
 	return c.sum(func(r *repository.Responses) (int, error) { return r.Count(ctx, state) })
@@ -240,7 +317,12 @@ func (c *ResponseCache) Count(ctx context.Context, state repository.State) (int,
 // many there were. Tables of the store that belong to no repository of the
 // cache stay as they are.
 func (c *ResponseCache) Clear(ctx context.Context, state repository.State) (int, error) {
-	return c.sum(func(r *repository.Responses) (int, error) { return r.Clear(ctx, state) })
+	n, err := c.sum(func(r *repository.Responses) (int, error) { return r.Clear(ctx, state) })
+	if err != nil {
+		return n, err
+	}
+	_, err = c.exchange.ClearVariants(ctx, state)
+	return n, err
 }
 
 func (c *ResponseCache) sum(of func(*repository.Responses) (int, error)) (sum int, err error) {
@@ -254,47 +336,57 @@ func (c *ResponseCache) sum(of func(*repository.Responses) (int, error)) (sum in
 	return sum, nil
 }
 
-// Route returns the repository that req belongs to and its key there, and
-// whether there is one.
-func (c *ResponseCache) Route(req *http.Request) (*repository.Responses, driver.Key, bool, error) {
-	return c.route(req)
-}
-
-// RouteAmong is [ResponseCache.Route] for some of the repositories. The others
-// are not asked, and so do not read the request's body.
-func (c *ResponseCache) RouteAmong(req *http.Request, some func(*repository.Responses) bool) (*repository.Responses, driver.Key, bool, error) {
-	return c.routeAmong(req, some)
-}
-
-func (c *ResponseCache) route(req *http.Request) (*repository.Responses, driver.Key, bool, error) {
+func (c *ResponseCache) route(req *http.Request) (*exchange.Table, driver.Key, bool, error) {
 	return c.routeAmong(req, nil)
 }
 
-func (c *ResponseCache) routeAmong(req *http.Request, some func(*repository.Responses) bool) (*repository.Responses, driver.Key, bool, error) {
+// tables are those that requests are routed to.
+func (c *ResponseCache) tables() []*exchange.Table {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	tables := make([]*exchange.Table, len(c.ranked))
+	for i, m := range c.ranked {
+		tables[i] = m.table
+	}
+	return tables
+}
+
+func (c *ResponseCache) routeAmong(req *http.Request, some func(*exchange.Table) bool) (*exchange.Table, driver.Key, bool, error) {
 	if req == nil {
 		return nil, nil, false, nil
 	}
 	if c.opts.Router != nil {
-		m := c.member(c.opts.Router(req))
-		if m == nil || some != nil && !some(m.responses) {
-			return nil, nil, false, nil
-		}
-		key, ok, err := m.responses.Match(req)
-		return m.responses, key, ok, err
+		return c.routeByName(req, some)
 	}
 	c.mu.RLock()
 	ranked := c.ranked // never changed in place
 	c.mu.RUnlock()
 	var failed []error
 	for _, m := range ranked {
-		if some != nil && !some(m.responses) {
+		if some != nil && !some(m.table) {
 			continue
 		}
-		key, ok, err := m.responses.Match(req)
+		key, ok, err := m.table.Match(req)
 		if ok {
-			return m.responses, key, true, nil
+			return m.table, key, true, nil
 		}
 		failed = append(failed, err)
 	}
 	return nil, nil, false, errors.Join(failed...)
+}
+
+func (c *ResponseCache) routeByName(req *http.Request, some func(*exchange.Table) bool) (*exchange.Table, driver.Key, bool, error) {
+	name := c.opts.Router(req)
+	if name == "" {
+		return nil, nil, false, nil
+	}
+	m := c.member(name)
+	switch {
+	case m == nil:
+		return nil, nil, false, &exchange.MisroutedError{Err: fmt.Errorf("cache: router: %w: %q", ErrNotFound, name)}
+	case some != nil && !some(m.table):
+		return nil, nil, false, nil
+	}
+	key, ok, err := m.table.Match(req)
+	return m.table, key, ok, err
 }

@@ -170,7 +170,7 @@ func TestRequestsGoToTheMostSpecificRepository(t *testing.T) {
 	declared := []settings.RepositorySettings[string, string]{
 		endpoint("rest", "/v1/{path...}"),
 		endpoint("tracks", "/v1/tracks/{id}"),
-		endpoint("tracks again", "/v1/tracks/{id}"),
+		endpoint("tracks again", "/v1/tracks/{id}?page=1"),
 		endpoint("top", "/v1/tracks/top-{n}"),
 		endpoint("host", "api.com/v1/{path...}"),
 	}
@@ -216,11 +216,113 @@ func TestTheCatchAllIsAskedLast(t *testing.T) {
 	}
 }
 
+func TestTwoRepositoriesForTheSameRequestsAreAnError(t *testing.T) {
+	type paged struct {
+		ID   string `path:"track"`
+		Page int    `query:"page"`
+	}
+	type fixed struct {
+		ID string `path:"id"`
+		Q  string `query:"q,required"`
+	}
+	type search struct {
+		Q string `body:"filter.q"`
+		N int    `body:"n"`
+	}
+	type searchToo struct {
+		Number int    `body:"n"`
+		Text   string `body:"filter.q"`
+	}
+	type searchFewer struct {
+		Q string `body:"filter.q"`
+	}
+	function := request.Func(func(*http.Request) (string, bool, error) { return "", false, nil }, nil)
+	for name, test := range map[string]struct {
+		first, second func(*cache.ResponseCache) error
+		same          bool
+	}{
+		"the same pattern":         {adding[string]("a", "GET /t/{id}"), adding[string]("b", "GET /t/{id}"), true},
+		"another wildcard's name":  {adding[string]("a", "/t/{id}"), adding[string]("b", "GET /t/{track}"), true},
+		"an escape":                {adding[string]("a", "/~t/{id}"), adding[string]("b", "/%7Et/{id}"), true},
+		"a host's case":            {adding[string]("a", "API.example.com/{id}"), adding[string]("b", "api.example.com/{id}"), true},
+		"an order of parameters":   {adding[string]("a", "/t/{id}?a=1&b=2"), adding[string]("b", "/t/{id}?b=2&a=1"), true},
+		"fewer parameters":         {adding[paged]("a", "/t/{track}"), adding[string]("b", "/t/{id}"), true},
+		"the same members":         {adding[search]("a", "POST /s"), adding[searchToo]("b", "POST /s"), true},
+		"fewer members":            {adding[search]("a", "POST /s"), adding[searchFewer]("b", "POST /s"), true},
+		"the same function":        {addingEndpoint("a", function), addingEndpoint("b", function), true},
+		"two catch-alls":           {addingRest("a"), addingRest("b"), true},
+		"another method":           {adding[string]("a", "GET /t/{id}"), adding[string]("b", "POST /t/{id}"), false},
+		"another host":             {adding[string]("a", "a.example.com/{id}"), adding[string]("b", "b.example.com/{id}"), false},
+		"another port":             {adding[string]("a", "a.example.com:80/{id}"), adding[string]("b", "a.example.com:81/{id}"), false},
+		"another path":             {adding[string]("a", "/a/{id}"), adding[string]("b", "/{id}/b"), false},
+		"another text beside":      {adding[string]("a", "/{id}.json"), adding[string]("b", "/{id}.html"), false},
+		"more parameters":          {adding[string]("a", "/t/{id}"), adding[paged]("b", "/t/{track}"), false},
+		"a required parameter":     {adding[string]("a", "/t/{id}"), adding[fixed]("b", "/t/{id}"), false},
+		"another fixed parameter":  {adding[string]("a", "/t/{id}?a=1"), adding[string]("b", "/t/{id}?a=2"), false},
+		"a narrower wildcard":      {adding[string]("a", "/t/{id}"), adding[int]("b", "/t/{id}"), false},
+		"more members":             {adding[searchFewer]("a", "POST /s"), adding[search]("b", "POST /s"), false},
+		"functions of their own":   {addingEndpoint("a", function), adding[string]("b", "/t/{id}"), false},
+		"repositories without any": {addingEndpoint("a", nil), addingEndpoint("b", nil), false},
+	} {
+		c := newCache(t, nil)
+		check(t, test.first(c))
+		if err := test.second(c); errors.Is(err, cache.ErrSamePattern) != test.same || !test.same && err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if test.same && !strings.Contains(err.Error(), `"a"`) {
+			t.Errorf("%s: %v, want the other's name", name, err)
+		}
+		c.Remove("a")
+		if test.same {
+			check(t, test.second(c))
+		}
+		// A router tells them apart.
+		routing := newCache(t, &cache.Options{Router: func(*http.Request) string { return "a" }})
+		check(t, test.first(routing))
+		check(t, test.second(routing))
+	}
+}
+
+func adding[K comparable](name, pattern string) func(*cache.ResponseCache) error {
+	return func(c *cache.ResponseCache) error {
+		_, err := cache.CreateRepository(context.Background(), c, settings.RepositorySettings[K, string]{Name: name, Pattern: pattern})
+		return err
+	}
+}
+
+func addingEndpoint(name string, e request.Endpoint[string]) func(*cache.ResponseCache) error {
+	return func(c *cache.ResponseCache) error {
+		_, err := cache.CreateRepository(context.Background(), c, settings.RepositorySettings[string, string]{Name: name, Endpoint: e})
+		return err
+	}
+}
+
+func addingRest(name string) func(*cache.ResponseCache) error {
+	return func(c *cache.ResponseCache) error {
+		_, err := cache.CreateRepository(context.Background(), c, settings.CatchAll(name, nil))
+		return err
+	}
+}
+
+func TestARouterThatNamesNoRepositoryIsAnError(t *testing.T) {
+	c := newCache(t, &cache.Options{Router: func(*http.Request) string { return "tarcks" }})
+	create(t, c, endpoint("tracks", "/{id}"))
+	req := get(t, "http://x/a")
+	_, _, ok, routing := c.Route(req)
+	_, _, reading := c.GetResponse(t.Context(), req)
+	_, saving := c.SaveResponse(t.Context(), answer(req, "A"))
+	_, deleting := c.DeleteResponse(t.Context(), req)
+	for _, err := range []error{routing, reading, saving, deleting} {
+		if ok || !errors.Is(err, cache.ErrNotFound) || !strings.Contains(err.Error(), "tarcks") {
+			t.Errorf("%t, %v, want ErrNotFound with the name", ok, err)
+		}
+	}
+}
+
 func TestARouterOfTheUsersOwn(t *testing.T) {
 	c := newCache(t, &cache.Options{Router: func(req *http.Request) string { return req.Header.Get("Repository") }})
 	create(t, c, endpoint("one", "/{id}"))
 	create(t, c, endpoint("two", "/{id}"))
-	for name, want := range map[string]string{"one": "one", "two": "two", "three": "", "": ""} {
+	for name, want := range map[string]string{"one": "one", "two": "two", "": ""} {
 		req := get(t, "http://x/a")
 		req.Header.Set("Repository", name)
 		r, _, ok, err := c.Route(req)

@@ -79,6 +79,9 @@ func Uncached[K comparable, V any](c *Client, s settings.RepositorySettings[K, V
 	if err != nil {
 		return nil, err
 	}
+	if s, err = s.Resolve(); err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
 	e := &Endpoint[K, V]{client: c, source: source, settings: s}
 	if opts != nil {
 		e.opts = *opts

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/endpointcache/endpointcache/internal/endpoint"
+	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
@@ -22,7 +24,8 @@ type Source[K comparable] struct {
 	name     string
 	endpoint request.Endpoint[K] // may be nil where there is a batch
 	batch    request.Batch[K]    // may be nil
-	headers  bool                // may make a difference to the key
+	key      *keytype.Type
+	headers  bool // may make a difference to the key
 
 	ownBase            atomic.Pointer[url.URL] // with which requests are recognized; nil: the client's, as far as is known
 	inFlight, requests atomic.Int64
@@ -42,13 +45,21 @@ func NewSource[K comparable, V any](c *Client, s settings.RepositorySettings[K, 
 	switch {
 	case c == nil:
 		return nil, errors.New("fetch: the client is nil")
-	case s.Endpoint == nil && s.Batch == nil:
+	case s.Endpoint == nil && s.Batch == nil && s.Pattern == "":
 		return nil, fmt.Errorf("fetch: repository %q has no endpoint", s.Name)
 	}
-	if err := s.Validate(); err != nil {
+	s, err := s.Resolve()
+	if err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
-	return &Source[K]{client: c, name: s.Name, endpoint: s.Endpoint, batch: s.Batch, headers: request.ReadsHeaders(s.Endpoint)}, nil
+	key, err := keytype.Of[K]()
+	if err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	return &Source[K]{
+		client: c, name: s.Name, endpoint: s.Endpoint, batch: s.Batch, key: key,
+		headers: endpoint.ReadsHeaders(s.Endpoint),
+	}, nil
 }
 
 // BatchSize is how many keys a request can be for, at most; 1 where the settings

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -81,7 +82,7 @@ func (s *Source[K]) verify(ctx context.Context, key K, built, sent *http.Request
 	if built.Body != nil && built.Body != http.NoBody {
 		return nil
 	}
-	if got, ok, err := s.readBack(built, sent); err == nil && ok && got == key {
+	if got, ok, err := s.readBack(built, sent); err == nil && ok && s.same(got, key) {
 		return nil
 	}
 	own, err := s.recognized(ctx, key, built)
@@ -94,10 +95,15 @@ func (s *Source[K]) verify(ctx context.Context, key K, built, sent *http.Request
 		return err
 	case !ok:
 		return errors.New("with what the client adds to it, the request is not the endpoint's: a query parameter may have to be ignored, see request.IgnoreQuery")
-	case got != key:
+	case !s.same(got, key):
 		return fmt.Errorf("with what the client adds to it, the request has another key: %+v", got)
 	}
 	return nil
+}
+
+// same tells whether two keys are one in the repository.
+func (s *Source[K]) same(a, b K) bool {
+	return a == b || s.key.Same(reflect.ValueOf(&a).Elem(), reflect.ValueOf(&b).Elem())
 }
 
 // readBack takes the key from a request with the query and the headers as they were

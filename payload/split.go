@@ -3,9 +3,10 @@ package payload
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/goccy/go-json"
+
+	"github.com/endpointcache/endpointcache/internal/jsonpath"
 )
 
 // Split takes apart a body that holds an item for each of several values, such as
@@ -16,10 +17,16 @@ type Split = func(body []byte, values []string) ([][]byte, error)
 // Array takes the items out of a body that has them in a JSON array, as they stand
 // there and in their order, nil for null. An array that is null has none. path leads to
 // the array through the members of objects, as in "items" or "data.tracks"; if it is
-// empty, the body itself is the array.
+// empty, the body itself is the array. A dot in a member's name is written as \., a
+// backslash as \\, as in `data\.v1.tracks`. A path that is malformed is the error of
+// every call.
 func Array(path string) func(body []byte) ([][]byte, error) {
+	names, malformed := jsonpath.Split(path)
 	return func(body []byte) ([][]byte, error) {
-		raw, err := at(body, path)
+		if malformed != nil {
+			return nil, malformed
+		}
+		raw, err := at(body, names)
 		if err != nil {
 			return nil, err
 		}
@@ -53,28 +60,40 @@ func SplitArray(path string) Split {
 }
 
 // SplitArrayBy takes apart a JSON array of objects in any order, each of which tells
-// by its member id, a string or a number, which value it is for. They are compared as
-// texts: "A" is not "a", nor 1.0 the number 1. Items for other values are left out; of
-// several for one value, the first counts. path is as for [Array].
+// by a member, a string or a number, which value it is for. They are compared as
+// texts: "A" is not "a", nor 1.0 the number 1. Items for other values are left out, and
+// those without such a member; of several for one value, the first counts. That there
+// are items and none of them has the member is an error: its name is wrong. path is
+// as for [Array], and id leads in the same way from an item to the member, as in "id"
+// or "track.id".
 func SplitArrayBy(path, id string) Split {
 	array := Array(path)
+	names, malformed := jsonpath.Split(id)
 	return func(body []byte, values []string) ([][]byte, error) {
+		if malformed != nil {
+			return nil, malformed
+		}
 		list, err := array(body)
 		if err != nil {
 			return nil, err
 		}
 		byID := make(map[string][]byte, len(list))
+		var without error // of the last item without an id
 		for _, item := range list {
 			if item == nil {
 				continue
 			}
-			text, err := textOf(item, id)
+			text, err := textAt(item, names)
 			if err != nil {
-				return nil, err
+				without = fmt.Errorf("no item has a string or number %q: %w", id, err)
+				continue
 			}
 			if _, twice := byID[text]; !twice {
 				byID[text] = item
 			}
+		}
+		if without != nil && len(byID) == 0 {
+			return nil, without
 		}
 		return inOrder(byID, values), nil
 	}
@@ -83,8 +102,12 @@ func SplitArrayBy(path, id string) Split {
 // SplitObject takes apart a JSON object whose members have the values for names. A
 // null is no item. path leads to it as it leads [Array] to an array.
 func SplitObject(path string) Split {
+	names, malformed := jsonpath.Split(path)
 	return func(body []byte, values []string) ([][]byte, error) {
-		raw, err := at(body, path)
+		if malformed != nil {
+			return nil, malformed
+		}
+		raw, err := at(body, names)
 		if err != nil {
 			return nil, err
 		}
@@ -102,20 +125,17 @@ func SplitObject(path string) Split {
 	}
 }
 
-// at returns the JSON text that path leads to.
-func at(body []byte, path string) (json.RawMessage, error) {
+// at returns the JSON text that the names of members lead to.
+func at(body []byte, names []string) (json.RawMessage, error) {
 	raw := json.RawMessage(body)
-	if path == "" {
-		return raw, nil
-	}
-	for name := range strings.SplitSeq(path, ".") {
+	for i, name := range names {
 		var members map[string]json.RawMessage
 		if err := json.Unmarshal(raw, &members); err != nil {
-			return nil, fmt.Errorf("there is no member %q: %w", path, err)
+			return nil, fmt.Errorf("there is no member %q: %w", jsonpath.Join(names[:i+1]), err)
 		}
 		var ok bool
 		if raw, ok = members[name]; !ok {
-			return nil, fmt.Errorf("there is no member %q", path)
+			return nil, fmt.Errorf("there is no member %q", jsonpath.Join(names[:i+1]))
 		}
 	}
 	return raw, nil
@@ -128,13 +148,12 @@ func itemOf(raw json.RawMessage) []byte {
 	return raw
 }
 
-// textOf is the text of a member that is a string or a number.
-func textOf(item []byte, member string) (string, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(item, &members); err != nil {
-		return "", fmt.Errorf("an item is no object: %w", err)
+// textAt is the text of a member that is a string or a number.
+func textAt(item []byte, names []string) (string, error) {
+	raw, err := at(item, names)
+	if err != nil {
+		return "", err
 	}
-	raw := members[member]
 	if len(raw) > 0 && raw[0] == '"' {
 		var text string
 		err := json.Unmarshal(raw, &text)
@@ -142,7 +161,7 @@ func textOf(item []byte, member string) (string, error) {
 	}
 	var number json.Number
 	if err := json.Unmarshal(raw, &number); err != nil || number == "" {
-		return "", errors.New("an item has no string or number " + member)
+		return "", errors.New("the member is of another kind")
 	}
 	return number.String(), nil
 }

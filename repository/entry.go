@@ -109,15 +109,3 @@ func (e Entry) Response(req *http.Request) (*http.Response, error) {
 	}
 	return h.Response(e.Status, e.Payload, req)
 }
-
-// HasValue reports whether a response of that status holds a value of its
-// endpoint: those of class 2xx do whose body is a representation, RFC 9110,
-// section 15.3. Others, such as a 404 or a redirect, are kept for who asks with a
-// request; to who asks for values they are a miss.
-func HasValue(status int) bool {
-	switch status {
-	case http.StatusNoContent, http.StatusResetContent, http.StatusPartialContent:
-		return false
-	}
-	return status >= 200 && status <= 299
-}

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 )
 
 // Item is an entry of a repository with its key and value. A value of bytes may
@@ -22,7 +23,7 @@ type Item[K comparable, V any] struct {
 func (r *ResponseRepository[K, V]) Keys(ctx context.Context, opts ...ReadOption) iter.Seq2[K, error] {
 	return func(yield func(K, error) bool) {
 		for e, err := range r.table.Entries(ctx, r.selection(0, opts)) {
-			if err == nil && !HasValue(e.Status) {
+			if err == nil && !exchange.HasValue(e.Status) {
 				continue
 			}
 			var key K
@@ -42,7 +43,7 @@ func (r *ResponseRepository[K, V]) Keys(ctx context.Context, opts ...ReadOption)
 func (r *ResponseRepository[K, V]) All(ctx context.Context, opts ...ReadOption) iter.Seq2[Item[K, V], error] {
 	return func(yield func(Item[K, V], error) bool) {
 		for e, err := range r.table.Entries(ctx, r.selection(driver.Payload|driver.Meta, opts)) {
-			if err == nil && !HasValue(e.Status) {
+			if err == nil && !exchange.HasValue(e.Status) {
 				continue
 			}
 			var item Item[K, V]

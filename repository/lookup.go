@@ -2,129 +2,81 @@ package repository
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/http"
+	"sync"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 )
 
-// Presence is what a repository knows of a key.
-type Presence uint8
-
-// What a repository can know of a key.
-const (
-	Unknown Presence = iota // nothing that is live: the API has to be asked
-	Present                 // there is a live value
-	Absent                  // the API is known to have none: it said 404 or 410
-)
-
-func (p Presence) String() string {
-	switch p {
-	case Unknown:
-		return "unknown"
-	case Present:
-		return "present"
-	case Absent:
-		return "absent"
-	}
-	return fmt.Sprintf("Presence(%d)", uint8(p))
-}
-
-// presenceOf is what an entry with this status tells.
-func presenceOf(status int) Presence {
-	switch {
-	case HasValue(status):
-		return Present
-	case status == http.StatusNotFound, status == http.StatusGone:
-		return Absent
-	}
-	return Unknown
-}
-
-// Presence returns what is known of each key, by its index. It reads no payloads.
-func (r *ResponseRepository[K, V]) Presence(ctx context.Context, keys []K) ([]Presence, error) {
-	presence := make([]Presence, len(keys))
-	err := r.table.Get(ctx, r.driverKeys(keys), r.selection(0, nil), func(i int, e driver.Entry) {
-		presence[i] = presenceOf(e.Status)
-	})
+// getMany gets the entries for keys that are wanted, each turned into a T.
+func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[K, V], keys []K, parts driver.Parts, wanted func(status int) bool, opts []ReadOption, convert func(K, driver.Entry) (T, error)) (map[K]T, error) {
+	driverKeys, err := r.driverKeys(keys)
 	if err != nil {
 		return nil, err
 	}
-	return presence, nil
-}
-
-// Found is what a lookup has found for a key.
-type Found[V any] struct {
-	Presence Presence
-	Value    V     // of a key that is present, unless there is an error
-	Err      error // a [DecodeError]
-}
-
-// Lookup is [ResponseRepository.GetMany] that also tells which keys are known to be
-// absent. What it has found for a key is at the key's index.
-func (r *ResponseRepository[K, V]) Lookup(ctx context.Context, keys []K, opts ...ReadOption) ([]Found[V], error) {
-	found := make([]Found[V], len(keys))
-	err := r.readBulk(ctx, keys, driver.Payload, opts, func(h hit) {
-		f := Found[V]{Presence: presenceOf(h.entry.Status)}
-		if f.Presence == Present {
-			f.Value, f.Err = r.decode(keys[h.i], h.entry.Payload)
+	var mu sync.Mutex
+	var failed []error
+	values := make(map[K]T, len(keys))
+	err = r.table.Read(ctx, driverKeys, r.selection(parts, opts), func(i int, e driver.Entry) {
+		if !wanted(e.Status) {
+			return
 		}
-		found[h.i] = f
+		value, err := convert(keys[i], e)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			failed = append(failed, err)
+			return
+		}
+		values[keys[i]] = value
 	})
 	if err != nil {
 		return nil, err
 	}
-	return found, nil
+	return values, errors.Join(failed...)
 }
 
-// SaveAbsent remembers that the API has nothing for keys, for as long as
-// [settings.RepositorySettings.ExpireAbsent] says. Where it says not at all, what
-// there is for keys is removed.
-func (r *ResponseRepository[K, V]) SaveAbsent(ctx context.Context, keys []K) error {
-	if r.settings.ExpireAbsent == 0 {
-		_, err := r.DeleteMany(ctx, keys)
-		return err
-	}
-	s, err := r.saving([]SaveOption{ExpireIn(r.settings.ExpireAbsent)})
+// lookup is the memory of one get, in one allocation.
+type lookup[K comparable] struct {
+	key    K
+	values [8]driver.Value
+	keys   [1]driver.Key
+	found  driver.Entry
+	ok     bool
+}
+
+func (l *lookup[K]) visit(_ int, e driver.Entry) { l.found, l.ok = e, true }
+
+// saveResponses saves the entries under the keys of the same index, of two with the same
+// key the later. Those whose payload cannot be decoded are left out: the error, which
+// joins a [DecodeError] for each, tells of them, and the number is that of those saved.
+func saveResponses(ctx context.Context, t *exchange.Table, keys []driver.Key, entries []Entry, opts []SaveOption) (int, error) {
+	s, err := newSaving(t, opts)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	rows := make([]driver.Entry, len(keys))
-	for i, key := range r.driverKeys(keys) {
-		rows[i] = driver.Entry{Key: key, Status: http.StatusNotFound, CachedAt: s.now, ExpiresAt: s.expires}
-	}
-	return r.table.Put(ctx, rows)
-}
-
-// Decoded is a response with the value that it holds.
-type Decoded[K comparable, V any] struct {
-	Key   K
-	Entry Entry // its status is 200
-	Value V
-}
-
-// Decode returns the value that a response of the repository's endpoint holds. What
-// cannot be decoded is a [DecodeError]. The value may be the payload itself.
-func (r *ResponseRepository[K, V]) Decode(key K, e Entry) (V, error) {
-	return r.decode(key, e.Payload)
-}
-
-// SaveDecoded stores responses that have been decoded, so that they need not be
-// decoded again for their names. Of two with the same key, the later wins.
-func (r *ResponseRepository[K, V]) SaveDecoded(ctx context.Context, responses []Decoded[K, V], opts ...SaveOption) error {
-	s, err := r.saving(opts)
-	if err != nil {
-		return err
-	}
-	rows := make([]driver.Entry, len(responses))
-	for i, d := range responses {
-		rows[i] = driver.Entry{
-			Key: r.driverKey(d.Key), Status: http.StatusOK, Header: d.Entry.head, Payload: d.Entry.Payload,
+	var refused []error
+	rows := make([]driver.Entry, 0, len(entries))
+	for i, e := range entries {
+		if e.Status == 0 {
+			e.Status = http.StatusOK
+		}
+		name := ""
+		if exchange.HasValue(e.Status) {
+			if _, name, err = t.Decode(e.Payload, false); err != nil {
+				refused = append(refused, &DecodeError{Repository: t.Name, Key: t.TypedKey(keys[i]), Err: err})
+				continue
+			}
+		}
+		rows = append(rows, driver.Entry{
+			Key: keys[i], Name: name, Status: e.Status, Header: e.head, Payload: e.Payload,
 			CachedAt: s.now, ExpiresAt: s.expires,
-		}
-		if r.settings.NameOf != nil {
-			rows[i].Name = r.settings.NameOf(d.Value)
-		}
+		})
 	}
-	return r.table.Put(ctx, rows)
+	if err := t.Put(ctx, rows); err != nil {
+		return 0, errors.Join(append(refused, err)...)
+	}
+	return len(rows), errors.Join(refused...)
 }

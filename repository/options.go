@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/expire"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -45,7 +47,7 @@ type saving struct {
 // [settings.NeverExpire], instead of the repository's own expiry.
 func ExpireIn(d time.Duration) SaveOption {
 	return func(s *saving) {
-		if s.err = settings.ValidateExpire(d); s.err == nil && d == 0 {
+		if s.err = expire.Validate(d); s.err == nil && d == 0 {
 			s.err = fmt.Errorf("expiry is zero")
 		}
 		s.expires = expiry(s.now, d)
@@ -59,7 +61,7 @@ func ExpireAt(t time.Time) SaveOption {
 		if t.IsZero() {
 			s.err = fmt.Errorf("expiry is the zero time")
 		}
-		s.expires = instant(t)
+		s.expires = exchange.Instant(t)
 	}
 }
 
@@ -67,22 +69,5 @@ func expiry(now time.Time, d time.Duration) time.Time {
 	if d == settings.NeverExpire {
 		return time.Time{}
 	}
-	return instant(now.Add(d))
-}
-
-// All stores know the instants between these.
-var (
-	earliest = time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC)
-	latest   = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
-)
-
-// instant is t as stores know it.
-func instant(t time.Time) time.Time {
-	switch {
-	case t.Before(earliest):
-		return earliest
-	case t.After(latest):
-		return latest
-	}
-	return t.UTC().Truncate(time.Microsecond)
+	return exchange.Instant(now.Add(d))
 }

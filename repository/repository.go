@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,14 +10,15 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/endpoint"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/payload"
-	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
-// Options are what a repository shares with others. A nil *Options means the
+// Options are the settings of a repository that stands alone. A nil *Options means the
 // defaults.
 type Options struct {
 	// Expire is how long responses live where the repository's settings do
@@ -50,44 +52,41 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	if store == nil {
 		return nil, errors.New("repository: the store is nil")
 	}
-	if err := s.Validate(); err != nil {
+	s, err := s.Resolve()
+	if err != nil {
 		return nil, err
 	}
-	if opts == nil {
-		opts = &Options{}
-	}
-	expire, now := opts.Expire, opts.Now
-	if err := settings.ValidateExpire(expire); err != nil {
+	var x *exchange.Exchange
+	if shared, ok := store.(*exchange.Store); ok {
+		x, store = shared.Exchange, shared.Store
+	} else if x, err = exchange.New(opts.alone()); err != nil {
 		return nil, fmt.Errorf("repository %q: %w", s.Name, err)
-	}
-	if s.Expire != 0 {
-		expire = s.Expire
-	}
-	if expire == 0 {
-		expire = settings.DefaultExpire
-	}
-	if now == nil {
-		now = time.Now
 	}
 	key, err := keytype.Of[K]()
 	if err != nil {
 		return nil, err
 	}
-	table, err := store.OpenTable(ctx, driver.TableSpec{Name: s.Name, Key: key.Columns()})
+	r := &ResponseRepository[K, V]{settings: s, key: key}
+	r.keeper, _ = s.Payload.(payload.Keeper[V])
+	table, err := x.Open(ctx, store, exchange.Declaration{
+		Name: s.Name, Key: key.Columns(),
+		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
+		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint),
+		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
+	})
 	if err != nil {
 		return nil, err
 	}
-	r := &ResponseRepository[K, V]{settings: s, key: key}
-	_, prompt := table.(driver.PromptTable)
-	r.keeper, _ = s.Payload.(payload.Keeper[V])
-	r.Responses = &Responses{
-		name: s.Name, table: table, traits: store.Traits(), expire: expire, now: now,
-		prompt:  prompt,
-		methods: request.MethodsOf(s.Endpoint),
-		match:   r.match, nameOf: r.nameOf, typedKey: r.typedKeyOrNil,
-	}
-	r.Routed = NewRouted(r.route)
+	r.Responses = newResponses(table)
 	return r, nil
+}
+
+// alone are the options of an exchange for one repository.
+func (o *Options) alone() exchange.Options {
+	if o == nil {
+		return exchange.Options{}
+	}
+	return exchange.Options{Expire: o.Expire, Now: o.Now}
 }
 
 // Settings are what the repository was made of.
@@ -105,48 +104,69 @@ func (r *ResponseRepository[K, V]) Key(req *http.Request) (K, bool, error) {
 
 func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, error) {
 	key, ok, err := r.Key(req)
-	if err != nil || !ok {
-		return nil, false, err
+	if err == nil && ok {
+		var matched driver.Key
+		if matched, err = r.driverKey(key); err == nil {
+			return matched, true, nil
+		}
 	}
-	return r.driverKey(key), true, nil
+	if err != nil {
+		err = fmt.Errorf("repository %q: key of request: %w", r.settings.Name, err)
+	}
+	return nil, false, err
 }
 
-// nameOf decodes a body for the name in it, and in any case to see whether it
-// can be decoded: what is saved can be read.
-func (r *ResponseRepository[K, V]) nameOf(body []byte) (string, error) {
-	if _, total := r.settings.Payload.(payload.Total); total && r.settings.NameOf == nil {
-		return "", nil
+// decoder returns what decodes bodies for the names and values in them, and in any case
+// to see whether they can be decoded: what is saved can be read.
+func decoder[K comparable, V any](s settings.RepositorySettings[K, V]) func([]byte, bool) (any, string, error) {
+	_, total := s.Payload.(payload.Total)
+	return func(body []byte, wanted bool) (any, string, error) {
+		if total && s.NameOf == nil && !wanted {
+			return nil, "", nil
+		}
+		value, err := s.Payload.Decode(body)
+		if err != nil || s.NameOf == nil {
+			return value, "", err
+		}
+		return value, s.NameOf(value), nil
 	}
-	value, err := r.settings.Payload.Decode(body)
-	if err != nil || r.settings.NameOf == nil {
-		return "", err
-	}
-	return r.settings.NameOf(value), nil
 }
 
-func (r *ResponseRepository[K, V]) driverKey(key K) driver.Key {
-	values := make(driver.Key, 0, len(r.key.Fields))
-	return r.key.AppendValues(values, reflect.ValueOf(&key).Elem())
+// driverKey is the key as stores have it. The error is that of a key which has no
+// text.
+func (r *ResponseRepository[K, V]) driverKey(key K) (driver.Key, error) {
+	return r.appendKey(make(driver.Key, 0, len(r.key.Fields)), reflect.ValueOf(&key).Elem())
+}
+
+func (r *ResponseRepository[K, V]) appendKey(values []driver.Value, key reflect.Value) ([]driver.Value, error) {
+	values, err := r.key.AppendValues(values, key)
+	if err != nil {
+		return nil, fmt.Errorf("repository %q: %w", r.Name(), err)
+	}
+	return values, nil
 }
 
 // driverKeys shares one array between the keys.
-func (r *ResponseRepository[K, V]) driverKeys(keys []K) []driver.Key {
+func (r *ResponseRepository[K, V]) driverKeys(keys []K) ([]driver.Key, error) {
 	n := len(r.key.Fields)
 	values := make([]driver.Value, 0, n*len(keys))
 	driverKeys := make([]driver.Key, len(keys))
 	all := reflect.ValueOf(keys)
 	for i := range keys {
 		from := len(values)
-		values = r.key.AppendValues(values, all.Index(i))
+		var err error
+		if values, err = r.appendKey(values, all.Index(i)); err != nil {
+			return nil, err
+		}
 		driverKeys[i] = values[from:len(values):len(values)]
 	}
-	return driverKeys
+	return driverKeys, nil
 }
 
 func (r *ResponseRepository[K, V]) typedKey(key driver.Key) (K, error) {
 	var typed K
 	if err := r.key.Set(reflect.ValueOf(&typed).Elem(), key); err != nil {
-		return typed, fmt.Errorf("repository %q: %w", r.name, err)
+		return typed, fmt.Errorf("repository %q: %w", r.Name(), err)
 	}
 	return typed, nil
 }
@@ -164,7 +184,7 @@ func (r *ResponseRepository[K, V]) decode(key K, body []byte) (V, error) {
 	}
 	value, err := r.settings.Payload.Decode(body)
 	if err != nil {
-		return value, &DecodeError{Repository: r.name, Key: key, Err: err}
+		return value, &DecodeError{Repository: r.Name(), Key: key, Err: err}
 	}
 	return value, nil
 }
@@ -179,8 +199,12 @@ func (r *ResponseRepository[K, V]) Contains(ctx context.Context, key K) (bool, e
 // they are given: what is left to be fetched. It reads no payloads.
 func (r *ResponseRepository[K, V]) Missing(ctx context.Context, keys []K) ([]K, error) {
 	found := make([]bool, len(keys))
-	err := r.table.Get(ctx, r.driverKeys(keys), r.selection(0, nil), func(i int, e driver.Entry) {
-		found[i] = HasValue(e.Status)
+	wanted, err := r.driverKeys(keys)
+	if err != nil {
+		return nil, err
+	}
+	err = r.table.Get(ctx, wanted, r.selection(0, nil), func(i int, e driver.Entry) {
+		found[i] = exchange.HasValue(e.Status)
 	})
 	if err != nil {
 		return nil, err
@@ -230,23 +254,14 @@ func (r *ResponseRepository[K, V]) GetEntry(ctx context.Context, key K, opts ...
 // getValue is get for entries that hold a value.
 func (r *ResponseRepository[K, V]) getValue(ctx context.Context, key K, parts driver.Parts, opts []ReadOption) (driver.Entry, bool, error) {
 	e, ok, err := r.get(ctx, key, parts, opts)
-	return e, ok && HasValue(e.Status), err
+	return e, ok && exchange.HasValue(e.Status), err
 }
-
-// lookup is the memory of one get, in one allocation.
-type lookup[K comparable] struct {
-	key    K
-	values [8]driver.Value
-	keys   [1]driver.Key
-	found  driver.Entry
-	ok     bool
-}
-
-func (l *lookup[K]) visit(_ int, e driver.Entry) { l.found, l.ok = e, true }
 
 func (r *ResponseRepository[K, V]) get(ctx context.Context, key K, parts driver.Parts, opts []ReadOption) (e driver.Entry, ok bool, err error) {
 	l := &lookup[K]{key: key}
-	l.keys[0] = r.key.AppendValues(l.values[:0], reflect.ValueOf(&l.key).Elem())
+	if l.keys[0], err = r.appendKey(l.values[:0], reflect.ValueOf(&l.key).Elem()); err != nil {
+		return l.found, false, err
+	}
 	err = r.table.Get(ctx, l.keys[:], r.selection(parts, opts), l.visit)
 	return l.found, l.ok, err
 }
@@ -255,7 +270,7 @@ func (r *ResponseRepository[K, V]) get(ctx context.Context, key K, parts driver.
 // not in the map. Where entries cannot be decoded, the map holds the others and
 // the error joins a [DecodeError] for each.
 func (r *ResponseRepository[K, V]) GetMany(ctx context.Context, keys []K, opts ...ReadOption) (map[K]V, error) {
-	return getMany(ctx, r, keys, driver.Payload, HasValue, opts, func(key K, e driver.Entry) (V, error) {
+	return getMany(ctx, r, keys, driver.Payload, exchange.HasValue, opts, func(key K, e driver.Entry) (V, error) {
 		return r.decode(key, e.Payload)
 	})
 }
@@ -263,7 +278,7 @@ func (r *ResponseRepository[K, V]) GetMany(ctx context.Context, keys []K, opts .
 // GetManyRaw is [ResponseRepository.GetMany] without decoding: it returns the
 // bodies as they were saved, which belong to the caller.
 func (r *ResponseRepository[K, V]) GetManyRaw(ctx context.Context, keys []K, opts ...ReadOption) (map[K][]byte, error) {
-	return getMany(ctx, r, keys, driver.Payload, HasValue, opts, func(_ K, e driver.Entry) ([]byte, error) {
+	return getMany(ctx, r, keys, driver.Payload, exchange.HasValue, opts, func(_ K, e driver.Entry) ([]byte, error) {
 		return r.own(e.Payload), nil
 	})
 }
@@ -287,22 +302,26 @@ func (r *ResponseRepository[K, V]) Save(ctx context.Context, key K, value V, opt
 
 // SaveMany stores the values. If one cannot be encoded, none is stored.
 func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V, opts ...SaveOption) error {
-	s, err := r.saving(opts)
+	s, err := newSaving(r.table, opts)
 	if err != nil {
 		return err
 	}
-	encoded, err := head.Encode(Head{Header: http.Header{"Content-Type": {r.settings.Payload.ContentType()}}})
+	header, err := head.Encode(Head{Header: http.Header{"Content-Type": {r.settings.Payload.ContentType()}}})
 	if err != nil {
 		return err
 	}
 	rows := make([]driver.Entry, 0, len(values))
 	for key, value := range values {
+		saved, err := r.driverKey(key)
+		if err != nil {
+			return err
+		}
 		body, err := r.settings.Payload.Encode(value)
 		if err != nil {
-			return fmt.Errorf("repository %q: encode value of %+v: %w", r.name, key, err)
+			return fmt.Errorf("repository %q: encode value of %+v: %w", r.Name(), key, err)
 		}
 		row := driver.Entry{
-			Key: r.driverKey(key), Status: http.StatusOK, Header: encoded, Payload: body,
+			Key: saved, Status: http.StatusOK, Header: header, Payload: body,
 			CachedAt: s.now, ExpiresAt: s.expires,
 		}
 		if r.settings.NameOf != nil {
@@ -325,9 +344,13 @@ func (r *ResponseRepository[K, V]) SaveEntries(ctx context.Context, entries map[
 	keys := make([]driver.Key, 0, len(entries))
 	list := make([]Entry, 0, len(entries))
 	for key, e := range entries {
-		keys, list = append(keys, r.driverKey(key)), append(list, e)
+		saved, err := r.driverKey(key)
+		if err != nil {
+			return err
+		}
+		keys, list = append(keys, saved), append(list, e)
 	}
-	_, err := r.SaveMatched(ctx, keys, list, opts...)
+	_, err := saveResponses(ctx, r.table, keys, list, opts)
 	return err
 }
 
@@ -341,7 +364,11 @@ func (r *ResponseRepository[K, V]) Delete(ctx context.Context, key K) (bool, err
 // DeleteMany removes the entries for keys, live and expired, and returns how
 // many there were.
 func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (int, error) {
-	return r.table.Delete(ctx, r.driverKeys(keys))
+	deleted, err := r.driverKeys(keys)
+	if err != nil {
+		return 0, err
+	}
+	return r.table.Delete(ctx, deleted)
 }
 
 // Pop removes the live entry for key and returns its value, and whether there was
@@ -349,9 +376,13 @@ func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (in
 // entry without a value is removed, too, and one that cannot be decoded, which is a
 // [DecodeError].
 func (r *ResponseRepository[K, V]) Pop(ctx context.Context, key K) (V, bool, error) {
-	e, ok, err := r.table.Pop(ctx, r.driverKey(key), r.filter(Live))
-	if err != nil || !ok || !HasValue(e.Status) {
-		var none V
+	var none V
+	popped, err := r.driverKey(key)
+	if err != nil {
+		return none, false, err
+	}
+	e, ok, err := r.table.Pop(ctx, popped, r.filter(Live))
+	if err != nil || !ok || !exchange.HasValue(e.Status) {
 		return none, false, err
 	}
 	value, err := r.decode(key, e.Payload)

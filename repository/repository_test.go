@@ -228,12 +228,12 @@ func TestWrongSettingsAreRefusedByName(t *testing.T) {
 	}
 	refused(try(func(s *settings.RepositorySettings[trackKey, track]) { s.Name = "" }), "empty")
 	refused(try(func(s *settings.RepositorySettings[trackKey, track]) { s.Name = "a\x00b" }), "control")
-	refused(try(func(s *settings.RepositorySettings[trackKey, track]) { s.Payload = nil }), "Payload")
+	refused(try(func(s *settings.RepositorySettings[trackKey, track]) { s.Pattern = "/{id}" }), "both Pattern and Endpoint")
 	refused(try(func(s *settings.RepositorySettings[trackKey, track]) { s.Expire = -time.Hour }), "negative")
 	refused(try(func(s *settings.RepositorySettings[trackKey, track]) {
 		s.Endpoint = request.Pattern[trackKey]("GET /v1/{track}")
 	}), "ID")
-	type badKey struct{ At time.Time }
+	type badKey struct{ At [2]time.Time }
 	_, err = repository.New(t.Context(), store, settings.RepositorySettings[badKey, string]{Name: "x", Payload: payload.String()}, nil)
 	refused(err, "At")
 	r, err := repository.New(t.Context(), store, tracks, nil)

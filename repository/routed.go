@@ -7,39 +7,41 @@ import (
 	"net/http"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 )
-
-// Route finds the repository of a request and its key there; it is false where
-// there is none.
-type Route func(req *http.Request) (*Responses, driver.Key, bool, error)
 
 // Routed is the request's and response's side of repositories: of one, or of all
 // in a cache. A request that no key can be taken from is a miss: it is not
 // found, its response is not saved, and there is nothing to delete. It is no
 // error.
-type Routed struct{ route Route }
+type Routed struct{ route route }
 
-// NewRouted is the side that route leads to.
-func NewRouted(route Route) Routed { return Routed{route} }
+// route finds the table of a request and its key there; it is false where there is none.
+type route = func(req *http.Request) (*exchange.Table, driver.Key, bool, error)
+
+// NewRouted is for package cache: the side that route leads to.
+func NewRouted(route func(req *http.Request) (*exchange.Table, driver.Key, bool, error)) Routed {
+	return Routed{route}
+}
 
 // targets are the entries of one repository that a call is about.
 type targets struct {
-	responses *Responses
-	keys      []driver.Key
-	indices   []int // those of the call's arguments
-	entries   []Entry
+	table   *exchange.Table
+	keys    []driver.Key
+	indices []int // those of the call's arguments
+	entries []Entry
 }
 
 // group collects targets by repository.
 type group []*targets
 
-func (g *group) of(r *Responses) *targets {
+func (g *group) of(table *exchange.Table) *targets {
 	for _, t := range *g {
-		if t.responses == r {
+		if t.table == table {
 			return t
 		}
 	}
-	t := &targets{responses: r}
+	t := &targets{table: table}
 	*g = append(*g, t)
 	return t
 }
@@ -50,10 +52,10 @@ func (r Routed) group(reqs []*http.Request) (group, error) {
 	var g group
 	var failed []error
 	for i, req := range reqs {
-		responses, key, ok, err := r.route(req)
+		table, key, ok, err := r.route(req)
 		failed = append(failed, err)
 		if ok {
-			t := g.of(responses)
+			t := g.of(table)
 			t.keys, t.indices = append(t.keys, key), append(t.indices, i)
 		}
 	}
@@ -75,22 +77,23 @@ func (r Routed) GetResponse(ctx context.Context, req *http.Request, opts ...Read
 // does not keep the others from being found; the error joins all.
 func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...ReadOption) ([]*http.Response, error) {
 	g, unkeyed := r.group(reqs)
-	found := make([]*http.Response, len(reqs))
+	var err error
+	entries := make([]Entry, len(reqs)) // without a status: a miss
 	for _, t := range g {
-		entries, err := t.responses.GetMatched(ctx, t.keys, opts...)
+		err := t.table.Get(ctx, t.keys, selectionOf(t.table, driver.Payload|driver.Meta, opts), func(i int, e driver.Entry) {
+			entries[t.indices[i]] = newEntry(e)
+		})
 		if err != nil {
 			return nil, err
 		}
-		for i, e := range entries {
-			if e == nil {
-				continue
-			}
-			at := t.indices[i]
-			resp, err := e.Response(reqs[at]) //nolint:bodyclose // it is the caller's
-			if err != nil {
-				return nil, fmt.Errorf("repository %q: %w", t.responses.name, err)
-			}
-			found[at] = resp
+	}
+	found := make([]*http.Response, len(reqs))
+	for i, e := range entries {
+		if e.Status == 0 {
+			continue
+		}
+		if found[i], err = e.Response(reqs[i]); err != nil {
+			return nil, err
 		}
 	}
 	return found, unkeyed
@@ -118,7 +121,7 @@ func (r Routed) SaveResponses(ctx context.Context, resps []*http.Response, opts 
 		if resp == nil || resp.Request == nil || resp.StatusCode != http.StatusOK {
 			continue
 		}
-		responses, key, ok, err := r.route(firstRequest(resp))
+		table, key, ok, err := r.route(firstRequest(resp))
 		if err != nil {
 			failed = append(failed, err)
 			continue
@@ -128,15 +131,15 @@ func (r Routed) SaveResponses(ctx context.Context, resps []*http.Response, opts 
 		}
 		entry, err := ReadEntry(resp)
 		if err != nil {
-			failed = append(failed, fmt.Errorf("repository %q: %w", responses.name, err))
+			failed = append(failed, fmt.Errorf("repository %q: %w", table.Name, err))
 			continue
 		}
-		t := g.of(responses)
+		t := g.of(table)
 		t.keys, t.entries = append(t.keys, key), append(t.entries, entry)
 	}
 	saved := 0
 	for _, t := range g {
-		n, err := t.responses.SaveMatched(ctx, t.keys, t.entries, opts...)
+		n, err := saveResponses(ctx, t.table, t.keys, t.entries, opts)
 		saved += n
 		failed = append(failed, err)
 	}
@@ -155,7 +158,7 @@ func (r Routed) DeleteResponses(ctx context.Context, reqs []*http.Request) (int,
 	g, unkeyed := r.group(reqs)
 	deleted := 0
 	for _, t := range g {
-		n, err := t.responses.DeleteMatched(ctx, t.keys)
+		n, err := t.table.Delete(ctx, t.keys)
 		deleted += n
 		if err != nil {
 			return deleted, errors.Join(unkeyed, err)

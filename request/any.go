@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/endpoint"
 )
 
 // AnyKey is the key of a request of [Any]. Its text is ASCII of bounded length
@@ -188,5 +190,11 @@ func (e *anyEndpoint) Request(ctx context.Context, _ *url.URL, key AnyKey) (*htt
 
 func (e *anyEndpoint) Validate() error { return e.err }
 
-// Specificity implements [Ranked].
-func (e *anyEndpoint) Specificity() Specificity { return Specificity{[11]int{-1}} }
+// Specificity is less than that of any other endpoint.
+func (e *anyEndpoint) Specificity() endpoint.Specificity { return endpoint.Specificity{-1} }
+
+// Covers tells whether another endpoint matches no request that e does not.
+func (e *anyEndpoint) Covers(other any) bool {
+	o, ok := other.(*anyEndpoint)
+	return ok && (e.body.none || !o.body.none && e.body.limit >= o.body.limit)
+}

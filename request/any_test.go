@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/request"
 )
 
@@ -212,8 +213,8 @@ func TestAnyBuildsRequestsForKeys(t *testing.T) {
 }
 
 func TestAnyIsTheLeastSpecific(t *testing.T) {
-	spec := request.SpecificityOf(request.Any(nil))
-	function := request.SpecificityOf(request.Func[string](nil, nil))
+	spec := endpoint.SpecificityOf(request.Any(nil))
+	function := endpoint.SpecificityOf(request.Func[string](nil, nil))
 	if spec.Compare(function) >= 0 || function.Compare(spec) <= 0 {
 		t.Error("Any is not less specific than a Func")
 	}

@@ -100,7 +100,7 @@ func (b *anyBody) normalize(raw normalBody) normalBody {
 	case mediaType == "application/x-www-form-urlencoded":
 		form := anyQuery{ignored: b.ignored.names}
 		return normalBody{"form", raw.types, form.append(nil, string(raw.data), false)}
-	case mediaType == "application/json", mediaType == "text/json", strings.HasSuffix(mediaType, "+json"):
+	case isJSONType(mediaType):
 		data, err := normalJSON(raw.data, &b.ignored)
 		if err != nil {
 			return raw
@@ -108,6 +108,10 @@ func (b *anyBody) normalize(raw normalBody) normalBody {
 		return normalBody{"json", raw.types, data}
 	}
 	return raw
+}
+
+func isJSONType(mediaType string) bool {
+	return mediaType == "application/json" || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json")
 }
 
 // linesOf returns the lines of a header, however its name is written.

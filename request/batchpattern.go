@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 )
 
@@ -179,7 +180,7 @@ func fieldNamed(kt *keytype.Type, name string) (*keytype.Field, error) {
 		}
 		tag, err := parseTag(f)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", describe(f), err)
+			return nil, fmt.Errorf("%s: %w", f, err)
 		}
 		if tag.name == name && !tag.option("hash") && !tag.option("list") && !tag.option("set") {
 			return f, nil
@@ -196,7 +197,7 @@ func (p *plan) bindBatch(list *keytype.Field, scratch reflect.Value) error {
 			continue
 		}
 		if err := p.bindField(f, scratch); err != nil {
-			return fmt.Errorf("%s: %w", describe(f), err)
+			return fmt.Errorf("%s: %w", f, err)
 		}
 	}
 	return p.bindRest()
@@ -206,29 +207,46 @@ func (b *batchPattern[K]) Size() int { return b.size }
 
 func (b *batchPattern[K]) Validate() error { return b.err }
 
-// Group is the key without the value in the list.
+// Group is the key without the value in the list. A key that has no text is the error
+// of the request for it alone.
 func (b *batchPattern[K]) Group(key K) (any, bool) {
 	if b.err != nil {
 		return nil, false
 	}
-	text := b.value(key)
+	text, err := b.value(key)
+	if err != nil {
+		return nil, false
+	}
 	// A value that ends in a part of the separator would move where it is found.
 	joined := !b.options.Repeat && strings.Index(text+b.options.Separator, b.options.Separator) < len(text)
 	if text == "" || joined || b.segment != nil && isDots(text) {
 		return nil, false
 	}
-	b.field.Of(reflect.ValueOf(&key).Elem()).SetZero()
-	return key, true
+	v := reflect.ValueOf(&key).Elem()
+	b.field.Of(v).SetZero()
+	if b.plan.keyType.Comparable() {
+		return key, true
+	}
+	shared, err := b.plan.keyType.AppendValues(nil, v)
+	if err != nil {
+		return nil, false
+	}
+	return string(driver.AppendKey(nil, shared)), true
 }
 
-func (b *batchPattern[K]) value(key K) string { return b.field.Text(reflect.ValueOf(&key).Elem()) }
+func (b *batchPattern[K]) value(key K) (string, error) {
+	return b.field.Text(reflect.ValueOf(&key).Elem())
+}
 
-func (b *batchPattern[K]) values(keys []K) []string {
+func (b *batchPattern[K]) values(keys []K) ([]string, error) {
 	values := make([]string, len(keys))
 	for i, key := range keys {
-		values[i] = b.value(key)
+		var err error
+		if values[i], err = b.value(key); err != nil {
+			return nil, err
+		}
 	}
-	return values
+	return values, nil
 }
 
 func (b *batchPattern[K]) Request(ctx context.Context, base *url.URL, keys []K) (*http.Request, error) {
@@ -252,7 +270,11 @@ func (b *batchPattern[K]) build(ctx context.Context, base *url.URL, keys []K) (*
 			return nil, fmt.Errorf("key %+v cannot be asked for together with %+v", key, keys[0])
 		}
 	}
-	first, values := reflect.ValueOf(keys[0]), b.values(keys)
+	first := reflect.ValueOf(keys[0])
+	values, err := b.values(keys)
+	if err != nil {
+		return nil, err
+	}
 	// The request for one of them shows that the parts that they share can be
 	// read back.
 	req, err := b.plan.build(ctx, base, first)
@@ -311,7 +333,11 @@ func (b *batchPattern[K]) Split(body []byte, keys []K) ([][]byte, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	bodies, err := b.split(body, b.values(keys))
+	values, err := b.values(keys)
+	if err != nil {
+		return nil, fmt.Errorf("request: batch %q: %w", b.text, err)
+	}
+	bodies, err := b.split(body, values)
 	if err == nil && len(bodies) != len(keys) {
 		err = fmt.Errorf("%d bodies for %d keys", len(bodies), len(keys))
 	}

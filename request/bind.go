@@ -30,9 +30,9 @@ func (in *input) set(key reflect.Value, text string, found bool) bool {
 }
 
 // text is the field's text and whether it is to be sent.
-func (in *input) text(key reflect.Value) (text string, send bool) {
-	text = in.field.Text(key)
-	return text, in.always || text != in.absent
+func (in *input) text(key reflect.Value) (text string, send bool, err error) {
+	text, err = in.field.Text(key)
+	return text, in.always || text != in.absent, err
 }
 
 // bind finds the place of every field of the key and a field for every
@@ -46,7 +46,7 @@ func (p *plan) bind(scratch reflect.Value) error {
 	} else {
 		for i := range fields {
 			if err := p.bindField(&fields[i], scratch); err != nil {
-				return fmt.Errorf("%s: %w", describe(&fields[i]), err)
+				return fmt.Errorf("%s: %w", &fields[i], err)
 			}
 		}
 	}
@@ -82,13 +82,15 @@ func (p *plan) bindField(f *keytype.Field, scratch reflect.Value) error {
 		if p.method != nil {
 			return errors.New("the key has two fields with a method tag")
 		}
-		if f.Kind != driver.String {
+		if !f.Plain() {
 			return errors.New("a method is a string")
 		}
 		p.method = f
 		return nil
 	case "query":
 		return p.bindQuery(f, tag, scratch)
+	case "body":
+		return p.bindMember(f, tag, scratch)
 	default:
 		return p.bindHeader(f, tag, scratch)
 	}
@@ -130,32 +132,41 @@ func (p *plan) bindQuery(f *keytype.Field, tag fieldTag, scratch reflect.Value) 
 	if p.query.owns(tag.name) {
 		return fmt.Errorf("query parameter %q is there twice", tag.name)
 	}
-	q := queryField{}
-	switch isList, isSet := tag.option("list"), tag.option("set"); {
-	case isList && isSet:
-		return errors.New("options list and set exclude each other")
-	case (isList || isSet) && f.Kind != driver.String:
-		return errors.New("a list or set needs a string")
-	case isList:
-		q.repeat = list
-	case isSet:
-		q.repeat = set
-	}
-	var err error
-	if q.input, err = tag.input(f, scratch); err != nil {
+	repeat, err := tag.repeat(f)
+	if err != nil {
 		return err
 	}
-	if q.repeat != once {
-		values, err := SplitList(q.absent)
-		if err != nil {
-			return fmt.Errorf("default %q is not of the form that JoinList makes", q.absent)
-		}
-		if q.repeat == set && (!slices.IsSorted(values) || len(slices.Compact(values)) < len(values)) {
-			return fmt.Errorf("default %q is not sorted, or has a value twice", q.absent)
+	in, err := tag.input(f, scratch)
+	if err != nil {
+		return err
+	}
+	p.query.fields = append(p.query.fields, queryField{in, repeat})
+	return nil
+}
+
+func (p *plan) bindMember(f *keytype.Field, tag fieldTag, scratch reflect.Value) error {
+	repeat, err := tag.repeat(f)
+	if err != nil {
+		return err
+	}
+	number := tag.option("number")
+	if number && !f.Plain() {
+		return errors.New("the option number needs a string: an integer is a number without it")
+	}
+	in, err := tag.input(f, scratch)
+	if err != nil {
+		return err
+	}
+	field := memberField{input: in, repeat: repeat, number: number}
+	if tag.hasDefault {
+		if _, err := field.append(nil, scratch); err != nil {
+			return fmt.Errorf("default: %w", err)
 		}
 	}
-	p.query.fields = append(p.query.fields, q)
-	return nil
+	if p.members == nil {
+		p.members = &members{}
+	}
+	return p.members.add(field)
 }
 
 // unsent are headers that a client does not take from a request's Header.
@@ -173,7 +184,7 @@ func (p *plan) bindHeader(f *keytype.Field, tag fieldTag, scratch reflect.Value)
 		return fmt.Errorf("header %s has two fields", tag.name)
 	}
 	h := header{hash: tag.option("hash")}
-	if h.hash && (f.Kind != driver.String || tag.hasDefault) {
+	if h.hash && (!f.Plain() || tag.hasDefault) {
 		return errors.New("a hash needs a string without a default")
 	}
 	var err error

@@ -79,4 +79,26 @@
 // What a key cannot hold does not match: parameters that the key does not have,
 // a parameter given twice that is no list or set, a malformed query, text such
 // as "007" for an integer, and a body, unless [IgnoreBody] is given.
+//
+// # Several endpoints
+//
+// Of endpoints that match one request, a cache asks the most specific. A pattern
+// that matches only some of the requests of another because of its host, path,
+// method or fixed or required parameters is more specific. In this order, the
+// more specific one has
+//
+//   - a host; a host with a port;
+//   - more literal segments;
+//   - more text beside wildcards, as in "{id}.json";
+//   - no wildcard that spans segments;
+//   - more segments;
+//   - more wildcards that are not for any text: integers, bools, types with a
+//     text of their own;
+//   - fewer methods;
+//   - more fixed parameters;
+//   - more fields that are required;
+//   - fewer kinds of ignored parameters: none, some, any.
+//
+// Every pattern is more specific than a [Func] or an endpoint of your own, and
+// all are more than [Any].
 package request

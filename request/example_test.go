@@ -140,16 +140,6 @@ func ExampleJoinList() {
 	// jazz,rock\, pop ["jazz" "rock, pop"] <nil>
 }
 
-func ExampleSpecificityOf() {
-	top := request.Pattern[struct {
-		Market string `query:"market"`
-	}]("/v1/tracks/top")
-	tracks := request.Pattern[TrackKey]("/v1/tracks/{id}")
-	fmt.Println(request.SpecificityOf(top).Compare(request.SpecificityOf(tracks)) > 0)
-	// Output:
-	// true
-}
-
 func ExampleBatchPattern() {
 	batch := request.BatchPattern[TrackKey]("GET api.example.com/v1/tracks?ids={id}", 50, payload.SplitArray("tracks"), nil)
 

@@ -14,19 +14,6 @@ type header struct {
 	hash bool // the field holds the value's hash
 }
 
-// HeaderReader is implemented by endpoints that tell whether headers make a difference
-// to their keys, such as those that [Pattern] makes.
-type HeaderReader interface {
-	ReadsHeaders() bool
-}
-
-// ReadsHeaders tells whether headers may make a difference to the keys of an [Endpoint]
-// of any key type: an endpoint that does not tell may read them.
-func ReadsHeaders(endpoint any) bool {
-	e, ok := endpoint.(HeaderReader)
-	return !ok || e.ReadsHeaders()
-}
-
 // HeaderHash is the text of a key's field with the option hash, for a header of
 // that value, such as "Bearer " and a token.
 func HeaderHash(value string) string { return hexHash([]byte(trim(value))) }
@@ -75,12 +62,12 @@ func trim(value string) string { return strings.Trim(value, " \t\r\n") }
 
 // build sets the header for key. A hash does not tell what the value was.
 func (h *header) build(to http.Header, key reflect.Value) error {
-	text, send := h.text(key)
-	if !send || h.hash {
-		return nil
+	text, send, err := h.text(key)
+	if err != nil || !send || h.hash {
+		return err
 	}
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-		return fmt.Errorf("%s: the value has a character that no header can have", describe(h.field))
+		return fmt.Errorf("%s: the value has a character that no header can have", h.field)
 	}
 	to[h.name] = []string{text}
 	return nil

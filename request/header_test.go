@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/request"
 )
 
@@ -104,7 +105,7 @@ func TestReadsHeaders(t *testing.T) {
 		"functions":         {request.Func[string](nil, nil), true},
 		"there is none yet": {nil, true},
 	} {
-		if got := request.ReadsHeaders(test.endpoint); got != test.want {
+		if got := endpoint.ReadsHeaders(test.endpoint); got != test.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -3,6 +3,7 @@ package request
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -20,9 +21,34 @@ func parseHost(text string) (host, error) {
 	}
 	u, err := url.Parse("//" + text)
 	if err != nil || u.Host != text || u.Hostname() == "" {
-		return host{}, fmt.Errorf("%q is not a host with an optional port", text)
+		return host{}, fmt.Errorf("%q is not a host with an optional port; a path begins with a slash: %q", text, "/"+text)
 	}
-	return host{text: text, name: hostName(u), port: u.Port()}, nil
+	h := host{text: text, name: hostName(u), port: u.Port()}
+	if u.Port() == "" && h.name == u.Hostname() && !likelyHost(h.name) {
+		return host{}, fmt.Errorf(`%q would be the host: a path begins with a slash, as in %q; such a host is written with a dot or a port, as in %q`,
+			text, "/"+text+"/", text+".")
+	}
+	if !strings.Contains(h.name, ".") {
+		h.text = strings.TrimSuffix(text, ".") // which was only to say that it is a host
+	}
+	return h, nil
+}
+
+// likelyHost tells whether a name can be told from a segment of a path, such as v1 or
+// v1.0: it has a dot, and no number for its last label unless it is an address.
+func likelyHost(name string) bool {
+	if strings.EqualFold(name, "localhost") {
+		return true
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true
+	}
+	dot := strings.LastIndexByte(name, '.')
+	return dot >= 0 && strings.Trim(name[dot+1:], "0123456789") != ""
+}
+
+func (h host) same(other host) bool {
+	return strings.EqualFold(h.name, other.name) && h.port == other.port
 }
 
 func hostName(u *url.URL) string { return strings.TrimSuffix(u.Hostname(), ".") }

@@ -1,72 +1,14 @@
 package request
 
-import (
-	"errors"
-	"strings"
-)
+import "github.com/endpointcache/endpointcache/internal/keytype"
 
 // JoinList is the text of a key's field that holds the values of a parameter
 // with the option list or set: they are separated by commas. A comma in a value
 // is written as \, and a backslash as \\, and an empty value is \e, so that no
 // two lists have one text. The text of no values is empty.
 //
-// The field of a set holds its values sorted by bytes, and each once.
-func JoinList(values ...string) string {
-	var b strings.Builder
-	for i, value := range values {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		if value == "" {
-			b.WriteString(`\e`)
-		}
-		for value != "" {
-			n := strings.IndexAny(value, `,\`)
-			if n < 0 {
-				b.WriteString(value)
-				break
-			}
-			b.WriteString(value[:n])
-			b.WriteByte('\\')
-			b.WriteByte(value[n])
-			value = value[n+1:]
-		}
-	}
-	return b.String()
-}
-
-var errList = errors.New("request: the text is not of the form that JoinList makes")
+// A set is the same in whatever order its values are given and however often.
+func JoinList(values ...string) string { return keytype.JoinList(values...) }
 
 // SplitList returns the values of which [JoinList] makes the text s.
-func SplitList(s string) ([]string, error) {
-	if s == "" {
-		return nil, nil
-	}
-	var values []string
-	var value []byte
-	empty := false // the value is written as \e
-	for i := 0; i <= len(s); i++ {
-		switch {
-		case i == len(s) || s[i] == ',':
-			if empty != (len(value) == 0) {
-				return nil, errList
-			}
-			values = append(values, string(value))
-			value, empty = value[:0], false
-		case s[i] != '\\':
-			value = append(value, s[i])
-		case strings.HasPrefix(s[i:], `\e`):
-			if empty {
-				return nil, errList
-			}
-			empty = true
-			i++
-		case strings.HasPrefix(s[i:], `\,`), strings.HasPrefix(s[i:], `\\`):
-			i++
-			value = append(value, s[i])
-		default:
-			return nil, errList
-		}
-	}
-	return values, nil
-}
+func SplitList(s string) ([]string, error) { return keytype.SplitList(s) }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/request"
 )
 
@@ -26,13 +27,27 @@ func TestMethodsOf(t *testing.T) {
 		{"Any", request.Any(nil), nil},
 		{"nil", nil, nil},
 	} {
-		got := request.MethodsOf(test.endpoint)
+		got := endpoint.MethodsOf(test.endpoint)
 		if !slices.Equal(got, test.want) {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 		clear(got) // belongs to the caller
-		if again := request.MethodsOf(test.endpoint); !slices.Equal(again, test.want) {
+		if again := endpoint.MethodsOf(test.endpoint); !slices.Equal(again, test.want) {
 			t.Errorf("%s: then %q, want %q", test.name, again, test.want)
 		}
+	}
+}
+
+func TestMethodsOfAFuncAreThoseThatItNames(t *testing.T) {
+	none := func(*http.Request) (string, bool, error) { return "", false, nil }
+	e := request.Func(none, nil, http.MethodPost)
+	if err := e.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if got := endpoint.MethodsOf(e); !slices.Equal(got, []string{"POST"}) {
+		t.Errorf("%q", got)
+	}
+	if err := request.Func(none, nil, "post").Validate(); err == nil {
+		t.Error("a method in lower case is taken")
 	}
 }

@@ -24,7 +24,19 @@ func newPlan(text string, options patternOptions, kt *keytype.Type, scratch refl
 	if err := p.query.setIgnored(options.ignoreQuery); err != nil {
 		return nil, err
 	}
-	return p, nil
+	return p, p.ignoreMembers(options)
+}
+
+func (p *plan) ignoreMembers(options patternOptions) error {
+	switch {
+	case p.members == nil && len(options.ignoreMembers) > 0:
+		return errors.New("IgnoreMembers: the key has no field with a body tag")
+	case p.members != nil && options.ignoreBody:
+		return errors.New("IgnoreBody: the key has a field with a body tag; IgnoreMembers is for the other members")
+	case p.members == nil:
+		return nil
+	}
+	return p.members.setIgnored(options.ignoreMembers)
 }
 
 func (p *plan) parse(text string) error {
@@ -62,7 +74,7 @@ func (p *plan) parse(text string) error {
 
 func (p *plan) parseMethods(text string) error {
 	for method := range strings.SplitSeq(text, "|") {
-		if !isToken(method) || strings.ToUpper(method) != method {
+		if !isMethod(method) {
 			return fmt.Errorf("%q is not a method in upper case", method)
 		}
 		if slices.Contains(p.methods, method) {
@@ -170,6 +182,8 @@ func isNameRune(r rune) bool {
 func isAlnum(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 }
+
+func isMethod(s string) bool { return isToken(s) && strings.ToUpper(s) == s }
 
 // isToken tells whether s can be a method or the name of a header.
 func isToken(s string) bool {

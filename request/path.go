@@ -108,14 +108,17 @@ func (p *path) buildList(key reflect.Value, in *segment, escaped string) (string
 		if s.field == nil {
 			continue
 		}
-		value := s.field.Text(key)
+		value, err := s.field.Text(key)
+		if err != nil {
+			return "", err
+		}
 		switch {
 		case s == in:
 			b.WriteString(escaped)
 		case value == "":
-			return "", fmt.Errorf("%s: an empty value has no place in the path", describe(s.field))
+			return "", fmt.Errorf("%s: an empty value has no place in the path", s.field)
 		case s.span && hasDots(value), isDots(s.prefix.text + value + s.suffix.text):
-			return "", fmt.Errorf(`%s: %q makes a segment "." or "..", which is not sent as it is`, describe(s.field), value)
+			return "", fmt.Errorf(`%s: %q makes a segment "." or "..", which is not sent as it is`, s.field, value)
 		case s.span:
 			b.WriteString(strings.ReplaceAll(url.PathEscape(value), "%2F", "/"))
 		default:

@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"slices"
 
+	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 )
 
@@ -39,8 +39,9 @@ func ParsePattern[K comparable](pattern string, opts ...PatternOption) (Endpoint
 type PatternOption func(*patternOptions)
 
 type patternOptions struct {
-	ignoreQuery []string
-	ignoreBody  bool
+	ignoreQuery   []string
+	ignoreMembers []string
+	ignoreBody    bool
 }
 
 // IgnoreQuery names parameters that make no difference to the answer. A name
@@ -53,6 +54,14 @@ func IgnoreQuery(names ...string) PatternOption {
 // IgnoreAnyQuery ignores all parameters that neither the pattern nor the key
 // has.
 func IgnoreAnyQuery() PatternOption { return IgnoreQuery("*") }
+
+// IgnoreMembers names members of a JSON body that make no difference to the
+// answer, where the key has fields for others: by their paths, as in a body tag.
+// A path that ends in "*" stands for all that begin so, except those that the key
+// has: "trace", "filter.debug", "filter.*", and "*" for all.
+func IgnoreMembers(paths ...string) PatternOption {
+	return func(o *patternOptions) { o.ignoreMembers = append(o.ignoreMembers, paths...) }
+}
 
 // IgnoreBody lets requests with a body match, whatever is in it: where it makes
 // no difference, or where a [Func] around the pattern adds it to the key. The
@@ -92,8 +101,12 @@ func (e *pattern[K]) Key(req *http.Request) (key K, ok bool, err error) {
 		return key, false, nil
 	}
 	read := new(K)
-	if !e.plan.read(req, req.URL.EscapedPath(), reflect.ValueOf(read).Elem(), false) {
+	v := reflect.ValueOf(read).Elem()
+	if !e.plan.read(req, req.URL.EscapedPath(), v, false) {
 		return key, false, nil
+	}
+	if ok, err := e.plan.readBody(req, v); err != nil || !ok {
+		return key, false, err
 	}
 	return *read, true, nil
 }
@@ -111,23 +124,28 @@ func (e *pattern[K]) Request(ctx context.Context, base *url.URL, key K) (*http.R
 
 func (e *pattern[K]) Validate() error { return e.err }
 
-// Specificity implements [Ranked].
-func (e *pattern[K]) Specificity() Specificity {
+// Specificity is for package endpoint, as are Covers, Methods and ReadsHeaders.
+func (e *pattern[K]) Specificity() endpoint.Specificity {
 	if e.err != nil {
-		return Specificity{}
+		return endpoint.Specificity{}
 	}
 	return e.plan.specificity()
 }
 
-// Methods implements [MethodNamer].
+func (e *pattern[K]) Covers(other any) bool {
+	o, ok := other.(interface{ bound() *plan })
+	return ok && e.plan != nil && o.bound() != nil && e.plan.covers(o.bound())
+}
+
+func (e *pattern[K]) bound() *plan { return e.plan }
+
 func (e *pattern[K]) Methods() []string {
 	if e.err != nil {
 		return nil
 	}
-	return slices.Clone(e.plan.named)
+	return e.plan.named
 }
 
-// ReadsHeaders implements [HeaderReader].
 func (e *pattern[K]) ReadsHeaders() bool { return e.err != nil || len(e.plan.headers) > 0 }
 
 func (e *pattern[K]) String() string { return e.text }

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type plan struct {
 	path       path
 	query      query
 	headers    []header
+	members    *members // nil: the key has none of the body's
 	ignoreBody bool
 }
 
@@ -33,7 +35,7 @@ func (p *plan) admits(req *http.Request) bool {
 	if req == nil || req.URL == nil || req.URL.Opaque != "" {
 		return false
 	}
-	if !p.ignoreBody && hasBody(req) {
+	if hasBody(req) != (p.members != nil) && !p.ignoreBody {
 		return false
 	}
 	return p.allows(methodOf(req)) && p.host.matches(req)
@@ -72,18 +74,29 @@ func (p *plan) read(req *http.Request, path string, key reflect.Value, built boo
 	return true
 }
 
+// readBody is read for the body. It is the last to be read.
+func (p *plan) readBody(req *http.Request, key reflect.Value) (bool, error) {
+	if p.members == nil {
+		return true, nil
+	}
+	return p.members.read(req, key)
+}
+
 // methodOf is the method in the key, else the pattern's only one.
-func (p *plan) methodOf(key reflect.Value) string {
+func (p *plan) methodOf(key reflect.Value) (string, error) {
 	if p.method != nil {
 		return p.method.Text(key)
 	}
-	return p.methods[0]
+	return p.methods[0], nil
 }
 
 func (p *plan) build(ctx context.Context, base *url.URL, key reflect.Value) (*http.Request, error) {
-	method := p.methodOf(key)
+	method, err := p.methodOf(key)
+	if err != nil {
+		return nil, err
+	}
 	if method == "" || !p.allows(method) {
-		return nil, fmt.Errorf("%s: method %q is not one of the pattern's", describe(p.method), method)
+		return nil, fmt.Errorf("%s: method %q is not one of the pattern's", p.method, method)
 	}
 	path, err := p.path.build(key)
 	if err != nil {
@@ -97,7 +110,7 @@ func (p *plan) build(ctx context.Context, base *url.URL, key reflect.Value) (*ht
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "", nil)
+	req, err := p.newRequest(ctx, method, key)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +124,22 @@ func (p *plan) build(ctx context.Context, base *url.URL, key reflect.Value) (*ht
 		return nil, err
 	}
 	return req, nil
+}
+
+// newRequest makes a request without a URL.
+func (p *plan) newRequest(ctx context.Context, method string, key reflect.Value) (*http.Request, error) {
+	if p.members == nil {
+		return http.NewRequestWithContext(ctx, method, "", nil)
+	}
+	body, err := p.members.build(key)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "", bytes.NewReader(body))
+	if err == nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, err
 }
 
 // resolve puts path and query, both escaped, after base.
@@ -161,28 +190,31 @@ func (p *plan) resolve(base *url.URL, path, query string) (*url.URL, error) {
 func (p *plan) verify(req *http.Request, path string, key reflect.Value) error {
 	read := reflect.New(key.Type()).Elem()
 	read.Set(key)
-	if !p.read(req, path, read, true) {
+	ok := p.read(req, path, read, true)
+	if ok {
+		var err error
+		if ok, err = p.readBody(req, read); err != nil {
+			return err
+		}
+	}
+	if !ok {
 		return errors.New("the request for the key would not match the pattern")
 	}
 	for i := range p.keyType.Fields {
 		f := &p.keyType.Fields[i]
-		want, got := f.Text(key), f.Text(read)
+		want, err := f.Text(key)
+		if err != nil {
+			return err
+		}
+		got, err := f.Text(read)
 		switch {
-		case got == want:
+		case err == nil && got == want:
 		case slices.ContainsFunc(p.headers, func(h header) bool { return h.field == f }):
 			// Its value may be a secret.
-			return fmt.Errorf("%s: the value would be read back as another", describe(f))
+			return fmt.Errorf("%s: the value would be read back as another", f)
 		default:
-			return fmt.Errorf("%s: %q would be read back as %q", describe(f), want, got)
+			return fmt.Errorf("%s: %q would be read back as %q", f, want, got)
 		}
 	}
 	return nil
-}
-
-// describe names a field in an error.
-func describe(f *keytype.Field) string {
-	if f.Name == "" {
-		return "key"
-	}
-	return "field " + f.Name
 }

@@ -110,7 +110,12 @@ func (f *queryField) join(params []param, n int) string {
 			values = append(values, params[i].value)
 		}
 	}
-	if f.repeat == set {
+	return f.repeat.join(values)
+}
+
+// join is the text of a list or set.
+func (r repeat) join(values []string) string {
+	if r == set {
 		slices.Sort(values)
 		values = slices.Compact(values)
 	}
@@ -173,7 +178,10 @@ func (q *query) build(key reflect.Value) (string, error) {
 	}
 	for i := range q.fields {
 		f := &q.fields[i]
-		text, send := f.text(key)
+		text, send, err := f.text(key)
+		if err != nil {
+			return "", err
+		}
 		if !send {
 			continue
 		}
@@ -183,7 +191,7 @@ func (q *query) build(key reflect.Value) (string, error) {
 		}
 		values, err := SplitList(text)
 		if err != nil {
-			return "", fmt.Errorf("%s: %q is not of the form that JoinList makes", describe(f.field), text)
+			return "", err
 		}
 		for _, value := range values {
 			param{f.name, value}.writeTo(&b)

@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/endpointcache/endpointcache/internal/keytype"
 )
 
 // fieldTag is what the tag of a key's field says.
 type fieldTag struct {
-	source     string // path, query, header or method
+	source     string // path, query, header, body or method
 	name       string
 	options    []string
 	absent     string // the text of its default tag
@@ -24,12 +23,13 @@ var tagOptions = map[string][]string{
 	"path":   nil,
 	"query":  {"required", "list", "set"},
 	"header": {"required", "hash"},
+	"body":   {"required", "list", "set", "number"},
 	"method": nil,
 }
 
 func parseTag(f *keytype.Field) (fieldTag, error) {
 	var tag fieldTag
-	for _, source := range []string{"path", "query", "header", "method"} {
+	for _, source := range []string{"path", "query", "header", "body", "method"} {
 		text, ok := f.Tag.Lookup(source)
 		if !ok {
 			continue
@@ -37,11 +37,11 @@ func parseTag(f *keytype.Field) (fieldTag, error) {
 		if tag.source != "" {
 			return fieldTag{}, fmt.Errorf("it has both a %s and a %s tag", tag.source, source)
 		}
-		parts := strings.Split(text, ",")
-		tag.source, tag.name, tag.options = source, parts[0], parts[1:]
+		tag.source = source
+		tag.name, tag.options = keytype.SplitTag(source, text)
 	}
 	if tag.source == "" {
-		return fieldTag{}, errors.New("it has no path, query, header or method tag")
+		return fieldTag{}, errors.New("it has no path, query, header, body or method tag")
 	}
 	if (tag.name == "") != (tag.source == "method") {
 		return fieldTag{}, fmt.Errorf("its %s tag has the name %q", tag.source, tag.name)
@@ -67,6 +67,21 @@ func parseTag(f *keytype.Field) (fieldTag, error) {
 
 func (t *fieldTag) option(name string) bool { return slices.Contains(t.options, name) }
 
+// repeat is what the tag says of several values.
+func (t *fieldTag) repeat(f *keytype.Field) (repeat, error) {
+	switch isList, isSet := t.option("list"), t.option("set"); {
+	case isList && isSet:
+		return once, errors.New("options list and set exclude each other")
+	case (isList || isSet) && !f.Plain():
+		return once, errors.New("a list or set needs a string")
+	case isList:
+		return list, nil
+	case isSet:
+		return set, nil
+	}
+	return once, nil
+}
+
 // input is the field with what its tag says. scratch is a value of the key
 // type, which is set to zero.
 func (t *fieldTag) input(f *keytype.Field, scratch reflect.Value) (input, error) {
@@ -74,8 +89,15 @@ func (t *fieldTag) input(f *keytype.Field, scratch reflect.Value) (input, error)
 	in.always = in.required || t.hasDefault
 	scratch.SetZero()
 	if !t.hasDefault {
-		in.absent = f.Text(scratch)
-	} else if err := f.SetText(scratch, t.absent); err != nil {
+		var err error
+		in.absent, err = f.Text(scratch)
+		return in, err
+	}
+	err := f.SetText(scratch, t.absent)
+	if err == nil {
+		in.absent, err = f.Text(scratch)
+	}
+	if err != nil {
 		return input{}, fmt.Errorf("default: %w", err)
 	}
 	return in, nil

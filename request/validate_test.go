@@ -1,9 +1,11 @@
 package request_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/request"
 )
 
@@ -37,6 +39,12 @@ func TestPatternThatCannotWorkIsRefused(t *testing.T) {
 		{"user in host", bad[id]("me@example.com/{id}"), "not a host"},
 		{"port only", bad[id](":80/{id}"), "not a host"},
 		{"bad port", bad[id]("example.com:http/{id}"), "not a host"},
+		{"segment taken for a host", bad[id]("GET v1/tracks/{id}"), `"v1" would be the host: a path begins with a slash, as in "/v1/"`},
+		{"segment taken for a host without a method", bad[id]("api/{id}"), `as in "/api/"; such a host is written with a dot or a port, as in "api."`},
+		{"version taken for a host", bad[id]("GET v1.0/{id}"), `as in "/v1.0/"`},
+		{"number taken for a host", bad[id]("GET 1.1/{id}"), `as in "/1.1/"`},
+		{"method without a space", bad[id]("GET/{id}"), `"GET" would be the host`},
+		{"wildcard taken for a host", bad[id]("GET {id}/x"), `a path begins with a slash: "/{id}"`},
 		{"space in path", bad[id]("GET /a b/{id}"), "not escaped"},
 		{"fragment", bad[id]("GET /{id}#x"), "not escaped"},
 		{"control character", bad[id]("GET /\n/{id}"), "control character"},
@@ -138,11 +146,62 @@ func TestPatternThatCannotWorkIsRefused(t *testing.T) {
 			A string `query:"q,list" default:"a,,b"`
 		}]("/"), "field A: default"},
 		{"default that is no set", bad[struct {
-			A string `query:"q,set" default:"b,a"`
+			A string `query:"q,set" default:"b,,a"`
 		}]("/"), "field A: default"},
 		{"span of integers", bad[struct {
 			A int `path:"id"`
 		}]("/{id...}"), "field A: wildcard {id...} needs a string"},
+
+		{"member without a name", bad[struct {
+			A string `body:""`
+		}]("POST /"), "field A: its body tag has the name"},
+		{"malformed member", bad[struct {
+			A string `body:"a\\"`
+		}]("POST /"), "field A: path"},
+		{"member twice", bad[struct {
+			A string `body:"a.b"`
+			B string `body:"a.b" column:"b"`
+		}]("POST /"), `field B: member "a.b": another field has it, or a part of it`},
+		{"member within a field's", bad[struct {
+			A string `body:"a"`
+			B string `body:"a.b"`
+		}]("POST /"), `field B: member "a.b"`},
+		{"member around a field's", bad[struct {
+			A string `body:"a.b"`
+			B string `body:"a"`
+		}]("POST /"), `field B: member "a"`},
+		{"numbers of integers", bad[struct {
+			A int `body:"a,number"`
+		}]("POST /"), "field A: the option number needs a string"},
+		{"default that is no number", bad[struct {
+			A string `body:"a,number" default:"x"`
+		}]("POST /"), "field A: default"},
+		{"list of bools", bad[struct {
+			A bool `body:"a,list"`
+		}]("POST /"), "field A: a list or set needs a string"},
+		{"ignored body beside a member", bad[struct {
+			A string `body:"a"`
+		}]("POST /", request.IgnoreBody()), "IgnoreMembers is for"},
+		{"ignored members of no body", bad[id]("/{id}", request.IgnoreMembers("a")), "IgnoreMembers: the key has no field"},
+		{"ignored member of the key", bad[struct {
+			A string `body:"a.b"`
+		}]("POST /", request.IgnoreMembers("a")), `IgnoreMembers: member "a" is part of the key`},
+		{"ignored member that is malformed", bad[struct {
+			A string `body:"a"`
+		}]("POST /", request.IgnoreMembers(`b\`)), "IgnoreMembers: path"},
+		{"array that has no text", bad[struct {
+			A [2]string `path:"id"`
+		}]("/{id}"), "field A is a [2]string"},
+		{"array of what has a text", bad[[2]netip.Addr]("/{id}"), "key type [2]netip.Addr"},
+		{"hash of what has a text", bad[struct {
+			A netip.Addr `header:"X-A,hash"`
+		}]("/"), "field A: a hash needs a string"},
+		{"set of what has a text", bad[struct {
+			A netip.Addr `query:"a,set"`
+		}]("/"), "field A: a list or set needs a string"},
+		{"default that has no text", bad[struct {
+			A netip.Addr `query:"a" default:"x"`
+		}]("/"), "field A: default"},
 
 		{"scalar without a wildcard", bad[string]("/"), "no wildcard"},
 		{"scalar with two wildcards", bad[string]("/{a}/{b}"), "several wildcards"},
@@ -182,7 +241,7 @@ func TestDeclaredPatternReportsItsMistakeEverywhere(t *testing.T) {
 	if _, err := e.Request(t.Context(), api, id{"1"}); err != want {
 		t.Errorf("Request: %v, want %v", err, want)
 	}
-	if got := request.SpecificityOf(e); got != (request.Specificity{}) {
+	if got := endpoint.SpecificityOf(e); got != (endpoint.Specificity{}) {
 		t.Errorf("Specificity is %v, want the least", got)
 	}
 }
@@ -193,6 +252,11 @@ func TestPatternThatWorksIsTaken(t *testing.T) {
 		"spaces":     bad[id]("GET   /{id}"),
 		"scalar":     bad[int64]("/{id}"),
 		"IPv6 host":  bad[id]("[::1]:8080/{id}"),
+		"IPv6 alone": bad[id]("[::1]/{id}"),
+		"IPv4 host":  bad[id]("127.0.0.1/{id}"),
+		"this host":  bad[id]("GET LocalHost/{id}"),
+		"a port":     bad[id]("GET backend:80/{id}"),
+		"a dot":      bad[id]("GET backend./{id}"),
 		"one with method": bad[struct {
 			M string `method:""`
 		}]("GET /"),

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/expire"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
 )
 
@@ -26,27 +28,39 @@ const (
 // RepositorySettings describes the responses of one endpoint: K is the key by
 // which they are told apart, V the value that a response's body holds.
 //
-// K is a struct whose fields are strings, integers, bools or types made of
-// these, or a single such value. Each field becomes a column of the table's
-// primary key, in the order of declaration. The column is named by the field's
-// column tag, else as its path, query or header tag names it, else as the field
-// itself, in snake case; where a store uses that name itself, it begins with
-// key_. A single value's column is key.
+// K is a struct, or a single value. Its fields are strings, integers, bools or types
+// made of these, or they have a text of their own: a type with the methods MarshalText
+// and UnmarshalText, such as [net/netip.Addr], is kept and asked for as that text.
+// An array or another type without them is an error.
+//
+// Two times that are the same instant have two texts where their zones differ, and
+// so are two keys: an API may answer in the zone that it is asked in. Keys that are
+// to be one have one zone, as by [time.Time.UTC].
+//
+// Each field becomes a column of the table's primary key, in the order of
+// declaration. The column is named by the field's column tag, else as its path,
+// query, header or body tag names it, else as the field itself, in snake case; where
+// a store uses that name itself, it begins with key_. A single value's column is key.
 type RepositorySettings[K comparable, V any] struct {
 	// Name is the repository's name in its cache and the table's in the
 	// store. Names that differ only in case cannot be used side by side.
 	Name string
 
-	// Endpoint takes keys from requests and makes requests for keys. It may
-	// be nil for a repository that is only used with keys: no request
-	// is then the repository's.
+	// Pattern describes the endpoint's requests, as "GET /v1/tracks/{id}" does. It
+	// is short for an Endpoint that is a [request.Pattern] without options; only
+	// one of the two is set.
+	Pattern string
+
+	// Endpoint takes keys from requests and makes requests for keys. Where
+	// it is nil and Pattern is empty, the repository is only used with keys: no
+	// request is then the repository's.
 	Endpoint request.Endpoint[K]
 
 	// Batch asks for many keys with one request, where the API can. It may be
 	// nil. What comes is kept under each key as if it had been asked for alone.
 	Batch request.Batch[K]
 
-	// Payload converts between bodies and values.
+	// Payload converts between bodies and values. Nil stands for [payload.JSON].
 	Payload payload.Handler[V]
 
 	// NameOf takes from a value the readable name that is kept beside it.
@@ -59,16 +73,45 @@ type RepositorySettings[K comparable, V any] struct {
 
 	// ExpireAbsent is how long it is remembered that the API has nothing for a
 	// key, so that it is not asked again. Zero means not at all, [NeverExpire]
-	// for ever.
+	// for ever. It is short for a [policy.Policy] whose ExpireStatus has 404 and 410.
 	ExpireAbsent time.Duration
+
+	// Policy says more of what is cached and for how long. Each of its fields holds
+	// where the policies of a call do not set it, and before that of the cache.
+	Policy policy.Policy
 }
 
 // Validate reports what keeps a repository from being made of the settings.
 func (s RepositorySettings[K, V]) Validate() error {
-	err := s.validate()
-	if err != nil {
-		return fmt.Errorf("settings: repository %q: %w", s.Name, err)
+	_, err := s.Resolve()
+	return err
+}
+
+// Resolve returns valid settings with what they stand for: Endpoint in place of
+// Pattern, and Payload. The error is that of Validate. To resolve again changes
+// nothing.
+func (s RepositorySettings[K, V]) Resolve() (RepositorySettings[K, V], error) {
+	err := s.expand()
+	if err == nil {
+		err = s.validate()
 	}
+	if err != nil {
+		return s, fmt.Errorf("settings: repository %q: %w", s.Name, err)
+	}
+	return s, nil
+}
+
+func (s *RepositorySettings[K, V]) expand() error {
+	if s.Payload == nil {
+		s.Payload = payload.JSON[V]()
+	}
+	if s.Pattern == "" {
+		return nil
+	}
+	if s.Endpoint != nil {
+		return errors.New("both Pattern and Endpoint are set")
+	}
+	s.Endpoint, s.Pattern = request.Pattern[K](s.Pattern), ""
 	return nil
 }
 
@@ -80,9 +123,6 @@ func (s RepositorySettings[K, V]) validate() error {
 	if err := (driver.TableSpec{Name: s.Name, Key: key.Columns()}).Validate(); err != nil {
 		return err
 	}
-	if s.Payload == nil {
-		return errors.New("Payload is nil")
-	}
 	if s.Endpoint != nil {
 		if err := s.Endpoint.Validate(); err != nil {
 			return err
@@ -93,17 +133,11 @@ func (s RepositorySettings[K, V]) validate() error {
 			return err
 		}
 	}
-	if err := ValidateExpire(s.ExpireAbsent); err != nil {
+	if err := expire.Validate(s.ExpireAbsent); err != nil {
 		return fmt.Errorf("ExpireAbsent: %w", err)
 	}
-	return ValidateExpire(s.Expire)
-}
-
-// ValidateExpire reports whether d can be an expiry: positive, [NeverExpire],
-// or zero for the default.
-func ValidateExpire(d time.Duration) error {
-	if d < 0 && d != NeverExpire {
-		return fmt.Errorf("expiry %v is negative; settings.NeverExpire keeps responses for ever", d)
+	if err := s.Policy.Validate(); err != nil {
+		return err
 	}
-	return nil
+	return expire.Validate(s.Expire)
 }

@@ -2,15 +2,15 @@ package transport
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
-	"math"
 	"net/http"
-	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/policy"
-	"github.com/endpointcache/endpointcache/repository"
 )
 
 // call is one request to the transport.
@@ -19,68 +19,58 @@ type call struct {
 	base   http.RoundTripper
 	caller *http.Request // never changed
 	req    *http.Request // the same, or a copy whose body can be read again
-	rules  *rules
+	rules  *exchange.Rules
 	asked  rfc9111.Directives // of the request, in Cache-Control mode
 
-	repository *repository.Responses // nil: none has the request
-	key        driver.Key
-	readOnly   bool // its response is not one of the key, as HEAD's
-	looked     int  // how often what a fetch has left was looked for
+	table    *exchange.Table // nil: none has the request
+	key      driver.Key
+	readOnly bool // its response is not one of the key, as HEAD's
+
+	handedOver bool // the request's body is that of the request to the origin
 }
 
-// newCall finds the request's repository, key and policy. The error is that of a
-// policy which cannot be.
-func (t *Transport) newCall(req *http.Request) (*call, error) {
-	c := &call{t: t, caller: req, req: req}
-	if t.invalid != nil {
-		return c, t.invalid
-	}
-	layers := callLayers(policy.Of(req.Context()))
-	c.rules = t.rules("", layers)
-	if c.rules.err != nil {
-		return c, c.rules.err
-	}
-	if t.cache == nil || req.URL == nil || layers != nil && c.rules.use == Disabled && c.callDisables() {
+// newCall finds the request's table, key and policy. The error is that of a policy which
+// cannot be, or of a router.
+func (t *Transport) newCall(req *http.Request, base http.RoundTripper) (*call, error) {
+	c := &call{t: t, base: base, caller: req, req: req}
+	if t.cache == nil || req.URL == nil {
 		return c, nil
 	}
-	c.route(layers)
-	if c.repository != nil {
-		c.rules = t.rules(c.repository.Name(), layers)
+	var err error
+	if c.rules, err = t.cache.Rules(c.context()); err != nil || c.rules.CallUses(policy.Disabled) {
+		return c, err // where the call turns the cache off, not even its body is looked at
 	}
-	if c.controls() {
+	if err := c.route(); err != nil {
+		return c, err
+	}
+	if c.table != nil {
+		if c.rules, err = c.table.Rules(c.context()); err != nil {
+			return c, err
+		}
+	}
+	if c.rules.Controls() {
 		c.asked = rfc9111.ParseRequestDirectives(req.Header)
 	}
-	if c.rules.use == Disabled {
-		c.repository = nil
+	if c.rules.Use() == policy.Disabled {
+		c.table = nil
 	}
 	return c, nil
 }
 
-// callDisables reports whether it is the call itself that turns the cache off:
-// then not even its body is looked at.
-func (c *call) callDisables() bool {
-	for _, l := range c.rules.call {
-		if l.policy.Use != 0 {
-			return l.policy.Use == Disabled
-		}
-	}
-	return false
-}
-
-// route finds the repository and the key.
-func (c *call) route(layers []*layer) {
+// route finds the table and the key.
+func (c *call) route() error {
 	if len(c.caller.Header["Upgrade"]) > 0 {
-		return // it asks for another protocol
+		return nil // it asks for another protocol
 	}
 	method := c.caller.Method
-	var some func(*repository.Responses) bool
+	var some func(*exchange.Table) bool
 	switch method {
 	case "", http.MethodGet, http.MethodHead:
 	default:
-		if !c.t.cachedSomewhere(method, layers) {
-			return
+		if !c.cachedSomewhere(method) {
+			return nil
 		}
-		some = func(r *repository.Responses) bool { return c.t.cached(method, r, layers) }
+		some = func(t *exchange.Table) bool { return c.cached(t, method) }
 	}
 	if c.caller.Body != nil && c.caller.Body != http.NoBody {
 		copied := *c.caller // taking the key may replace the body
@@ -92,12 +82,28 @@ func (c *call) route(layers []*layer) {
 		}
 	}
 	if method == http.MethodHead {
-		c.routeHead(layers)
-		return
+		return c.routeHead()
 	}
 	whole := withoutRange(c.req)
-	c.repository, c.key, _ = c.t.route(whole, some)
+	var err error
+	c.table, c.key, _, err = c.t.route(whole, some)
 	c.takeBody(whole)
+	return err
+}
+
+// cached reports whether requests of that method are cached in the table.
+func (c *call) cached(t *exchange.Table, method string) bool {
+	rules, err := t.Rules(c.context())
+	return err == nil && t.CachesMethod(method, rules)
+}
+
+func (c *call) cachedSomewhere(method string) bool {
+	for _, t := range c.t.cache.Tables() {
+		if c.cached(t, method) {
+			return true
+		}
+	}
+	return false
 }
 
 // takeBody takes over the body of a copy of the request that a key was taken from,
@@ -110,34 +116,42 @@ func (c *call) takeBody(copied *http.Request) {
 
 // routeHead lets a HEAD be answered by the response to a GET. What the origin
 // answers to a HEAD is saved only where that has a key of its own.
-func (c *call) routeHead(layers []*layer) {
+func (c *call) routeHead() error {
 	get := *withoutRange(c.req)
 	get.Method = http.MethodGet
-	r, key, ok := c.t.route(&get, nil)
-	c.takeBody(&get)
-	own, ownKey, ownOK := c.t.route(c.req, nil)
-	switch {
-	case !ok:
-		c.repository, c.key = own, ownKey
-	case ownOK && (own != r || string(driver.AppendKey(nil, ownKey)) != string(driver.AppendKey(nil, key))):
-		c.repository, c.key = own, ownKey
-		c.answeredByGet(r, key, layers)
-	default:
-		c.repository, c.key, c.readOnly = r, key, true
+	table, key, ok, err := c.t.route(&get, nil)
+	if err != nil {
+		return err
 	}
+	c.takeBody(&get)
+	own, ownKey, ownOK, err := c.t.route(c.req, nil)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		c.table, c.key = own, ownKey
+	case ownOK && (own != table || string(driver.AppendKey(nil, ownKey)) != string(driver.AppendKey(nil, key))):
+		c.table, c.key = own, ownKey
+		return c.answeredByGet(table, key)
+	default:
+		c.table, c.key, c.readOnly = table, key, true
+	}
+	return nil
 }
 
 // answeredByGet makes the call one for the GET's response where there is one that
-// is live.
-func (c *call) answeredByGet(r *repository.Responses, key driver.Key, layers []*layer) {
+// may be served.
+func (c *call) answeredByGet(table *exchange.Table, key driver.Key) error {
 	get := *c
-	get.repository, get.key, get.rules = r, key, c.t.rules(r.Name(), layers)
-	if get.rules.use == Disabled {
-		return
+	get.table, get.key = table, key
+	var err error
+	if get.rules, err = table.Rules(c.context()); err != nil || get.rules.Use() == policy.Disabled {
+		return err
 	}
-	if s, err := get.lookup(); err == nil && s != nil && s.entry.Status == http.StatusOK && (s.fresh(c.t.cache.Now()) || get.rules.use == Offline) {
-		c.repository, c.key, c.readOnly = r, key, true
+	if c.t.cache.Answers(c.context(), get.ask()) {
+		c.table, c.key, c.readOnly = table, key, true
 	}
+	return nil
 }
 
 // withoutRange is the request for the whole of what a request may want a part of.
@@ -152,179 +166,100 @@ func withoutRange(req *http.Request) *http.Request {
 	return &whole
 }
 
-// route asks the cache for the repository and key of a request. One that cannot be
-// told is none.
-func (t *Transport) route(req *http.Request, some func(*repository.Responses) bool) (*repository.Responses, driver.Key, bool) {
-	r, key, ok, err := t.cache.RouteAmong(req, some)
+// route asks the cache for the table and key of a request. One that cannot be told is
+// none; that a router names no repository is an error.
+func (t *Transport) route(req *http.Request, some func(*exchange.Table) bool) (*exchange.Table, driver.Key, bool, error) {
+	table, key, ok, err := t.cache.Route(req, some)
+	if exchange.IsMisrouted(err) {
+		return nil, nil, false, err
+	}
 	if err != nil {
-		t.counts.unkeyed.Add(1)
-		t.log.Warn("endpointcache: the key of a request cannot be told", "error", err)
+		t.cache.Unkeyed(err)
 	}
 	if !ok {
-		return nil, nil, false
+		return nil, nil, false, nil
 	}
-	return r, key, true
+	return table, key, true, nil
 }
-
-func (c *call) controls() bool { return c.rules.cacheControl == On }
 
 func (c *call) context() context.Context { return c.caller.Context() }
 
 // neverForward reports whether the origin must not be asked.
 func (c *call) neverForward() bool {
-	return c.rules.use == OnlyIfCached || c.rules.use == Offline || c.asked.OnlyIfCached
+	if c.rules == nil {
+		return false
+	}
+	use := c.rules.Use()
+	return use == policy.OnlyIfCached || use == policy.Offline || c.asked.OnlyIfCached
 }
 
-// verdict is what is to be done with what is stored.
-type verdict uint8
+// ask is the call as the exchange knows it.
+func (c *call) ask() *exchange.Ask {
+	partial := rfc9111.IsConditional(c.req.Header) || len(c.req.Header["Range"]) > 0
+	return &exchange.Ask{
+		Terms: exchange.Terms{
+			Rules: c.rules, Directives: c.asked,
+			// A request that asks whether something still holds may have to be
+			// repeated without.
+			Repeatable: !hasBody(c.req) || c.req.GetBody != nil,
+		},
+		Table: c.table, Key: c.key,
+		Request: c.caller, Begin: c.begin,
+		Cancel:   c.caller.Cancel, //nolint:staticcheck // some still use it
+		Alone:    rfc9111.HasPrecondition(c.req.Header),
+		Partial:  partial,
+		ReadOnly: c.readOnly,
+	}
+}
 
-const (
-	fetchIt        verdict = iota
-	serveIt                // it is the answer
-	serveAndRenew          // it is the answer, this once; meanwhile it is fetched
-	revalidateIt           // the origin is asked whether it still holds
-	gatewayTimeout         // there is no answer without the origin
-)
-
-// maxLooks is how often a call looks again for what others have fetched: with a slow
-// store and many requests, something would have landed each time.
-const maxLooks = 3
-
-// do answers a request that has a repository.
+// do answers a request that has a table.
 func (c *call) do() (*http.Response, error) {
-	if rfc9111.HasPrecondition(c.req.Header) && !c.neverForward() {
-		return c.alone(nil)
-	}
-	seen := c.t.flights.landed()
-	if c.looked >= maxLooks {
-		seen = math.MaxInt64
-	}
-	s, err := c.lookup()
-	if err != nil {
+	answer, err := c.t.cache.RoundTrip(c.context(), c.ask())
+	if !c.handedOver {
 		closeBody(c.req)
-		return nil, err
 	}
-	if s != nil && c.rules.serve != nil && !c.t.permits(c.rules.serve, s.exchange(c.caller)) {
-		s = nil
-	}
-	switch c.judge(s) {
-	case serveIt:
-		return c.serve(s)
-	case serveAndRenew:
-		c.t.renew(c, s, seen)
-		return c.serve(s)
-	case revalidateIt:
-		return c.fetch(s, true, seen)
-	case gatewayTimeout:
-		closeBody(c.req)
-		return c.gatewayTimeout(), nil
-	default:
-		return c.fetch(s, false, seen)
-	}
-}
-
-func (c *call) serve(s *stored) (*http.Response, error) {
-	closeBody(c.req)
-	c.t.counts.hits.Add(1)
-	return c.respond(s, outcome{hit: true})
-}
-
-func (c *call) judge(s *stored) verdict {
-	now := c.t.cache.Now()
-	// A request that asks whether s still holds may have to be repeated without.
-	repeatable := !hasBody(c.req) || c.req.GetBody != nil
-	forward := fetchIt
 	switch {
-	case c.neverForward():
-		forward = gatewayTimeout
-	case s != nil && rfc9111.HasValidator(s.head.Header) && repeatable:
-		forward = revalidateIt
+	case errors.Is(err, exchange.ErrUnanswered):
+		return c.gatewayTimeout(), nil
+	case err != nil:
+		return nil, err
+	case answer.Response != nil:
+		answer.Response.Request = c.caller
+		return answer.Response, nil
 	}
-	if s == nil {
-		return forward
+	resp, err := c.respond(answer.Stored, answer.Outcome)
+	if err == nil && answer.Cookies != nil {
+		resp.Header["Set-Cookie"] = answer.Cookies
 	}
-	switch c.rules.use {
-	case Offline:
-		return serveIt
-	case Reload:
-		return fetchIt
-	case Revalidate:
-		if c.controls() && s.control().Immutable && s.fresh(now) {
-			return serveIt // RFC 8246, section 2
-		}
-		return forward
-	case UseCache, OnlyIfCached, Disabled:
-	}
-	if c.controls() && c.asked.NoCache {
-		return forward
-	}
-	if c.satisfies(s, now) {
-		return serveIt
-	}
-	if forward != gatewayTimeout && repeatable && !s.fresh(now) && s.staleness(now) <= c.renewable(s) {
-		return serveAndRenew
-	}
-	return forward
+	return resp, err
 }
 
-// satisfies reports whether s may be served as it is.
-func (c *call) satisfies(s *stored, now time.Time) bool {
-	fresh := s.fresh(now)
-	if !c.controls() {
-		return fresh
-	}
-	asked := &c.asked
-	if asked.MaxAge.Set && !asked.MaxAge.Invalid && s.age(now) > asked.MaxAge.Duration {
-		return false
-	}
-	if asked.MinFresh.Set && s.staleness(now) > -asked.MinFresh.Duration {
-		return false
-	}
-	if !fresh && asked.MaxStale.Set && !asked.MaxStale.Invalid {
-		return s.mayBeStale() && s.staleness(now) <= asked.MaxStale.Duration
-	}
-	return fresh
-}
-
-// renewable is how long after its expiry s may be served while it is renewed.
-func (c *call) renewable(s *stored) time.Duration {
-	limit := c.rules.staleWhileRevalidate
-	if c.controls() {
-		if !s.mayBeStale() || c.asked.MaxAge.Set || c.asked.MinFresh.Set {
-			return -1
+// begin prepares a request to the origin that shares nothing with the caller's, which is
+// the caller's again as soon as it is answered.
+func (c *call) begin(ctx context.Context) (exchange.Send, *http.Request) {
+	own := c.req.Clone(ctx)
+	// With a Timeout, http.Client ends the request by it, beside its context.
+	own.Cancel = nil //nolint:staticcheck // it is the first caller's alone
+	repeats := hasBody(own) && own.GetBody != nil
+	c.handedOver = hasBody(own) && !repeats
+	return func(ctx context.Context, stored http.Header) (*http.Response, []byte, bool, error) {
+		req := own
+		if stored != nil {
+			req = req.Clone(ctx)
+			rfc9111.SetValidators(req.Header, stored)
+			req.Header.Del("Range")
+			req.Header.Del("If-Range")
 		}
-		if limit == 0 {
-			limit = s.control().StaleWhileRevalidate.Duration
-		}
-	}
-	if limit <= 0 {
-		return -1
-	}
-	return limit
-}
-
-// maxDisconnected is how long after its expiry a response stands in where the
-// origin cannot be reached and nothing says how long it may.
-const maxDisconnected = 24 * time.Hour
-
-// standsIn reports whether s may be the answer where the origin could not be
-// reached, or has failed with a status.
-func (c *call) standsIn(s *stored, unreachable bool) bool {
-	if s == nil || c.rules.use == Reload {
-		return false
-	}
-	limit := c.rules.staleIfError
-	if c.controls() {
-		if !s.mayBeStale() || c.asked.NoCache {
-			return false
-		}
-		if limit == 0 {
-			ours, asked := s.control().StaleIfError, c.asked.StaleIfError
-			limit = max(ours.Duration, asked.Duration)
-			if unreachable && !ours.Set && !asked.Set {
-				limit = maxDisconnected
+		if repeats {
+			body, err := own.GetBody()
+			if err != nil {
+				return nil, nil, false, fmt.Errorf("transport: get the request's body: %w", err)
 			}
+			req.Body = body
 		}
-	}
-	return limit > 0 && s.staleness(c.t.cache.Now()) <= limit
+		resp, err := c.base.RoundTrip(req) //nolint:bodyclose // it is the exchange's
+		return resp, nil, false, err
+	}, own
 }
+
+func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }

@@ -6,18 +6,18 @@ import (
 	"slices"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
-	"github.com/endpointcache/endpointcache/repository"
 )
 
 // invalidateAfter removes what an unsafe request has made outdated, RFC 9111,
 // section 4.4: the responses of its own URL, and of those that its response points
 // to on the same host.
 func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response) {
-	if rfc9111.SafeMethod(req.Method) || resp.StatusCode < 200 || resp.StatusCode > 399 || t.cache == nil || req.URL == nil {
+	if rfc9111.SafeMethod(req.Method) || resp.StatusCode < 200 || resp.StatusCode > 399 || req.URL == nil {
 		return
 	}
-	outdated := make(map[*repository.Responses][]driver.Key)
+	outdated := make(map[*exchange.Table][]driver.Key)
 	t.outdate(req, req.URL, outdated)
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		target, err := req.URL.Parse(resp.Header.Get(name))
@@ -26,14 +26,13 @@ func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response) {
 		}
 	}
 	for r, keys := range outdated {
-		t.remove(req.Context(), r, keys...)
+		r.Outdate(req.Context(), keys)
 	}
 }
 
 // outdate adds the keys of a URL's responses to those that are outdated, as a GET and
-// a HEAD with the headers of req would find them, and keeps those under way from
-// being saved.
-func (t *Transport) outdate(req *http.Request, target *url.URL, outdated map[*repository.Responses][]driver.Key) {
+// a HEAD with the headers of req would find them.
+func (t *Transport) outdate(req *http.Request, target *url.URL, outdated map[*exchange.Table][]driver.Key) {
 	header := req.Header.Clone()
 	for _, name := range [...]string{"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range"} {
 		header.Del(name)
@@ -41,17 +40,16 @@ func (t *Transport) outdate(req *http.Request, target *url.URL, outdated map[*re
 	found := false
 	for _, method := range [...]string{http.MethodGet, http.MethodHead} {
 		get := (&http.Request{Method: method, URL: target, Header: header, Host: req.Host}).WithContext(req.Context())
-		r, key, ok := t.route(get, nil)
-		if !ok {
+		r, key, ok, err := t.route(get, nil)
+		if err != nil || !ok {
 			continue
 		}
-		t.flights.outdate(flightKey{repository: r.Name(), key: string(driver.AppendKey(nil, key))})
 		if !slices.ContainsFunc(outdated[r], func(other driver.Key) bool { return slices.Equal(other, key) }) {
 			outdated[r] = append(outdated[r], key)
 		}
 		found = found || method == http.MethodGet
 	}
 	if found {
-		t.counts.invalidated.Add(1)
+		t.cache.CountInvalidated()
 	}
 }

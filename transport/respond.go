@@ -9,16 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
-
-// outcome is what Cache-Status tells of an answer, RFC 9211.
-type outcome struct {
-	hit    bool
-	fwd    string // why the origin was asked
-	status int    // its status, where that is not the answer's
-	detail string
-}
 
 // statusName is the cache's name as the header has it, a string of RFC 8941.
 func statusName(name string) string {
@@ -44,42 +37,42 @@ func statusName(name string) string {
 
 // cacheStatus adds what became of a request to its response's headers, after what
 // caches nearer to the origin have said.
-func (t *Transport) cacheStatus(h http.Header, o outcome, ttl time.Duration, expires bool) {
+func (t *Transport) cacheStatus(h http.Header, o exchange.Outcome, ttl time.Duration, expires bool) {
 	b := append(make([]byte, 0, 64), t.name...)
-	if o.hit {
+	if o.Hit {
 		b = append(b, "; hit"...)
 	}
-	if o.fwd != "" {
+	if o.Fwd != "" {
 		b = append(b, "; fwd="...)
-		b = append(b, o.fwd...)
+		b = append(b, o.Fwd...)
 	}
-	if o.status != 0 {
+	if o.Status != 0 {
 		b = append(b, "; fwd-status="...)
-		b = strconv.AppendInt(b, int64(o.status), 10)
+		b = strconv.AppendInt(b, int64(o.Status), 10)
 	}
 	if expires {
 		b = append(b, "; ttl="...)
 		b = strconv.AppendInt(b, int64(ttl/time.Second), 10)
 	}
-	if o.detail != "" {
+	if o.Detail != "" {
 		b = append(b, "; detail="...)
-		b = append(b, o.detail...)
+		b = append(b, o.Detail...)
 	}
 	h["Cache-Status"] = append(h["Cache-Status"], string(b))
 }
 
 // respond makes the call's response from what is stored. It takes s's headers
 // over.
-func (c *call) respond(s *stored, o outcome) (*http.Response, error) {
+func (c *call) respond(s *exchange.Stored, o exchange.Outcome) (*http.Response, error) {
 	now := c.t.cache.Now()
-	header := s.head.Header
-	status, body := s.entry.Status, s.entry.Payload
+	header := s.Head.Header
+	status, body := s.Entry.Status, s.Entry.Payload
 	length := int64(len(body))
 	isHead := c.caller.Method == http.MethodHead
 	switch {
-	case status == http.StatusOK && rfc9111.NotModified(c.caller.Header, header, s.entry.CachedAt):
+	case status == http.StatusOK && rfc9111.NotModified(c.caller.Header, header, s.Entry.CachedAt):
 		status, body, length = http.StatusNotModified, nil, 0
-		s.head.Header, s.head.Reason = rfc9111.NotModifiedHeaders(header), ""
+		s.Head.Header, s.Head.Reason = rfc9111.NotModifiedHeaders(header), ""
 	case isHead:
 		if announced, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
 			length = announced
@@ -91,11 +84,11 @@ func (c *call) respond(s *stored, o outcome) (*http.Response, error) {
 		if first, last, ok := rfc9111.ByteRange(c.caller.Header, header, length); ok {
 			header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, length))
 			body = body[first : last+1]
-			status, length, s.head.Reason = http.StatusPartialContent, int64(len(body)), ""
+			status, length, s.Head.Reason = http.StatusPartialContent, int64(len(body)), ""
 			header.Set("Content-Length", strconv.FormatInt(length, 10))
 		}
 	}
-	resp, err := s.head.Response(status, body, c.caller)
+	resp, err := s.Head.Response(status, body, c.caller)
 	if err != nil {
 		return nil, err
 	}
@@ -104,21 +97,20 @@ func (c *call) respond(s *stored, o outcome) (*http.Response, error) {
 		resp.Body = http.NoBody
 	}
 	header = resp.Header
-	if c.controls() {
-		header["Age"] = []string{strconv.FormatInt(int64(s.age(now)/time.Second), 10)}
+	if c.rules.Controls() {
+		header["Age"] = []string{strconv.FormatInt(int64(s.Age(now)/time.Second), 10)}
 	}
 	header["X-From-Cache"] = []string{"1"}
-	c.t.cacheStatus(header, o, -s.staleness(now), !s.entry.ExpiresAt.IsZero())
+	c.t.cacheStatus(header, o, -s.Staleness(now), !s.Entry.ExpiresAt.IsZero())
 	return resp, nil
 }
 
 // gatewayTimeout is the answer where there is none without the origin, RFC 9111,
 // section 5.2.1.7.
 func (c *call) gatewayTimeout() *http.Response {
-	c.t.counts.unanswered.Add(1)
 	const text = "endpointcache: not in the cache, and the request is not to reach the origin\n"
 	h := http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "Content-Length": {strconv.Itoa(len(text))}}
-	c.t.cacheStatus(h, outcome{detail: "only-if-cached"}, 0, false)
+	c.t.cacheStatus(h, exchange.Outcome{Detail: "only-if-cached"}, 0, false)
 	resp := &http.Response{
 		Status: "504 Gateway Timeout", StatusCode: http.StatusGatewayTimeout,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

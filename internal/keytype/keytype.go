@@ -1,12 +1,13 @@
 // Package keytype works out, once for each key type, how its fields map to
-// key columns and to text: a struct of string, integer and boolean fields, or
-// a single one of these.
+// key columns and to text: a struct of strings, integers, bools and types that
+// have a text of their own, or a single one of these.
 package keytype
 
 import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -29,6 +30,34 @@ type Field struct {
 	Kind   driver.Kind       // its key column's kind
 	goType reflect.Type
 	index  []int
+	form   form
+}
+
+// form is how a field's text is made.
+type form uint8
+
+const (
+	plain   form = iota
+	marshal      // by its MarshalText
+	list         // it is one of JoinList
+	set          // it is one of JoinList, of sorted values
+)
+
+// Plain tells whether the field holds the text itself, and any text.
+func (f *Field) Plain() bool { return f.Kind == driver.String && f.form != marshal }
+
+// Domain is what texts the field can have: fields of one domain can have the same.
+func (f *Field) Domain() string {
+	switch {
+	case f.form == marshal:
+		return f.goType.PkgPath() + "." + f.goType.Name()
+	case f.Kind == driver.String:
+		return "string"
+	case f.Kind == driver.Bool:
+		return "bool"
+	default:
+		return fmt.Sprintf("%t%d", f.goType.Kind() >= reflect.Uint, f.goType.Bits())
+	}
 }
 
 // Of works out the fields of K. Its error names the field that cannot be part
@@ -36,13 +65,13 @@ type Field struct {
 func Of[K comparable]() (*Type, error) {
 	t := reflect.TypeFor[K]()
 	kt := &Type{goType: t}
-	if kind, ok := columnKind(t); ok {
+	if kind, form, ok := columnOf(t); ok {
 		kt.scalar = true
-		kt.Fields = []Field{{Column: "key", Kind: kind, goType: t}}
+		kt.Fields = []Field{{Column: "key", Kind: kind, goType: t, form: form}}
 		return kt, nil
 	}
 	if t.Kind() != reflect.Struct {
-		return nil, fmt.Errorf("key type %v: a key is a struct, a string, an integer or a bool", t)
+		return nil, fmt.Errorf("key type %v: a key is a struct, a string, an integer, a bool or a type with MarshalText and UnmarshalText", t)
 	}
 	if err := kt.addFields(t, nil); err != nil {
 		return nil, err
@@ -65,7 +94,7 @@ func (kt *Type) addFields(t reflect.Type, index []int) error {
 	for i := range t.NumField() {
 		sf := t.Field(i)
 		path := append(index[:len(index):len(index)], i)
-		if sf.Anonymous && sf.Type.Kind() == reflect.Struct {
+		if sf.Anonymous && sf.Type.Kind() == reflect.Struct && !hasText(sf.Type) {
 			if err := kt.addFields(sf.Type, path); err != nil {
 				return err
 			}
@@ -74,28 +103,36 @@ func (kt *Type) addFields(t reflect.Type, index []int) error {
 		if !sf.IsExported() {
 			return fmt.Errorf("key type %v: field %s is not exported", kt.goType, sf.Name)
 		}
-		kind, ok := columnKind(sf.Type)
+		kind, form, ok := columnOf(sf.Type)
 		if !ok {
-			return fmt.Errorf("key type %v: field %s is a %v: a key's fields are strings, integers and bools", kt.goType, sf.Name, sf.Type)
+			return fmt.Errorf("key type %v: field %s is a %v: a key's fields are strings, integers, bools and types with MarshalText and UnmarshalText",
+				kt.goType, sf.Name, sf.Type)
+		}
+		if kind == driver.String && form == plain {
+			form = formOf(sf.Tag)
 		}
 		kt.Fields = append(kt.Fields, Field{
-			Name: sf.Name, Column: columnName(sf), Tag: sf.Tag, Kind: kind, goType: sf.Type, index: path,
+			Name: sf.Name, Column: columnName(sf), Tag: sf.Tag, Kind: kind, goType: sf.Type, index: path, form: form,
 		})
 	}
 	return nil
 }
 
-func columnKind(t reflect.Type) (driver.Kind, bool) {
+// columnOf is false for a type that no column holds.
+func columnOf(t reflect.Type) (driver.Kind, form, bool) {
+	if hasText(t) {
+		return driver.String, marshal, true
+	}
 	switch t.Kind() {
 	case reflect.String:
-		return driver.String, true
+		return driver.String, plain, true
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return driver.Int, true
+		return driver.Int, plain, true
 	case reflect.Bool:
-		return driver.Bool, true
+		return driver.Bool, plain, true
 	default:
-		return 0, false
+		return 0, plain, false
 	}
 }
 
@@ -107,9 +144,10 @@ func columnName(sf reflect.StructField) string {
 		return name
 	}
 	name := ""
-	for _, tag := range []string{"path", "query", "header"} {
-		if value, ok := sf.Tag.Lookup(tag); ok {
-			name, _, _ = strings.Cut(value, ",")
+	for _, source := range []string{"path", "query", "header", "body"} {
+		if value, ok := sf.Tag.Lookup(source); ok {
+			name, _ = SplitTag(source, value)
+			name = strings.ReplaceAll(name, `\`, "")
 			break
 		}
 	}
@@ -153,12 +191,36 @@ func (kt *Type) Columns() []driver.Column {
 	return columns
 }
 
-// AppendValues appends the values of key, which is of the key type, to values.
-func (kt *Type) AppendValues(values []driver.Value, key reflect.Value) []driver.Value {
+// AppendValues appends the values of key, which is of the key type, to values. The
+// error is that of a field which has no text.
+func (kt *Type) AppendValues(values []driver.Value, key reflect.Value) ([]driver.Value, error) {
 	for i := range kt.Fields {
-		values = append(values, kt.Fields[i].value(key))
+		value, err := kt.Fields[i].value(key)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, value)
 	}
-	return values
+	return values, nil
+}
+
+// Comparable tells whether == tells the keys of the type apart, so that
+// [Type.Same] is not needed.
+func (kt *Type) Comparable() bool {
+	return !slices.ContainsFunc(kt.Fields, func(f Field) bool { return f.form == marshal || f.form == set })
+}
+
+// Same tells whether two keys have the same values. Where a field has a text of its
+// own, as a time has, or is a set, keys that differ in Go can be the same.
+func (kt *Type) Same(a, b reflect.Value) bool {
+	for i := range kt.Fields {
+		x, errX := kt.Fields[i].value(a)
+		y, errY := kt.Fields[i].value(b)
+		if errX != nil || errY != nil || x != y {
+			return false
+		}
+	}
+	return true
 }
 
 // Set sets key, which is addressable and of the key type, from values that a
@@ -187,19 +249,22 @@ func (f *Field) Of(key reflect.Value) reflect.Value {
 	}
 }
 
-func (f *Field) value(key reflect.Value) driver.Value {
+func (f *Field) value(key reflect.Value) (driver.Value, error) {
+	if f.form != plain {
+		return f.Text(key)
+	}
 	v := f.Of(key)
 	switch {
 	case f.Kind == driver.String:
-		return v.String()
+		return v.String(), nil
 	case f.Kind == driver.Bool:
-		return v.Bool()
+		return v.Bool(), nil
 	case v.CanInt():
-		return v.Int()
+		return v.Int(), nil
 	default:
 		// Unsigned values above the largest int64 become negative ones: the
 		// mapping stays one to one.
-		return int64(v.Uint())
+		return int64(v.Uint()), nil
 	}
 }
 
@@ -212,6 +277,9 @@ func (f *Field) setValue(key reflect.Value, value driver.Value) error {
 		s, ok := value.(string)
 		if !ok {
 			return errKind
+		}
+		if f.form == marshal {
+			return f.SetText(key, s)
 		}
 		v.SetString(s)
 	case driver.Bool:

@@ -1,0 +1,56 @@
+// Package endpoint tells what the library knows of an endpoint beyond the interface
+// request.Endpoint. Endpoints tell it by methods that they may have or not; the key
+// type makes no difference.
+package endpoint
+
+import (
+	"reflect"
+	"slices"
+)
+
+// MethodsOf returns the HTTP methods that an endpoint names, in a slice that is the
+// caller's: that such requests are reads was said by naming them.
+func MethodsOf(endpoint any) []string {
+	if e, ok := endpoint.(interface{ Methods() []string }); ok {
+		return slices.Clone(e.Methods())
+	}
+	return nil
+}
+
+// ReadsHeaders tells whether headers may make a difference to the keys of an
+// endpoint: one that does not tell may read them.
+func ReadsHeaders(endpoint any) bool {
+	e, ok := endpoint.(interface{ ReadsHeaders() bool })
+	return !ok || e.ReadsHeaders()
+}
+
+// Specificity tells which of two endpoints that match one request is meant by it:
+// the one with the greater, by the first number that differs. The zero value is that
+// of an endpoint which does not tell. Package request says what the numbers are.
+type Specificity [11]int
+
+// SpecificityOf is the specificity of an endpoint.
+func SpecificityOf(endpoint any) Specificity {
+	if e, ok := endpoint.(interface{ Specificity() Specificity }); ok {
+		return e.Specificity()
+	}
+	return Specificity{}
+}
+
+// Compare returns a negative number if s is less specific than t, a positive one if
+// it is more, and 0 if they are the same.
+func (s Specificity) Compare(t Specificity) int { return slices.Compare(s[:], t[:]) }
+
+// Hides tells whether the second of two endpoints would never be asked for a key
+// beside the first: it is the same one, or it is as specific and the first matches
+// all that it matches.
+func Hides(first, second any) bool {
+	if first == nil || second == nil {
+		return false
+	}
+	if a, b := reflect.TypeOf(first), reflect.TypeOf(second); a == b && a.Comparable() && first == second {
+		return true
+	}
+	e, ok := first.(interface{ Covers(other any) bool })
+	return ok && SpecificityOf(first) == SpecificityOf(second) && e.Covers(second)
+}

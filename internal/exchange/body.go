@@ -1,0 +1,446 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// body is a response's body while it comes in: one goroutine appends, and any number
+// of callers read, each from the beginning and at its own pace. All of it stays in
+// memory until it ends or turns out to be a stream: a body that is too large to be kept,
+// or does not end. A stream goes as fast as the slowest of its readers.
+type body struct {
+	limit    int64
+	patience time.Duration // how long the slowest reader of a stream may hold up others
+	budget   *budget
+
+	mu      sync.Mutex
+	parts   [][]byte // what has come and was not dropped
+	size    int64    // of all that has come
+	dropped int64    // bytes before parts, which nobody can read any more
+	held    int64    // bytes that the budget has counted
+	stream  bool
+	done    bool
+	err     error         // with done: nil, or why the body ended early
+	changed chan struct{} // closed at the next change; nil where nobody waits
+	trailer http.Header   // with done
+	readers map[*Reader]bool
+	awaited int // callers who have not begun to read yet
+}
+
+var (
+	errMiscounted = errors.New("the response body miscounts what it reads")
+	errTooSlow    = errors.New("the body was not read for too long, while others waited for it")
+	errClosedBody = errors.New("read on closed response body")
+)
+
+const (
+	streamWindow = 64 << 10 // how far a stream may be ahead of its slowest reader
+	firstPart    = 512
+	largestPart  = 1 << 20
+)
+
+// newBody returns the body of a response that announces size bytes, -1 for none, and
+// that the given number of callers will read.
+func (f *Flight) newBody(size int64, awaited int) *body {
+	b := &body{
+		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, budget: &f.x.budget,
+		readers: make(map[*Reader]bool), awaited: awaited,
+	}
+	// What is announced is not believed without limit. The room behind it is for
+	// finding the end without another part.
+	b.parts = [][]byte{make([]byte, 0, min(max(size, 0), largestPart)+firstPart)}
+	return b
+}
+
+// wholeBody returns a body that has come already.
+func (f *Flight) wholeBody(payload []byte, awaited int) *body {
+	return &body{
+		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, budget: &f.x.budget,
+		readers: make(map[*Reader]bool), awaited: awaited,
+		parts: [][]byte{payload}, size: int64(len(payload)),
+	}
+}
+
+// await counts callers who will read, or with -1 one who will not after all.
+func (b *body) await(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.awaited += n
+	b.notify()
+}
+
+// notify wakes those who wait. The lock is held.
+func (b *body) notify() {
+	if b.changed != nil {
+		close(b.changed)
+		b.changed = nil
+	}
+}
+
+// wait is a channel that is closed at the next change. The lock is held.
+func (b *body) wait() <-chan struct{} {
+	if b.changed == nil {
+		b.changed = make(chan struct{})
+	}
+	return b.changed
+}
+
+// room returns the free part of the last part, where the next bytes go.
+func (b *body) room(ctx context.Context) ([]byte, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := len(b.parts) - 1
+	if last >= 0 && len(b.parts[last]) < cap(b.parts[last]) {
+		return b.parts[last][len(b.parts[last]):cap(b.parts[last])], nil
+	}
+	grown := 4 << 10
+	switch {
+	case b.stream:
+		grown = streamWindow
+	case last >= 0:
+		grown = min(max(grown, 2*cap(b.parts[last])), largestPart)
+	}
+	if !b.stream {
+		b.mu.Unlock()
+		err := b.budget.grow(ctx, b, int64(grown))
+		b.mu.Lock()
+		if err != nil {
+			return nil, err
+		}
+	}
+	part := make([]byte, 0, grown)
+	b.parts = append(b.parts, part)
+	return part[:grown], nil
+}
+
+// fill appends what from has until it ends, and reports whether all of it is in
+// memory. It stops early where goOn says no.
+func (b *body) fill(ctx context.Context, from io.Reader, goOn func(size int64) bool) (whole bool, err error) {
+	for {
+		free, err := b.room(ctx)
+		if err != nil {
+			return false, err
+		}
+		n, err := from.Read(free)
+		if n < 0 || n > len(free) {
+			return false, errMiscounted
+		}
+		b.mu.Lock()
+		last := len(b.parts) - 1
+		b.parts[last] = b.parts[last][:len(b.parts[last])+n]
+		b.size += int64(n)
+		size := b.size
+		if size > b.limit {
+			b.becomeStream()
+		}
+		b.notify()
+		stream := b.stream
+		b.mu.Unlock()
+		switch {
+		case err == io.EOF:
+			return !stream, nil
+		case err != nil:
+			return false, err
+		case !goOn(size):
+			return false, errGivenUp
+		}
+		if err := b.pace(ctx); err != nil {
+			return false, err
+		}
+	}
+}
+
+// becomeStream gives up keeping the body. The lock is held.
+func (b *body) becomeStream() {
+	if !b.stream {
+		b.stream = true
+		b.notify()
+		b.budget.release(b)
+	}
+}
+
+// pace makes room in a stream: it waits for the readers and drops what all have read.
+func (b *body) pace(ctx context.Context) error {
+	var late *time.Timer
+	var overdue <-chan time.Time
+	for {
+		b.mu.Lock()
+		if !b.stream {
+			b.mu.Unlock()
+			return nil
+		}
+		if ahead := b.size - b.drop(); ahead < streamWindow {
+			b.mu.Unlock()
+			return nil
+		}
+		if late == nil && len(b.readers) > 1 {
+			late = time.NewTimer(b.patience)
+			defer late.Stop()
+			overdue = late.C
+		}
+		changed := b.wait()
+		b.mu.Unlock()
+		select {
+		case <-changed:
+		case <-overdue:
+			b.leaveBehind()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// drop forgets the parts that every reader has read, and returns how far the slowest
+// has come. The lock is held.
+func (b *body) drop() (slowest int64) {
+	slowest = b.size
+	for r := range b.readers {
+		slowest = min(slowest, r.offset)
+	}
+	if b.awaited > 0 {
+		slowest = b.dropped
+	}
+	for len(b.parts) > 1 && b.dropped+int64(len(b.parts[0])) <= slowest {
+		b.dropped += int64(len(b.parts[0]))
+		b.parts = b.parts[1:]
+	}
+	if len(b.parts) == 1 && slowest == b.size && len(b.parts[0]) > 0 {
+		b.dropped = b.size
+		b.parts[0] = make([]byte, 0, min(cap(b.parts[0]), streamWindow))
+	}
+	return slowest
+}
+
+// leaveBehind ends the readers that hold up others.
+func (b *body) leaveBehind() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fastest := b.dropped
+	for r := range b.readers {
+		fastest = max(fastest, r.offset)
+	}
+	for r := range b.readers {
+		if r.offset < fastest {
+			r.err = errTooSlow
+			delete(b.readers, r)
+		}
+	}
+	b.notify()
+}
+
+// finish ends the body, after all that was appended: with an error where that is not
+// all of it. The first end counts.
+func (b *body) finish(err error, trailer http.Header) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.done {
+		return
+	}
+	b.done, b.err, b.trailer = true, err, trailer
+	b.notify()
+	b.budget.release(b)
+}
+
+// useful reports whether there is more to come, and all of it may be kept.
+func (b *body) useful() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.done && !b.stream
+}
+
+// isStream reports whether the body is not kept.
+func (b *body) isStream() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stream
+}
+
+// bytes is the whole body in one piece, to be read only.
+func (b *body) bytes() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.parts) > 1 {
+		b.parts = [][]byte{slices.Concat(b.parts...)}
+	}
+	if len(b.parts) == 0 {
+		return nil
+	}
+	return slices.Clip(b.parts[0])
+}
+
+// Reader is the body of one caller's response.
+type Reader struct {
+	ctx     context.Context
+	body    *body
+	flight  *Flight
+	release func() // tells that this caller needs the body no more
+	stop    func() bool
+	resp    *http.Response // whose body it is; given its trailer at the end
+
+	// Guarded by the body's lock.
+	offset int64
+	closed bool
+	err    error // why it was ended before it was closed
+}
+
+// read adds a reader of the whole body, unless its beginning is gone. When ctx ends, it
+// ends; release is called once, when it does or is closed.
+func (b *body) read(ctx context.Context, f *Flight) (*Reader, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.dropped > 0 {
+		return nil, false
+	}
+	r := &Reader{ctx: ctx, body: b, flight: f, release: f.release}
+	b.readers[r] = true
+	b.awaited--
+	r.stop = context.AfterFunc(ctx, func() { r.leave() })
+	return r, true
+}
+
+// Read implements io.Reader.
+func (r *Reader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	b := r.body
+	for {
+		b.mu.Lock()
+		switch {
+		case r.closed:
+			b.mu.Unlock()
+			if err := context.Cause(r.ctx); err != nil {
+				return 0, err
+			}
+			return 0, errClosedBody
+		case r.err != nil:
+			err := r.err
+			b.mu.Unlock()
+			return 0, err
+		case r.offset < b.size:
+			n := b.copyAt(p, r.offset)
+			r.offset += int64(n)
+			if b.stream {
+				b.notify()
+			}
+			b.mu.Unlock()
+			return n, nil
+		case b.done:
+			err := b.err
+			b.mu.Unlock()
+			if err == nil {
+				r.setTrailer()
+				err = io.EOF
+			}
+			return 0, err
+		}
+		changed := b.wait()
+		b.mu.Unlock()
+		select {
+		case <-changed:
+		case <-r.ctx.Done():
+			return 0, context.Cause(r.ctx)
+		}
+	}
+}
+
+// copyAt copies what has come from offset on, as far as one part has it. The lock is
+// held.
+func (b *body) copyAt(p []byte, offset int64) int {
+	at := offset - b.dropped
+	for _, part := range b.parts {
+		if at < int64(len(part)) {
+			return copy(p, part[at:])
+		}
+		at -= int64(len(part))
+	}
+	return 0
+}
+
+// setTrailer gives the response the trailer that came after the body, which does not
+// change any more.
+func (r *Reader) setTrailer() {
+	for name, values := range r.body.trailer {
+		if r.resp.Trailer == nil {
+			r.resp.Trailer = make(http.Header)
+		}
+		r.resp.Trailer[name] = slices.Clone(values)
+	}
+}
+
+// How long Close waits for the end of a body, where the origin may have delivered it.
+const (
+	endSoon     = 250 * time.Millisecond // that does not tell its length
+	endExpected = time.Second            // of which little is missing
+)
+
+// Close implements io.Closer. What the origin has delivered in full is saved when it
+// returns: a decoder may stop reading at the end of a value, before it sees that of the
+// body.
+func (r *Reader) Close() error {
+	r.stop()
+	r.awaitEnd()
+	r.leave()
+	return nil
+}
+
+// awaitEnd waits until the body has been saved, if it is likely to end now.
+func (r *Reader) awaitEnd() {
+	b := r.body
+	b.mu.Lock()
+	gone := r.closed || r.ctx.Err() != nil || b.stream
+	ended, left, atEnd := b.done, r.flight.announced()-b.size, r.offset == b.size
+	b.mu.Unlock()
+	var patience time.Duration
+	switch {
+	case gone || ended:
+		return
+	case r.flight.announced() >= 0 && left <= 0:
+		patience = r.flight.x.opts.StoreTimeout + endExpected
+	case r.flight.announced() >= 0 && left <= r.flight.x.opts.FinishBytes:
+		patience = endExpected
+	case r.flight.announced() < 0 && atEnd:
+		patience = endSoon
+	default:
+		return
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		b.mu.Lock()
+		if b.done || b.stream || r.closed {
+			b.mu.Unlock()
+			return
+		}
+		changed := b.wait()
+		b.mu.Unlock()
+		select {
+		case <-changed:
+		case <-late.C:
+			return
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Reader) leave() {
+	b := r.body
+	b.mu.Lock()
+	left := !r.closed
+	r.closed = true
+	delete(b.readers, r)
+	if b.stream {
+		b.notify()
+	}
+	b.mu.Unlock()
+	if left {
+		r.release()
+	}
+}

@@ -1,0 +1,339 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
+)
+
+// ErrUnanswered means that there is no answer without the origin, which is not to be
+// asked.
+var ErrUnanswered = errors.New("not in the cache, and the origin is not to be asked")
+
+// Answer is the answer to an ask for a response: one of Stored and Response.
+type Answer struct {
+	Stored   *Stored        // from the store, perhaps confirmed by the origin; the receiver's own
+	Outcome  Outcome        // of Stored
+	Cookies  []string       // of the 304 that has confirmed Stored
+	Response *http.Response // from the origin; its body is to be closed
+}
+
+// maxLooks is how often a caller looks again for what flights have left: with a slow
+// store and many requests, something would have landed each time.
+const maxLooks = 3
+
+// RoundTrip answers an ask for a response, of any status.
+func (x *Exchange) RoundTrip(ctx context.Context, a *Ask) (*Answer, error) {
+	if a.Alone && !a.neverForward() {
+		return x.alone(ctx, a, nil)
+	}
+	seen := x.seen(a)
+	s, err := x.lookup(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	switch x.judge(a, s) {
+	case serveIt:
+		return x.hit(s), nil
+	case serveAndRenew:
+		x.renew(ctx, a, s, seen)
+		return x.hit(s), nil
+	case unanswered:
+		x.counts.unanswered.Add(1)
+		return nil, ErrUnanswered
+	case revalidateIt:
+		return x.answer(ctx, a, s, true, seen)
+	default:
+		return x.answer(ctx, a, s, false, seen)
+	}
+}
+
+// seen is what a caller that looks now has seen of the flights that have landed.
+func (x *Exchange) seen(a *Ask) int64 {
+	if a.looked >= maxLooks {
+		return math.MaxInt64
+	}
+	return x.flights.landings()
+}
+
+func (x *Exchange) judge(a *Ask, s *Stored) verdict {
+	random := 0.0
+	if a.Rules.beta > 0 {
+		random = rand.Float64() //nolint:gosec // it is no secret
+	}
+	return judge(s, &a.Terms, x.Now(), random)
+}
+
+func (x *Exchange) hit(s *Stored) *Answer {
+	x.counts.hits.Add(1)
+	return &Answer{Stored: s, Outcome: Outcome{Hit: true}}
+}
+
+// newFlight makes a flight for the ask. It shares nothing of the caller's request: that
+// is the caller's again as soon as it is answered, which may be before the flight ends.
+func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, conditional bool) *Flight {
+	f := &Flight{x: x, ask: *a, old: old, conditional: conditional}
+	f.ask.flightKey()
+	f.ctx = context.WithoutCancel(ctx)
+	if a.Begin == nil {
+		return f
+	}
+	f.ctx, f.cancel = context.WithCancelCause(f.ctx)
+	f.send, f.ask.Request = a.Begin(f.ctx)
+	return f
+}
+
+// answer answers the ask from the origin, together with others that ask the same.
+func (x *Exchange) answer(ctx context.Context, a *Ask, old *Stored, conditional bool, seen int64) (*Answer, error) {
+	if a.ReadOnly && a.method() == http.MethodHead || a.Partial && !conditional {
+		return x.alone(ctx, a, old)
+	}
+	x.flights.mu.Lock()
+	f, first := x.flights.join(a, seen, func() *Flight { return x.newFlight(ctx, a, old, conditional) })
+	x.flights.mu.Unlock()
+	if f == nil {
+		return x.lookAgain(ctx, a)
+	}
+	if first {
+		go f.run()
+	}
+	return f.await(ctx, a, first)
+}
+
+// lookAgain answers from what a flight has left in the store, or begins anew.
+func (x *Exchange) lookAgain(ctx context.Context, a *Ask) (*Answer, error) {
+	a.looked++
+	return x.RoundTrip(ctx, a)
+}
+
+// alone answers the ask with a request of its own.
+func (x *Exchange) alone(ctx context.Context, a *Ask, old *Stored) (*Answer, error) {
+	f := x.newFlight(ctx, a, old, false)
+	x.flights.lone(f)
+	go f.run()
+	return f.await(ctx, a, true)
+}
+
+// renew asks for what s was, in the background, unless that is under way.
+func (x *Exchange) renew(ctx context.Context, a *Ask, s *Stored, seen int64) {
+	if !x.running.enter() {
+		return
+	}
+	fs := &x.flights
+	fs.mu.Lock()
+	if fs.joinableFor(a) != nil || fs.landedSince(a.flightKey(), seen) {
+		fs.mu.Unlock()
+		x.running.leave()
+		return
+	}
+	own := *a
+	if a.Renew != nil {
+		own.Begin = nil
+	}
+	f := x.newFlight(ctx, &own, s.Clone(), a.Renew == nil && rfc9111.HasValidator(s.Head.Header))
+	f.joinable, f.background, f.goesOn = true, true, true
+	f.finishing = time.AfterFunc(x.opts.RenewTimeout, f.endUnused)
+	fs.link(f)
+	fs.mu.Unlock()
+	x.counts.renewed.Add(1)
+	if a.Renew != nil {
+		a.Renew(f)
+	} else {
+		go f.run()
+	}
+}
+
+// softLimit returns a channel that tells when the caller is to be answered with what is
+// stored, nil where it never is, and what ends its timer.
+func (f *Flight) softLimit(a *Ask) (<-chan time.Time, func() bool) {
+	if a.Rules.soft <= 0 || !a.standsInSoon(f.oldFor(a), f.x.Now()) {
+		return nil, func() bool { return true }
+	}
+	timer := time.NewTimer(a.Rules.soft)
+	return timer.C, timer.Stop
+}
+
+// wait waits until the flight has an answer, or with landed until it has landed. Late is
+// true where the soft limit has passed before.
+func (f *Flight) wait(ctx context.Context, a *Ask, landed bool) (late bool, err error) {
+	fs := &f.x.flights
+	var soft <-chan time.Time
+	var closing <-chan struct{}
+	for first := true; ; first = false {
+		fs.mu.Lock()
+		if f.landed || f.headed && (!landed || f.body != nil && f.body.isStream()) {
+			fs.mu.Unlock()
+			return false, nil
+		}
+		changed := f.change()
+		fs.mu.Unlock()
+		if first {
+			var stop func() bool
+			soft, stop = f.softLimit(a)
+			defer stop()
+			if a.Values {
+				closing = f.x.running.ctx.Done()
+			}
+		}
+		select {
+		case <-changed:
+		case <-soft:
+			return true, nil
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case <-a.Cancel:
+			return false, ErrCanceled
+		case <-closing:
+			return false, ErrClosed
+		}
+	}
+}
+
+// await answers a caller, who is counted among f's, as soon as there is an answer.
+func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error) {
+	// Callers share what may be kept, which is perhaps told by the body.
+	late, err := f.wait(ctx, a, !first && f.ask.Rules.decidesByBody())
+	switch {
+	case err != nil:
+		f.abandon(a)
+		return nil, err
+	case late:
+		return f.answerSoon(a), nil
+	case !first && f.used != nil && f.used.bare:
+		f.abandon(a)
+		return f.x.lookAgain(ctx, a)
+	case !first && !f.suits(a):
+		f.abandon(a)
+		return f.x.alone(ctx, a, f.oldFor(a))
+	}
+	if first && f.resp != nil {
+		f.x.counts.misses.Add(1)
+	}
+	if !first {
+		f.x.counts.shared.Add(1)
+	}
+	switch {
+	case f.body != nil:
+		body, ok := f.body.read(ctx, f)
+		if !ok {
+			f.abandon(a)
+			return f.x.alone(ctx, a, nil)
+		}
+		resp := f.response(body)
+		if !first && !a.Rules.Controls() { // they are the first caller's, as with a hit
+			resp.Header.Del("Set-Cookie")
+			resp.Header.Del("Set-Cookie2")
+		}
+		return &Answer{Response: resp}, nil
+	case f.resp != nil:
+		f.resp.Body = f.direct(ctx)
+		return &Answer{Response: f.resp}, nil // nobody else has it
+	}
+	defer f.abandon(a)
+	if f.err != nil {
+		return nil, f.err
+	}
+	answer := &Answer{Stored: f.used.Clone(), Outcome: f.outcome}
+	if first {
+		answer.Cookies = f.cookies
+	}
+	return answer, nil
+}
+
+// answerSoon answers with what is stored, as the origin takes its time. Its answer is
+// saved when it comes.
+func (f *Flight) answerSoon(a *Ask) *Answer {
+	f.x.counts.stale.Add(1)
+	old := f.oldFor(a)
+	f.leaveToItself(a)
+	return &Answer{Stored: old, Outcome: Outcome{Hit: true, Detail: "soft-timeout"}}
+}
+
+// suits reports whether the answer is one for another caller than the first.
+func (f *Flight) suits(a *Ask) bool {
+	now := f.x.Now()
+	switch {
+	case f.err != nil:
+		return !a.standsIn(f.oldFor(a), true, now)
+	case f.used != nil && f.outcome.Detail != "" && !a.standsIn(f.used.Clone(), f.outcome.Status == 0, now):
+		return false // its own policy wants the failure
+	case f.used != nil:
+		return !a.Rules.Controls() || a.matches(f.used)
+	case f.body == nil, !f.kept && !f.sharesFailure(a):
+		return false
+	case !a.Rules.Controls():
+		return f.coding == "" || f.coding == rfc9111.CodingVariant(a.header())
+	}
+	return !rfc9111.Varies(f.resp.Header) || f.variant == rfc9111.Variant(f.resp.Header, a.header())
+}
+
+// sharesFailure reports whether an answer that is not kept is one for another caller:
+// typed callers ask with the same declaration for the same value.
+func (f *Flight) sharesFailure(a *Ask) bool {
+	if f.ask.Values && a.Values {
+		return f.resp.StatusCode >= 400 || f.ask.Rules.keep == nil && !f.ask.Rules.asksExpiry()
+	}
+	return f.mayShareFailure()
+}
+
+// oldFor is what was stored, where it may be an answer for another caller.
+func (f *Flight) oldFor(a *Ask) *Stored {
+	if f.old == nil || f.old.bare && !a.Bare || a.Rules.serve != nil || !a.useful(f.old.Entry.Status) || a.Rules.Controls() && !a.matches(f.old) {
+		return nil
+	}
+	return f.old.Clone()
+}
+
+// response is the origin's response for a caller.
+func (f *Flight) response(body *Reader) *http.Response {
+	resp := *f.resp
+	resp.Header, resp.Trailer = f.resp.Header.Clone(), f.trailer.Clone()
+	resp.Body = body
+	body.resp = &resp
+	return &resp
+}
+
+// directBody is the origin's body, for one caller. When the caller's context ends, so
+// does the request.
+type directBody struct {
+	body    io.Reader
+	close   func() error
+	ctx     context.Context
+	stop    func() bool
+	release func()
+}
+
+func (f *Flight) direct(ctx context.Context) io.ReadCloser {
+	release := sync.OnceFunc(f.release)
+	return &directBody{
+		body:    f.resp.Body,
+		close:   f.close,
+		ctx:     ctx,
+		stop:    context.AfterFunc(ctx, release),
+		release: release,
+	}
+}
+
+// Read implements io.Reader.
+func (b *directBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() != nil {
+		err = context.Cause(b.ctx)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *directBody) Close() error {
+	err := b.close()
+	b.stop()
+	b.release()
+	return err
+}

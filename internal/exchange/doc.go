@@ -1,0 +1,14 @@
+// Package exchange answers what a door asks: from a table where that may be used, and
+// from the origin otherwise. All doors share it, so that one declaration has one
+// behaviour: the RoundTripper of package transport, the typed calls of package fetch,
+// and what stands on these.
+//
+// The way of one answer is the same for every door:
+//
+//	Ask -> lookup -> judge -> flight (join or begin) -> Send -> keep -> save -> answer
+//
+// judge.go decides whether a stored response may be used, keep.go whether and until
+// when a new one is stored. Both are pure functions. A flight is one request to the
+// origin for one key, whoever waits for it; at any time there is one for each table and
+// key that callers can join. A door brings no more than how the origin is asked.
+package exchange

@@ -1,0 +1,291 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/endpointcache/endpointcache/internal/expire"
+	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+// Options are the settings of an exchange; zero values stand for the defaults.
+type Options struct {
+	Name   string
+	Expire time.Duration // of tables that do not say; settings.DefaultExpire where zero
+	Policy policy.Policy // of all tables, behind their own
+	Router func(*http.Request) string
+	Now    func() time.Time
+	Logger *slog.Logger
+	Limits
+}
+
+// Limits bound what an exchange holds and waits for.
+type Limits struct {
+	// MaxBody is the size in bytes of the largest body that is kept. Up to that, a
+	// body is held in memory while it comes in. The default is 64 MiB.
+	MaxBody int64
+
+	// MaxInFlight is how many bytes all bodies have together that are held in memory
+	// while they come in. Where they would have more, some wait for others to be
+	// saved. The default is four times MaxBody; it cannot be less than MaxBody.
+	MaxInFlight int64
+
+	// FinishTimeout and FinishBytes limit how long, and for how many bytes, the rest
+	// of a body is read that a caller closed before its end, so that it can be saved.
+	// A reader that has not read for FinishTimeout does not hold up others that read
+	// the same stream. The defaults are 5 seconds and 1 MiB.
+	FinishTimeout time.Duration
+	FinishBytes   int64
+
+	// StreamAfter is how long a response without a length may take to end before it
+	// is taken for a stream, which is its caller's alone and not kept. The default is
+	// 10 seconds.
+	StreamAfter time.Duration
+
+	// StoreTimeout is the longest that a caller waits for each operation on the
+	// store, and once more for every thousand keys of it. The default is a second.
+	StoreTimeout time.Duration
+
+	// RenewTimeout limits a renewal in the background. The default is 30 seconds.
+	RenewTimeout time.Duration
+}
+
+// ErrClosed is the error of calls that an exchange no longer answers.
+var ErrClosed = errors.New("the cache is closed")
+
+// Exchange answers asks about the tables of one store. Many goroutines may use it at
+// once.
+type Exchange struct {
+	opts    Options
+	log     *slog.Logger
+	general *layer
+	flights flights
+	guard   guard
+	budget  budget
+	vary    variants
+	counts  counters
+	running running
+}
+
+// New returns an exchange, which is to be closed.
+func New(opts Options) (*Exchange, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	x := &Exchange{opts: opts}
+	x.opts.setDefaults()
+	x.log = x.opts.Logger
+	x.general = newLayer(opts.Policy)
+	if x.general.err != nil {
+		return nil, x.general.err
+	}
+	x.flights.byKey = make(map[flightKey]*Flight)
+	x.guard.init(x)
+	x.budget.init(x.opts.MaxInFlight, x.opts.MaxBody)
+	x.vary.init()
+	x.running.ctx, x.running.cancel = context.WithCancelCause(context.Background())
+	return x, nil
+}
+
+func (o *Options) validate() error {
+	if err := expire.Validate(o.Expire); err != nil {
+		return err
+	}
+	for name, n := range map[string]int64{
+		"MaxBody": o.MaxBody, "MaxInFlight": o.MaxInFlight, "FinishBytes": o.FinishBytes,
+		"FinishTimeout": int64(o.FinishTimeout), "StreamAfter": int64(o.StreamAfter),
+		"StoreTimeout": int64(o.StoreTimeout), "RenewTimeout": int64(o.RenewTimeout),
+	} {
+		if n < 0 {
+			return fmt.Errorf("%s is negative", name)
+		}
+	}
+	return nil
+}
+
+func (o *Options) setDefaults() {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	setDefault(&o.Expire, settings.DefaultExpire)
+	setDefault(&o.MaxBody, 64<<20)
+	setDefault(&o.MaxInFlight, 4*o.MaxBody)
+	o.MaxInFlight = max(o.MaxInFlight, o.MaxBody)
+	setDefault(&o.FinishTimeout, 5*time.Second)
+	setDefault(&o.FinishBytes, 1<<20)
+	setDefault(&o.StreamAfter, 10*time.Second)
+	setDefault(&o.StoreTimeout, time.Second)
+	setDefault(&o.RenewTimeout, 30*time.Second)
+}
+
+func setDefault[T comparable](value *T, otherwise T) {
+	var zero T
+	if *value == zero {
+		*value = otherwise
+	}
+}
+
+// Now is the time by the exchange's clock.
+func (x *Exchange) Now() time.Time { return x.opts.Now() }
+
+// Expire is how long responses live whose table does not say; negative: for ever.
+func (x *Exchange) Expire() time.Duration { return x.opts.Expire }
+
+// Name is the name that the exchange was given.
+func (x *Exchange) Name() string { return x.opts.Name }
+
+// MaxBody is [Limits.MaxBody] with its default.
+func (x *Exchange) MaxBody() int64 { return x.opts.MaxBody }
+
+// Logger is told of what goes wrong beside the calls.
+func (x *Exchange) Logger() *slog.Logger { return x.log }
+
+// Close ends the flights that no reader of a response depends on, and everything that
+// goes on in the background, and waits for it. What has come is still saved, so the
+// store is to be closed afterwards. Typed callers that wait get [ErrClosed], as does
+// every typed call from then on; RoundTrips are answered by the origin alone. Closing
+// twice is not an error.
+func (x *Exchange) Close() error {
+	x.running.close()
+	x.flights.endUnread()
+	x.running.wait()
+	return nil
+}
+
+// running counts what goes on in the background, so that Close can wait for it.
+type running struct {
+	mu     sync.Mutex
+	n      int
+	closed bool
+	ended  bool          // and nothing goes on any more
+	idle   chan struct{} // closed when it has ended; nil where nobody waits
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+// enter is false where nothing may begin any more. Otherwise, leave is due.
+func (r *running) enter() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.n++
+	}
+	return !r.closed
+}
+
+// enterAlso is enter for what ends something that has begun. It is false when all has
+// ended.
+func (r *running) enterAlso() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.ended {
+		r.n++
+	}
+	return !r.ended
+}
+
+func (r *running) leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n--; r.n == 0 && r.closed {
+		r.end()
+	}
+}
+
+// end is called with the lock held.
+func (r *running) end() {
+	r.ended = true
+	if r.idle != nil {
+		close(r.idle)
+		r.idle = nil
+	}
+}
+
+func (r *running) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.cancel(ErrClosed)
+}
+
+// wait waits until all has ended.
+func (r *running) wait() {
+	r.mu.Lock()
+	if r.n == 0 {
+		r.end()
+	}
+	if r.ended {
+		r.mu.Unlock()
+		return
+	}
+	if r.idle == nil {
+		r.idle = make(chan struct{})
+	}
+	idle := r.idle
+	r.mu.Unlock()
+	<-idle
+}
+
+// Enter lets a door's call begin, for which Close waits. It is false once the exchange
+// is closed; otherwise Leave is due.
+func (x *Exchange) Enter() bool { return x.running.enter() }
+
+// Leave ends what Enter began.
+func (x *Exchange) Leave() { x.running.leave() }
+
+// Closing is done, with [ErrClosed] as its cause, when the exchange is closed.
+func (x *Exchange) Closing() context.Context { return x.running.ctx }
+
+// instant is t as stores know it: UTC, whole microseconds, within the years that all
+// stores know.
+func instant(t time.Time) time.Time {
+	switch {
+	case t.Before(earliest):
+		return earliest
+	case t.After(latest):
+		return latest
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+var (
+	earliest = time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC)
+	latest   = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
+)
+
+// Instant is t as stores know it.
+func Instant(t time.Time) time.Time { return instant(t) }
+
+// expiryOf is the instant at which what is saved at now expires that lives for d; a
+// negative d is for ever.
+func expiryOf(now time.Time, d time.Duration) time.Time {
+	if d < 0 {
+		return time.Time{}
+	}
+	return instant(now.Add(d))
+}
+
+// hasValue reports whether a response of that status holds a value of its endpoint:
+// those of class 2xx do whose body is a representation, RFC 9110, section 15.3.
+func hasValue(status int) bool {
+	switch status {
+	case http.StatusNoContent, http.StatusResetContent, http.StatusPartialContent:
+		return false
+	}
+	return status >= 200 && status <= 299
+}
+
+// HasValue reports whether a response of that status holds a value of its endpoint.
+func HasValue(status int) bool { return hasValue(status) }
+
+// Gone reports whether a status says that the origin has nothing for a key.
+func Gone(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }

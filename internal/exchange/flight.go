@@ -1,0 +1,546 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+var (
+	errGivenUp = errors.New("nobody waits for the response any more")
+	errEnded   = errors.New("a function of the declaration or of the client has ended the request's goroutine")
+
+	// ErrCanceled is the error of a caller whose Ask.Cancel was closed.
+	ErrCanceled = errors.New("request cancelled")
+
+	// ErrTimeout is the error of a request that took longer than the policy's hard
+	// limit.
+	ErrTimeout = errors.New("the origin did not answer within the policy's time limit")
+)
+
+// Flight is one request to the origin for one key, on behalf of one caller or of
+// several. It does not depend on the context of any: it ends when nobody is left who
+// waits for it.
+type Flight struct {
+	x           *Exchange
+	ask         Ask     // of the caller that began it, with a request of its own
+	old         *Stored // what is stored; may be nil
+	conditional bool    // the origin is asked whether old still holds
+	send        Send    // nil: the door answers it, see [Flight.Answer]
+	ctx         context.Context
+	cancel      context.CancelCauseFunc // nil: it has no request of its own, see trip
+	outdated    atomic.Bool             // its answer must not be saved
+	given       atomic.Bool             // its decoded value was given to a caller
+
+	// Guarded by the flights' lock.
+	next       *Flight       // of the same key, older
+	joinable   bool          // callers that want the key share it
+	linked     bool          // it is among the flights of its key
+	sent       bool          // the request is on its way
+	headed     bool          // there is an answer, perhaps without its body yet
+	landed     bool          // nothing of it goes on, except a save that is late
+	saving     bool          // the store may get it yet
+	abandoned  bool          // nobody waits, and its request may end
+	callers    int           // that wait for it or read from it
+	readers    int           // of these, that want to read a response as it comes
+	finishing  *time.Timer   // ends it when nobody reads any more; nil until then
+	overdue    bool          // that went off while somebody did
+	background bool          // Close waits for it
+	goesOn     bool          // though nobody waits, for as long as finishing lets it
+	trip       *Trip         // of several flights that share a request
+	wake       chan struct{} // closed at the next change of headed, landed or saving; nil where nobody waits
+	waiters    []waiting     // are told when it has landed
+
+	answer
+}
+
+// answer is how a flight ends: it is one of an error, a stored response, a response
+// that is being kept or shared, and one for the first caller alone.
+type answer struct {
+	err      error
+	failure  error // that used has stood in for
+	used     *Stored
+	outcome  Outcome  // of used
+	cookies  []string // of the 304 that confirmed used, for the first caller alone
+	resp     *http.Response
+	trailer  http.Header   // that resp announces
+	asked    time.Time     // when the request was sent
+	answered time.Time     // when the answer came
+	age      time.Duration // how old it was then
+	body     *body         // of a resp that is being kept or shared
+	whole    bool          // the body has come with the response
+	complete bool          // all of the body has come
+	kept     bool          // the policy lets it be stored
+	close    func() error  // closes the body of one that is neither
+	variant  string        // of resp, where it varies
+	coding   string        // of the request, where resp is coded
+
+	save      saveKind
+	stored    *Stored        // the variant that is saved
+	entry     driver.Entry   // of a resp whose body has come
+	renewed   driver.Renewal // of used
+	value     any            // decoded of the entry, for typed callers
+	decodeErr error          // why there is no value
+	panicked  any            // of the declaration's functions
+	saveErr   error
+}
+
+// Waiter is told of flights that have landed.
+type Waiter interface {
+	// Landed is called once for each flight that was joined with this index, by a
+	// goroutine that must not be held up.
+	Landed(i int, f *Flight)
+}
+
+type waiting struct {
+	waiter Waiter
+	i      int
+}
+
+type flightKey struct{ table, key string }
+
+// flights are those that are under way or not saved yet, by key: callers that want the
+// same share the one that is joinable.
+type flights struct {
+	mu    sync.Mutex
+	byKey map[flightKey]*Flight
+	ended [recent]flightKey // the last ones that cannot be joined any more, in a ring
+	count atomic.Int64      // of all that have; changed under mu
+}
+
+// recent is how many of the flights that have ended are remembered.
+const recent = 512
+
+// landings counts the flights that have ended. A caller whose lookup missed before such
+// a flight landed looks again.
+func (fs *flights) landings() int64 { return fs.count.Load() }
+
+// landedSince reports whether a flight of that key may have landed since. The lock is
+// held.
+func (fs *flights) landedSince(key flightKey, seen int64) bool {
+	count := fs.count.Load()
+	if count-seen > recent {
+		return true
+	}
+	for i := seen; i < count; i++ {
+		if fs.ended[i%recent] == key {
+			return true
+		}
+	}
+	return false
+}
+
+// joinableFor is the flight that a caller can share, nil for none. The lock is held.
+func (fs *flights) joinableFor(a *Ask) *Flight {
+	for f := fs.byKey[a.flightKey()]; f != nil; f = f.next {
+		if f.joinable {
+			if f.sent && a.wantsNews() {
+				return nil // what it brings is older than the ask
+			}
+			return f
+		}
+	}
+	return nil
+}
+
+// join returns the flight of the ask's key with the caller counted among those who wait
+// for it, and whether it has just begun. Where none is under way and one has landed since
+// seen, it returns nil. The lock is held.
+func (fs *flights) join(a *Ask, seen int64, begin func() *Flight) (f *Flight, first bool) {
+	if f := fs.joinableFor(a); f != nil && !a.alone {
+		f.joined(a)
+		return f, false
+	}
+	if !a.alone && !a.wantsNews() && fs.landedSince(a.flightKey(), seen) {
+		return nil, false
+	}
+	f = begin()
+	f.joinable = !a.alone
+	f.callers++
+	f.countReader(a, 1)
+	fs.link(f)
+	return f, true
+}
+
+// link adds a flight. Callers join the newest. The lock is held.
+func (fs *flights) link(f *Flight) {
+	key := f.ask.flightKey()
+	f.next, f.linked = fs.byKey[key], true
+	f.ask.Table.flying.Add(1)
+	for older := f.next; older != nil && f.joinable; older = older.next {
+		fs.forget(older)
+	}
+	fs.byKey[key] = f
+}
+
+// unlink removes a flight that has landed and is not being saved. The lock is held.
+func (fs *flights) unlink(f *Flight) {
+	if !f.linked {
+		return
+	}
+	f.linked = false
+	f.ask.Table.flying.Add(-1)
+	key := f.ask.flightKey()
+	if fs.byKey[key] == f {
+		if f.next == nil {
+			delete(fs.byKey, key)
+		} else {
+			fs.byKey[key] = f.next
+		}
+		return
+	}
+	for other := fs.byKey[key]; other != nil; other = other.next {
+		if other.next == f {
+			other.next = f.next
+			return
+		}
+	}
+}
+
+// forget lets no more callers join a flight. Those that have stay. The lock is held.
+func (fs *flights) forget(f *Flight) {
+	if f.joinable {
+		f.joinable = false
+		fs.ended[fs.count.Load()%recent] = f.ask.flightKey()
+		fs.count.Add(1)
+	}
+}
+
+// lone adds a flight that nobody can join, though it may be saved.
+func (fs *flights) lone(f *Flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.callers++
+	f.countReader(&f.ask, 1)
+	fs.link(f)
+}
+
+// outdate keeps what was asked for before from being saved under keys: what they are
+// about has changed. It waits for the saves that have begun, no longer than the
+// exchange waits for its store or ctx lets it.
+func (t *Table) outdate(ctx context.Context, keys []driver.Key) {
+	if t.flying.Load() == 0 {
+		return
+	}
+	t.outdateWhere(ctx, func(yield func(*Flight) bool) {
+		for _, key := range keys {
+			for f := t.x.flights.byKey[t.flightKey(key)]; f != nil; f = f.next {
+				if !yield(f) {
+					return
+				}
+			}
+		}
+	})
+}
+
+// outdateAll is outdate for all keys of the table.
+func (t *Table) outdateAll(ctx context.Context) {
+	if t.flying.Load() == 0 {
+		return
+	}
+	t.outdateWhere(ctx, func(yield func(*Flight) bool) {
+		for key, f := range t.x.flights.byKey {
+			for ; f != nil && key.table == t.Name; f = f.next {
+				if !yield(f) {
+					return
+				}
+			}
+		}
+	})
+}
+
+func (t *Table) outdateWhere(ctx context.Context, each func(yield func(*Flight) bool)) {
+	fs := &t.x.flights
+	var saving []<-chan struct{}
+	fs.mu.Lock()
+	for f := range each {
+		f.outdated.Store(true)
+		fs.forget(f)
+		if f.saving {
+			saving = append(saving, f.change())
+		}
+	}
+	fs.mu.Unlock()
+	if len(saving) == 0 {
+		return
+	}
+	late := time.NewTimer(t.x.opts.StoreTimeout)
+	defer late.Stop()
+	for _, changed := range saving {
+		select {
+		case <-changed:
+		case <-late.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// change is a channel that is closed at the flight's next change. The lock is held.
+func (f *Flight) change() <-chan struct{} {
+	if f.wake == nil {
+		f.wake = make(chan struct{})
+	}
+	return f.wake
+}
+
+// changed wakes those who wait. The lock is held.
+func (f *Flight) changed() {
+	if f.wake != nil {
+		close(f.wake)
+		f.wake = nil
+	}
+}
+
+// beginSave reports whether the flight may be saved. If so, endSave is due.
+func (f *Flight) beginSave() bool {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.outdated.Load() {
+		return false
+	}
+	f.saving = true
+	return true
+}
+
+func (f *Flight) endSave() {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.saving = false
+	if f.landed {
+		fs.unlink(f)
+	}
+	f.changed()
+}
+
+// joined counts one more caller. The flights' lock is held.
+func (f *Flight) joined(a *Ask) {
+	f.callers++
+	f.countReader(a, 1)
+	if f.body != nil && !a.Values {
+		f.body.await(1)
+	}
+	if f.background { // it goes on for that caller now, not for the cache
+		f.background = false
+		f.x.running.leave()
+	}
+}
+
+func (f *Flight) countReader(a *Ask, n int) {
+	if !a.Values {
+		f.readers += n
+	}
+}
+
+// abandon is release for a caller that has not begun to read.
+func (f *Flight) abandon(a *Ask) {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.body != nil && !a.Values {
+		f.body.await(-1)
+	}
+	f.countReader(a, -1)
+	f.releaseLocked()
+}
+
+// release tells that the reader of a response needs the flight no more. When nobody
+// does, it ends, unless there is a body that is worth being read to its end.
+func (f *Flight) release() {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.readers--
+	f.releaseLocked()
+}
+
+func (f *Flight) releaseLocked() {
+	f.callers--
+	if f.callers > 0 || f.finishes() {
+		return
+	}
+	f.x.flights.forget(f)
+	f.end(errGivenUp)
+}
+
+// leaveToItself is release for a caller that has another answer, and wants that of the
+// origin to be saved nevertheless.
+func (f *Flight) leaveToItself(a *Ask) {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.countReader(a, -1)
+	if f.callers == 1 && !f.landed && !f.goesOn && f.x.running.enter() {
+		f.background, f.goesOn = true, true
+		f.finishing = time.AfterFunc(f.x.opts.RenewTimeout, f.endUnused)
+		f.callers = 0
+		return
+	}
+	f.releaseLocked()
+}
+
+// end ends the request of a flight that nobody needs. The lock is held.
+func (f *Flight) end(cause error) {
+	if f.abandoned {
+		return
+	}
+	f.abandoned = true
+	switch {
+	case f.trip != nil:
+		f.trip.leave()
+	case f.cancel != nil:
+		f.cancel(cause)
+	}
+	if f.close != nil {
+		go f.close() //nolint:errcheck // nobody is left to be told
+	}
+}
+
+// finishes lets a flight that nobody needs any more go on in the background, for a
+// limited time, and reports whether it may. The flights' lock is held.
+func (f *Flight) finishes() bool {
+	switch {
+	case f.landed, f.close != nil, f.abandoned:
+		return false
+	case f.body == nil && (f.finishing == nil || f.overdue): // and does not go on anyway, or is late
+		return false
+	case f.body != nil && !f.body.useful():
+		return false
+	case !f.background && !f.x.running.enter():
+		return false
+	}
+	f.background = true
+	switch {
+	case f.finishing == nil:
+		f.finishing = time.AfterFunc(f.x.opts.FinishTimeout, f.endUnused)
+	case f.overdue || !f.goesOn:
+		f.finishing.Reset(f.x.opts.FinishTimeout)
+	}
+	f.overdue = false
+	return true
+}
+
+// endUnused ends a flight that nobody needs.
+func (f *Flight) endUnused() {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.callers > 0 {
+		f.overdue = true
+		return
+	}
+	fs.forget(f)
+	f.end(errGivenUp)
+}
+
+// unused reports whether the flight goes on only to be saved. With end, nobody can join
+// it any more then.
+func (f *Flight) unused(end bool) bool {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.callers > 0 {
+		return false
+	}
+	if end {
+		fs.forget(f)
+	}
+	return true
+}
+
+// endUnread ends the flights that no reader of a response depends on, as the exchange
+// is closed.
+func (fs *flights) endUnread() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, f := range fs.byKey {
+		for ; f != nil; f = f.next {
+			if f.readers == 0 && !f.landed {
+				fs.forget(f)
+				f.end(ErrClosed)
+			}
+		}
+	}
+}
+
+// land ends the flight. What is left is at most a response that its caller reads from
+// the origin itself.
+func (f *Flight) land() {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	if f.landed {
+		fs.mu.Unlock()
+		return
+	}
+	f.landed, f.headed = true, true
+	fs.forget(f)
+	if !f.saving {
+		fs.unlink(f)
+	}
+	if f.body != nil { // which may have come to another end
+		if f.complete {
+			f.body.finish(nil, f.resp.Trailer)
+		} else {
+			f.body.finish(errEnded, nil)
+		}
+	}
+	if f.finishing != nil {
+		f.finishing.Stop()
+	}
+	if f.background {
+		f.x.running.leave()
+	}
+	if f.close == nil && f.cancel != nil {
+		f.cancel(context.Canceled)
+	}
+	f.changed()
+	waiters := f.waiters
+	f.waiters = nil
+	fs.mu.Unlock()
+	for _, w := range waiters {
+		w.waiter.Landed(w.i, f)
+	}
+}
+
+// markSent tells that the request is on its way: callers that want to know what the
+// origin knows now do not join any more.
+func (f *Flight) markSent() {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.sent = true
+	f.asked = f.x.Now()
+}
+
+// head tells that there is an answer.
+func (f *Flight) head() {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.headed = true
+	f.changed()
+}
+
+// announced is the length that the response announces, -1 for none.
+func (f *Flight) announced() int64 {
+	if f.resp == nil {
+		return -1
+	}
+	return f.resp.ContentLength
+}
+
+// context is that of the request that the flight is answered by.
+func (f *Flight) context() context.Context {
+	if f.trip != nil {
+		return f.trip.ctx
+	}
+	return f.ctx
+}

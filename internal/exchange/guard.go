@@ -1,0 +1,277 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+var (
+	// ErrStoreSlow means that the store did not answer in time.
+	ErrStoreSlow = errors.New("the store did not answer in time")
+
+	// ErrStoreDown means that the store was not asked, as it has failed before.
+	ErrStoreDown = errors.New("the store is not asked, as it has failed")
+)
+
+// guard keeps a store that fails or hangs from failing calls or holding them up: each
+// operation has a time limit, and after failures in a row the store is left alone for a
+// while. Then a probe beside the calls finds out whether it works again. One line is
+// logged when a spell of failures begins, and one when it ends.
+//
+// Our own instead of a library's circuit breaker: an operation that succeeds costs an
+// atomic load, and no caller is the probe.
+type guard struct {
+	x      *Exchange
+	failed atomic.Bool // a spell of failures has begun
+
+	mu       sync.Mutex
+	since    time.Time // when the spell began
+	failures int64     // of it
+	skipped  int64     // operations of it that were not tried
+	inRow    int
+	until    time.Time     // when the store is tried again; zero: it is not left alone
+	pause    time.Duration // the last one
+	probing  bool
+}
+
+const (
+	failuresInRow = 3 // after which the store is left alone; one that hangs is at once
+	firstPause    = 250 * time.Millisecond
+	longestPause  = 5 * time.Second
+)
+
+func (g *guard) init(x *Exchange) { g.x = x }
+
+// allow reports whether the store may be asked.
+func (g *guard) allow(t *Table) bool {
+	if !g.failed.Load() {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.until.IsZero() {
+		return true
+	}
+	g.skipped++
+	if !g.probing && time.Now().After(g.until) && g.x.running.enter() {
+		g.probing = true
+		go g.probe(t)
+	}
+	return false
+}
+
+// probe asks the store for a key that hardly exists.
+func (g *guard) probe(t *Table) {
+	defer g.x.running.leave()
+	ctx, cancel := context.WithTimeout(g.x.running.ctx, g.x.opts.StoreTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		done <- guarded(func() error {
+			return t.table.Get(ctx, []driver.Key{t.probeKey}, driver.Selection{}, func(int, driver.Entry) {})
+		})
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = ErrStoreSlow
+	}
+	g.mu.Lock()
+	g.probing = false
+	g.mu.Unlock()
+	g.report(t, "get", err)
+}
+
+// report tells how an operation has ended.
+func (g *guard) report(t *Table, op string, err error) {
+	if err == nil && !g.failed.Load() {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err == nil {
+		g.recovered()
+		return
+	}
+	g.failures++
+	g.inRow++
+	if g.failed.CompareAndSwap(false, true) {
+		g.since = time.Now()
+		g.x.log.Warn("endpointcache: "+op+" failed", "repository", t.Name, "error", err)
+	}
+	if g.inRow >= failuresInRow || errors.Is(err, ErrStoreSlow) {
+		g.pause = min(max(2*g.pause, firstPause), longestPause)
+		g.until = time.Now().Add(g.pause)
+	}
+}
+
+// recovered ends a spell of failures. The lock is held.
+func (g *guard) recovered() {
+	if !g.failed.CompareAndSwap(true, false) {
+		return
+	}
+	g.x.log.Info("endpointcache: the store answers again", "failed", g.failures, "skipped", g.skipped,
+		"after", time.Since(g.since).Round(time.Millisecond))
+	g.inRow, g.failures, g.skipped, g.until, g.pause = 0, 0, 0, time.Time{}, 0
+}
+
+// ofStore reports whether an error tells of the store, and not of the caller, of one
+// entry or of the declaration's functions.
+func ofStore(ctx context.Context, err error) bool {
+	var panicked *panicError
+	return err != nil && ctx.Err() == nil && !errors.Is(err, driver.ErrTooLarge) && !errors.As(err, &panicked)
+}
+
+// do runs an operation on n keys of the store and waits for it no longer than the
+// limit, though the store may hang, nor than ctx lets it. An operation that is given up
+// may go on: it is not to write to what the caller has.
+func (g *guard) do(ctx context.Context, t *Table, op string, n int, run func(context.Context) error) error {
+	if !g.allow(t) {
+		g.x.counts.storeErrors.Add(1)
+		return ErrStoreDown
+	}
+	err := g.bounded(ctx, n, run)
+	return g.ended(ctx, t, op, err)
+}
+
+// prompt is do for an operation that waits for this machine alone and ends soon after
+// its context does: another goroutine would take half as long as the operation.
+func (g *guard) prompt(ctx context.Context, t *Table, op string, n int, run func(context.Context) error) error {
+	if !g.allow(t) {
+		g.x.counts.storeErrors.Add(1)
+		return ErrStoreDown
+	}
+	limited := &limitedContext{Context: ctx, deadline: time.Now().Add(g.limit(n))}
+	err := guarded(func() error { return run(limited) })
+	limited.stop()
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		err = fmt.Errorf("%w: %w", ErrStoreSlow, err)
+	}
+	return g.ended(ctx, t, op, err)
+}
+
+// watch is do for an operation that goes on the calling goroutine, which nobody waits
+// for: where it takes too long, late is called once, on another goroutine, and watch
+// returns false when the operation has ended at last.
+func (g *guard) watch(ctx context.Context, t *Table, op string, n int, run func(context.Context) error, late func()) (onTime bool, err error) {
+	if !g.allow(t) {
+		g.x.counts.storeErrors.Add(1)
+		return true, ErrStoreDown
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, g.limit(n), ErrStoreSlow)
+	defer cancel()
+	stop := context.AfterFunc(limited, func() {
+		_ = g.ended(ctx, t, op, ErrStoreSlow)
+		late()
+	})
+	err = guarded(func() error { return run(limited) })
+	if !stop() {
+		return false, nil
+	}
+	return true, g.ended(ctx, t, op, err)
+}
+
+func (g *guard) ended(ctx context.Context, t *Table, op string, err error) error {
+	switch {
+	case ofStore(ctx, err):
+		g.x.counts.storeErrors.Add(1)
+		g.report(t, op, err)
+	case err == nil:
+		g.report(t, op, nil)
+	}
+	return err
+}
+
+func (g *guard) limit(n int) time.Duration {
+	return g.x.opts.StoreTimeout * time.Duration(1+n/1000)
+}
+
+func (g *guard) bounded(ctx context.Context, n int, run func(context.Context) error) error {
+	limited, cancel := context.WithTimeoutCause(ctx, g.limit(n), ErrStoreSlow)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		err := errEnded
+		defer func() { done <- err }()
+		err = guarded(func() error { return run(limited) })
+	}()
+	select {
+	case err := <-done:
+		if err != nil && ctx.Err() == nil && limited.Err() != nil {
+			err = fmt.Errorf("%w: %w", ErrStoreSlow, err)
+		}
+		return err
+	case <-limited.Done():
+		return context.Cause(limited)
+	}
+}
+
+// panicError is a panic in a function of the declaration, or in a store.
+type panicError struct{ value any }
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// guarded makes an error of a panic.
+func guarded(run func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicError{p}
+		}
+	}()
+	return run()
+}
+
+// limitedContext is a context with a deadline whose timer is only set where somebody
+// waits for it: most reads from this machine's disk end without.
+type limitedContext struct {
+	context.Context
+	deadline time.Time
+
+	mu     sync.Mutex
+	timed  context.Context // nil until it is waited for
+	cancel context.CancelFunc
+}
+
+// Deadline implements [context.Context].
+func (c *limitedContext) Deadline() (time.Time, bool) {
+	if earlier, ok := c.Context.Deadline(); ok && earlier.Before(c.deadline) {
+		return earlier, true
+	}
+	return c.deadline, true
+}
+
+// Done implements [context.Context].
+func (c *limitedContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed == nil {
+		c.timed, c.cancel = context.WithDeadlineCause(c.Context, c.deadline, ErrStoreSlow)
+	}
+	return c.timed.Done()
+}
+
+// Err implements [context.Context].
+func (c *limitedContext) Err() error {
+	if err := c.Context.Err(); err != nil {
+		return err
+	}
+	if time.Now().Before(c.deadline) {
+		return nil
+	}
+	return context.DeadlineExceeded
+}
+
+func (c *limitedContext) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel != nil {
+		c.cancel()
+	}
+}

@@ -1,0 +1,228 @@
+package exchange
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/policy"
+)
+
+// Terms are what an ask demands of its answer.
+type Terms struct {
+	Rules      *Rules
+	Directives rfc9111.Directives // of the request, where headers decide
+	Values     bool               // the caller is a typed one: a response without a value is of no use
+	Repeatable bool               // the request can be sent twice
+}
+
+// verdict is what is to be done with what is stored.
+type verdict uint8
+
+const (
+	fetchIt       verdict = iota // the origin is asked for the response
+	serveIt                      // what is stored is the answer
+	serveAndRenew                // it is the answer, and meanwhile the origin is asked
+	revalidateIt                 // the origin is asked whether what is stored still holds
+	unanswered                   // there is no answer without the origin, which is not to be asked
+)
+
+// judge decides whether a stored response, nil for none, may be used at now. Random is
+// a number from 0 to 1, which decides about early renewals.
+func judge(s *Stored, t *Terms, now time.Time, random float64) verdict {
+	forward := fetchIt
+	switch {
+	case t.neverForward():
+		forward = unanswered
+	case s != nil && rfc9111.HasValidator(s.Head.Header) && t.Repeatable:
+		forward = revalidateIt
+	}
+	if s == nil {
+		return forward
+	}
+	switch t.Rules.Use() {
+	case policy.Offline:
+		return serveIt
+	case policy.Reload:
+		return fetchIt
+	case policy.Revalidate:
+		if t.Rules.Controls() && s.control().Immutable && s.Fresh(now) {
+			return serveIt // RFC 8246, section 2
+		}
+		return forward
+	default:
+	}
+	if t.Rules.Controls() && t.Directives.NoCache {
+		return forward
+	}
+	renews := forward != unanswered && t.Repeatable
+	switch {
+	case t.satisfiedBy(s, now):
+		if renews && t.Rules.dueAhead(s, now, random) {
+			return serveAndRenew
+		}
+		return serveIt
+	case renews && !s.Fresh(now) && s.Staleness(now) <= t.renewable(s):
+		return serveAndRenew
+	}
+	return forward
+}
+
+// neverForward reports whether the origin must not be asked.
+func (t *Terms) neverForward() bool {
+	return t.Rules.Use() == policy.OnlyIfCached || t.Rules.Use() == policy.Offline || t.Directives.OnlyIfCached
+}
+
+// wantsNews reports whether the caller asks for what the origin knows now: the answer
+// to a request that was sent before is of no use to it, RFC 9111, section 5.2.1.4.
+func (t *Terms) wantsNews() bool {
+	use := t.Rules.Use()
+	return use == policy.Reload || use == policy.Revalidate || t.Rules.Controls() && t.Directives.NoCache
+}
+
+// satisfiedBy reports whether s may be served as it is.
+func (t *Terms) satisfiedBy(s *Stored, now time.Time) bool {
+	fresh := s.Fresh(now)
+	if !t.Rules.Controls() {
+		return fresh
+	}
+	asked := &t.Directives
+	if asked.MaxAge.Set && !asked.MaxAge.Invalid && s.Age(now) > asked.MaxAge.Duration {
+		return false
+	}
+	if asked.MinFresh.Set && s.Staleness(now) > -asked.MinFresh.Duration {
+		return false
+	}
+	if !fresh && asked.MaxStale.Set && !asked.MaxStale.Invalid {
+		return s.mayBeStale() && s.Staleness(now) <= asked.MaxStale.Duration
+	}
+	return fresh
+}
+
+// renewable is how long after its expiry s may be served while it is renewed.
+func (t *Terms) renewable(s *Stored) time.Duration {
+	limit := t.Rules.staleWhileRevalidate
+	if t.Rules.Controls() {
+		if !s.mayBeStale() || t.Directives.MaxAge.Set || t.Directives.MinFresh.Set {
+			return -1
+		}
+		if limit == 0 {
+			limit = s.control().StaleWhileRevalidate.Duration
+		}
+	}
+	if limit <= 0 {
+		return -1
+	}
+	return limit
+}
+
+// maxDisconnected is how long after its expiry a response stands in where the
+// origin cannot be reached and nothing says how long it may.
+const maxDisconnected = 24 * time.Hour
+
+// standsIn reports whether s may be the answer where the origin could not be reached,
+// or has failed with a status.
+func (t *Terms) standsIn(s *Stored, unreachable bool, now time.Time) bool {
+	if s == nil || t.Rules.Use() == policy.Reload {
+		return false
+	}
+	limit := t.Rules.staleIfError
+	if t.Rules.Controls() {
+		if !s.mayBeStale() || t.Directives.NoCache {
+			return false
+		}
+		if limit == 0 {
+			ours, asked := s.control().StaleIfError, t.Directives.StaleIfError
+			limit = max(ours.Duration, asked.Duration)
+			if unreachable && !ours.Set && !asked.Set {
+				limit = maxDisconnected
+			}
+		}
+	}
+	return limit > 0 && s.Staleness(now) <= limit
+}
+
+// standsInSoon reports whether s may be the answer where the origin takes longer than
+// the soft limit. Where nothing bounds how long s may be used after its expiry, the
+// limit is the caller's wish to have an answer now.
+func (t *Terms) standsInSoon(s *Stored, now time.Time) bool {
+	switch {
+	case s == nil || t.wantsNews() || t.Rules.staleIfError < 0:
+		return false
+	case t.Rules.Controls() && !s.mayBeStale():
+		return false
+	}
+	return t.Rules.staleIfError == 0 || s.Staleness(now) <= t.Rules.staleIfError
+}
+
+// useful reports whether an entry of that status can be an answer at all.
+func (t *Terms) useful(status int) bool {
+	return !t.Values || hasValue(status) || Gone(status)
+}
+
+// renewsAhead reports whether reads may begin renewals before expiry.
+func (r *Rules) renewsAhead() bool { return r.ahead > 0 || r.beta > 0 }
+
+// dueAhead reports whether a read of s begins its renewal though it is fresh: in the
+// last share of its life, or by the rule of XFetch, with random from 0 to 1.
+func (r *Rules) dueAhead(s *Stored, now time.Time, random float64) bool {
+	if !r.renewsAhead() || s.Entry.ExpiresAt.IsZero() || !s.Fresh(now) {
+		return false
+	}
+	left := s.Entry.ExpiresAt.Sub(now)
+	life := s.Entry.ExpiresAt.Sub(s.Entry.CachedAt)
+	if r.ahead > 0 && float64(left) <= r.ahead*float64(life) {
+		return true
+	}
+	if r.beta <= 0 || random <= 0 {
+		return false
+	}
+	return float64(s.took())*r.beta*-math.Log(random) >= float64(left)
+}
+
+// tookNote is how long the origin took to answer, in milliseconds, where the policy
+// renews by the rule of XFetch.
+const tookNote = "took"
+
+func (s *Stored) took() time.Duration {
+	ms, _ := strconv.ParseInt(s.Head.Notes[tookNote], 10, 32)
+	return time.Duration(ms) * time.Millisecond
+}
+
+// leadsToItself reports whether a response is a redirect to a request of the same key.
+// Served from the cache it would never end; the origin may mean another scheme, host or
+// spelling.
+func leadsToItself(status int, h http.Header, req *http.Request, sameKey func(*http.Request) bool) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return false
+	}
+	location := h.Get("Location")
+	if location == "" || req == nil || req.URL == nil {
+		return false
+	}
+	target, err := req.URL.Parse(location)
+	if err != nil {
+		return false
+	}
+	next := *req
+	next.URL, next.Host = target, ""
+	if status == http.StatusSeeOther && req.Method != http.MethodHead {
+		next.Method = http.MethodGet
+	}
+	return sameKey(&next)
+}
+
+func (a *Ask) leadsToItself(status int, h http.Header) bool {
+	if status < 300 || status > 399 || a.Table.Match == nil {
+		return false
+	}
+	return leadsToItself(status, h, a.request(), func(req *http.Request) bool {
+		key, ok, err := a.Table.Match(req)
+		return err == nil && ok && encodeKey(key) == a.flightKey().key
+	})
+}

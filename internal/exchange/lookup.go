@@ -1,0 +1,103 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
+)
+
+// get reads entries within the limits of the guard.
+func (t *Table) get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	if t.isPrompt {
+		return t.x.guard.prompt(ctx, t, "get", len(keys), func(ctx context.Context) error {
+			return t.table.Get(ctx, keys, sel, visit)
+		})
+	}
+	var gate gate
+	err := t.x.guard.do(ctx, t, "get", len(keys), func(ctx context.Context) error {
+		return t.table.Get(ctx, keys, sel, func(i int, e driver.Entry) {
+			gate.pass(func() { visit(i, e) })
+		})
+	})
+	gate.shut()
+	return err
+}
+
+// gate keeps a read that was given up from writing to what its caller has.
+type gate struct {
+	mu   sync.RWMutex
+	late bool
+}
+
+func (g *gate) pass(do func()) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if !g.late {
+		do()
+	}
+}
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.late = true
+}
+
+// lookup returns what is stored for the ask, live or not, nil where there is nothing of
+// use. The error is that of the caller's own context: a store that fails is a miss.
+func (x *Exchange) lookup(ctx context.Context, a *Ask) (*Stored, error) {
+	if !a.Table.Keeps() {
+		return nil, nil
+	}
+	var read once
+	keys := [1]driver.Key{a.Key}
+	err := a.Table.get(ctx, keys[:], allParts(x), read.visit)
+	if err != nil || !read.ok {
+		return nil, x.lookupFailed(ctx, a, err)
+	}
+	return x.stored(ctx, a, read.entry)
+}
+
+// stored is the stored response that answers the ask, made of the latest entry of its
+// key; nil where that is of no use.
+func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored, error) {
+	if a.Distrust || !a.useful(e.Status) {
+		return nil, nil
+	}
+	s, err := newStored(e)
+	if err != nil {
+		x.log.Warn("endpointcache: a stored response cannot be read", "repository", a.Table.Name, "error", err)
+		return nil, nil
+	}
+	s.bare = a.Bare
+	switch {
+	case a.Rules.Controls() && rfc9111.Varies(s.Head.Header):
+		if s, err = x.selectVariant(ctx, a, s); err != nil {
+			return nil, x.lookupFailed(ctx, a, err)
+		}
+	case !a.Rules.Controls() && !a.understands(s):
+		return nil, nil
+	}
+	if s != nil && a.leadsToItself(s.Entry.Status, s.Head.Header) {
+		return nil, nil
+	}
+	if s != nil && a.Rules.serve != nil && !x.permits(a.Rules.serve, s.exchange(a.request())) {
+		return nil, nil
+	}
+	return s, nil
+}
+
+func (x *Exchange) lookupFailed(ctx context.Context, a *Ask, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// A store that is too slow to read is not asked to save.
+	a.ReadOnly = a.ReadOnly || errors.Is(err, ErrStoreSlow) || errors.Is(err, ErrStoreDown)
+	return nil
+}

@@ -1,0 +1,319 @@
+package exchange
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
+)
+
+// Many is a number of asks for values of one table, with the same terms. All are looked
+// up together; no two have the same key.
+type Many struct {
+	Asks []Ask
+
+	// Found takes a stored entry as the answer to the i-th ask. It is false where the
+	// entry cannot be decoded: the origin is asked then. It is called by several
+	// goroutines at once, never twice for one i.
+	Found func(i int, e driver.Entry) bool
+
+	x    *Exchange
+	seen int64
+}
+
+// NewMany prepares the asks, of which there are some.
+func (x *Exchange) NewMany(asks []Ask, found func(int, driver.Entry) bool) *Many {
+	return &Many{Asks: asks, Found: found, x: x}
+}
+
+// Lookup looks up the asks with these indexes and returns those that the origin has to
+// be asked for. The error is the caller's context's; an ask that can neither be answered
+// nor sent is told to refuse.
+func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err error)) (missing []int, err error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	first := &m.Asks[of[0]]
+	m.seen = m.x.seen(first)
+	if !first.Table.Keeps() {
+		return m.judge(ctx, of, make([]bool, len(of)), refuse)
+	}
+	if first.Rules.plain() && first.looked == 0 {
+		if of, err = m.live(ctx, of); err != nil || len(of) == 0 {
+			return nil, err
+		}
+	}
+	stored := make([]bool, len(of))
+	sel := allParts(m.x)
+	if first.Bare {
+		sel.Parts = driver.Meta
+	}
+	err = first.Table.get(ctx, m.keys(of), sel, func(i int, e driver.Entry) {
+		a := &m.Asks[of[i]]
+		a.found, stored[i] = e, true
+	})
+	if err != nil {
+		clear(stored)
+		if err := m.failed(ctx, of, err); err != nil {
+			return nil, err
+		}
+	}
+	return m.judge(ctx, of, stored, refuse)
+}
+
+func (m *Many) keys(of []int) []driver.Key {
+	keys := make([]driver.Key, len(of))
+	for i, at := range of {
+		keys[i] = m.Asks[at].Key
+	}
+	return keys
+}
+
+// failed notes that the store has failed. The error is the caller's context's.
+func (m *Many) failed(ctx context.Context, of []int, err error) error {
+	for _, at := range of {
+		if err := m.x.lookupFailed(ctx, &m.Asks[at], err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// live answers those of the asks that have a live entry, of which it reads no more than
+// is wanted, and returns the others.
+func (m *Many) live(ctx context.Context, of []int) (missing []int, err error) {
+	first := &m.Asks[of[0]]
+	sel := driver.Selection{Filter: driver.Filter{State: driver.Live, Now: instant(m.x.Now())}, Parts: driver.Payload}
+	if first.Bare {
+		sel.Parts = 0
+	}
+	answered := make([]bool, len(of))
+	err = first.Table.readGuarded(ctx, m.keys(of), sel, func(i int, e driver.Entry) {
+		a := &m.Asks[of[i]]
+		if a.useful(e.Status) {
+			answered[i] = m.Found(of[i], e)
+			a.Distrust = !answered[i]
+		}
+	})
+	if err != nil {
+		if err := m.failed(ctx, of, err); err != nil {
+			return nil, err
+		}
+	}
+	for i, at := range of {
+		if answered[i] {
+			m.x.counts.hits.Add(1)
+		} else {
+			missing = append(missing, at)
+		}
+	}
+	return missing, nil
+}
+
+// judge decides about each ask by what is stored, and returns those to be sent.
+func (m *Many) judge(ctx context.Context, of []int, stored []bool, refuse func(int, error)) (missing []int, err error) {
+	for i, at := range of {
+		a := &m.Asks[at]
+		var s *Stored
+		if stored[i] {
+			if s, err = m.x.stored(ctx, a, a.found); err != nil {
+				return nil, err
+			}
+		}
+		a.old, a.conditional = s, false
+		switch m.x.judge(a, s) {
+		case serveIt, serveAndRenew:
+			if !m.Found(at, s.Entry) {
+				a.Distrust, a.old = true, nil
+				missing = append(missing, at)
+				continue
+			}
+			m.x.counts.hits.Add(1)
+			if m.x.judge(a, s) == serveAndRenew {
+				m.x.renew(ctx, a, s, m.seen)
+			}
+		case unanswered:
+			m.x.counts.unanswered.Add(1)
+			refuse(at, ErrUnanswered)
+		case revalidateIt:
+			a.conditional = true
+			missing = append(missing, at)
+		default:
+			missing = append(missing, at)
+		}
+	}
+	return missing, nil
+}
+
+// Join joins the flights of the asks with these indexes, or begins them. The waiter is
+// told when they land. Those that have begun are the door's to answer, unless the ask's
+// Begin has sent them; for those in again, a flight has landed meanwhile: they are to be
+// looked up once more.
+func (m *Many) Join(ctx context.Context, of []int, w Waiter) (begun []*Flight, again []int) {
+	fs := &m.x.flights
+	var landed, started []*Flight
+	var landedAt []int
+	fs.mu.Lock()
+	for _, at := range of {
+		a := &m.Asks[at]
+		f, first := fs.join(a, m.seen, func() *Flight { return m.x.newFlight(ctx, a, a.old, a.conditional) })
+		if f == nil {
+			a.looked++
+			again = append(again, at)
+			continue
+		}
+		a.flight, a.first = f, first
+		if f.landed {
+			landed, landedAt = append(landed, f), append(landedAt, at)
+			continue
+		}
+		f.waiters = append(f.waiters, waiting{w, at})
+		switch {
+		case !first:
+		case f.send != nil:
+			started = append(started, f)
+		default:
+			begun = append(begun, f)
+		}
+	}
+	fs.mu.Unlock()
+	for _, f := range started {
+		go f.run()
+	}
+	for i, f := range landed {
+		w.Landed(landedAt[i], f)
+	}
+	return begun, again
+}
+
+// Result is what the flight of the i-th ask, which has landed, has brought. It is false
+// where that is no answer: the ask is to be looked up again, or where it is to be sent
+// alone, sent by Join.
+func (m *Many) Result(i int) (Result, bool) {
+	a := &m.Asks[i]
+	f := a.flight
+	r, next := f.result(a, a.first)
+	m.Leave(i)
+	switch next {
+	case settled:
+		return r, true
+	case askAlone:
+		a.alone = true
+	default:
+	}
+	a.looked++
+	return r, false
+}
+
+// Soon answers the i-th ask with what is stored, where its soft limit has passed and
+// that may be used. The flight goes on.
+func (m *Many) Soon(i int) (Result, bool) {
+	a := &m.Asks[i]
+	if a.flight == nil {
+		return Result{}, false
+	}
+	s := a.flight.oldFor(a)
+	if !a.standsInSoon(s, m.x.Now()) {
+		return Result{}, false
+	}
+	m.x.counts.stale.Add(1)
+	a.flight.leaveToItself(a)
+	a.flight = nil
+	return Result{Kind: Stale, Entry: s.Entry, Err: ErrTimeout}, true
+}
+
+// SoftLimit is how long callers wait before they are answered by [Many.Soon], 0 for as
+// long as it takes.
+func (m *Many) SoftLimit() time.Duration { return max(0, m.Asks[0].Rules.soft) }
+
+// Leave tells that nobody waits for the i-th ask any more.
+func (m *Many) Leave(i int) {
+	a := &m.Asks[i]
+	if a.flight != nil {
+		a.flight.abandon(a)
+		a.flight = nil
+	}
+}
+
+// readGuarded is Read within the limits of the guard.
+func (t *Table) readGuarded(ctx context.Context, keys []driver.Key, sel driver.Selection, convert func(int, driver.Entry)) error {
+	if t.isPrompt {
+		return t.x.guard.prompt(ctx, t, "get", len(keys), func(ctx context.Context) error {
+			return t.Read(ctx, keys, sel, convert)
+		})
+	}
+	var gate gate
+	err := t.x.guard.do(ctx, t, "get", len(keys), func(ctx context.Context) error {
+		return t.Read(ctx, keys, sel, func(i int, e driver.Entry) {
+			gate.pass(func() { convert(i, e) })
+		})
+	})
+	gate.shut()
+	return err
+}
+
+// Ask is the ask that began the flight, to be read only.
+func (f *Flight) Ask() *Ask { return &f.ask }
+
+// Conditions are the headers of the stored response that the request is to ask about,
+// nil for none.
+func (f *Flight) Conditions() http.Header {
+	if !f.conditional {
+		return nil
+	}
+	return f.old.Head.Header
+}
+
+// Conditional reports whether the flight asks if what is stored still holds.
+func (f *Flight) Conditional() bool { return f.conditional }
+
+// Reply is what the origin has said to a flight that a door sends itself: a response
+// whose body has been read, or an error.
+type Reply struct {
+	Flight   *Flight
+	Response *http.Response
+	Payload  []byte
+	Err      error
+}
+
+// Deliver answers flights that a door has sent itself, and has what they bring saved
+// together. Each flight is answered once.
+func Deliver(replies []Reply) {
+	var saving []*Flight
+	for _, r := range replies {
+		if r.Flight.deliver(r) {
+			saving = append(saving, r.Flight)
+		} else {
+			r.Flight.land()
+		}
+	}
+	if len(saving) > 0 {
+		saving[0].ask.Table.save(saving...)
+	}
+}
+
+// deliver takes a reply, and reports whether there is something to be saved.
+func (f *Flight) deliver(r Reply) (saves bool) {
+	defer func() {
+		if f.err == nil && f.used == nil && f.resp == nil {
+			f.err, saves = errEnded, false
+		}
+	}()
+	f.take(r.Response, r.Payload, true, r.Err)
+	if f.body != nil {
+		f.fill()
+	}
+	return f.save != saveNothing
+}
+
+// ConfirmsAnother reports whether a 304 is about another response than the stored one:
+// the request is to be repeated without conditions.
+func (f *Flight) ConfirmsAnother(resp *http.Response) bool {
+	if !f.conditional || resp == nil || resp.StatusCode != http.StatusNotModified || rfc9111.Confirms(resp.Header, f.old.Head.Header) {
+		return false
+	}
+	f.conditional = false
+	return true
+}

@@ -1,0 +1,466 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/policy"
+)
+
+// run makes the request and sees the response through.
+func (f *Flight) run() {
+	saving := false
+	defer func() {
+		if !saving { // also where a function of the policy or the client ends the goroutine
+			f.land()
+		}
+	}()
+	f.receive()
+	if f.body != nil {
+		f.fill()
+	}
+	if f.save != saveNothing {
+		saving = true
+		f.ask.Table.save(f)
+	}
+}
+
+// receive gets the answer.
+func (f *Flight) receive() {
+	defer func() {
+		if f.err == nil && f.used == nil && f.resp == nil {
+			f.err = errEnded
+		}
+		if f.body != nil || f.save == saveNothing {
+			f.head()
+		}
+	}()
+	f.markSent()
+	if hard := f.ask.Rules.hard; hard > 0 {
+		late := time.AfterFunc(hard, func() { f.cancel(ErrTimeout) })
+		defer late.Stop()
+	}
+	resp, payload, whole, err := f.sendOnce()
+	if err == nil && f.confirmsAnother(resp) {
+		discard(resp)
+		f.conditional = false
+		resp, payload, whole, err = f.sendOnce()
+	}
+	f.take(resp, payload, whole, err)
+}
+
+// sendOnce sends the request once.
+func (f *Flight) sendOnce() (resp *http.Response, payload []byte, whole bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.x.counts.panics.Add(1)
+			err = fmt.Errorf("panic in the base transport: %v", p)
+		}
+	}()
+	var stored http.Header
+	if f.conditional {
+		stored = f.old.Head.Header
+	}
+	resp, payload, whole, err = f.send(f.ctx, stored)
+	switch {
+	case err != nil:
+	case resp == nil:
+		err = errors.New("the base transport returned neither a response nor an error")
+	case resp.Body == nil:
+		resp.Body = http.NoBody // as http.Client takes it
+	}
+	return resp, payload, whole, err
+}
+
+// confirmsAnother reports whether a 304 is about another response than the stored one,
+// which is of no use then.
+func (f *Flight) confirmsAnother(resp *http.Response) bool {
+	return f.conditional && resp.StatusCode == http.StatusNotModified && !rfc9111.Confirms(resp.Header, f.old.Head.Header)
+}
+
+// take decides what becomes of what the origin has said.
+func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error) {
+	f.answered = f.x.Now()
+	late := errors.Is(context.Cause(f.context()), ErrTimeout)
+	gaveUp := f.context().Err() != nil && !late
+	switch {
+	case err != nil && !gaveUp && f.ask.standsIn(f.old, true, f.answered):
+		f.failure = err
+		f.standIn(0)
+	case err != nil:
+		f.err = err
+		if late {
+			f.err = fmt.Errorf("%w: %w", ErrTimeout, err)
+		}
+	case resp.StatusCode == http.StatusNotModified && f.conditional:
+		discard(resp)
+		f.confirm(resp.Header)
+	case f.ask.Rules.failed(resp.StatusCode) && f.ask.standsIn(f.old, false, f.answered):
+		discard(resp)
+		f.standIn(resp.StatusCode)
+	default:
+		f.receiveBody(resp, payload, whole)
+		f.forgetGone(resp.StatusCode)
+	}
+}
+
+// forgetGone removes what is stored where the origin says that there is nothing any
+// more, and its saying so is not kept instead.
+func (f *Flight) forgetGone(status int) {
+	if Gone(status) && !f.kept && f.old != nil && f.storable() {
+		f.save = saveRemoval
+	}
+}
+
+// discardTimeout is how long the body of a response without use is waited for.
+const discardTimeout = 100 * time.Millisecond
+
+// discard reads what little a response without use may have, so that its connection
+// can be used again.
+func discard(resp *http.Response) {
+	if resp.Body == http.NoBody {
+		return
+	}
+	closed := closer(resp.Body)
+	late := time.AfterFunc(discardTimeout, func() { _ = closed() })
+	defer late.Stop()
+	defer closed() //nolint:errcheck // it is of no use
+	defer func() { _ = recover() }()
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
+}
+
+// closer closes a body once. A panic is an error, as perhaps no caller could recover
+// from it.
+func closer(body io.Closer) func() error {
+	return sync.OnceValue(func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic in the base transport: %v", p)
+			}
+		}()
+		return body.Close()
+	})
+}
+
+// standIn answers with what is stored, expired as it may be.
+func (f *Flight) standIn(status int) {
+	f.x.counts.stale.Add(1)
+	f.used = f.old
+	f.used.control() // before callers share it
+	f.outcome = Outcome{Fwd: f.forwarded(), Status: status, Detail: "stale-if-error"}
+}
+
+// forwarded is why the origin was asked though something is stored, RFC 9211,
+// section 2.2.
+func (f *Flight) forwarded() string {
+	if f.old.Fresh(f.x.Now()) {
+		return "request"
+	}
+	return "stale"
+}
+
+// confirm answers with what is stored, which a 304 has confirmed, and has it saved with
+// the headers and expiry that it has now.
+func (f *Flight) confirm(h http.Header) {
+	f.x.counts.revalidated.Add(1)
+	s := f.old.Clone()
+	s.Head.Header = rfc9111.Update(f.old.Head.Header, h, f.answered)
+	if !f.ask.Rules.Controls() {
+		f.cookies = h["Set-Cookie"]
+		s.Head.Header.Del("Set-Cookie")
+		s.Head.Header.Del("Set-Cookie2")
+	}
+	f.age = rfc9111.InitialAge(h, f.asked, f.answered)
+	s.Entry.CachedAt = instant(f.asked)
+	s.noteAge(f.age - f.answered.Sub(f.asked))
+	s.parsed = false
+	s.control()
+	f.used, f.outcome = s, Outcome{Fwd: f.forwarded(), Status: http.StatusNotModified}
+	x := s.exchange(f.ask.policyRequest())
+	expires, ok := f.expiry(x)
+	if !ok || !f.permitted(x) {
+		return
+	}
+	f.kept = true
+	s.Entry.ExpiresAt = expires
+	switch {
+	case !f.storable():
+	case f.ask.Rules.Controls() && rfc9111.Varies(s.Head.Header):
+		if !s.bare { // a variant is moved with its payload
+			f.stored, f.save = s.Clone(), saveVariant
+		}
+	default:
+		encoded, err := head.Encode(s.Head)
+		if err != nil {
+			return
+		}
+		s.Entry.Header = encoded
+		f.save = saveRenewal
+		f.renewed = driver.Renewal{
+			Key: f.ask.Key, Seen: f.old.Entry.CachedAt, Header: encoded,
+			CachedAt: s.Entry.CachedAt, ExpiresAt: expires,
+		}
+	}
+}
+
+// receiveBody answers with the origin's response, which is kept or shared if it may be.
+func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
+	f.age = rfc9111.InitialAge(resp.Header, f.asked, f.answered)
+	f.resp, f.trailer = resp, resp.Trailer.Clone()
+	f.kept = f.mayKeep()
+	if f.ask.Rules.Controls() && rfc9111.Varies(resp.Header) {
+		f.variant = rfc9111.Variant(resp.Header, f.ask.header())
+	}
+	if resp.Header.Get("Content-Encoding") != "" {
+		f.coding = rfc9111.CodingVariant(f.ask.header())
+	}
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	switch {
+	case whole:
+		f.whole, f.body = true, f.wholeBody(payload, f.readers)
+	case f.kept, f.mayShareFailure():
+		f.body = f.newBody(f.announced(), f.readers)
+	default:
+		fs.forget(f)
+		f.close = closer(resp.Body)
+		if f.callers <= 0 { // the caller is gone
+			f.abandoned = true
+			f.cancel(errGivenUp)
+			go f.close() //nolint:errcheck // nobody is left to be told
+		}
+	}
+}
+
+// mayKeep reports whether the response is to be saved, as far as can be said before its
+// body has come.
+func (f *Flight) mayKeep() bool {
+	resp := f.resp
+	if f.announced() > f.x.opts.MaxBody || isStream(resp.Header) || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
+		return false
+	}
+	if f.ask.leadsToItself(resp.StatusCode, resp.Header) {
+		return false
+	}
+	if f.ask.Rules.asksExpiry() {
+		return f.ask.mayStore(resp.StatusCode, resp.Header)
+	}
+	_, ok := f.expiry(&policy.Exchange{Request: f.ask.policyRequest(), Status: resp.StatusCode, Header: resp.Header})
+	return ok
+}
+
+// overloaded are the statuses of an origin that should not be asked again by each of
+// those who asked for the same at the same time.
+var overloaded = []int{http.StatusTooManyRequests, http.StatusServiceUnavailable}
+
+func (f *Flight) mayShareFailure() bool {
+	return slices.Contains(overloaded, f.resp.StatusCode) && f.ask.mayShare(f.ask.method(), f.resp.StatusCode, f.resp.Header) &&
+		f.announced() <= f.x.opts.MaxBody && !f.ask.Partial
+}
+
+// expiry is when the response expires, and whether it is saved at all.
+func (f *Flight) expiry(x *policy.Exchange) (expires time.Time, ok bool) {
+	called := f.x.call(func() { expires, ok = f.ask.expiry(x, f.ask.Table.Expire, f.age, f.answered) })
+	if !called || !ok {
+		return time.Time{}, false
+	}
+	if !expires.IsZero() {
+		expires = instant(expires)
+	}
+	return expires, true
+}
+
+// fill reads the body, for those who read along, and prepares the save if all of it has
+// come.
+func (f *Flight) fill() {
+	var err error
+	whole := f.whole
+	if !whole {
+		whole, err = f.readBody()
+	}
+	payload := f.body.bytes()
+	if err == nil && whole && f.cutShort(payload) {
+		err = fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(payload), f.resp.ContentLength)
+	}
+	if err == nil && whole {
+		f.prepare(payload)
+	} else {
+		f.save = saveNothing
+	}
+	if f.save == saveNothing {
+		f.body.finish(err, f.resp.Trailer)
+	}
+	f.complete = err == nil
+}
+
+// cutShort reports whether a body is shorter than the response has announced. Test
+// doubles and hand-written transports leave ContentLength at zero.
+func (f *Flight) cutShort(payload []byte) bool {
+	return int64(len(payload)) < f.resp.ContentLength && f.ask.method() != http.MethodHead
+}
+
+// readBody reads the body from the origin and closes it. A panic is an error: on this
+// goroutine, no caller can recover from it.
+func (f *Flight) readBody() (whole bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.x.counts.panics.Add(1)
+			whole, err = false, fmt.Errorf("panic in the base transport: %v", p)
+		}
+	}()
+	closed := closer(f.resp.Body)
+	defer closed() //nolint:errcheck // all that counts was read
+	// Not every body ends with the context of its request.
+	defer context.AfterFunc(f.ctx, func() { _ = closed() })()
+	if f.announced() < 0 {
+		late := time.AfterFunc(f.x.opts.StreamAfter, f.becomeStream)
+		defer late.Stop()
+	}
+	limit := int64(-1) // of the body's size, once nobody reads along
+	return f.body.fill(f.ctx, f.resp.Body, func(size int64) bool {
+		if size > f.x.opts.MaxBody {
+			f.stopSharing()
+		}
+		switch {
+		case !f.unused(false):
+			limit = -1
+			return true
+		case f.goesOn:
+			limit = f.x.opts.MaxBody
+		case limit < 0:
+			limit = size + f.x.opts.FinishBytes
+		}
+		return size <= min(limit, f.x.opts.MaxBody) || !f.unused(true)
+	})
+}
+
+// becomeStream gives up keeping and sharing a body that does not end.
+func (f *Flight) becomeStream() {
+	f.stopSharing()
+	f.body.mu.Lock()
+	defer f.body.mu.Unlock()
+	if !f.body.done {
+		f.body.becomeStream()
+	}
+}
+
+// stopSharing lets no more callers join, and wakes those that wait for the whole body:
+// they will not get it.
+func (f *Flight) stopSharing() {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.forget(f)
+	f.changed()
+}
+
+// prepare makes the entry that is stored of a response whose body has come, if it is,
+// and decodes it.
+func (f *Flight) prepare(payload []byte) {
+	x := &policy.Exchange{Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload}
+	f.entry = driver.Entry{Key: f.ask.Key, Status: f.resp.StatusCode, Payload: payload}
+	if hasValue(f.resp.StatusCode) && (f.kept || f.ask.Values) {
+		f.decode(payload)
+	}
+	if !f.kept {
+		return
+	}
+	expires, ok := f.expiry(x)
+	if !ok || !f.permitted(x) {
+		f.kept = false
+		f.forgetGone(f.resp.StatusCode)
+		return
+	}
+	if !f.storable() || f.decodeErr != nil || f.panicked != nil {
+		return
+	}
+	f.entry.CachedAt, f.entry.ExpiresAt = instant(f.asked), expires
+	s := &Stored{Entry: f.entry, Head: head.Of(f.resp)}
+	if f.ask.Rules.Controls() {
+		s.Head.Header = f.resp.Header // with cookies: the origin says what is not to be stored
+	}
+	s.noteAge(f.age - f.answered.Sub(f.asked))
+	if f.ask.Rules.beta > 0 {
+		s.note(tookNote, strconv.FormatInt(f.answered.Sub(f.asked).Milliseconds(), 10))
+	}
+	if f.ask.Rules.Controls() && rfc9111.Varies(f.resp.Header) {
+		f.stored, f.save = s, saveVariant
+		return
+	}
+	if f.resp.Header.Get("Content-Encoding") != "" && !f.ask.Rules.Controls() {
+		s.note(variantNote, rfc9111.CodingVariant(f.ask.header()))
+	}
+	var err error
+	if f.entry.Header, err = head.Encode(s.Head); err != nil {
+		f.x.log.Warn("endpointcache: a response cannot be saved", "repository", f.ask.Table.Name, "error", err)
+		return
+	}
+	f.save = saveEntry
+}
+
+// decode tells whether the body holds a value, and which.
+func (f *Flight) decode(payload []byte) {
+	t := f.ask.Table
+	if t.Decode == nil {
+		return
+	}
+	var panicked *panicError
+	err := guarded(func() (err error) {
+		f.value, f.entry.Name, err = t.Decode(payload, f.ask.Values)
+		return err
+	})
+	switch {
+	case errors.As(err, &panicked):
+		f.panicked = panicked.value
+		f.x.counts.panics.Add(1)
+		f.x.log.Error("endpointcache: panic in a function of the declaration", "repository", t.Name, "panic", fmt.Sprint(panicked.value))
+	case err != nil:
+		f.decodeErr = err
+		f.x.undecodable("save", t, err)
+	}
+}
+
+// undecodable tells of a body that is not what the declaration takes. The error's text
+// has often a piece of the body.
+func (x *Exchange) undecodable(op string, t *Table, err error) {
+	x.counts.undecodable.Add(1)
+	x.log.Warn("endpointcache: "+op+" failed: the body cannot be decoded", "repository", t.Name, "error", fmt.Sprintf("%T", err))
+}
+
+// permitted reports whether the policy lets a response be saved.
+func (f *Flight) permitted(x *policy.Exchange) bool {
+	return f.ask.Rules.keep == nil || f.x.permits(f.ask.Rules.keep, x)
+}
+
+// storable reports whether the answer can be saved.
+func (f *Flight) storable() bool {
+	return f.ask.Table.Keeps() && !f.ask.ReadOnly && !f.outdated.Load()
+}
+
+// permits asks a filter. One that panics permits nothing.
+func (x *Exchange) permits(filter func(*policy.Exchange) bool, e *policy.Exchange) (ok bool) {
+	return x.call(func() { ok = filter(e) }) && ok
+}
+
+// call runs a function of the policy's, and reports whether it returned.
+func (x *Exchange) call(function func()) (returned bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			x.counts.panics.Add(1)
+			x.log.Error("endpointcache: panic in a function of the policy", "panic", fmt.Sprint(p))
+		}
+	}()
+	function()
+	return true
+}

@@ -1,0 +1,317 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/head"
+)
+
+// saveKind is what a flight has to be saved.
+type saveKind uint8
+
+const (
+	saveNothing saveKind = iota
+	saveEntry            // an entry that was received, unless a newer one is stored
+	saveRenewal          // the times and headers of the entry that a 304 has confirmed
+	saveVariant          // a response with Vary, beside others of its key
+	saveRemoval          // the origin has nothing for the key any more
+)
+
+// saver saves what has come while it saved what came before, so that a slow store gets
+// few large saves and a fast one holds nobody up.
+type saver struct {
+	mu      sync.Mutex
+	queue   []*Flight
+	size    int  // bytes of the queue's payloads
+	urgent  bool // somebody waits for one of the queue
+	running bool
+	more    chan struct{} // tells a saver that waits of more
+}
+
+// The sizes of saves.
+const (
+	saveAtOnce  = 500                   // flights that are saved together, at most
+	worthSaving = 64                    // flights for which a save is worth it though nobody waits
+	bytesWorth  = 1 << 20               // of payloads for which it is worth it
+	saveWithin  = 50 * time.Millisecond // how long flights that nobody waits for are gathered
+)
+
+func (s *saver) init() { s.more = make(chan struct{}, 1) }
+
+// save has flights saved, which land then. They were begun by callers for whom
+// Exchange.Close waits, or go on in the background.
+func (t *Table) save(flights ...*Flight) {
+	s := &t.saver
+	s.mu.Lock()
+	idle := true
+	for _, f := range flights {
+		s.queue = append(s.queue, f)
+		s.size += len(f.entry.Payload)
+		idle = idle && f.ask.Idle
+	}
+	s.urgent = s.urgent || !idle
+	if s.running {
+		s.mu.Unlock()
+		select {
+		case s.more <- struct{}{}:
+		default:
+		}
+		return
+	}
+	if !t.x.running.enterAlso() {
+		s.queue, s.size, s.urgent = nil, 0, false
+		s.mu.Unlock()
+		landUnsaved(flights, ErrClosed)
+		return
+	}
+	s.running = true
+	s.mu.Unlock()
+	if idle {
+		go t.saveQueued()
+		return
+	}
+	t.saveQueued() // on the flight's own goroutine: another would cost the caller time
+}
+
+// saveQueued saves until the queue is empty.
+func (t *Table) saveQueued() {
+	defer t.x.running.leave()
+	closing := t.x.running.ctx
+	for batch := t.saver.next(closing); len(batch) > 0; batch = t.saver.next(closing) {
+		if !t.saveBatch(batch) {
+			return // another goroutine goes on with the queue
+		}
+	}
+}
+
+// next takes those from the queue that can be saved together: of one key, a later
+// answer is saved after an earlier one.
+func (s *saver) next(closing context.Context) []*Flight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gather(closing)
+	n := 0
+	taken := make(map[string]bool, min(len(s.queue), saveAtOnce))
+	for _, f := range s.queue[:min(len(s.queue), saveAtOnce)] {
+		key := f.ask.flightKey().key
+		if taken[key] {
+			break
+		}
+		taken[key] = true
+		s.size -= len(f.entry.Payload)
+		n++
+	}
+	batch := s.queue[:n:n]
+	s.queue = s.queue[n:]
+	if len(s.queue) == 0 {
+		s.queue, s.urgent, s.size = nil, false, 0
+	}
+	s.running = n > 0
+	return batch
+}
+
+// gather waits for more flights where nobody waits for those of the queue. The lock is
+// held, and given back meanwhile.
+func (s *saver) gather(closing context.Context) {
+	if len(s.queue) == 0 {
+		return
+	}
+	late := time.NewTimer(saveWithin)
+	defer late.Stop()
+	for !s.urgent && len(s.queue) < worthSaving && s.size < bytesWorth {
+		s.mu.Unlock()
+		ended := false
+		select {
+		case <-s.more:
+		case <-late.C:
+			ended = true
+		case <-closing.Done():
+			ended = true
+		}
+		s.mu.Lock()
+		if ended {
+			return
+		}
+	}
+}
+
+// saveBatch saves what flights have, which then land in any case. It is false where the
+// store took too long: the flights have landed before, and the queue has another saver.
+func (t *Table) saveBatch(batch []*Flight) (onTime bool) {
+	ctx := context.WithoutCancel(batch[0].context())
+	saves := &saves{t: t, flights: batch, errs: make([]error, len(batch))}
+	onTime, err := t.x.guard.watch(ctx, t, "save", len(batch), saves.run, func() {
+		landUnsaved(batch, ErrStoreSlow)
+		if t.x.running.enterAlso() {
+			t.saveQueued()
+		}
+	})
+	switch {
+	case !onTime:
+		return false
+	case err != nil:
+		landUnsaved(batch, err)
+		return true
+	}
+	for i, f := range batch {
+		if f.saveErr = saves.errs[i]; f.saveErr != nil {
+			t.x.log.Warn("endpointcache: save failed", "repository", t.Name, "error", f.saveErr)
+		}
+		f.land()
+	}
+	return true
+}
+
+func landUnsaved(flights []*Flight, err error) {
+	for _, f := range flights {
+		f.saveErr = err
+		f.land()
+	}
+}
+
+// saves is one operation on the store. It may go on after its flights have landed, as
+// the store is slow, so it writes nothing that others read then.
+type saves struct {
+	t       *Table
+	flights []*Flight
+	errs    []error // by index: of one entry that the store cannot hold
+}
+
+func (s *saves) run(ctx context.Context) error {
+	byKind := make(map[saveKind][]int, 1)
+	var begun []int
+	for i, f := range s.flights {
+		if f.beginSave() {
+			begun = append(begun, i)
+			byKind[f.save] = append(byKind[f.save], i)
+		}
+	}
+	defer func() {
+		for _, i := range begun {
+			s.flights[i].endSave()
+		}
+	}()
+	err := errors.Join(
+		s.putEntries(ctx, byKind[saveEntry]),
+		s.renew(ctx, byKind[saveRenewal]),
+		s.remove(ctx, byKind[saveRemoval]),
+		s.putVariants(ctx, byKind[saveVariant]),
+	)
+	return err
+}
+
+// putEntries saves in halves what cannot be saved together, so that one entry which is
+// too large for the store is the only one that is not saved.
+func (s *saves) putEntries(ctx context.Context, of []int) error {
+	if len(of) == 0 {
+		return nil
+	}
+	entries := make([]driver.Entry, len(of))
+	for i, at := range of {
+		entries[i] = s.flights[at].entry
+	}
+	stored, err := s.t.table.PutIf(ctx, entries, driver.Condition{If: driver.IfNewer})
+	switch {
+	case err == nil:
+		s.t.x.counts.stored.Add(int64(count(stored)))
+		s.undo(ctx, of, stored)
+		return nil
+	case !errors.Is(err, driver.ErrTooLarge):
+		return err
+	case len(of) == 1:
+		s.errs[of[0]] = err
+		return nil
+	}
+	half := len(of) / 2
+	return errors.Join(s.putEntries(ctx, of[:half]), s.putEntries(ctx, of[half:]))
+}
+
+func count(stored []bool) (n int) {
+	for _, ok := range stored {
+		if ok {
+			n++
+		}
+	}
+	return n
+}
+
+// undo removes what has been stored though it was outdated meanwhile. The change waits
+// for this save, unless that takes too long.
+func (s *saves) undo(ctx context.Context, of []int, stored []bool) {
+	var outdated []driver.Key
+	for i, at := range of {
+		if stored[i] && s.flights[at].outdated.Load() {
+			outdated = append(outdated, s.flights[at].ask.Key)
+		}
+	}
+	if len(outdated) > 0 {
+		_, _ = s.t.table.Delete(context.WithoutCancel(ctx), outdated)
+	}
+}
+
+func (s *saves) renew(ctx context.Context, of []int) error {
+	if len(of) == 0 {
+		return nil
+	}
+	renewals := make([]driver.Renewal, len(of))
+	for i, at := range of {
+		renewals[i] = s.flights[at].renewed
+	}
+	renewed, err := s.t.table.Renew(ctx, renewals)
+	if err == nil {
+		s.t.x.counts.stored.Add(int64(count(renewed)))
+	}
+	return err
+}
+
+func (s *saves) remove(ctx context.Context, of []int) error {
+	if len(of) == 0 {
+		return nil
+	}
+	keys := make([]driver.Key, len(of))
+	for i, at := range of {
+		keys[i] = s.flights[at].ask.Key
+	}
+	_, err := s.t.table.Delete(ctx, keys)
+	return err
+}
+
+func (s *saves) putVariants(ctx context.Context, of []int) error {
+	var errs []error
+	for _, at := range of {
+		if err := s.putVariant(ctx, at); errors.Is(err, driver.ErrTooLarge) {
+			s.errs[at] = err
+		} else {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *saves) putVariant(ctx context.Context, at int) error {
+	x, f := s.t.x, s.flights[at]
+	done, err := x.vary.saving(ctx, f.ask.flightKey())
+	if err != nil {
+		return err
+	}
+	defer done()
+	v := f.stored.Clone()
+	if err := x.prepareVariant(ctx, &f.ask, v); err != nil {
+		return err
+	}
+	if v.Entry.Header, err = head.Encode(v.Head); err != nil {
+		return err
+	}
+	v.Entry.Key = f.ask.Key
+	stored, err := s.t.table.PutIf(ctx, []driver.Entry{v.Entry}, driver.Condition{If: driver.IfNewer})
+	if err != nil {
+		return err
+	}
+	x.counts.stored.Add(int64(count(stored)))
+	s.undo(ctx, []int{at}, stored)
+	return nil
+}

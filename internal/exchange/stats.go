@@ -1,0 +1,49 @@
+package exchange
+
+import "sync/atomic"
+
+// Stats are counts since an exchange was made, of keys where nothing else is said.
+type Stats struct {
+	Hits        int64 // answered from the store without the origin
+	Misses      int64 // answered by a request to the origin, which they have begun
+	Shared      int64 // answered by a request that another caller had begun
+	Revalidated int64 // confirmed by the origin with a 304
+	Stale       int64 // answered with an expired response, as the origin failed or was slow
+	Renewed     int64 // asked for in the background
+	Unanswered  int64 // neither stored nor to be asked for
+	Bypassed    int64 // requests that are not for the cache: no repository, or a method that is not cached
+	Stored      int64 // entries saved or renewed
+	Invalidated int64 // URLs that an unsafe request has made outdated
+	Unkeyed     int64 // requests whose key could not be told
+	Undecodable int64 // bodies that their repository cannot decode
+	StoreErrors int64 // operations on the store that failed, took too long or were not tried
+	Panics      int64 // panics in functions of a policy, a declaration or a base transport
+}
+
+type counters struct {
+	hits, misses, shared, revalidated, stale, renewed, unanswered, bypassed atomic.Int64
+	stored, invalidated, unkeyed, undecodable, storeErrors, panics          atomic.Int64
+}
+
+// Stats returns the counts so far.
+func (x *Exchange) Stats() Stats {
+	c := &x.counts
+	return Stats{
+		Hits: c.hits.Load(), Misses: c.misses.Load(), Shared: c.shared.Load(),
+		Revalidated: c.revalidated.Load(), Stale: c.stale.Load(), Renewed: c.renewed.Load(),
+		Unanswered: c.unanswered.Load(), Bypassed: c.bypassed.Load(),
+		Stored: c.stored.Load(), Invalidated: c.invalidated.Load(),
+		Unkeyed: c.unkeyed.Load(), Undecodable: c.undecodable.Load(),
+		StoreErrors: c.storeErrors.Load(), Panics: c.panics.Load(),
+	}
+}
+
+// CountBypassed counts a request that is not for the cache.
+func (x *Exchange) CountBypassed() { x.counts.bypassed.Add(1) }
+
+// CountUnanswered counts an answer that only the origin could give, which was not to be
+// asked.
+func (x *Exchange) CountUnanswered() { x.counts.unanswered.Add(1) }
+
+// CountInvalidated counts a URL that an unsafe request has made outdated.
+func (x *Exchange) CountInvalidated() { x.counts.invalidated.Add(1) }

@@ -1,0 +1,96 @@
+package exchange
+
+import (
+	"maps"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/policy"
+)
+
+// Stored is an entry with its head decoded.
+type Stored struct {
+	Entry driver.Entry
+	Head  head.Head
+
+	bare       bool // the payload was not read
+	parsed     bool
+	directives rfc9111.Directives
+}
+
+// The notes that are kept with an entry.
+const (
+	ageNote        = "age"        // how old it was when it was asked for, in seconds
+	variantNote    = "variant"    // of the request, where the response varies
+	generationNote = "generation" // of a key's variants: they go with the entry that began it
+)
+
+func newStored(e driver.Entry) (*Stored, error) {
+	h, err := head.Decode(e.Header)
+	if err != nil {
+		return nil, err
+	}
+	return &Stored{Entry: e, Head: h}, nil
+}
+
+// control are the directives of the response. It is called before callers share s.
+func (s *Stored) control() *rfc9111.Directives {
+	if !s.parsed {
+		s.directives, s.parsed = rfc9111.ParseDirectives(s.Head.Header), true
+	}
+	return &s.directives
+}
+
+// Fresh reports whether s has not expired at now.
+func (s *Stored) Fresh(now time.Time) bool { return s.Entry.Live(now) }
+
+// Staleness is the time since s expired, negative while it is fresh.
+func (s *Stored) Staleness(now time.Time) time.Duration {
+	if s.Entry.ExpiresAt.IsZero() {
+		return -1 << 62
+	}
+	return now.Sub(s.Entry.ExpiresAt)
+}
+
+// mayBeStale reports whether the response lets itself be served after its expiry,
+// RFC 9111, section 4.2.4.
+func (s *Stored) mayBeStale() bool {
+	d := s.control()
+	return !d.MustRevalidate && !d.NoCache
+}
+
+// Age is how old the response is, RFC 9111, section 4.2.3.
+func (s *Stored) Age(now time.Time) time.Duration {
+	seconds, _ := strconv.ParseInt(s.Head.Notes[ageNote], 10, 32)
+	return time.Duration(seconds)*time.Second + max(now.Sub(s.Entry.CachedAt), 0)
+}
+
+// Clone is a copy whose head is its own.
+func (s *Stored) Clone() *Stored {
+	c := *s
+	c.Head.Header = s.Head.Header.Clone()
+	c.Head.Notes = maps.Clone(s.Head.Notes)
+	return &c
+}
+
+func (s *Stored) note(name, value string) {
+	if s.Head.Notes == nil {
+		s.Head.Notes = make(map[string]string, 3)
+	}
+	s.Head.Notes[name] = value
+}
+
+func (s *Stored) noteAge(age time.Duration) {
+	delete(s.Head.Notes, ageNote)
+	if seconds := int64(age / time.Second); seconds > 0 {
+		s.note(ageNote, strconv.FormatInt(seconds, 10))
+	}
+}
+
+func (s *Stored) exchange(req *http.Request) *policy.Exchange {
+	return &policy.Exchange{Request: req, Status: s.Entry.Status, Header: s.Head.Header, Body: s.Entry.Payload}
+}

@@ -1,0 +1,203 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/policy"
+)
+
+// Declaration is what an exchange needs to know of a table: a repository's settings,
+// without their types.
+type Declaration struct {
+	Name         string
+	Key          []driver.Column
+	Expire       time.Duration // how long responses live where no policy tells; negative: for ever
+	ExpireAbsent time.Duration // how long a 404 or 410 is remembered; 0: not at all, negative: for ever
+	Policy       policy.Policy
+	Methods      []string // that the endpoint names
+
+	// Match takes the key from a request, false where it is not the endpoint's.
+	Match func(*http.Request) (driver.Key, bool, error)
+
+	// Decode returns the value that a body holds, and its name. Where no value is
+	// wanted, it does no more than tell whether there is one.
+	Decode func(body []byte, wanted bool) (value any, name string, err error)
+
+	// TypedKey is the K of a key, for errors; nil where it cannot be told.
+	TypedKey func(driver.Key) any
+}
+
+// Table is the table of one declaration. All writes to it, whichever door or method
+// makes them, outdate what was asked for before.
+type Table struct {
+	Declaration
+	x        *Exchange
+	table    driver.Table // nil: nothing is stored
+	traits   driver.Traits
+	isPrompt bool
+	probeKey driver.Key
+	fixed    *Rules
+	saver    saver
+	flying   atomic.Int64 // flights that have not landed
+}
+
+// Open returns the table of a declaration in the store, which creates it where it is
+// absent. With a nil store there is none: nothing is found or kept, and equal asks at
+// one time still share a flight.
+func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) (*Table, error) {
+	t := &Table{Declaration: d, x: x}
+	own := newLayer(withAbsences(d.Policy, d.ExpireAbsent))
+	if own.err != nil {
+		return nil, own.err
+	}
+	t.fixed = fixedRules(own, x.general)
+	t.saver.init()
+	for _, column := range d.Key {
+		t.probeKey = append(t.probeKey, map[driver.Kind]driver.Value{driver.String: "", driver.Int: int64(0), driver.Bool: false}[column.Kind])
+	}
+	if store == nil {
+		return t, nil
+	}
+	var err error
+	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: d.Name, Key: d.Key}); err != nil {
+		return nil, err
+	}
+	x.vary.use(store)
+	t.traits = store.Traits()
+	_, t.isPrompt = t.table.(driver.PromptTable)
+	return t, nil
+}
+
+// withAbsences adds the expiry of 404 and 410 to a policy that does not have them.
+func withAbsences(p policy.Policy, expire time.Duration) policy.Policy {
+	if expire == 0 {
+		return p
+	}
+	e := policy.After(expire)
+	if expire < 0 {
+		e = policy.Never()
+	}
+	statuses := map[int]policy.Expiry{http.StatusNotFound: e, http.StatusGone: e}
+	for status, own := range p.ExpireStatus {
+		statuses[status] = own
+	}
+	p.ExpireStatus = statuses
+	return p
+}
+
+// Exchange is the one that the table belongs to.
+func (t *Table) Exchange() *Exchange { return t.x }
+
+// SharesPayload reports whether payloads are the stored bytes themselves.
+func (t *Table) SharesPayload() bool { return t.traits.SharesPayload }
+
+// Keeps reports whether the table keeps anything.
+func (t *Table) Keeps() bool { return t.table != nil }
+
+func (t *Table) flightKey(key driver.Key) flightKey { return flightKey{t.Name, encodeKey(key)} }
+
+// unhurried limits the operations of callers that set no deadline: one that waits for
+// another program's lock would wait for ever.
+const unhurried = time.Minute
+
+var errNoDeadline = errors.New("the store did not answer within a minute, and the context has no deadline")
+
+func limitless(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, unhurried, errNoDeadline)
+}
+
+// Put stores entries, see [driver.Table].
+func (t *Table) Put(ctx context.Context, entries []driver.Entry) error {
+	ctx, cancel := limitless(ctx)
+	defer cancel()
+	if t.flying.Load() > 0 {
+		keys := make([]driver.Key, len(entries))
+		for i := range entries {
+			keys[i] = entries[i].Key
+		}
+		t.outdate(ctx, keys)
+	}
+	return explained(ctx, t.table.Put(ctx, entries))
+}
+
+// PutNewer stores those of the entries that are newer than what is stored, and reports
+// which these were. No two have the same key.
+func (t *Table) PutNewer(ctx context.Context, entries []driver.Entry) ([]bool, error) {
+	ctx, cancel := limitless(ctx)
+	defer cancel()
+	stored, err := t.table.PutIf(ctx, entries, driver.Condition{If: driver.IfNewer})
+	return stored, explained(ctx, err)
+}
+
+// Delete removes entries, see [driver.Table].
+func (t *Table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
+	ctx, cancel := limitless(ctx)
+	defer cancel()
+	t.outdate(ctx, keys)
+	n, err := t.table.Delete(ctx, keys)
+	return n, explained(ctx, err)
+}
+
+// Outdate keeps what was asked for before from being saved under keys, and removes what
+// is stored there, as far as the store lets it.
+func (t *Table) Outdate(ctx context.Context, keys []driver.Key) {
+	ctx = context.WithoutCancel(ctx)
+	t.outdate(ctx, keys)
+	if t.table == nil {
+		return
+	}
+	_ = t.x.guard.do(ctx, t, "delete", len(keys), func(ctx context.Context) error {
+		_, err := t.table.Delete(ctx, keys)
+		return err
+	})
+}
+
+// Pop removes an entry and returns it, see [driver.Table].
+func (t *Table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (driver.Entry, bool, error) {
+	ctx, cancel := limitless(ctx)
+	defer cancel()
+	t.outdate(ctx, []driver.Key{key})
+	e, ok, err := t.table.Pop(ctx, key, f)
+	return e, ok, explained(ctx, err)
+}
+
+// Clear removes the entries that the filter selects. Expired ones tell nothing of what
+// is under way.
+func (t *Table) Clear(ctx context.Context, f driver.Filter) (int, error) {
+	if f.State != driver.Expired {
+		t.outdateAll(ctx)
+	}
+	return t.table.Clear(ctx, f)
+}
+
+// Get reads entries, see [driver.Table].
+func (t *Table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	return t.table.Get(ctx, keys, sel, visit)
+}
+
+// Count counts entries, see [driver.Table].
+func (t *Table) Count(ctx context.Context, f driver.Filter) (int, error) {
+	return t.table.Count(ctx, f)
+}
+
+// Entries yields entries, see [driver.Table].
+func (t *Table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
+	return t.table.Entries(ctx, sel)
+}
+
+func explained(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), errNoDeadline) {
+		return fmt.Errorf("%w: %w", errNoDeadline, err)
+	}
+	return err
+}

@@ -1,0 +1,50 @@
+package exchange
+
+import "context"
+
+// Trip is a request that several flights share. It ends when nobody waits for any of
+// them.
+type Trip struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	wanted int // guarded by the flights' lock
+}
+
+// leave tells that one of the flights is not wanted any more. The flights' lock is
+// held.
+func (t *Trip) leave() {
+	if t.wanted--; t.wanted == 0 {
+		t.cancel(errGivenUp)
+	}
+}
+
+// Board returns those of the flights that callers still wait for, and the context of
+// the request that is to be made for them: it has the values of the first one's and ends
+// when nobody waits any more. The others land. Done is to be called when the flights
+// have been answered. They are to be of one exchange.
+func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func()) {
+	if len(flights) == 0 {
+		return nil, nil, func() {}
+	}
+	x := flights[0].x
+	t := &Trip{}
+	t.ctx, t.cancel = context.WithCancelCause(flights[0].ctx)
+	var left []*Flight
+	x.flights.mu.Lock()
+	for _, f := range flights {
+		if f.abandoned {
+			left = append(left, f)
+			continue
+		}
+		f.trip, f.sent = t, true
+		f.asked = x.Now()
+		t.wanted++
+		boarded = append(boarded, f)
+	}
+	x.flights.mu.Unlock()
+	for _, f := range left {
+		f.err = errGivenUp
+		f.land()
+	}
+	return boarded, t.ctx, func() { t.cancel(context.Canceled) }
+}

@@ -1,0 +1,214 @@
+package exchange
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"hash/maphash"
+	"sync"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
+)
+
+// VariantsTable is the name of the table for the variants of responses with Vary besides
+// the latest one, which is in the endpoint's own. It is created when there is one to
+// keep.
+const VariantsTable = "http_variants"
+
+// variantColumns are the key of a variant that is not the latest of its key: the table,
+// the generation, a digest of the entry's key, and the variant. The generation is that of
+// the entry in the endpoint's own table: where that is deleted or replaced by other
+// means, its variants are not found any more.
+var variantColumns = []driver.Column{
+	{Name: "repository", Kind: driver.String}, {Name: "generation", Kind: driver.String},
+	{Name: "entry", Kind: driver.String}, {Name: "variant", Kind: driver.String},
+}
+
+// variants opens the table for variants when it is first needed.
+type variants struct {
+	mu    sync.Mutex
+	store driver.Store
+	table driver.Table
+
+	// A turn holds an element while a variant of its keys is saved: the latest is read
+	// and written again. Few keys share one.
+	turns [64]chan struct{}
+	seed  maphash.Seed
+}
+
+func (v *variants) init() {
+	v.seed = maphash.MakeSeed()
+	for i := range v.turns {
+		v.turns[i] = make(chan struct{}, 1)
+	}
+}
+
+func (v *variants) use(store driver.Store) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.store = store
+}
+
+// saving waits for the key's turn, which done gives back.
+func (v *variants) saving(ctx context.Context, key flightKey) (done func(), err error) {
+	turn := v.turns[maphash.Comparable(v.seed, key)%uint64(len(v.turns))]
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (v *variants) open(ctx context.Context) (driver.Table, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.table != nil {
+		return v.table, nil
+	}
+	table, err := v.store.OpenTable(ctx, driver.TableSpec{Name: VariantsTable, Key: variantColumns})
+	if err == nil {
+		v.table = table
+	}
+	return table, err
+}
+
+// opened is the table for variants, nil where none was needed yet.
+func (v *variants) opened() driver.Table {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.table
+}
+
+// ClearVariants removes the variants besides the latest of each key that are in that
+// state, as far as the exchange has met any.
+func (x *Exchange) ClearVariants(ctx context.Context, state driver.State) (int, error) {
+	if table := x.vary.opened(); table != nil {
+		return table.Clear(ctx, driver.Filter{State: state, Now: instant(x.Now())})
+	}
+	return 0, nil
+}
+
+func (a *Ask) variantKey(generation, variant string) driver.Key {
+	digest := sha256.Sum256(driver.AppendKey(nil, a.Key))
+	return driver.Key{a.Table.Name, generation, base64.RawURLEncoding.EncodeToString(digest[:]), variant}
+}
+
+// matches reports whether s answers requests with these headers.
+func (a *Ask) matches(s *Stored) bool {
+	if !rfc9111.Varies(s.Head.Header) {
+		return true
+	}
+	if rfc9111.VariesByAll(s.Head.Header) {
+		return false
+	}
+	own, ok := s.Head.Notes[variantNote]
+	if !ok {
+		// Saved by a typed call, of whose request headers none varies but this
+		// one of the client's own.
+		for name := range rfc9111.Elements(s.Head.Header, "Vary") {
+			if name != "Accept-Encoding" {
+				return false
+			}
+		}
+		return true
+	}
+	return own == rfc9111.Variant(s.Head.Header, a.header())
+}
+
+// understands reports whether s is coded as the caller would have it from the origin.
+// Outside Cache-Control mode there is one response for a key, whatever its coding.
+func (a *Ask) understands(s *Stored) bool {
+	asked, ok := s.Head.Notes[variantNote]
+	return !ok || s.Head.Header.Get("Content-Encoding") == "" || asked == rfc9111.CodingVariant(a.header())
+}
+
+// selectVariant returns the variant for the ask, where the latest is not.
+func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*Stored, error) {
+	generation := latest.Head.Notes[generationNote]
+	if a.matches(latest) {
+		return latest, nil
+	}
+	if generation == "" || rfc9111.VariesByAll(latest.Head.Header) {
+		return nil, nil
+	}
+	key := a.variantKey(generation, rfc9111.Variant(latest.Head.Header, a.header()))
+	var found driver.Entry
+	var ok bool
+	err := x.guard.do(ctx, a.Table, "get", 1, func(ctx context.Context) error {
+		table, err := x.vary.open(ctx)
+		if err != nil {
+			return err
+		}
+		var visited once
+		err = table.Get(ctx, []driver.Key{key}, allParts(x), visited.visit)
+		if err == nil {
+			found, ok = visited.entry, visited.ok
+		}
+		return err
+	})
+	if err != nil || !ok {
+		return nil, err
+	}
+	return newStored(found)
+}
+
+// once takes the one entry of a get.
+type once struct {
+	entry driver.Entry
+	ok    bool
+}
+
+func (o *once) visit(_ int, e driver.Entry) { o.entry, o.ok = e, true }
+
+func allParts(x *Exchange) driver.Selection {
+	return driver.Selection{Filter: driver.Filter{Now: instant(x.Now())}, Parts: driver.Payload | driver.Meta}
+}
+
+// prepareVariant notes what s is a variant of, and keeps the latest one so far beside
+// it, if that is another. It is read anew: since the lookup, another variant may have
+// come, or the entry may be gone and its variants with it.
+func (x *Exchange) prepareVariant(ctx context.Context, a *Ask, s *Stored) error {
+	var read once
+	if err := a.Table.table.Get(ctx, []driver.Key{a.Key}, allParts(x), read.visit); err != nil {
+		return err
+	}
+	var latest *Stored
+	if read.ok {
+		var err error
+		if latest, err = newStored(read.entry); err != nil {
+			return err
+		}
+	}
+	own := rfc9111.Variant(s.Head.Header, a.header())
+	generation := ""
+	var err error
+	if latest != nil && rfc9111.Varies(latest.Head.Header) {
+		generation = latest.Head.Notes[generationNote]
+	}
+	if generation == "" {
+		generation = rand.Text()
+	} else if old := latest.Head.Notes[variantNote]; old != own {
+		err = x.keepVariant(ctx, latest, a.variantKey(generation, old))
+	}
+	s.note(variantNote, own)
+	s.note(generationNote, generation)
+	return err
+}
+
+func (x *Exchange) keepVariant(ctx context.Context, s *Stored, key driver.Key) error {
+	encoded, err := head.Encode(s.Head)
+	if err != nil {
+		return err
+	}
+	table, err := x.vary.open(ctx)
+	if err != nil {
+		return err
+	}
+	entry := s.Entry
+	entry.Key, entry.Header = key, encoded
+	return table.Put(ctx, []driver.Entry{entry})
+}
