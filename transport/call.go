@@ -204,7 +204,7 @@ func (c *call) ask() *exchange.Ask {
 			Repeatable: !hasBody(c.req) || c.req.GetBody != nil,
 		},
 		Table: c.table, Key: c.key,
-		Request: c.caller, Begin: c.begin,
+		Request: c.caller, Door: c,
 		Cancel:   c.caller.Cancel, //nolint:staticcheck // some still use it
 		Alone:    rfc9111.HasPrecondition(c.req.Header),
 		Partial:  partial,
@@ -234,9 +234,9 @@ func (c *call) do() (*http.Response, error) {
 	return resp, err
 }
 
-// begin prepares a request to the origin that shares nothing with the caller's, which is
-// the caller's again as soon as it is answered.
-func (c *call) begin(ctx context.Context) (exchange.Send, *http.Request) {
+// Begin implements [exchange.Door] with a request that shares nothing with the caller's,
+// which is the caller's again as soon as it is answered.
+func (c *call) Begin(ctx context.Context) (exchange.Send, *http.Request) {
 	own := c.req.Clone(ctx)
 	// With a Timeout, http.Client ends the request by it, beside its context.
 	own.Cancel = nil //nolint:staticcheck // it is the first caller's alone
@@ -261,5 +261,11 @@ func (c *call) begin(ctx context.Context) (exchange.Send, *http.Request) {
 		return resp, nil, false, err
 	}, own
 }
+
+// Build implements [exchange.Door].
+func (c *call) Build() *http.Request { return c.caller }
+
+// Launch implements [exchange.Door]: each request is sent as it begins.
+func (*call) Launch(*exchange.Flight) {}
 
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }

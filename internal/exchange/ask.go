@@ -14,20 +14,12 @@ type Ask struct {
 	Table *Table
 	Key   driver.Key
 
-	// Request is the caller's, to be read only. A typed door may leave it nil and set
-	// Build, which makes it when a policy or a Vary header asks for it; nil is none.
+	// Request is the caller's, to be read only. A typed door leaves it nil: Door builds
+	// it where a policy or a Vary header asks for it.
 	Request *http.Request
-	Build   func() *http.Request
 
-	// Begin is called on the caller's goroutine when a flight begins, with the
-	// context of the flight. It returns what sends the request, and a request for the
-	// policies that is not the caller's, or nil for Build. Begin is nil where the door
-	// sends flights itself, as it does for batches.
-	Begin func(ctx context.Context) (Send, *http.Request)
-
-	// Renew has a renewal in the background sent by the door, perhaps with others. Nil:
-	// it is sent as Begin says.
-	Renew func(*Flight)
+	// Door asks the origin.
+	Door Door
 
 	// Cancel ends the caller's wait beside its context; it may be nil.
 	Cancel <-chan struct{}
@@ -38,15 +30,12 @@ type Ask struct {
 	Bare     bool // the payload of what is stored is not wanted
 	Idle     bool // nobody waits for the save, which may wait for others
 	Distrust bool // what is stored cannot be decoded
-
-	// Door is what the door keeps with the ask.
-	Door any
-
-	// Launch sends a flight of this ask, where Begin is nil.
-	Launch func(*Flight)
+	Batched  bool // flights are sent by Door.Launch, perhaps with others
+	Gathers  bool // so are renewals in the background
 
 	key    string // encoded
 	looked int    // how often what a flight has left was looked for
+	built  bool   // Door.Build was asked
 
 	// Of one get, in the ask's own memory.
 	keys  [1]driver.Key
@@ -59,6 +48,22 @@ type Ask struct {
 	alone       bool
 	flight      *Flight
 	first       bool
+}
+
+// Door asks the origin on behalf of an ask.
+type Door interface {
+	// Begin is called on the caller's goroutine when a flight begins, with the context
+	// of the flight. It returns what sends the request, and a request for the policies
+	// that is not the caller's, nil where Build makes it.
+	Begin(ctx context.Context) (Send, *http.Request)
+
+	// Build returns the request as policies see it, nil where there is none. It may be
+	// called by the flight's goroutine.
+	Build() *http.Request
+
+	// Launch takes over a flight that is not sent by Begin. The door answers it by
+	// [Deliver], whatever happens.
+	Launch(f *Flight)
 }
 
 // Send asks the origin. Stored are the headers of the response that the request is to
@@ -80,8 +85,8 @@ func encodeKey(key driver.Key) string {
 
 // request is the request as policies and variants see it, nil where there is none.
 func (a *Ask) request() *http.Request {
-	if a.Request == nil && a.Build != nil {
-		a.Request, a.Build = a.Build(), nil
+	if a.Request == nil && !a.built {
+		a.Request, a.built = a.Door.Build(), true
 	}
 	return a.Request
 }

@@ -82,11 +82,11 @@ func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, condition
 	f := &Flight{x: x, ask: *a, old: old, conditional: conditional}
 	f.ask.flightKey()
 	f.ctx = context.WithoutCancel(ctx)
-	if a.Begin == nil {
+	if a.Batched {
 		return f
 	}
 	f.ctx, f.cancel = context.WithCancelCause(f.ctx)
-	f.send, f.ask.Request = a.Begin(f.ctx)
+	f.send, f.ask.Request = a.Door.Begin(f.ctx)
 	return f
 }
 
@@ -134,20 +134,14 @@ func (x *Exchange) renew(ctx context.Context, a *Ask, s *Stored, seen int64) {
 		return
 	}
 	own := *a
-	if a.Renew != nil {
-		own.Begin = nil
-	}
-	f := x.newFlight(ctx, &own, s.Clone(), a.Renew == nil && rfc9111.HasValidator(s.Head.Header))
+	own.Batched = a.Batched || a.Gathers
+	f := x.newFlight(ctx, &own, s.Clone(), !own.Batched && rfc9111.HasValidator(s.Head.Header))
 	f.joinable, f.background, f.goesOn = true, true, true
 	f.finishing = time.AfterFunc(x.opts.RenewTimeout, f.endUnused)
 	fs.link(f)
 	fs.mu.Unlock()
 	x.counts.renewed.Add(1)
-	if a.Renew != nil {
-		a.Renew(f)
-	} else {
-		go f.run()
-	}
+	x.start(f)
 }
 
 // softLimit returns a channel that tells when the caller is to be answered with what is

@@ -148,8 +148,7 @@ func (m *Many) judge(ctx context.Context, of []int, stored []bool, refuse func(i
 }
 
 // Join joins the flights of the asks with these indexes, or begins them. The waiter is
-// told when they land. Those that have begun are the door's to answer, unless the ask's
-// Begin has sent them; for those in again, a flight has landed meanwhile: they are to be
+// told when they land. Those in begun are the door's to send; for those in again, a flight has landed meanwhile: they are to be
 // looked up once more.
 func (m *Many) Join(ctx context.Context, of []int, w Waiter) (begun []*Flight, again []int) {
 	fs := &m.x.flights

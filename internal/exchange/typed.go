@@ -114,16 +114,16 @@ func (x *Exchange) slowValue(ctx context.Context, a *Ask, seen int64) Result {
 		return x.Value(ctx, a)
 	}
 	if first {
-		x.start(a, f)
+		x.start(f)
 	}
 	return f.awaitValue(ctx, a, first)
 }
 
-func (x *Exchange) start(a *Ask, f *Flight) {
+func (x *Exchange) start(f *Flight) {
 	if f.send != nil {
 		go f.run()
 	} else {
-		a.Launch(f)
+		f.ask.Door.Launch(f)
 	}
 }
 
@@ -131,7 +131,7 @@ func (x *Exchange) start(a *Ask, f *Flight) {
 func (x *Exchange) aloneValue(ctx context.Context, a *Ask, old *Stored) Result {
 	f := x.newFlight(ctx, a, old, false)
 	x.flights.lone(f)
-	x.start(a, f)
+	x.start(f)
 	return f.awaitValue(ctx, a, true)
 }
 
