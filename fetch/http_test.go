@@ -281,7 +281,7 @@ func TestMaxBody(t *testing.T) {
 func TestRedirects(t *testing.T) {
 	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		if path.Base(r.URL.Path) == "old" {
-			http.Redirect(w, r, "/tracks/new", http.StatusMovedPermanently)
+			http.Redirect(w, r, "/tracks/new?moved=1", http.StatusMovedPermanently)
 			return
 		}
 		serve(w, r)

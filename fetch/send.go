@@ -37,7 +37,7 @@ func (s *sending) do(ctx context.Context) answer {
 	if s.req.Context() != ctx { // which is a pointer
 		s.req = s.req.WithContext(ctx)
 	}
-	resp, err := s.retrier.Do(s.req, s.attempt)
+	resp, err := s.retrier.Do(s.req, s.attempt) //nolint:bodyclose // an attempt closes it
 	switch {
 	case err == nil:
 		return answer{resp: resp, body: s.body}

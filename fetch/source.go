@@ -269,7 +269,7 @@ func (s *Source[K]) askBatch(ctx context.Context, keys []K) ([]answer, error) {
 	if err != nil {
 		return nil, &batchError{fmt.Errorf("fetch: answer to %s: %w", r, err)}
 	}
-	part := partOf(whole.resp)
+	part := partOf(whole.resp) //nolint:bodyclose // it has none
 	answers := make([]answer, len(keys))
 	absent := fmt.Errorf("fetch: answer to %s: %w", r, ErrAbsent)
 	for i, body := range bodies {
