@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 )
@@ -33,7 +34,7 @@ func prefetchWarm(n int) func(context.Context, *dataset, *contest) error {
 			values map[Key]Track
 		)
 		// Nothing listens there: a request would be an error.
-		client, err := fetch.NewClient(&fetch.Options{BaseURL: "http://127.0.0.1:1", Retries: fetch.NoRetries})
+		client, err := fetch.NewClient(&fetch.Options{BaseURL: "http://127.0.0.1:1", Retry: &origin.RetryOptions{Retries: origin.NoRetries}})
 		if err != nil {
 			return err
 		}

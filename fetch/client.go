@@ -5,16 +5,23 @@ import (
 	"fmt"
 	"net/url"
 	"sync"
-	"sync/atomic"
+	"time"
 
-	"github.com/go-resty/resty/v2"
+	"github.com/endpointcache/endpointcache/origin"
 )
 
 // Client sends requests, for any number of endpoints. Many goroutines may use it
 // at once.
 type Client struct {
-	*sender
-	budget *budget // nil: no limit
+	base    *url.URL
+	doer    Doer
+	retrier *origin.Retrier
+	timeout time.Duration // of an attempt; 0: none
+	maxBody int
+	offline bool // nothing is sent
+	closing closing
+
+	closeTransport func()
 }
 
 // NewClient returns a client, which is to be closed.
@@ -23,20 +30,17 @@ func NewClient(opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
-	return &Client{sender: newSender(s)}, nil
-}
-
-// WithRetryBudget returns a client that shares everything with c, except that its
-// own requests have n retries together, at most. When these are used up, a request
-// that fails has failed at once, with an error that wraps [ErrRetryBudget]. To
-// close either closes both.
-//
-// A client has no budget by default: how often a request is tried does then not
-// depend on what became of others.
-func (c *Client) WithRetryBudget(n int) *Client {
-	b := &budget{}
-	b.left.Store(int64(max(0, n)))
-	return &Client{sender: c.sender, budget: b}
+	c := &Client{
+		base:           s.base,
+		doer:           s.Client,
+		retrier:        s.retrier,
+		timeout:        s.Timeout,
+		maxBody:        s.MaxBody,
+		offline:        s.Offline,
+		closeTransport: s.close,
+	}
+	c.closing.init()
+	return c, nil
 }
 
 // Base is the URL of the API that the endpoints' requests are built with, nil where
@@ -58,12 +62,6 @@ func (c *Client) Close() error {
 	c.closeTransport()
 	return nil
 }
-
-// budget is a number of retries. Nil is without limit.
-type budget struct{ left atomic.Int64 }
-
-// take reports whether there was a retry left, which there then is no more.
-func (b *budget) take() bool { return b == nil || b.left.Add(-1) >= 0 }
 
 // closing lets what a client does be ended together.
 type closing struct {
@@ -108,40 +106,4 @@ func (c *closing) close() {
 	c.mu.Unlock()
 	c.cancel()
 	c.running.Wait()
-}
-
-// newSender has resty make one attempt at a time, with nothing logged of those
-// that fail. What repeats them is resty, too, see [resty.Backoff].
-func newSender(o *settled) *sender {
-	client := o.Client.Clone()
-	client.RetryCount = 0
-	if client.RetryAfter == nil {
-		client.RetryAfter = retryAfter
-	}
-	client.ResponseBodyLimit = o.MaxBody
-	client.SetDoNotParseResponse(false)
-	// The request is the endpoint's: these would change its URL and its body.
-	client.PathParams, client.RawPathParams, client.FormData = nil, nil, nil
-	client.SetUnescapeQueryParams(false)
-	client.AllowGetMethodPayload = false // costs each GET without a body a goroutine
-	getBody := client.Clone()
-	getBody.AllowGetMethodPayload = true
-	s := &sender{
-		base:       o.base,
-		client:     client,
-		getBody:    getBody,
-		retries:    o.Retries,
-		conditions: retryConditions(client),
-		backoff: []resty.Option{
-			resty.Retries(o.Retries),
-			resty.WaitTime(client.RetryWaitTime),
-			resty.MaxWaitTime(o.MaxRetryWait),
-			resty.RetryHooks(client.RetryHooks),
-		},
-		offline:        o.Offline,
-		timeout:        o.Timeout,
-		closeTransport: o.close,
-	}
-	s.closing.init()
-	return s
 }

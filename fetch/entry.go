@@ -2,37 +2,62 @@ package fetch
 
 import (
 	"net/http"
-	"strconv"
 
-	"github.com/go-resty/resty/v2"
-
+	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
-// wholeEntry is the entry for a response of which resty has read the body. Its
-// headers describe the body as it is now.
-func wholeEntry(resp *resty.Response) (repository.Entry, error) {
-	raw, body := *resp.RawResponse, resp.Body()
-	length := raw.Header.Get("Content-Length")
-	if isUnpacked(resp.RawResponse) || length != "" && length != strconv.Itoa(len(body)) {
-		raw.Header = raw.Header.Clone()
-		raw.Header.Del("Content-Length")
-		if isUnpacked(resp.RawResponse) {
-			raw.Header.Del("Content-Encoding")
-		}
-	}
-	return repository.EntryOf(&raw, body)
+// answer is what came of asking for a key: a response of any status with its body read,
+// or why there is none.
+type answer struct {
+	resp *http.Response // whose body is read and closed, and whose headers describe body; parts of a batch share one
+	body []byte         // may share memory with those of its batch
+	err  error
 }
 
-// partEntry is the entry for a part of a response, without its payload. It has the
-// headers that are about no more than that: an ETag or a Link is the whole's.
-func partEntry(resp *resty.Response) (repository.Entry, error) {
-	raw := resp.RawResponse
+// value is the answer as a caller gets it, to whom a response that holds no value is an
+// error.
+func (a answer) value() Answer {
+	if a.err != nil {
+		return Answer{Err: a.err}
+	}
+	if !repository.HasValue(a.resp.StatusCode) {
+		return Answer{Err: statusError(a.resp)}
+	}
+	entry, err := repository.EntryOf(a.resp, a.body)
+	return Answer{Entry: entry, Err: err}
+}
+
+func values(answers []answer) []Answer {
+	list := make([]Answer, len(answers))
+	for i, a := range answers {
+		list[i] = a.value()
+	}
+	return list
+}
+
+func statusError(resp *http.Response) *StatusError {
+	sent := asSent(resp)
+	e := &StatusError{Code: resp.StatusCode, Method: sent.Method, URL: withoutSecrets(sent.URL)}
+	e.RetryAfter, _ = origin.RetryAfter(resp)
+	return e
+}
+
+// partOf is the response that parts of a batch's have. Its headers are those that are
+// about no more than a part: an ETag or a Link is the whole's.
+func partOf(resp *http.Response) *http.Response {
 	header := make(http.Header)
 	for _, name := range []string{"Content-Type", "Date", "Age", "Cache-Control", "Expires"} {
-		if values := raw.Header.Values(name); len(values) > 0 {
+		if values := resp.Header.Values(name); len(values) > 0 {
 			header[name] = values
 		}
 	}
-	return repository.NewEntry(raw.StatusCode, repository.Head{Header: header, Proto: raw.Proto}, nil)
+	status := resp.StatusCode
+	if status == http.StatusMultiStatus {
+		status = http.StatusOK // of several, which are in the body
+	}
+	return &http.Response{
+		StatusCode: status, Header: header, Body: http.NoBody, ContentLength: -1,
+		Proto: resp.Proto, ProtoMajor: resp.ProtoMajor, ProtoMinor: resp.ProtoMinor, Request: resp.Request,
+	}
 }

@@ -7,8 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"github.com/go-resty/resty/v2"
+	"time"
 )
 
 // Errors that a caller can act on. They come wrapped: use [errors.Is].
@@ -18,9 +17,9 @@ var (
 	// or is remembered to have done so.
 	ErrAbsent = errors.New("the origin has nothing for the key")
 
-	// ErrRetryBudget means that a request failed which would have been tried
-	// again, had the budget of [Client.WithRetryBudget] not been used up.
-	ErrRetryBudget = errors.New("the budget of retries is used up")
+	// ErrBodyTooLarge means that the body of an answer is larger than
+	// [Options.MaxBody]. It is not asked for again.
+	ErrBodyTooLarge = errors.New("the body is too large")
 
 	// ErrOffline is why a request was not sent, with [Options.Offline].
 	ErrOffline = errors.New("the client is offline")
@@ -30,13 +29,18 @@ var (
 	ErrClosed = errors.New("the client is closed")
 )
 
-// StatusError tells that the origin did not answer with status 200, which is the
-// only one that is kept, on any attempt.
+// StatusError tells that the origin did not answer with a status that comes with a value
+// (see repository.HasValue) on any attempt.
 type StatusError struct {
 	Code   int
 	Method string
 	URL    string // without user, query and fragment, which may be secret
-	Err    error  // what the client's middleware or redirect policy said of it, if anything
+
+	// RetryAfter is how long the origin asks to wait with the next request, as
+	// origin.RetryAfter reads it; 0 where it does not say. It counts from the answer.
+	RetryAfter time.Duration
+
+	Err error // what else is wrong with the answer, such as a redirect that is not followed; may be nil
 }
 
 func (e *StatusError) Error() string {
@@ -53,7 +57,8 @@ func (e *StatusError) Unwrap() error { return e.Err }
 
 // RequestError tells that the last attempt had no answer that is of use, of any status: the
 // host was not found, the connection was refused or broke, it took too long, the body was
-// too large, there was no token, or a middleware of the client refused it.
+// too large, there was no token, or the client refused it. It wraps origin.ErrRetryBudget
+// where another attempt was due and none was left.
 type RequestError struct {
 	Method string
 	URL    string // without user, query and fragment, which may be secret
@@ -64,21 +69,6 @@ func (e *RequestError) Error() string { return fmt.Sprintf("fetch: %s %s: %v", e
 
 // Unwrap returns Err.
 func (e *RequestError) Unwrap() error { return e.Err }
-
-// Permanent marks an error that a transport, a middleware or a source of tokens returns:
-// the request is not tried again, whatever the client's conditions say. [errors.Is] and
-// [errors.As] find err in what a call returns. It is nil for nil.
-func Permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &permanentError{err}
-}
-
-type permanentError struct{ err error }
-
-func (e *permanentError) Error() string { return e.err.Error() }
-func (e *permanentError) Unwrap() error { return e.err }
 
 // Is reports whether target is [ErrAbsent] and the status 404 or 410.
 func (e *StatusError) Is(target error) bool {
@@ -121,12 +111,16 @@ func faultOf(err error) fault {
 	switch {
 	case errors.As(err, &batch):
 		return aKey
-	case errors.Is(err, resty.ErrResponseBodyTooLarge):
+	case errors.As(err, &status):
+		return faultOfStatus(status.Code)
+	case errors.Is(err, ErrBodyTooLarge):
 		return tooMany
-	case !errors.As(err, &status):
-		return noKey
 	}
-	switch status.Code {
+	return noKey
+}
+
+func faultOfStatus(code int) fault {
+	switch code {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusGone,
 		http.StatusUnprocessableEntity, http.StatusUnavailableForLegalReasons:
 		return aKey

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-resty/resty/v2"
-
 	"github.com/endpointcache/endpointcache/fetch"
 	polite "github.com/endpointcache/endpointcache/origin"
 )
@@ -42,26 +40,21 @@ func TestPermanent(t *testing.T) {
 				Token: func(context.Context, string) (polite.Token, error) { return polite.Token{}, fail() },
 			}}}
 		},
-		"middleware before": func(fail func() error) fetch.Options {
-			return fetch.Options{Client: quick(t).OnBeforeRequest(func(*resty.Client, *resty.Request) error { return fail() })}
+		"client": func(fail func() error) fetch.Options {
+			return fetch.Options{Client: does(func(*http.Request) (*http.Response, error) { return nil, fail() })}
 		},
-		"hook before": func(fail func() error) fetch.Options {
-			return fetch.Options{Client: quick(t).SetPreRequestHook(func(*resty.Client, *http.Request) error { return fail() })}
-		},
-		"middleware after": func(fail func() error) fetch.Options {
-			return fetch.Options{Client: quick(t).OnAfterResponse(func(*resty.Client, *resty.Response) error { return fail() })}
-		},
-		"in spite of a condition": func(fail func() error) fetch.Options {
-			return fetch.Options{Client: quick(t).
-				SetTransport(roundTrip(func(*http.Request) (*http.Response, error) { return nil, fail() })).
-				AddRetryCondition(func(_ *resty.Response, err error) bool { return err != nil })}
+		"in spite of the options": func(fail func() error) fetch.Options {
+			return fetch.Options{
+				Client: does(func(*http.Request) (*http.Response, error) { return nil, fail() }),
+				Retry:  &polite.RetryOptions{Retry: func(*http.Response, error, bool) bool { return true }},
+			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var attempts atomic.Int32
 			opts := options(func() error {
 				attempts.Add(1)
-				return fetch.Permanent(errRefused)
+				return polite.Permanent(errRefused)
 			})
 			opts.BaseURL = o.URL
 			client, err := fetch.NewClient(&opts)
@@ -76,9 +69,6 @@ func TestPermanent(t *testing.T) {
 			}
 		})
 	}
-	if fetch.Permanent(nil) != nil {
-		t.Error("nil becomes an error")
-	}
 }
 
 // A batch whose request fails for good is not halved.
@@ -88,7 +78,7 @@ func TestPermanentOfABatch(t *testing.T) {
 		BaseURL: "http://localhost",
 		Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 			attempts++
-			return nil, fetch.Permanent(errRefused)
+			return nil, polite.Permanent(errRefused)
 		}),
 	})
 	if err != nil {
@@ -105,13 +95,21 @@ func TestPermanentOfABatch(t *testing.T) {
 	}
 }
 
-// An error of the client's middleware about an answer that may be better the next time.
+// An error of the client about an answer that may be better the next time.
 func TestPermanentAnswerOfAStatus(t *testing.T) {
 	o := newOrigin(t, status(http.StatusServiceUnavailable))
-	client := quick(t).OnAfterResponse(func(*resty.Client, *resty.Response) error { return fetch.Permanent(errRefused) })
+	own := quick(t)
+	client := does(func(req *http.Request) (*http.Response, error) {
+		resp, err := own.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		resp.Body.Close()
+		return resp, polite.Permanent(errRefused)
+	})
 	a := ask(t, byID, fetch.Options{BaseURL: o.URL, Client: client}, "a")[0]
 	var answered *fetch.StatusError
-	if !errors.As(a.Err, &answered) || !errors.Is(a.Err, errRefused) || o.total() != 1 {
+	if !errors.As(a.Err, &answered) || answered.Code != 503 || !errors.Is(a.Err, errRefused) || o.total() != 1 {
 		t.Errorf("after %d requests: %v", o.total(), a.Err)
 	}
 }
@@ -131,12 +129,13 @@ func TestRequestError(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	attempts := 0
-	again := quick(t).OnBeforeRequest(func(_ *resty.Client, r *resty.Request) error {
+	again := changed(t, func(req *http.Request) {
 		if attempts++; attempts > 1 {
-			r.SetHeader("Again", "1")
+			req.Header.Set("Again", "1")
 		}
-		return nil
 	})
+	refusing := does(func(*http.Request) (*http.Response, error) { return nil, errRefused })
+	silent := does(func(*http.Request) (*http.Response, error) { return nil, nil })
 	for name, test := range map[string]struct {
 		opts  fetch.Options
 		cause error
@@ -145,12 +144,13 @@ func TestRequestError(t *testing.T) {
 		"timeout":  {fetch.Options{BaseURL: hanging.URL, Timeout: 50 * time.Millisecond}, os.ErrDeadlineExceeded},
 		"cut":      {fetch.Options{BaseURL: newOrigin(t, cutShort).URL}, io.ErrUnexpectedEOF},
 		"chunked":  {fetch.Options{BaseURL: newOrigin(t, cutChunked).URL}, io.ErrUnexpectedEOF},
-		"large":    {fetch.Options{BaseURL: large.URL, MaxBody: 10}, resty.ErrResponseBodyTooLarge},
+		"large":    {fetch.Options{BaseURL: large.URL, MaxBody: 10}, fetch.ErrBodyTooLarge},
 		"at last":  {fetch.Options{BaseURL: failing.URL, Client: again}, io.EOF},
-		"by hooks": {fetch.Options{BaseURL: large.URL, Client: quick(t).OnBeforeRequest(func(*resty.Client, *resty.Request) error { return errRefused })}, errRefused},
+		"at all":   {fetch.Options{BaseURL: large.URL, Client: refusing}, errRefused},
+		"no error": {fetch.Options{BaseURL: large.URL, Client: silent}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.opts.Retries = 1
+			test.opts.Retry = retries(1)
 			test.opts.BaseURL = strings.Replace(test.opts.BaseURL, "http://", "http://me:s3cret@", 1)
 			source := sourceOf(t, clientOf(t, test.opts), settingsOf(byID, batchOf(2)))
 			for _, a := range answers(t, source, "a", "b", "c") {

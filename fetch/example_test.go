@@ -194,7 +194,7 @@ func ExampleStaleIfError() {
 
 	api := newAPI(false)
 	api.Close() // it is down
-	client, err := fetch.NewClient(&fetch.Options{BaseURL: api.URL, Retries: fetch.NoRetries})
+	client, err := fetch.NewClient(&fetch.Options{BaseURL: api.URL})
 	if err != nil {
 		log.Fatal(err)
 	}

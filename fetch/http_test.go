@@ -9,15 +9,16 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"github.com/go-resty/resty/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	polite "github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
@@ -65,96 +66,101 @@ func answers[K comparable](t testing.TB, source *fetch.Source[K], keys ...K) []f
 	return all
 }
 
-func TestClientSettingsApply(t *testing.T) {
-	var seen atomic.Pointer[http.Request]
+// Each attempt has a request of its own, to which the client may add what it wants.
+func TestClientOwnsTheRequest(t *testing.T) {
+	var served atomic.Int32
 	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-		seen.Store(r)
-		serve(w, r)
-	})
-	var before, after atomic.Int32
-	client := quick(t).
-		SetBaseURL(server.URL+"/").
-		SetHeader("X-App", "test").
-		SetAuthToken("secret").
-		SetCookie(&http.Cookie{Name: "session", Value: "1"}).
-		SetQueryParam("api_key", "key").
-		SetRetryCount(5).
-		OnBeforeRequest(func(*resty.Client, *resty.Request) error { before.Add(1); return nil }).
-		OnAfterResponse(func(*resty.Client, *resty.Response) error { after.Add(1); return nil })
-	want := reflect.ValueOf(*client)
-	header, query := client.Header.Clone(), client.QueryParam.Encode()
-
-	a := ask(t, request.Pattern[string]("GET /tracks/{id}", request.IgnoreQuery("api_key")), fetch.Options{Client: client}, "a")[0]
-	if a.Err != nil || before.Load() != 1 || after.Load() != 1 {
-		t.Fatalf("%v, middlewares ran %d and %d times", a.Err, before.Load(), after.Load())
-	}
-	req := seen.Load()
-	got := []string{req.Header.Get("X-App"), req.Header.Get("Authorization"), req.Header.Get("Cookie"), req.URL.RawQuery}
-	if diff := cmp.Diff([]string{"test", "Bearer secret", "session=1", "api_key=key"}, got); diff != "" {
-		t.Error(diff)
-	}
-
-	for i := range want.NumField() {
-		field := want.Type().Field(i)
-		if is := reflect.ValueOf(*client).Field(i); field.Type.Comparable() && !is.Equal(want.Field(i)) {
-			t.Errorf("the client's %s was changed", field.Name)
-		} else if is.Kind() == reflect.Slice && is.Len() != want.Field(i).Len() {
-			t.Errorf("the client's %s has another length", field.Name)
+		if got := []string{r.Header.Get("X-Mine"), r.Header.Get("X-Removed"), r.URL.RawQuery}; !slices.Equal(got, []string{"mine", "", "key=secret"}) || len(r.Header["X-Mine"]) != 1 {
+			t.Errorf("attempt %d: %q, %q", served.Load(), got, r.Header["X-Mine"])
 		}
-	}
-	if !reflect.DeepEqual(client.Header, header) || client.QueryParam.Encode() != query {
-		t.Errorf("the client has header %v, query %v", client.Header, client.QueryParam)
-	}
-}
-
-func TestClientConditionsAndHooksOfRetries(t *testing.T) {
-	var served, hooks atomic.Int32
-	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-		if served.Add(1) == 1 {
-			w.WriteHeader(http.StatusNotFound)
+		if served.Add(1) < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		serve(w, r)
 	})
-	client := quick(t).
-		AddRetryCondition(func(resp *resty.Response, err error) bool { return resp.StatusCode() == http.StatusNotFound }).
-		AddRetryHook(func(*resty.Response, error) { hooks.Add(1) })
-	a := ask(t, byID, fetch.Options{BaseURL: server.URL, Client: client}, "a")[0]
-	if a.Err != nil || hooks.Load() != 1 {
-		t.Errorf("%v after %d hooks", a.Err, hooks.Load())
-	}
-}
-
-func TestErrorOfTheClientsMiddleware(t *testing.T) {
-	mistake := errors.New("the envelope says no")
-	server := newOrigin(t, nil)
-	for name, client := range map[string]*resty.Client{
-		"before": quick(t).OnBeforeRequest(func(*resty.Client, *resty.Request) error { return mistake }),
-		"after":  quick(t).OnAfterResponse(func(*resty.Client, *resty.Response) error { return mistake }),
-	} {
-		before := server.total()
-		a := ask(t, byID, fetch.Options{BaseURL: server.URL, Client: client}, "a")[0]
-		if !errors.Is(a.Err, mistake) {
-			t.Errorf("%s: %v", name, a.Err)
+	byID := request.Pattern[string]("/tracks/{id}", request.IgnoreQuery("key"))
+	endpoint := request.Func(byID.Key, func(ctx context.Context, base *url.URL, key string) (*http.Request, error) {
+		req, err := byID.Request(ctx, base, key)
+		if err == nil {
+			req.Header.Set("X-Removed", "1")
 		}
-		if n := server.total() - before; n > 1 {
-			t.Errorf("%s: %d attempts", name, n)
-		}
-	}
-}
-
-func TestClientThatDoesNotParse(t *testing.T) {
-	server := newOrigin(t, nil)
-	client := quick(t).SetDoNotParseResponse(true)
-	if a := ask(t, byID, fetch.Options{BaseURL: server.URL, Client: client}, "a")[0]; a.Err != nil {
-		t.Error(a.Err)
-	}
-	client = quick(t).OnBeforeRequest(func(_ *resty.Client, r *resty.Request) error {
-		r.SetDoNotParseResponse(true)
-		return nil
+		return req, err
 	})
-	if a := ask(t, byID, fetch.Options{BaseURL: server.URL, Client: client, Retries: fetch.NoRetries}, "b")[0]; a.Err == nil {
-		t.Error("there is an answer without a body")
+	client := changed(t, func(req *http.Request) {
+		if req.Header.Get("X-Removed") != "1" || req.URL.RawQuery != "" {
+			t.Errorf("the client is given %v with the query %q", req.Header, req.URL.RawQuery)
+		}
+		req.Header.Add("X-Mine", "mine")
+		req.Header.Del("X-Removed")
+		req.URL.RawQuery = "key=secret"
+	})
+	if a := ask(t, endpoint, fetch.Options{BaseURL: server.URL, Client: client}, "a")[0]; a.Err != nil || served.Load() != 3 {
+		t.Errorf("after %d requests: %v", served.Load(), a.Err)
+	}
+}
+
+// A response that a client makes by hand need not have all that net/http sets.
+func TestResponsesMadeByHand(t *testing.T) {
+	body := func() io.ReadCloser { return io.NopCloser(strings.NewReader(trackBody("a"))) }
+	for name, test := range map[string]struct {
+		resp *http.Response
+		want error
+	}{
+		"the least":        {&http.Response{StatusCode: 200, Body: body()}, nil},
+		"unknown length":   {&http.Response{StatusCode: 200, Body: body(), ContentLength: -1}, nil},
+		"a longer body":    {&http.Response{StatusCode: 200, Body: body(), ContentLength: 5, Header: http.Header{"Content-Length": {"5"}}}, nil},
+		"a wrong header":   {&http.Response{StatusCode: 200, Body: body(), Header: http.Header{"Content-Length": {"many"}}}, nil},
+		"an empty Request": {&http.Response{StatusCode: 200, Body: body(), Request: &http.Request{}}, nil},
+		"a shorter body":   {&http.Response{StatusCode: 200, Body: body(), ContentLength: 1000}, io.ErrUnexpectedEOF},
+		"no body":          {&http.Response{StatusCode: 200, ContentLength: 5}, io.ErrUnexpectedEOF},
+		"a huge length":    {&http.Response{StatusCode: 200, Body: body(), ContentLength: 1 << 40}, fetch.ErrBodyTooLarge},
+		"no status":        {&http.Response{Body: body()}, nil},
+	} {
+		client := does(func(*http.Request) (*http.Response, error) { return test.resp, nil })
+		a := ask(t, byID, fetch.Options{BaseURL: "http://localhost", Client: client, Retry: retries(polite.NoRetries)}, "a")[0]
+		if name == "no status" {
+			var err *fetch.StatusError
+			if !errors.As(a.Err, &err) || err.Code != 0 || err.URL != "http://localhost/tracks/a" {
+				t.Errorf("%s: %v", name, a.Err)
+			}
+			continue
+		}
+		if !errors.Is(a.Err, test.want) || test.want == nil && (a.Err != nil || string(a.Entry.Payload) != trackBody("a")) {
+			t.Errorf("%s: %q, %v", name, a.Entry.Payload, a.Err)
+		}
+		if header, err := a.Entry.Header(); a.Err == nil && (err != nil || header.Get("Content-Length") != "") {
+			t.Errorf("%s: header %v, %v", name, header, err)
+		}
+	}
+}
+
+// What is a value for a repository is one here.
+func TestOtherStatusesWithAValue(t *testing.T) {
+	for _, code := range []int{201, 202, 203, 207, 226} {
+		server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(code)
+			serve(w, r)
+		})
+		source := sourceOf(t, clientOf(t, fetch.Options{BaseURL: server.URL}), settingsOf(byID, batchOf(2)))
+		keys := []string{"a", "b", "c"}
+		got := answers(t, source, keys...)
+		check(t, keys, got)
+		partly := code // the status of a part
+		if code == http.StatusMultiStatus {
+			partly = http.StatusOK
+		}
+		if got[0].Entry.Status != partly || got[1].Entry.Status != partly || got[2].Entry.Status != code {
+			t.Errorf("%d: statuses %d, %d and %d", code, got[0].Entry.Status, got[1].Entry.Status, got[2].Entry.Status)
+		}
+	}
+}
+
+func TestHeadHasNoBody(t *testing.T) {
+	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Length", "1000") })
+	endpoint := request.Pattern[string]("HEAD /tracks/{id}")
+	if a := ask(t, endpoint, fetch.Options{BaseURL: server.URL, MaxBody: 10}, "a")[0]; a.Err != nil || len(a.Entry.Payload) != 0 {
+		t.Errorf("%q, %v", a.Entry.Payload, a.Err)
 	}
 }
 
@@ -182,35 +188,38 @@ func TestHeadersAndStatusAreKept(t *testing.T) {
 	}
 }
 
+// What the transport has unpacked is kept unpacked, and what it has not is kept as it is.
 func TestGzip(t *testing.T) {
-	for name, client := range map[string]*resty.Client{
-		"by the transport": quick(t),
-		"by resty":         quick(t).SetHeader("Accept-Encoding", "gzip"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-				if r.Header.Get("Accept-Encoding") != "gzip" {
-					t.Errorf("Accept-Encoding is %q", r.Header.Get("Accept-Encoding"))
-				}
-				w.Header().Set("Content-Encoding", "gzip")
-				if ids, many := idsOf(r); many {
-					w.Write(zip(tracksBody(ids...)))
-				} else {
-					w.Write(zip(trackBody("a")))
-				}
-			})
-			source := sourceOf(t, clientOf(t, fetch.Options{BaseURL: server.URL, Client: client}), settingsOf(byID, batchOf(2)))
-			for i, a := range answers(t, source, "b", "c", "a") {
-				header, err := a.Entry.Header()
-				if a.Err != nil || err != nil {
-					t.Fatal(a.Err, err)
-				}
-				want := trackBody([]string{"b", "c", "a"}[i])
-				if string(a.Entry.Payload) != want || header.Get("Content-Encoding") != "" || header.Get("Content-Length") != "" {
-					t.Errorf("payload %q, header %v", a.Entry.Payload, header)
-				}
-			}
-		})
+	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept-Encoding") != "gzip" {
+			t.Errorf("Accept-Encoding is %q", r.Header.Get("Accept-Encoding"))
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		if ids, many := idsOf(r); many {
+			w.Write(zip(tracksBody(ids...)))
+		} else {
+			w.Write(zip(trackBody("a")))
+		}
+	})
+	source := sourceOf(t, clientOf(t, fetch.Options{BaseURL: server.URL}), settingsOf(byID, batchOf(2)))
+	for i, a := range answers(t, source, "b", "c", "a") {
+		header, err := a.Entry.Header()
+		if a.Err != nil || err != nil {
+			t.Fatal(a.Err, err)
+		}
+		want := trackBody([]string{"b", "c", "a"}[i])
+		if string(a.Entry.Payload) != want || header.Get("Content-Encoding") != "" || header.Get("Content-Length") != "" {
+			t.Errorf("payload %q, header %v", a.Entry.Payload, header)
+		}
+	}
+	packed := changed(t, func(req *http.Request) { req.Header.Set("Accept-Encoding", "gzip") })
+	a := ask(t, byID, fetch.Options{BaseURL: server.URL, Client: packed}, "a")[0]
+	header, err := a.Entry.Header()
+	if a.Err != nil || err != nil {
+		t.Fatal(a.Err, err)
+	}
+	if want := zip(trackBody("a")); !bytes.Equal(a.Entry.Payload, want) || header.Get("Content-Encoding") != "gzip" || header.Get("Content-Length") != strconv.Itoa(len(want)) {
+		t.Errorf("payload %q, header %v", a.Entry.Payload, header)
 	}
 }
 
@@ -246,20 +255,25 @@ func TestMaxBody(t *testing.T) {
 		}
 		serve(w, r)
 	})
-	for name, opts := range map[string]fetch.Options{
-		"options": {MaxBody: 50_000},
-		"client":  {Client: quick(t).SetResponseBodyLimit(50_000)},
-	} {
-		before := server.total()
-		opts.BaseURL = server.URL
-		got := ask(t, byID, opts, "large", "zipped", "small")
-		if got[2].Err != nil || server.total()-before != 3 {
-			t.Errorf("%s: %v after %d requests", name, got[2].Err, server.total()-before)
+	got := ask(t, byID, fetch.Options{BaseURL: server.URL, MaxBody: 50_000}, "large", "zipped", "small")
+	if got[2].Err != nil || server.total() != 3 {
+		t.Errorf("%v after %d requests", got[2].Err, server.total())
+	}
+	for _, a := range got[:2] {
+		if !errors.Is(a.Err, fetch.ErrBodyTooLarge) {
+			t.Error(a.Err)
 		}
-		for _, a := range got[:2] {
-			if !errors.Is(a.Err, resty.ErrResponseBodyTooLarge) {
-				t.Errorf("%s: %v", name, a.Err)
-			}
+	}
+	// The status says more.
+	refused := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, strings.Repeat(" ", 100_000))
+	})
+	source := sourceOf(t, clientOf(t, fetch.Options{BaseURL: refused.URL, MaxBody: 50_000}), settingsOf(byID, batchOf(5)))
+	for _, a := range answers(t, source, "a", "b") {
+		var err *fetch.StatusError
+		if !errors.As(a.Err, &err) || err.Code != 403 || !errors.Is(a.Err, fetch.ErrBodyTooLarge) || refused.total() != 1 {
+			t.Errorf("%v after %d requests", a.Err, refused.total())
 		}
 	}
 }
@@ -267,7 +281,7 @@ func TestMaxBody(t *testing.T) {
 func TestRedirects(t *testing.T) {
 	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		if path.Base(r.URL.Path) == "old" {
-			http.Redirect(w, r, "/tracks/new", http.StatusMovedPermanently)
+			http.Redirect(w, r, "/tracks/new?moved=1", http.StatusMovedPermanently)
 			return
 		}
 		serve(w, r)
@@ -275,10 +289,17 @@ func TestRedirects(t *testing.T) {
 	if a := ask(t, byID, fetch.Options{BaseURL: server.URL}, "old")[0]; string(a.Entry.Payload) != trackBody("new") {
 		t.Error(a.Err)
 	}
-	client := quick(t).SetRedirectPolicy(resty.NoRedirectPolicy())
+	client := quick(t)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return errRefused }
+	before := server.total()
 	a := ask(t, byID, fetch.Options{BaseURL: server.URL, Client: client}, "old")[0]
 	var err *fetch.StatusError
-	if !errors.As(a.Err, &err) || err.Code != 301 || !errors.Is(err, resty.ErrAutoRedirectDisabled) {
+	if !errors.As(a.Err, &err) || err.Code != 301 || !errors.Is(err, errRefused) || server.total() != before+1 {
+		t.Errorf("%v after %d requests", a.Err, server.total()-before)
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	a = ask(t, byID, fetch.Options{BaseURL: server.URL, Client: client}, "old")[0]
+	if !errors.As(a.Err, &err) || err.Code != 301 || err.Err != nil {
 		t.Error(a.Err)
 	}
 }

@@ -14,12 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-resty/resty/v2"
 	"go.uber.org/goleak"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/memory"
+	polite "github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
@@ -86,6 +86,9 @@ func clientOf(t testing.TB, opts fetch.Options) *fetch.Client {
 	if opts.Client == nil {
 		opts.Client = quick(t)
 	}
+	if opts.Retry == nil {
+		opts.Retry = retries(3)
+	}
 	client, err := fetch.NewClient(&opts)
 	if err != nil {
 		t.Fatal(err)
@@ -94,12 +97,44 @@ func clientOf(t testing.TB, opts fetch.Options) *fetch.Client {
 	return client
 }
 
-// quick is a client whose retries do not wait for long. Its connections end with
-// the test.
-func quick(t testing.TB) *resty.Client {
+// retries do not wait for long.
+func retries(n int) *polite.RetryOptions {
+	return &polite.RetryOptions{Retries: n, Wait: time.Millisecond}
+}
+
+// quick is a client whose connections end with the test.
+func quick(t testing.TB) *http.Client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
-	return resty.NewWithClient(&http.Client{Transport: transport}).SetRetryWaitTime(time.Millisecond)
+	return &http.Client{Transport: transport}
+}
+
+// does is a client that a test makes of a function.
+type does func(*http.Request) (*http.Response, error)
+
+func (f does) Do(req *http.Request) (*http.Response, error) { return f(req) }
+
+// changed is a client that sends what change makes of a request.
+func changed(t testing.TB, change func(*http.Request)) fetch.Doer {
+	client := quick(t)
+	return does(func(req *http.Request) (*http.Response, error) {
+		change(req)
+		return client.Do(req)
+	})
+}
+
+// addingQuery is a client that adds a parameter to each request.
+func addingQuery(t testing.TB, name, value string) fetch.Doer {
+	return changed(t, func(req *http.Request) {
+		query := req.URL.Query()
+		query.Add(name, value)
+		req.URL.RawQuery = query.Encode()
+	})
+}
+
+// addingToken is a client that adds a token to each request.
+func addingToken(t testing.TB, token string) fetch.Doer {
+	return changed(t, func(req *http.Request) { req.Header.Set("Authorization", "Bearer "+token) })
 }
 
 // endpointOf is that of a repository in memory.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	polite "github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 )
@@ -13,10 +14,9 @@ import (
 // offlineClient would wait for an hour before a retry.
 func offlineClient(t *testing.T, o *origin) *fetch.Client {
 	return clientOf(t, fetch.Options{
-		BaseURL:      o.URL,
-		Client:       quick(t).SetRetryWaitTime(time.Hour),
-		MaxRetryWait: time.Hour,
-		Offline:      true,
+		BaseURL: o.URL,
+		Retry:   &polite.RetryOptions{Wait: time.Hour, MaxWait: time.Hour},
+		Offline: true,
 	})
 }
 
@@ -82,13 +82,13 @@ func TestOfflineSource(t *testing.T) {
 	client := offlineClient(t, o)
 	for _, source := range []*fetch.Source[string]{
 		sourceOf(t, client, settingsOf(byID, nil)),
-		sourceOf(t, client.WithRetryBudget(1), settingsOf(byID, batchOf(3))),
+		sourceOf(t, client, settingsOf(byID, batchOf(3))),
 		sourceOf(t, client, settingsOf(nil, batchOf(3))),
 	} {
 		source.Limit(1)
 		for _, a := range answers(t, source, numbered(7)...) {
 			var failed *fetch.RequestError
-			if !errors.Is(a.Err, fetch.ErrOffline) || errors.Is(a.Err, fetch.ErrRetryBudget) || errors.As(a.Err, &failed) {
+			if !errors.Is(a.Err, fetch.ErrOffline) || errors.As(a.Err, &failed) {
 				t.Error(a.Err)
 			}
 		}

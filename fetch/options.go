@@ -8,19 +8,26 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/go-resty/resty/v2"
-
 	"github.com/endpointcache/endpointcache/origin"
 )
 
-// NoRetries is the value of [Options.Retries] for one attempt at each request.
-const NoRetries = -1
+// Doer sends a request and returns the response, as an [http.Client] does, a
+// transport.Transport, and package restyfetch for a resty client. Many goroutines may use
+// it at once.
+//
+// It returns a response or an error. It may return both, with the body read or closed, where
+// it has something to say about a response, as an http.Client has about a redirect that it does
+// not follow: the status then decides whether it is asked again, unless the error is an
+// origin.Permanent. The request is its own, and the response no longer. A body that it leaves packed is kept as it is, with its
+// Content-Encoding.
+type Doer interface {
+	Do(req *http.Request) (*http.Response, error)
+}
 
 // Options are the settings of a client. A nil *Options means the defaults.
 type Options struct {
 	// BaseURL is the scheme and host of the API, perhaps with a path, as the
-	// endpoints take it. The default is the resty client's BaseURL, and without
-	// either the endpoints' patterns have to have a host.
+	// endpoints take it. Without it the endpoints' patterns have to have a host.
 	BaseURL string
 
 	// Origin are the limits, pauses and credentials of the default client,
@@ -34,59 +41,45 @@ type Options struct {
 	// set together with Client, and stays the caller's to close.
 	Transport http.RoundTripper
 
-	// Client sends the requests, with its headers, credentials, cookies,
-	// query parameters, middlewares, transport, timeout and redirect policy.
-	// A clone of it is used and the client left as it is; nobody may change it
-	// meanwhile.
+	// Client sends the requests, each attempt one, with all that it adds to
+	// them. It stays the caller's to close. The default is an [http.Client] of
+	// Transport. Its transport should keep as many idle connections for a host as
+	// there are requests at once; Go's default is 2.
 	//
 	// What it adds may not change the key: a query parameter that the endpoint
 	// neither has nor ignores, or a header whose hash is another than the
-	// key's, makes a key fail, as the answer would be another's.
-	//
-	// Each attempt is one request to the client. Its RetryConditions,
-	// RetryHooks, RetryAfter and RetryWaitTime apply to the attempts, its
-	// RetryCount and RetryMaxWaitTime do not. What the endpoint sets is sent
-	// as the endpoint says, so the client's FormData and path parameters do
-	// not apply. Its transport should keep as many idle connections for a
-	// host as there are requests at once; Go's default is 2. SetDigestAuth
-	// changes the transport for each request, so it is only for requests that
-	// are made one after another.
-	Client *resty.Client
+	// key's, makes a key fail, as the answer would be another's. It is the
+	// Request of the response that tells what was sent, where there is one.
+	Client Doer
 
 	// Timeout is how long an attempt may take, from when an http.Transport
 	// begins to send it to the end of the answer. That it waits for its turn, in an
-	// origin.Transport, does not count, as it would in the timeout of a
-	// resty client. The default is a minute, and with Client none but its own.
+	// origin.Transport, does not count, as it would in the timeout of an
+	// http.Client. The default is a minute, and with Client none but its own.
 	Timeout time.Duration
 
-	// Retries is how many more attempts there are at a request after an error of
-	// the connection, a body that was cut short, and the statuses 408, 425,
-	// 429 and 5xx except for 501 and 505. All methods are retried: what is
-	// cached is a read, also where it is a POST. The waits before them grow
-	// exponentially, with jitter, or are as long as a Retry-After header says.
-	// The default is 3, and [NoRetries] is none. See also
-	// [Client.WithRetryBudget].
-	Retries int
-
-	// MaxRetryWait is the longest wait before a retry. Where the server asks
-	// for a longer one, the retry comes before that has passed. The default is 30 seconds.
-	MaxRetryWait time.Duration
+	// Retry says how often a request is tried, and for what. Requests of all
+	// methods are repeated, as if its AnyMethod were set: what is cached is a read,
+	// also where it is a POST. Nil is the defaults of an origin.Retrier, which
+	// are three retries. See also origin.WithRetryBudget.
+	Retry *origin.RetryOptions
 
 	// Offline sends no request: what would need one fails with [ErrOffline]. See
 	// also [StaleIfError], which then returns what has expired.
 	Offline bool
 
-	// MaxBody is the size in bytes of the largest body that is fetched, as it
-	// is when it has been unpacked. The default is the resty client's
-	// ResponseBodyLimit, else 64 MiB.
+	// MaxBody is the size in bytes of the largest body that is fetched, as it is
+	// when the client has unpacked it. Others are an [ErrBodyTooLarge]. The
+	// default is 64 MiB.
 	MaxBody int
 }
 
 // settled is Options with the defaults filled in.
 type settled struct {
 	Options
-	base  *url.URL // nil: the patterns have the host
-	close func()   // closes a transport that is our own
+	base    *url.URL // nil: the patterns have the host
+	retrier *origin.Retrier
+	close   func() // closes a transport that is our own
 }
 
 func (o *Options) settle() (*settled, error) {
@@ -96,16 +89,6 @@ func (o *Options) settle() (*settled, error) {
 	}
 	if err := s.validate(); err != nil {
 		return nil, err
-	}
-	s.MaxRetryWait = cmp.Or(s.MaxRetryWait, 30*time.Second)
-	switch s.Retries {
-	case 0:
-		s.Retries = 3
-	case NoRetries:
-		s.Retries = 0
-	}
-	if s.Client != nil {
-		s.BaseURL = cmp.Or(s.BaseURL, s.Client.BaseURL)
 	}
 	if s.BaseURL != "" {
 		base, err := url.Parse(s.BaseURL)
@@ -117,13 +100,14 @@ func (o *Options) settle() (*settled, error) {
 		}
 		s.base = base
 	}
+	s.MaxBody = cmp.Or(s.MaxBody, 64<<20)
+	if err := s.setRetrier(); err != nil {
+		return nil, err
+	}
 	if s.Client == nil {
 		s.Timeout = cmp.Or(s.Timeout, time.Minute)
-		if err := s.setClient(); err != nil {
-			return nil, err
-		}
+		return s, s.setClient()
 	}
-	s.MaxBody = cmp.Or(s.MaxBody, s.Client.ResponseBodyLimit, 64<<20)
 	return s, nil
 }
 
@@ -135,14 +119,21 @@ func (o *Options) validate() error {
 		return errors.New("both Client and Origin are set: give the client a transport of origin.New")
 	case o.Timeout < 0:
 		return fmt.Errorf("Timeout is %v: it cannot be negative", o.Timeout)
-	case o.Retries < NoRetries:
-		return fmt.Errorf("Retries is %d: it cannot be less than %d", o.Retries, NoRetries)
-	case o.MaxRetryWait < 0:
-		return fmt.Errorf("MaxRetryWait is %v: it cannot be negative", o.MaxRetryWait)
 	case o.MaxBody < 0:
 		return fmt.Errorf("MaxBody is %d: it cannot be negative", o.MaxBody)
 	}
 	return nil
+}
+
+// setRetrier makes what repeats requests, which are all reads.
+func (s *settled) setRetrier() (err error) {
+	var retry origin.RetryOptions
+	if s.Retry != nil {
+		retry = *s.Retry
+	}
+	retry.AnyMethod = true
+	s.retrier, err = origin.NewRetrier(nil, &retry)
+	return err
 }
 
 // setClient makes the default client.
@@ -170,7 +161,7 @@ func (s *settled) setClient() error {
 			closeBase()
 		}
 	}
-	s.Client = resty.NewWithClient(&http.Client{Transport: transport})
+	s.Client = &http.Client{Transport: transport}
 	return nil
 }
 

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/go-resty/resty/v2"
-
 	"github.com/endpointcache/endpointcache/fetch"
 	polite "github.com/endpointcache/endpointcache/origin"
 )
@@ -130,7 +128,7 @@ func TestCredentialsOfNamedHosts(t *testing.T) {
 func TestOriginThatCannotBe(t *testing.T) {
 	secret := polite.Static("secret")
 	for name, opts := range map[string]fetch.Options{
-		"with a client":                {Origin: &polite.Options{}, Client: resty.New()},
+		"with a client":                {Origin: &polite.Options{}, Client: http.DefaultClient},
 		"a negative pause":             {Origin: &polite.Options{Pause: -1}},
 		"a negative pause, Transport":  {Origin: &polite.Options{Pause: -1}, Transport: short{}},
 		"credentials for no host":      {Origin: &polite.Options{Credentials: &polite.Credentials{Token: secret}}},

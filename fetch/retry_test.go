@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-resty/resty/v2"
-
 	"github.com/endpointcache/endpointcache/fetch"
+	polite "github.com/endpointcache/endpointcache/origin"
 )
 
 func TestRetriesUntilItSucceeds(t *testing.T) {
@@ -42,7 +41,7 @@ func TestRetriesUntilItSucceeds(t *testing.T) {
 				}
 				serve(w, r)
 			})
-			a := ask(t, byID, fetch.Options{BaseURL: server.URL, Retries: 2}, "a")[0]
+			a := ask(t, byID, fetch.Options{BaseURL: server.URL, Retry: retries(2)}, "a")[0]
 			if a.Err != nil || attempts.Load() != 3 || string(a.Entry.Payload) != trackBody("a") {
 				t.Errorf("after %d attempts: %q, %v", attempts.Load(), a.Entry.Payload, a.Err)
 			}
@@ -87,7 +86,7 @@ func TestCutBodiesAreNoAnswers(t *testing.T) {
 	for name, cut := range map[string]http.HandlerFunc{"short": cutShort, "chunked": cutChunked, "gzip": cutGzip} {
 		t.Run(name, func(t *testing.T) {
 			server := newOrigin(t, cut)
-			for _, a := range ask(t, byID, fetch.Options{BaseURL: server.URL, Retries: 1}, "a", "b") {
+			for _, a := range ask(t, byID, fetch.Options{BaseURL: server.URL, Retry: retries(1)}, "a", "b") {
 				if !errors.Is(a.Err, io.ErrUnexpectedEOF) {
 					t.Error(a.Err)
 				}
@@ -110,20 +109,20 @@ func (short) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func TestCutBodyThatTheTransportDoesNotNotice(t *testing.T) {
-	client := resty.New().SetTransport(short{}).SetRetryWaitTime(time.Millisecond)
-	a := ask(t, byID, fetch.Options{BaseURL: "http://localhost", Client: client}, "a")[0]
-	if !errors.Is(a.Err, io.ErrUnexpectedEOF) {
-		t.Error(a.Err)
+	source := sourceOf(t, clientOf(t, fetch.Options{BaseURL: "http://localhost", Client: &http.Client{Transport: short{}}}), plain(byID))
+	a := answers(t, source, "a")[0]
+	if !errors.Is(a.Err, io.ErrUnexpectedEOF) || source.Requests() != 4 {
+		t.Errorf("after %d requests: %v", source.Requests(), a.Err)
 	}
 }
 
 func TestRetriesAreExhausted(t *testing.T) {
 	server := newOrigin(t, status(http.StatusBadGateway))
-	for _, test := range []struct{ retries, want int }{{0, 4}, {1, 2}, {fetch.NoRetries, 1}} {
+	for _, test := range []struct{ retries, want int }{{0, 4}, {1, 2}, {polite.NoRetries, 1}} {
 		before := server.total()
-		a := ask(t, byID, fetch.Options{BaseURL: server.URL, Retries: test.retries}, "a")[0]
+		a := ask(t, byID, fetch.Options{BaseURL: server.URL, Retry: retries(test.retries)}, "a")[0]
 		var err *fetch.StatusError
-		if !errors.As(a.Err, &err) || err.Code != 502 || errors.Is(a.Err, fetch.ErrRetryBudget) {
+		if !errors.As(a.Err, &err) || err.Code != 502 {
 			t.Error(a.Err)
 		}
 		if got := server.total() - before; got != test.want {
@@ -133,7 +132,7 @@ func TestRetriesAreExhausted(t *testing.T) {
 }
 
 func TestSomeFailuresAreFinal(t *testing.T) {
-	for _, code := range []int{201, 203, 204, 206, 304, 400, 401, 403, 404, 410, 501, 505} {
+	for _, code := range []int{204, 205, 206, 304, 400, 401, 403, 404, 410, 501, 505} {
 		server := newOrigin(t, status(code))
 		a := ask(t, byID, fetch.Options{BaseURL: server.URL}, "a")[0]
 		var err *fetch.StatusError
@@ -156,85 +155,92 @@ func TestConnectionRefused(t *testing.T) {
 	}
 }
 
+// The budget is that of the context, for all requests that are made with it.
 func TestRetryBudget(t *testing.T) {
-	server := newOrigin(t, status(http.StatusServiceUnavailable))
-	client := clientOf(t, fetch.Options{BaseURL: server.URL, Retries: 2})
+	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "broken") {
+			panic(http.ErrAbortHandler)
+		}
+		status(http.StatusServiceUnavailable)(w, r)
+	})
+	source := sourceOf(t, clientOf(t, fetch.Options{BaseURL: server.URL, Retry: retries(2)}), plain(byID))
 	for _, test := range []struct {
 		budget, want int // requests for 5 keys
-		final        int // keys with the error
-	}{{0, 5, 5}, {1, 6, 5}, {4, 9, 3}, {5, 10, 3}, {9, 14, 1}, {10, 15, 0}, {-1, 5, 5}} {
-		before, final := server.total(), 0
-		source := sourceOf(t, client.WithRetryBudget(test.budget), plain(byID))
-		for _, a := range answers(t, source, "a", "b", "c", "d", "e") {
-			var status *fetch.StatusError
-			if !errors.As(a.Err, &status) || status.Code != 503 {
-				t.Error(a.Err)
-			}
-			if errors.Is(a.Err, fetch.ErrRetryBudget) {
-				final++
-			}
+	}{{0, 5}, {1, 6}, {4, 9}, {5, 10}, {9, 14}, {10, 15}, {99, 15}, {-1, 5}} {
+		before := server.total()
+		ctx := polite.WithRetryBudget(t.Context(), polite.NewRetryBudget(test.budget))
+		for _, key := range []string{"a", "b", "c", "d", "e"} {
+			source.Fetch(ctx, []string{key}, func(_ int, a fetch.Answer) {
+				var status *fetch.StatusError
+				if !errors.As(a.Err, &status) || status.Code != 503 {
+					t.Error(a.Err)
+				}
+			})
 		}
-		if got := server.total() - before; got != test.want || final != test.final {
-			t.Errorf("budget %d: %d requests, and %d keys failed for it; want %d and %d", test.budget, got, final, test.want, test.final)
+		if got := server.total() - before; got != test.want {
+			t.Errorf("budget %d: %d requests, want %d", test.budget, got, test.want)
 		}
 	}
-	if got := len(answers(t, sourceOf(t, client, plain(byID)), "a")); got != 1 || server.total() != 5+6+9+10+14+15+5+3 {
-		t.Error("the budget is that of the client it was made of, too")
+	for budget, exhausted := range map[int]bool{0: true, 1: true, 2: false} {
+		ctx := polite.WithRetryBudget(t.Context(), polite.NewRetryBudget(budget))
+		source.Fetch(ctx, []string{"broken"}, func(_ int, a fetch.Answer) {
+			var failed *fetch.RequestError
+			if !errors.As(a.Err, &failed) || errors.Is(a.Err, polite.ErrRetryBudget) != exhausted || strings.Contains(a.Err.Error(), "http://localhost") {
+				t.Errorf("budget %d: %v", budget, a.Err)
+			}
+		})
 	}
 }
 
-// A condition of the client may want what is an answer after all.
+// The options may want to have repeated what is an answer after all.
 func TestRetryOfAnAnswer(t *testing.T) {
 	server := newOrigin(t, nil)
-	client := clientOf(t, fetch.Options{BaseURL: server.URL, Client: quick(t).
-		AddRetryCondition(func(resp *resty.Response, _ error) bool { return resp.StatusCode() == http.StatusOK })})
-	for budget, requests := range map[int]int{0: 1, 2: 3, 9: 4} {
-		before := server.total()
-		a := answers(t, sourceOf(t, client.WithRetryBudget(budget), plain(byID)), "a")[0]
-		if n := server.total() - before; a.Err != nil || n != requests {
-			t.Errorf("budget %d: %v after %d requests", budget, a.Err, n)
-		}
+	retry := retries(3)
+	retry.Retry = func(resp *http.Response, err error, usual bool) bool { return true }
+	if a := ask(t, byID, fetch.Options{BaseURL: server.URL, Retry: retry}, "a")[0]; a.Err != nil || server.total() != 4 {
+		t.Errorf("%v after %d requests", a.Err, server.total())
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
+func TestRetryAfterIsWaitedFor(t *testing.T) {
+	server := newOrigin(t, failOnce(func(h http.Header) { h.Set("Retry-After", "1") }))
+	start := time.Now()
+	if a := ask(t, byID, fetch.Options{BaseURL: server.URL}, "a")[0]; a.Err != nil {
+		t.Error(a.Err)
+	}
+	if d := time.Since(start); d < time.Second {
+		t.Errorf("it took %v", d)
+	}
+}
+
+// A wait that is too long is the caller's.
+func TestRetryAfterIsTold(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	elapsed := func(t *testing.T, opts fetch.Options, set func(http.Header)) time.Duration {
-		server := newOrigin(t, failOnce(set))
-		opts.BaseURL = server.URL
-		start := time.Now()
-		if a := ask(t, byID, opts, "a")[0]; a.Err != nil {
-			t.Error(a.Err)
-		}
-		return time.Since(start)
-	}
-	for name, set := range map[string]func(http.Header){
-		"seconds": func(h http.Header) { h.Set("Retry-After", "1") },
-		"date": func(h http.Header) { // on a clock that is years off
+	for name, test := range map[string]struct {
+		set  func(http.Header)
+		want time.Duration
+	}{
+		"seconds": {func(h http.Header) { h.Set("Retry-After", "3600") }, time.Hour},
+		"date": {func(h http.Header) { // on a clock that is years off
 			h.Set("Date", at.Format(http.TimeFormat))
-			h.Set("Retry-After", at.Add(time.Second).Format(http.TimeFormat))
-		},
+			h.Set("Retry-After", at.Add(time.Minute).Format(http.TimeFormat))
+		}, time.Minute},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if d := elapsed(t, fetch.Options{}, set); d < time.Second || d > 5*time.Second {
-				t.Errorf("it took %v", d)
+		for _, keys := range [][]string{{"a"}, {"a", "b"}} {
+			server := newOrigin(t, failOnce(test.set))
+			source := sourceOf(t, clientOf(t, fetch.Options{BaseURL: server.URL}), settingsOf(byID, batchOf(5)))
+			for _, a := range answers(t, source, keys...) {
+				var err *fetch.StatusError
+				if !errors.As(a.Err, &err) || err.Code != 503 || err.RetryAfter != test.want || server.total() != 1 {
+					t.Errorf("%s, %v, after %d requests: %v", name, keys, server.total(), a.Err)
+				}
 			}
-		})
+		}
 	}
-	for name, set := range map[string]func(http.Header){
-		"long":      func(h http.Header) { h.Set("Retry-After", "3600") },
-		"very long": func(h http.Header) { h.Set("Retry-After", "99999999999") },
-		"past":      func(h http.Header) { h.Set("Retry-After", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)) },
-		"negative":  func(h http.Header) { h.Set("Retry-After", "-5") },
-		"nonsense":  func(h http.Header) { h.Set("Retry-After", "soon") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if d := elapsed(t, fetch.Options{MaxRetryWait: 50 * time.Millisecond}, set); d > 2*time.Second {
-				t.Errorf("it took %v", d)
-			}
-		})
+	server := newOrigin(t, status(http.StatusNotFound))
+	var err *fetch.StatusError
+	if a := ask(t, byID, fetch.Options{BaseURL: server.URL}, "a")[0]; !errors.As(a.Err, &err) || err.RetryAfter != 0 {
+		t.Errorf("%v, again after %v", a.Err, err.RetryAfter)
 	}
 }
 
@@ -263,13 +269,13 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	})
 	var dials atomic.Int32
 	client := quick(t)
-	transport := client.GetClient().Transport.(*http.Transport)
+	transport := client.Transport.(*http.Transport)
 	dial := http.DefaultTransport.(*http.Transport).DialContext
 	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		dials.Add(1)
 		return dial(ctx, network, addr)
 	}
-	for _, a := range ask(t, byID, fetch.Options{BaseURL: server.URL, Client: client, Retries: 20}, numbered(50)...) {
+	for _, a := range ask(t, byID, fetch.Options{BaseURL: server.URL, Client: client, Retry: retries(20)}, numbered(50)...) {
 		if a.Err != nil {
 			t.Error(a.Err)
 		}
@@ -301,7 +307,7 @@ func TestTimeoutOfAnAttempt(t *testing.T) {
 		t.Errorf("after %d attempts: %v", served.Load(), a.Err)
 	}
 	served.Store(0)
-	a = ask(t, byID, fetch.Options{BaseURL: server.URL, Timeout: 50 * time.Millisecond, Retries: fetch.NoRetries}, "a")[0]
+	a = ask(t, byID, fetch.Options{BaseURL: server.URL, Timeout: 50 * time.Millisecond, Retry: retries(polite.NoRetries)}, "a")[0]
 	if a.Err == nil || !strings.Contains(a.Err.Error(), "no answer within 50ms") {
 		t.Error(a.Err)
 	}

@@ -1,104 +1,57 @@
 package fetch
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"math"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
-	"os"
-	"strings"
 	"sync/atomic"
-	"time"
 
-	"github.com/go-resty/resty/v2"
+	"github.com/endpointcache/endpointcache/origin"
+	"github.com/endpointcache/endpointcache/repository"
 )
-
-// sender is what clients share that differ in their budget.
-type sender struct {
-	base       *url.URL
-	client     *resty.Client
-	getBody    *resty.Client // for the body of a GET, which client does not send
-	retries    int
-	conditions []resty.RetryConditionFunc
-	backoff    []resty.Option
-	timeout    time.Duration // of an attempt; 0: none
-	offline    bool          // nothing is sent
-	closing    closing
-
-	closeTransport func()
-}
 
 // sending is a request that is made until there is an answer.
 type sending struct {
 	*Client
 	req      *http.Request
-	body     []byte
 	inFlight *atomic.Int64
 	requests *atomic.Int64
 	slots    chan struct{} // see [Source.Limit]
 
-	failures  int  // that were worth another attempt
-	exhausted bool // and there was no retry left for one
+	body []byte // of the last attempt's response
 }
 
-// do makes the request, as often as it takes, and returns the response of status
-// 200, with its body read.
-func (s *sending) do(ctx context.Context) (*resty.Response, error) {
-	var err error
-	if s.body, err = readBody(s.req); err != nil {
-		return nil, fmt.Errorf("fetch: read the request's body: %w", err)
+// do makes the request, as often as it takes. The answer may have any status.
+func (s *sending) do(ctx context.Context) answer {
+	if err := keepBody(s.req); err != nil {
+		return answer{err: fmt.Errorf("fetch: read the request's body: %w", err)}
 	}
 	if s.offline {
-		return nil, fmt.Errorf("fetch: %s: %w", s, ErrOffline)
+		return answer{err: fmt.Errorf("fetch: %s: %w", s, ErrOffline)}
 	}
-	var resp *resty.Response
-	err = resty.Backoff(func() (*resty.Response, error) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		var err error
-		resp, err = s.attempt(ctx)
-		return resp, err
-	}, append(s.backoff[:len(s.backoff):len(s.backoff)], resty.RetryConditions([]resty.RetryConditionFunc{s.again}))...)
-	err = s.describe(resp, err)
-	if err != nil && s.exhausted {
-		err = fmt.Errorf("%w: %w", err, ErrRetryBudget)
+	if s.req.Context() != ctx { // which is a pointer
+		s.req = s.req.WithContext(ctx)
 	}
-	return resp, err
+	resp, err := s.retrier.Do(s.req, s.attempt) //nolint:bodyclose // an attempt closes it
+	switch {
+	case err == nil:
+		return answer{resp: resp, body: s.body}
+	case resp != nil && !repository.HasValue(resp.StatusCode):
+		failed := statusError(resp)
+		failed.Err = withoutURL(err)
+		return answer{err: failed}
+	}
+	return answer{err: &RequestError{Method: s.method(), URL: withoutSecrets(s.req.URL), Err: withoutURL(err)}}
 }
 
-// again decides about another attempt, for which it takes a retry from the budget.
-// After the last one it only says whether the client's hooks are to be told.
-func (s *sending) again(resp *resty.Response, err error) bool {
-	var permanent *permanentError
-	if errors.As(err, &permanent) {
-		return false
-	}
-	transient := false
-	for _, condition := range s.conditions {
-		transient = transient || condition(resp, err)
-	}
-	if !transient {
-		return false
-	}
-	s.failures++
-	s.exhausted = s.failures <= s.retries && !s.budget.take()
-	return !s.exhausted
-}
-
-// attempt makes the request once, with one of resty of its own: resty takes back
-// the buffers of one that was executed.
-func (s *sending) attempt(ctx context.Context) (*resty.Response, error) {
-	client, method := s.client, s.method()
-	if method == http.MethodGet && len(s.body) > 0 {
-		client = s.getBody
-	}
+// attempt makes the request once and reads the body of the response.
+func (s *sending) attempt(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
 	if s.slots != nil {
 		select {
 		case s.slots <- struct{}{}:
@@ -107,93 +60,68 @@ func (s *sending) attempt(ctx context.Context) (*resty.Response, error) {
 			return nil, ctx.Err()
 		}
 	}
-	timed, stop := withTimeout(ctx, s.timeout)
-	defer stop()
-	r := client.R().SetContext(timed)
-	maps.Copy(r.Header, s.req.Header)
-	if s.req.Host != "" && s.req.Host != s.req.URL.Host {
-		r.Header.Set("Host", s.req.Host)
-	}
-	if len(s.body) > 0 {
-		r.SetBody(s.body)
-	}
 	s.requests.Add(1)
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
-	resp, err := r.Execute(method, s.req.URL.String())
-	r.SetContext(ctx) // resty asks it whether to go on
-	switch {
-	case err == nil:
-		err = checkWhole(resp)
-	case ctx.Err() == nil && timed.Err() != nil:
-		err = context.Cause(timed)
+	resp, err := s.timed(req)
+	if resp != nil && (resp.Request == nil || resp.Request.URL == nil) {
+		resp.Request = s.req
 	}
 	return resp, err
 }
 
-// withTimeout returns a context that ends when d has passed since an [http.Transport]
-// was last given a request with it. So what waits above that has the time it needs.
-func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if d == 0 {
-		return ctx, func() {}
+// timed is an attempt within the time that it may take. The client gets a copy of the
+// request, so that what it changes can be told from what was built.
+func (s *sending) timed(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	if s.timeout > 0 {
+		var c *clock
+		ctx, c = withClock(ctx, s.timeout)
+		defer c.stop()
 	}
-	timed, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(math.MaxInt64, func() {
-		cancel(fmt.Errorf("no answer within %v: %w", d, os.ErrDeadlineExceeded))
-	})
-	timed = httptrace.WithClientTrace(timed, &httptrace.ClientTrace{GetConn: func(string) { timer.Reset(d) }})
-	return timed, func() {
-		timer.Stop()
-		cancel(nil)
+	sent, location := req.WithContext(ctx), *req.URL
+	sent.URL = &location
+	resp, err := s.exchange(sent)
+	if err != nil && req.Context().Err() == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
+	return resp, err
+}
+
+func (s *sending) exchange(req *http.Request) (*http.Response, error) {
+	resp, err := s.doer.Do(req)
+	switch {
+	case err == nil && resp == nil:
+		return nil, errors.New("the client has neither a response nor an error")
+	case err != nil && resp == nil:
+		return nil, withoutURL(err)
+	case err != nil:
+		// As of a redirect that is not followed, the status decides about another attempt.
+		return resp, &url.Error{Op: req.Method, URL: withoutSecrets(req.URL), Err: withoutURL(err)}
+	}
+	s.body, err = readBody(resp, s.method(), s.maxBody)
+	if errors.Is(err, ErrBodyTooLarge) {
+		err = origin.Permanent(err)
+	}
+	return resp, err
 }
 
 func (s *sending) method() string { return cmp.Or(s.req.Method, http.MethodGet) }
 
-// describe is the error of a request whose attempts ended so, nil where it has a
-// response of status 200.
-func (s *sending) describe(resp *resty.Response, err error) error {
-	isOK := resp != nil && resp.StatusCode() == http.StatusOK
-	if err == nil && isOK {
-		return nil
-	}
-	err = withoutURL(err)
-	if resp != nil && resp.RawResponse != nil && !isOK {
-		return &StatusError{Code: resp.StatusCode(), Method: resp.Request.Method, URL: withoutSecrets(s.req.URL), Err: err}
-	}
-	return &RequestError{Method: s.method(), URL: withoutSecrets(s.req.URL), Err: err}
-}
-
 // String is the request as errors have it, without what may be secret.
 func (s *sending) String() string { return s.method() + " " + withoutSecrets(s.req.URL) }
 
-func readBody(req *http.Request) ([]byte, error) {
-	if req.Body == nil || req.Body == http.NoBody {
-		return nil, nil
-	}
-	body, err := io.ReadAll(req.Body)
-	if len(body) > 0 && (req.Method == http.MethodHead || req.Method == http.MethodOptions) {
-		err = fmt.Errorf("resty sends none with %s", req.Method)
-	}
-	return body, errors.Join(err, req.Body.Close())
-}
-
-// checkWhole finds what net/http does itself, but other transports may not.
-func checkWhole(resp *resty.Response) error {
-	raw := resp.RawResponse
-	switch {
-	case resp.Body() == nil:
-		// A middleware had resty leave it alone.
-		raw.Body.Close()
-		return errors.New("the client does not read the body of the response")
-	case raw.ContentLength < 0, resp.Size() == raw.ContentLength, resp.Request.Method == http.MethodHead, isUnpacked(raw):
+// keepBody lets the body of a request be sent more than once.
+func keepBody(req *http.Request) error {
+	if req.Body == nil || req.Body == http.NoBody || req.GetBody != nil {
 		return nil
 	}
-	return fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, resp.Size(), raw.ContentLength)
-}
-
-// isUnpacked tells whether resty has unpacked the body and left the headers as
-// they were. Transports that unpack remove the header.
-func isUnpacked(raw *http.Response) bool {
-	return strings.EqualFold(raw.Header.Get("Content-Encoding"), "gzip") && raw.ContentLength != 0
+	body, err := io.ReadAll(req.Body)
+	if err := errors.Join(err, req.Body.Close()); err != nil {
+		return err
+	}
+	req.ContentLength = int64(len(body))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	req.Body, err = req.GetBody()
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -122,8 +123,9 @@ func (s *Source[K]) InFlight() int { return int(s.inFlight.Load()) }
 func (s *Source[K]) Requests() int64 { return s.requests.Load() }
 
 // Fetch asks the origin for keys, which are those of one of [Source.Batches], and
-// calls answer once for each, with its index, in their order, on the calling
-// goroutine and before it returns. Only responses of status 200 are answers.
+// calls answered once for each, with its index, in their order, on the calling
+// goroutine and before it returns. A response whose status comes with no value (see
+// repository.HasValue) is a [StatusError].
 //
 // A single key is asked for with the endpoint's request where it builds one. The
 // request for several is halved where it fails for a reason that one of the keys
@@ -133,14 +135,14 @@ func (s *Source[K]) Requests() int64 { return s.requests.Load() }
 // can be halved. Halves are asked for one after another. What fails otherwise fails for
 // all of its keys.
 //
-// A response that is part of a batch's has its status and those of its headers that
-// hold for each part: Content-Type, Date, Age, Cache-Control and Expires.
+// A response that is part of a batch's has its status, or 200 for 207, and those of its
+// headers that hold for each part: Content-Type, Date, Age, Cache-Control and Expires.
 //
 // When ctx is done, the keys without an answer get its error.
-func (s *Source[K]) Fetch(ctx context.Context, keys []K, answer func(i int, a Answer)) {
-	each := func(from int, answers []Answer) {
+func (s *Source[K]) Fetch(ctx context.Context, keys []K, answered func(i int, a Answer)) {
+	each := func(from int, answers []answer) {
 		for i, a := range answers {
-			answer(from+i, a)
+			answered(from+i, a.value())
 		}
 	}
 	if len(keys) == 0 {
@@ -158,18 +160,18 @@ func (s *Source[K]) Fetch(ctx context.Context, keys []K, answer func(i int, a An
 }
 
 // failed are the answers for n keys that have failed together.
-func failed(n int, err error) []Answer { return slices.Repeat([]Answer{{Err: err}}, n) }
+func failed(n int, err error) []answer { return slices.Repeat([]answer{{err: err}}, n) }
 
 // ask asks for keys, and for their halves where they are refused together, as they
 // may be known to be. It calls answered with those that come together, from the
 // first one's index on, and reports whether the batch was accepted.
-func (s *Source[K]) ask(ctx context.Context, keys []K, refused bool, answered func(from int, answers []Answer)) bool {
+func (s *Source[K]) ask(ctx context.Context, keys []K, refused bool, answered func(from int, answers []answer)) bool {
 	if err := ended(ctx); err != nil {
 		answered(0, failed(len(keys), err))
 		return false
 	}
 	if len(keys) == 1 {
-		answered(0, []Answer{s.askOne(ctx, keys[0])})
+		answered(0, []answer{s.askOne(ctx, keys[0], nil)})
 		return false // the endpoint may take what the batch does not
 	}
 	known := aKey
@@ -188,35 +190,52 @@ func (s *Source[K]) ask(ctx context.Context, keys []K, refused bool, answered fu
 	accepted := s.ask(ctx, keys[:half], false, answered)
 	// If nothing is wrong with the keys of the first half, something is with those
 	// of the second, unless there were only too many.
-	s.ask(ctx, keys[half:], accepted && known == aKey, func(from int, answers []Answer) {
+	s.ask(ctx, keys[half:], accepted && known == aKey, func(from int, answers []answer) {
 		answered(half+from, answers)
 	})
 	return false
 }
 
-// askOne asks for a key alone.
-func (s *Source[K]) askOne(ctx context.Context, key K) Answer {
+// askOne asks for a key alone. Conditions are headers that are set on the request, or
+// removed where they have no values; a batch's has none of them.
+func (s *Source[K]) askOne(ctx context.Context, key K, conditions http.Header) answer {
 	req, err := s.request(ctx, s.client.base, key)
 	if errors.Is(err, request.ErrNoRequest) && s.inBatch(key) {
 		answers, err := s.askBatch(ctx, []K{key})
 		if err != nil {
-			return Answer{Err: cmp.Or(ended(ctx), err)}
+			return answer{err: cmp.Or(ended(ctx), err)}
 		}
 		return answers[0]
 	}
 	if err != nil {
-		return Answer{Err: fmt.Errorf("fetch: %w", err)}
+		return answer{err: fmt.Errorf("fetch: %w", err)}
 	}
+	setHeaders(req, conditions)
 	r := s.sending(req)
-	resp, err := r.do(ctx)
-	if err != nil {
-		return Answer{Err: cmp.Or(ended(ctx), err)}
+	a := r.do(ctx)
+	if a.err != nil {
+		return answer{err: cmp.Or(ended(ctx), a.err)}
 	}
-	if err := s.verify(ctx, key, req, resp.Request.RawRequest); err != nil {
-		return Answer{Err: fmt.Errorf("fetch: %w", err)}
+	if err := s.verify(ctx, key, req, asSent(a.resp)); err != nil {
+		return answer{err: fmt.Errorf("fetch: answer to %s: %w", r, err)}
 	}
-	entry, err := wholeEntry(resp)
-	return Answer{Entry: entry, Err: err}
+	return a
+}
+
+func setHeaders(req *http.Request, headers http.Header) {
+	if len(headers) == 0 {
+		return
+	}
+	if req.Header = maps.Clone(req.Header); req.Header == nil { // the endpoint may have it, too
+		req.Header = make(http.Header)
+	}
+	for name, values := range headers {
+		if len(values) == 0 {
+			delete(req.Header, name)
+		} else {
+			req.Header[name] = values
+		}
+	}
 }
 
 func (s *Source[K]) inBatch(key K) bool {
@@ -237,44 +256,42 @@ func (s *Source[K]) sending(req *http.Request) *sending {
 }
 
 // askBatch asks for keys with one request. An error is one of all keys.
-func (s *Source[K]) askBatch(ctx context.Context, keys []K) ([]Answer, error) {
+func (s *Source[K]) askBatch(ctx context.Context, keys []K) ([]answer, error) {
 	req, err := s.batch.Request(ctx, s.client.base, keys)
 	if err != nil {
 		return nil, &batchError{fmt.Errorf("fetch: %w", err)}
 	}
 	r := s.sending(req)
-	resp, err := r.do(ctx)
-	if err != nil {
-		return nil, err
+	whole := r.do(ctx)
+	if whole.err != nil {
+		return nil, whole.err
 	}
-	extra, err := r.added(resp.Request.RawRequest)
-	if err != nil {
-		return nil, fmt.Errorf("fetch: %w", err)
+	if !repository.HasValue(whole.resp.StatusCode) {
+		return nil, statusError(whole.resp)
 	}
-	bodies, err := s.batch.Split(resp.Body(), keys)
+	extra, err := r.added(whole.resp)
+	if err != nil {
+		return nil, fmt.Errorf("fetch: answer to %s: %w", r, err)
+	}
+	bodies, err := s.batch.Split(whole.body, keys)
 	if err == nil && len(bodies) != len(keys) {
 		err = fmt.Errorf("it was split into %d bodies for %d keys", len(bodies), len(keys))
 	}
 	if err != nil {
 		return nil, &batchError{fmt.Errorf("fetch: answer to %s: %w", r, err)}
 	}
-	part, err := partEntry(resp)
-	if err != nil {
-		return nil, err
-	}
-	answers := make([]Answer, len(keys))
+	part := partOf(whole.resp) //nolint:bodyclose // it has none
+	answers := make([]answer, len(keys))
 	absent := fmt.Errorf("fetch: answer to %s: %w", r, ErrAbsent)
 	for i, body := range bodies {
-		if err := s.verifyPart(ctx, keys[i], extra); err != nil {
-			answers[i].Err = fmt.Errorf("fetch: %w", err)
-			continue
+		switch err := s.verifyPart(ctx, keys[i], extra); {
+		case err != nil:
+			answers[i].err = fmt.Errorf("fetch: answer to %s: %w", r, err)
+		case body == nil:
+			answers[i].err = absent
+		default:
+			answers[i] = answer{resp: part, body: body}
 		}
-		if body == nil {
-			answers[i].Err = absent
-			continue
-		}
-		answers[i].Entry = part
-		answers[i].Entry.Payload = body
 	}
 	return answers, nil
 }

@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-resty/resty/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	polite "github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
@@ -147,7 +147,7 @@ func TestWhatPassesIsRetriedAndNotHalved(t *testing.T) {
 	keys := numbered(4)
 	for _, code := range []int{408, 425, 429, 500, 502, 503} {
 		o := newOrigin(t, status(code))
-		source := sourceOf(t, clientOf(t, fetch.Options{BaseURL: o.URL, Retries: 2}), settingsOf(byID, batchOf(4)))
+		source := sourceOf(t, clientOf(t, fetch.Options{BaseURL: o.URL, Retry: retries(2)}), settingsOf(byID, batchOf(4)))
 		check(t, keys, answers(t, source, keys...), keys...)
 		if o.total() != 3 {
 			t.Errorf("%d: %d requests, want 3", code, o.total())
@@ -414,13 +414,13 @@ func TestSourceOfAClosedClient(t *testing.T) {
 
 func TestOptionsThatCannotBe(t *testing.T) {
 	for want, opts := range map[string]fetch.Options{
-		"Retries":          {Retries: -2},
-		"MaxRetryWait":     {MaxRetryWait: -1},
+		"Retries":          {Retry: &polite.RetryOptions{Retries: -2}},
+		"MaxWait":          {Retry: &polite.RetryOptions{MaxWait: -1}},
 		"MaxBody":          {MaxBody: -1},
 		"Timeout":          {Timeout: -time.Second},
 		"https://host":     {BaseURL: "api.example.com"},
 		"cannot be parsed": {BaseURL: "http://s3cret@[::1"},
-		"both":             {Client: resty.New(), Transport: short{}},
+		"both":             {Client: http.DefaultClient, Transport: short{}},
 	} {
 		client, err := fetch.NewClient(&opts)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {

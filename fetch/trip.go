@@ -148,9 +148,9 @@ func (e *Endpoint[K, V]) run(t *trip[K, V]) {
 		return
 	}
 	asked := left
-	e.source.ask(t.ctx, keysOf(asked), false, func(from int, answers []Answer) {
+	e.source.ask(t.ctx, keysOf(asked), false, func(from int, answers []answer) {
 		next := from + len(answers)
-		e.answered(asked[from:next], answers)
+		e.answered(asked[from:next], values(answers))
 		left = asked[next:]
 	})
 }

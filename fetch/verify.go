@@ -17,9 +17,20 @@ type additions struct {
 	header http.Header // all that was sent
 }
 
+// asSent is the request that a response has come of, before it was redirected, as far as
+// that is known.
+func asSent(resp *http.Response) *http.Request {
+	req := resp.Request
+	for from := req.Response; from != nil && from.Request != nil && from.Request.URL != nil; from = req.Response {
+		req = from.Request
+	}
+	return req
+}
+
 // added returns what the client has added to a request. That it has changed the
 // query is an error: the answer may be another's.
-func (s *sending) added(sent *http.Request) (additions, error) {
+func (s *sending) added(resp *http.Response) (additions, error) {
+	sent := asSent(resp)
 	extra := additions{header: sent.Header}
 	if sent.URL.RawQuery == s.req.URL.RawQuery {
 		return extra, nil

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-resty/resty/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/endpointcache/endpointcache/fetch"
@@ -30,8 +29,7 @@ func TestURLsReachTheServerAsTheyAreBuilt(t *testing.T) {
 		{"a/b", ""}, {"ä €", "ü&="}, {"100%", "50%"}, {"what?", "?"}, {"{id}", "{id}"}, {"a+b c", "a+b c"},
 		{"%2F", "%2F"}, {"a;b", "a;b"}, {"#", "#"}, {"日本", "語"}, {"a//b", "//"}, {"...", "../.."}, {"-_.~!$&'()*+,=:@", "!*'()"},
 	}
-	client := quick(t).SetPathParam("id", "wrong").SetFormData(map[string]string{"wrong": "wrong"}).SetUnescapeQueryParams(true)
-	got := ask(t, endpoint, fetch.Options{BaseURL: server.URL, Client: client}, keys...)
+	got := ask(t, endpoint, fetch.Options{BaseURL: server.URL}, keys...)
 	base, _ := url.Parse(server.URL)
 	for i, k := range keys {
 		req, err := endpoint.Request(t.Context(), base, k)
@@ -59,7 +57,7 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 		}
 	})
 	base := strings.Replace(server.URL, "http://", "http://me:s3cret@", 1) + "?token=s3cret"
-	client := clientOf(t, fetch.Options{BaseURL: base, Client: quick(t).SetQueryParam("key", "s3cret"), Retries: 1})
+	client := clientOf(t, fetch.Options{BaseURL: base, Client: addingQuery(t, "key", "s3cret"), Retry: retries(1)})
 	source := sourceOf(t, client, settingsOf(
 		request.Pattern[string]("/tracks/{id}", request.IgnoreQuery("token")),
 		request.BatchPattern[string]("/tracks?ids={id}", 2, splitTracks, &request.BatchOptions{IgnoreQuery: []string{"token"}}),
@@ -103,13 +101,13 @@ func TestAnAnswerForAnotherKeyIsNone(t *testing.T) {
 	batch := request.BatchPattern[key]("GET api.example.com/tracks?ids={id}", 5, splitTracks, nil)
 	mine := request.HeaderHash("Bearer mine")
 	for name, test := range map[string]struct {
-		client  *resty.Client
+		client  fetch.Doer
 		fetched []key
 	}{
 		"nothing is added":     {quick(t), []key{{ID: "a"}, {ID: "a", Market: "DE"}}},
-		"a token":              {quick(t).SetAuthToken("mine"), []key{{ID: "a", User: mine}, {ID: "a", Market: "DE", User: mine}}},
-		"a known parameter":    {quick(t).SetQueryParam("market", "US"), nil},
-		"an unknown parameter": {quick(t).SetQueryParam("lang", "de"), nil},
+		"a token":              {addingToken(t, "mine"), []key{{ID: "a", User: mine}, {ID: "a", Market: "DE", User: mine}}},
+		"a known parameter":    {addingQuery(t, "market", "US"), nil},
+		"an unknown parameter": {addingQuery(t, "lang", "de"), nil},
 	} {
 		for _, s.Batch = range []request.Batch[key]{nil, batch} {
 			t.Run(name, func(t *testing.T) {
@@ -136,18 +134,17 @@ func TestAnAnswerForAnotherKeyIsNone(t *testing.T) {
 // The query of a batch is what tells which keys it is for.
 func TestBatchWhoseQueryTheClientChanges(t *testing.T) {
 	server := newOrigin(t, nil)
-	change := func(from, to string) *resty.Client {
-		return quick(t).SetPreRequestHook(func(_ *resty.Client, r *http.Request) error {
-			r.URL.RawQuery = strings.Replace(r.URL.RawQuery, from, to, 1)
-			return nil
+	change := func(from, to string) fetch.Doer {
+		return changed(t, func(req *http.Request) {
+			req.URL.RawQuery = strings.Replace(req.URL.RawQuery, from, to, 1)
 		})
 	}
-	for name, client := range map[string]*resty.Client{
+	for name, client := range map[string]fetch.Doer{
 		"another value":        change("=a", "=x"),
 		"another name":         change("ids", "names"),
-		"one more value":       quick(t).SetQueryParam("ids", "x"),
+		"one more value":       addingQuery(t, "ids", "x"),
 		"it is malformed":      change("=a", "=%zz"),
-		"an unknown parameter": quick(t).SetQueryParam("lang", "de"),
+		"an unknown parameter": addingQuery(t, "lang", "de"),
 	} {
 		source := sourceOf(t, clientOf(t, fetch.Options{BaseURL: server.URL, Client: client}), settingsOf(byID, batchOf(2)))
 		before := server.total()
@@ -174,7 +171,7 @@ func TestKeyIsReadBackWhateverTheBaseIs(t *testing.T) {
 			request.BatchPattern[string]("GET "+host+"/tracks?ids={id}", 5, splitTracks, &request.BatchOptions{IgnoreQuery: []string{"token"}}),
 		)
 		for query, isAnswer := range map[string]bool{"token": true, "market": false} {
-			client := clientOf(t, fetch.Options{BaseURL: server.URL + "/api/v2?token=1", Client: quick(t).SetQueryParam(query, "x")})
+			client := clientOf(t, fetch.Options{BaseURL: server.URL + "/api/v2?token=1", Client: addingQuery(t, query, "x")})
 			source := sourceOf(t, client, s)
 			for range 2 { // the second time it is known how
 				for _, a := range answers(t, source, "a", "b", "x,y") {

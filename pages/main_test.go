@@ -19,6 +19,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/memory"
+	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
@@ -143,7 +144,7 @@ func newSiteAt(t testing.TB, a *api, path string) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.store.Close() })
-	s.client, err = fetch.NewClient(&fetch.Options{BaseURL: a.URL + path, Retries: fetch.NoRetries})
+	s.client, err = fetch.NewClient(&fetch.Options{BaseURL: a.URL + path, Retry: &origin.RetryOptions{Retries: origin.NoRetries}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,11 +109,7 @@ func causeOf(err error) string {
 	var network *net.OpError
 	switch {
 	case errors.As(err, &status):
-		text := strings.TrimSpace(fmt.Sprintf("status %d %s", status.Code, http.StatusText(status.Code)))
-		if errors.Is(err, fetch.ErrRetryBudget) {
-			text += ", and no retries left"
-		}
-		return text
+		return strings.TrimSpace(fmt.Sprintf("status %d %s", status.Code, http.StatusText(status.Code)))
 	case errors.As(err, &decode):
 		return "the body cannot be decoded: " + common(decode.Err)
 	case errors.As(err, &network) && network.Addr != nil:

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-resty/resty/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/endpointcache/endpointcache/fetch"
@@ -63,7 +62,7 @@ func TestCutBodiesAreNeverSaved(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			repo := tracksOf(t, byID)
 			server := newOrigin(t, cut)
-			result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retries: 1})}, "a", "b")
+			result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retry: retries(1)})}, "a", "b")
 			if result.Failed != 2 || !errors.Is(result.Items[0].Err, io.ErrUnexpectedEOF) {
 				t.Error(result.Items)
 			}
@@ -149,10 +148,12 @@ func TestRedirectIsSavedUnderTheKeyAskedFor(t *testing.T) {
 		t.Error("it is saved under the other key, too")
 	}
 
-	client := quick(t).SetRedirectPolicy(resty.NoRedirectPolicy())
+	mistake := errors.New("it has moved")
+	client := quick(t)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return mistake }
 	result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client}), Refresh: true}, "old")
 	var err *fetch.StatusError
-	if result.Failed != 1 || !errors.As(result.Items[0].Err, &err) || err.Code != 301 || !errors.Is(err, resty.ErrAutoRedirectDisabled) {
+	if result.Failed != 1 || !errors.As(result.Items[0].Err, &err) || err.Code != 301 || !errors.Is(err, mistake) {
 		t.Error(result.Items)
 	}
 }
@@ -170,8 +171,8 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 	})
 	endpoint := request.Pattern[string]("/tracks/{id}", request.IgnoreQuery("token"))
 	base := strings.Replace(server.URL, "http://", "http://me:s3cret@", 1) + "?token=s3cret"
-	client := quick(t).SetQueryParam("key", "s3cret")
-	result := run(t, tracksOf(t, endpoint), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: base, Client: client, Retries: 1})}, "abort", "loop", "forbidden")
+	client := addingQuery(t, "key", "s3cret")
+	result := run(t, tracksOf(t, endpoint), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: base, Client: client, Retry: retries(1)})}, "abort", "loop", "forbidden")
 	if result.Failed != 3 {
 		t.Fatal(result.Items)
 	}
@@ -210,14 +211,18 @@ func TestAnAnswerForAnotherKeyIsNotSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	mine := request.HeaderHash("Bearer mine")
+	token := changed(t, func(req *http.Request) error {
+		req.Header.Set("Authorization", "Bearer mine")
+		return nil
+	})
 	for name, test := range map[string]struct {
-		client  *resty.Client
+		client  fetch.Doer
 		fetched []key
 	}{
 		"nothing is added":     {quick(t), []key{{ID: "a"}, {ID: "a", Market: "DE"}}},
-		"a token":              {quick(t).SetAuthToken("mine"), []key{{ID: "a", User: mine}, {ID: "a", Market: "DE", User: mine}}},
-		"a known parameter":    {quick(t).SetQueryParam("market", "US"), nil},
-		"an unknown parameter": {quick(t).SetQueryParam("lang", "de"), nil},
+		"a token":              {token, []key{{ID: "a", User: mine}, {ID: "a", Market: "DE", User: mine}}},
+		"a known parameter":    {addingQuery(t, "market", "US"), nil},
+		"an unknown parameter": {addingQuery(t, "lang", "de"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := []key{{ID: "a"}, {ID: "a", Market: "DE"}, {ID: "a", User: mine}, {ID: "a", Market: "DE", User: mine}, {ID: "a", User: "another's"}}
@@ -270,13 +275,13 @@ func TestAPanicIsTheCallers(t *testing.T) {
 	}
 	defer store.Close()
 	own := to(t, fetch.Options{BaseURL: server.URL})
-	middleware := quick(t).OnBeforeRequest(func(*resty.Client, *resty.Request) error { panic("oops") })
+	broken := changed(t, func(*http.Request) error { panic("oops") })
 	for name, opts := range map[string]*prefetch.Options{
-		"a middleware": {Client: to(t, fetch.Options{BaseURL: server.URL, Client: middleware})},
-		"a name":       {Client: own},
-		"progress":     {Client: own, Progress: func(prefetch.Progress) { panic("oops") }},
-		"an item":      {Client: own},
-		"a group":      {Client: own},
+		"the client": {Client: to(t, fetch.Options{BaseURL: server.URL, Client: broken})},
+		"a name":     {Client: own},
+		"progress":   {Client: own, Progress: func(prefetch.Progress) { panic("oops") }},
+		"an item":    {Client: own},
+		"a group":    {Client: own},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := settings.RepositorySettings[int, string]{

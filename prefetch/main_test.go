@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-resty/resty/v2"
 	"go.uber.org/goleak"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -137,13 +137,42 @@ func (o *countingServer) total() int {
 	return len(o.times)
 }
 
-// quick is a client whose retries do not wait for long. Its connections end with
-// the test.
-func quick(t testing.TB) *resty.Client {
+// retries do not wait for long.
+func retries(n int) *origin.RetryOptions {
+	return &origin.RetryOptions{Retries: n, Wait: time.Millisecond}
+}
+
+// quick is a client without limits and pauses. Its connections end with the test.
+func quick(t testing.TB) *http.Client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
-	return resty.NewWithClient(&http.Client{Transport: transport}).SetRetryWaitTime(time.Millisecond)
+	return &http.Client{Transport: transport}
 }
+
+// changed is a client that sends what change makes of a request, unless that fails.
+func changed(t testing.TB, change func(*http.Request) error) fetch.Doer {
+	client := quick(t)
+	return does(func(req *http.Request) (*http.Response, error) {
+		if err := change(req); err != nil {
+			return nil, err
+		}
+		return client.Do(req)
+	})
+}
+
+// addingQuery is a client that adds a parameter to each request.
+func addingQuery(t testing.TB, name, value string) fetch.Doer {
+	return changed(t, func(req *http.Request) error {
+		query := req.URL.Query()
+		query.Add(name, value)
+		req.URL.RawQuery = query.Encode()
+		return nil
+	})
+}
+
+type does func(*http.Request) (*http.Response, error)
+
+func (f does) Do(req *http.Request) (*http.Response, error) { return f(req) }
 
 // to is a client that ends with the test.
 func to(t testing.TB, opts fetch.Options) *fetch.Client {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -22,8 +23,8 @@ type Options struct {
 	Concurrency int
 
 	// RetryBudget is how many retries all requests of the run have together. When
-	// they are used up, what fails has failed at once. The default is no limit
-	// but the client's.
+	// they are used up, what fails has failed at once. The default is the budget of
+	// the context, see origin.WithRetryBudget, or no limit.
 	RetryBudget int
 
 	// MaxFailures is how many keys may fail one after another, in being fetched
@@ -77,7 +78,8 @@ const (
 // plan is Options with the defaults filled in.
 type plan struct {
 	Options
-	close func() error // releases what the plan has made
+	budget *origin.RetryBudget // nil: no limit
+	close  func() error        // releases what the plan has made
 }
 
 func (o *Options) plan() (*plan, error) {
@@ -99,7 +101,7 @@ func (o *Options) plan() (*plan, error) {
 		p.Client, p.close = client, client.Close
 	}
 	if p.RetryBudget > 0 {
-		p.Client = p.Client.WithRetryBudget(p.RetryBudget)
+		p.budget = origin.NewRetryBudget(p.RetryBudget)
 	}
 	return p, nil
 }

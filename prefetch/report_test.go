@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-resty/resty/v2"
-
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/prefetch"
 )
 
@@ -34,7 +33,7 @@ func TestFailuresAreListedByCause(t *testing.T) {
 	})
 	keys := []string{"a", "f1", "f2", "h10", "f3", "c", "f4", "h2222", ".."}
 	result := run(t, tracksOf(t, byID), &prefetch.Options{
-		Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retries: fetch.NoRetries}), Concurrency: 1,
+		Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retry: retries(origin.NoRetries)}), Concurrency: 1,
 	}, keys...)
 	var got []string
 	for _, cause := range result.Causes {
@@ -58,7 +57,7 @@ func TestCausesOfTheConnection(t *testing.T) {
 	server := newOrigin(t, nil)
 	server.Close()
 	result := run(t, tracksOf(t, byID), &prefetch.Options{
-		Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retries: fetch.NoRetries}),
+		Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retry: retries(origin.NoRetries)}),
 	}, numbered(0, 20)...)
 	if len(result.Causes) != 1 || result.Causes[0].Count != 20 || len(result.Causes[0].Keys) != 3 ||
 		!strings.Contains(result.Causes[0].Text, strings.TrimPrefix(server.URL, "http://")) {
@@ -68,10 +67,9 @@ func TestCausesOfTheConnection(t *testing.T) {
 
 func TestCausesAreBounded(t *testing.T) {
 	mistakes := 0
-	client := quick(t)
-	client.OnBeforeRequest(func(*resty.Client, *resty.Request) error {
+	client := changed(t, func(*http.Request) error {
 		mistakes++
-		return errors.New(strings.Repeat("x", mistakes))
+		return origin.Permanent(errors.New(strings.Repeat("x", mistakes)))
 	})
 	result := run(t, tracksOf(t, byID), &prefetch.Options{
 		Client: to(t, fetch.Options{BaseURL: "http://localhost", Client: client}), Concurrency: 1,
@@ -87,13 +85,26 @@ func TestCausesAreBounded(t *testing.T) {
 
 func TestRetryBudgetIsThatOfTheRun(t *testing.T) {
 	server := newOrigin(t, status(http.StatusInternalServerError))
-	client := to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retries: 3})
+	client := to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retry: retries(3)})
 	for range 2 {
 		before := server.total()
 		result := run(t, tracksOf(t, byID), &prefetch.Options{Client: client, RetryBudget: 5}, numbered(0, 20)...)
-		if result.Failed != 20 || result.Requests != 25 || server.total()-before != 25 {
-			t.Errorf("%d failed after %d requests", result.Failed, result.Requests)
+		if result.Failed != 20 || result.Requests != 25 || server.total()-before != 25 || !result.NoRetriesLeft {
+			t.Errorf("%d failed after %d requests, no retries are left: %t", result.Failed, result.Requests, result.NoRetriesLeft)
 		}
+		if report := result.Report(); !strings.HasSuffix(report, "\nthe budget of retries is used up\n") {
+			t.Errorf("the report is %q", report)
+		}
+	}
+	result := run(t, tracksOf(t, byID), &prefetch.Options{Client: client, RetryBudget: 3}, "a")
+	if result.Requests != 4 || result.NoRetriesLeft || strings.Contains(result.Report(), "budget") {
+		t.Errorf("one key: %q", result.Report())
+	}
+	// Without one of its own, a run has that of its context.
+	ctx := origin.WithRetryBudget(t.Context(), origin.NewRetryBudget(2))
+	result, err := prefetch.Run(ctx, tracksOf(t, byID), slices.Values(numbered(0, 5)), &prefetch.Options{Client: client})
+	if err != nil || result.Requests != 7 {
+		t.Errorf("%d requests, %v", result.Requests, err)
 	}
 }
 

@@ -46,6 +46,10 @@ type Result[K comparable] struct {
 	// Causes are what keys have failed for, the most frequent first.
 	Causes []Cause[K]
 
+	// NoRetriesLeft tells that a request was not sent again for want of a retry,
+	// see [Options.RetryBudget].
+	NoRetriesLeft bool
+
 	Requests int   // requests that were sent, retries included
 	Bytes    int64 // the size of the bodies that were fetched and saved
 	Elapsed  time.Duration
@@ -75,6 +79,9 @@ func (r *Result[K]) Report() string {
 	fmt.Fprintf(&b, "; %d requests, %s saved\n", r.Requests, sizeText(r.Bytes))
 	for _, cause := range r.Causes {
 		fmt.Fprintf(&b, "%d failed: %v\n", cause.Count, cause)
+	}
+	if r.NoRetriesLeft {
+		b.WriteString("the budget of retries is used up\n")
 	}
 	return b.String()
 }

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
 // Run fetches the keys that have no live entry in repo and saves what comes
-// back, responses of status 200, as its entries. Where the repository's settings
+// back, responses whose status comes with a value, as its entries. Where the repository's settings
 // have a request.Batch, keys share requests.
 //
 // The result says what became of each key, in the order of the input. That a key
@@ -103,6 +104,9 @@ type run[K comparable, V any] struct {
 func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], error) {
 	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)
+	if r.budget != nil {
+		ctx = origin.WithRetryBudget(ctx, r.budget)
+	}
 	r.stop = stop
 	r.total.Store(int64(r.Total))
 	endReports := r.report(ctx)
@@ -119,7 +123,9 @@ func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], e
 	final := r.progress()
 	final.Ended = true
 	r.reportLast(parent, final, err)
-	return r.ledger.result(final), err
+	result := r.ledger.result(final)
+	result.NoRetriesLeft = r.budget != nil && r.budget.Exhausted()
+	return result, err
 }
 
 // work lets the keys go through the stages until all have ended. It returns how many

@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-resty/resty/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -175,12 +174,11 @@ func TestRateCountsRetriesButNoCachedKeys(t *testing.T) {
 }
 
 // limited is a client that sends no more than so many requests in a second.
-func limited(t testing.TB, server *countingServer, rate float64, retries int) *fetch.Client {
-	client := resty.New().SetRetryWaitTime(time.Millisecond)
+func limited(t testing.TB, server *countingServer, rate float64, n int) *fetch.Client {
 	base := &http.Transport{}
 	t.Cleanup(base.CloseIdleConnections)
 	transport := origin.New(base, &origin.Options{Limits: origin.Limits{Rate: rate}, Pause: time.Millisecond})
-	return to(t, fetch.Options{BaseURL: server.URL, Client: client.SetTransport(transport), Retries: retries})
+	return to(t, fetch.Options{BaseURL: server.URL, Transport: transport, Retry: retries(n)})
 }
 
 func TestLimitIsSharedByRuns(t *testing.T) {
@@ -345,15 +343,16 @@ func TestCancelAbortsRequestsAndWaits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			repo := tracksOf(t, byID)
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
+			time.AfterFunc(30*time.Millisecond, cancel)
 			start := time.Now()
 			keys := []string{name + "1", name + "2", name + "3"}
 			result, err := prefetch.Run(ctx, repo, slices.Values(keys), &prefetch.Options{Client: client})
-			if !errors.Is(err, context.DeadlineExceeded) {
+			if !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v", err)
 			}
-			if took := time.Since(start); took > 2*time.Second {
+			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("it took %v", took)
 			}
 			check(t, result)

@@ -11,13 +11,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/origin"
 )
 
 // TokenSource returns the token to send, and until when it holds. It is called before
 // the first request, when the token has expired and when the API has refused old, one
-// call at a time. An error that would only come again is best one of [fetch.Permanent].
+// call at a time. An error that would only come again is best one of [origin.Permanent].
 // [origin.Static] makes one of a token that does not change.
 type TokenSource func(ctx context.Context, old string) (origin.Token, error)
 
@@ -57,7 +56,7 @@ func requestToken(ctx context.Context, client *http.Client, baseURL, id, secret 
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
-		return origin.Token{}, fetch.Permanent(fmt.Errorf("%w: %s", ErrUnauthorized, resp.Status))
+		return origin.Token{}, origin.Permanent(fmt.Errorf("%w: %s", ErrUnauthorized, resp.Status))
 	default:
 		return origin.Token{}, fmt.Errorf("%w: %s", ErrUnavailable, resp.Status)
 	}

@@ -38,6 +38,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/fetch/restyfetch"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -193,7 +194,7 @@ func fetchTracks(ctx context.Context, client *resty.Client, tracks *repository.R
 	// The run looks itself for what is there and saves what it has fetched. That
 	// its requests do not go through the cache saves doing both twice.
 	direct := transport.WithPolicy(ctx, transport.Policy{Use: transport.Disabled})
-	fetcher, err := fetch.NewClient(&fetch.Options{Client: client})
+	fetcher, err := fetch.NewClient(restyfetch.Options(client))
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,71 @@
+package fetch
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"strconv"
+)
+
+// The sizes of what bodies are read into at first.
+const (
+	unknownBody = 512     // of which the length is not announced
+	trustedBody = 1 << 20 // as is announced, at most: it is not believed without limit
+)
+
+// readBody reads the body of the response to a request with that method, and closes
+// it. The headers describe the body that is returned.
+func readBody(resp *http.Response, method string, limit int) ([]byte, error) {
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	defer resp.Body.Close()
+	announced := resp.ContentLength
+	if method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
+		announced = 0 // it is the length of another response
+	}
+	if announced > int64(limit) {
+		return nil, fmt.Errorf("%w: %d bytes", ErrBodyTooLarge, announced)
+	}
+	body, err := readAll(resp.Body, announced, limit)
+	if err != nil {
+		return body, err
+	}
+	if int64(len(body)) < announced {
+		// net/http finds it itself, but others may not.
+		return body, fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(body), announced)
+	}
+	resp.Body, resp.ContentLength = http.NoBody, int64(len(body))
+	if text := resp.Header.Get("Content-Length"); text != "" {
+		if length, err := strconv.Atoi(text); err != nil || length != len(body) {
+			resp.Header = maps.Clone(resp.Header)
+			resp.Header.Del("Content-Length")
+		}
+	}
+	return body, nil
+}
+
+// readAll reads to the end, which is after as many bytes as are announced, if any are.
+func readAll(r io.Reader, announced int64, limit int) ([]byte, error) {
+	size := int64(unknownBody)
+	if announced > 0 {
+		size = min(announced, trustedBody) + 1 // so that the end is found without growing
+	}
+	body := make([]byte, 0, size)
+	for {
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > limit:
+			return nil, fmt.Errorf("%w: more than %d bytes", ErrBodyTooLarge, limit)
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return body, err
+		}
+	}
+}
