@@ -1,137 +1,144 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
-// Option changes one call of an endpoint's methods.
-type Option func(*call)
-
-// call is what the options of one call say, and what it has learned.
-type call struct {
-	refresh  bool
-	stale    bool
-	save     *saveOptions
-	readOnly bool // the store is too slow to save to
-}
-
-// Refresh asks the origin though there may be a live entry, which the answer then
-// replaces. What the origin has no more is removed. A request for the key that another
-// caller waits for is not made again.
-func Refresh() Option { return func(c *call) { c.refresh = true } }
-
-// StaleIfError returns what is still stored, expired or not, where the origin could
-// not be asked or failed. That the origin has nothing for a key is no failure.
-func StaleIfError() Option { return func(c *call) { c.stale = true } }
-
-// Save sets options of the saves of values, such as repository.ExpireIn. Where several
-// callers share a fetch, those of the one that began it apply.
-func Save(opts ...repository.SaveOption) Option {
-	return func(c *call) { c.save = &saveOptions{opts} }
-}
-
-func (e *Endpoint[K, V]) newCall(ctx context.Context, opts []Option) (*call, error) {
-	c := &call{save: &e.usual}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(c)
-		}
-	}
-	return c, e.checkSave(ctx, c.save.opts)
-}
-
-// Fetch returns the value for key: the cached one where there is a live entry, else the
-// origin's, which has been saved then.
+// Fetch returns the value for key: the stored one where the policies let it be used, else
+// the origin's, which has been saved then.
 //
 // The error wraps [ErrAbsent] where the origin has nothing for the key, or is
 // remembered to have nothing. Others are a [StatusError], a [RequestError], a
-// repository.DecodeError, that no request can be made for the key, ctx's, [ErrOffline]
-// or [ErrClosed].
-func (e *Endpoint[K, V]) Fetch(ctx context.Context, key K, opts ...Option) (V, error) {
-	return fetchOne(ctx, e, key, opts, e.lookup, e.take)
-}
-
-// FetchEntry is [Endpoint.Fetch] for the whole response, which belongs to the
-// caller. Its Name, CachedAt and ExpiresAt are set only where it was cached.
-func (e *Endpoint[K, V]) FetchEntry(ctx context.Context, key K, opts ...Option) (repository.Entry, error) {
-	return fetchOne(ctx, e, key, opts, e.lookupEntries, e.takeEntry)
-}
-
-// Decode returns the value of an entry that [Endpoint.FetchEntry] has returned. One
-// that cannot be decoded is a repository.DecodeError.
-func (e *Endpoint[K, V]) Decode(key K, entry repository.Entry) (V, error) {
-	value, err := e.settings.Payload.Decode(entry.Payload)
-	if err != nil {
-		var none V
-		return none, &repository.DecodeError{Repository: e.settings.Name, Key: key, Err: err}
-	}
-	return value, nil
-}
-
-// lookupFunc looks keys up in the repository, each as a T.
-type lookupFunc[K comparable, T any] func(context.Context, *call, []K, ...repository.ReadOption) ([]repository.Found[T], error)
-
-// fetchOne returns a T for key, which take makes of a flight's answer.
-func fetchOne[K comparable, V, T any](ctx context.Context, e *Endpoint[K, V], key K, opts []Option, lookup lookupFunc[K, T], take func(*flight[K, V]) (T, error)) (value T, err error) {
-	if !e.client.closing.enter() {
-		return value, fmt.Errorf("fetch: %w", ErrClosed)
-	}
-	defer e.client.closing.leave()
-	if err := ended(ctx); err != nil {
-		return value, err
-	}
-	c, err := e.newCall(ctx, opts)
-	if err != nil {
-		return value, err
-	}
-	keys := []K{key}
-	seen := e.flights.begin()
-	if e.repo != nil && !c.refresh {
-		found, err := lookup(ctx, c, keys)
-		if err != nil {
-			return value, err
-		}
-		switch found[0].Presence {
-		case repository.Present:
-			e.counts.cached.Add(1)
-			return found[0].Value, nil
-		case repository.Absent:
-			e.counts.absent.Add(1)
-			return value, e.absent(key)
-		case repository.Unknown:
-		}
-	}
-	joined := e.join(ctx, c, keys, seen)
-	defer e.release(joined)
-	f := joined[0]
-	status, err := e.outcome(ctx, f)
-	if status == Fetched || status == Cached {
-		if value, err = take(f); err != nil {
-			status = Failed
-		}
-	}
-	if status == Failed && c.stale && e.repo != nil {
-		found, lookupErr := lookup(ctx, c, keys, repository.AllowExpired())
-		if lookupErr == nil && found[0].Presence == repository.Present {
-			value, status, err = found[0].Value, Stale, nil
-		}
-	}
-	e.counts.add(status)
+// repository.DecodeError, that no request can be made for the key, that a policy cannot
+// be, ctx's, [ErrNotCached], [ErrOffline] or [ErrClosed].
+func (f *Fetcher[K, V]) Fetch(ctx context.Context, key K, opts ...Option) (V, error) {
+	value, _, err := fetchOne(ctx, f, key, opts, f.value)
 	return value, err
 }
 
-// outcome waits for a flight and tells how it has ended.
-func (e *Endpoint[K, V]) outcome(ctx context.Context, f *flight[K, V]) (Status, error) {
-	if err := e.await(ctx, f); err != nil {
-		return Cancelled, err
-	}
-	return f.outcome()
+// FetchEntry is [Fetcher.Fetch] for the whole response, which belongs to the caller.
+// Cached tells that it was in the repository already.
+func (f *Fetcher[K, V]) FetchEntry(ctx context.Context, key K, opts ...Option) (entry repository.Entry, cached bool, err error) {
+	entry, kind, err := fetchOne(ctx, f, key, opts, f.entry)
+	return entry, err == nil && kind != exchange.Fetched, err
 }
 
-// absent is the error of a key that is remembered to be absent.
-func (e *Endpoint[K, V]) absent(key K) error {
-	return fmt.Errorf("fetch: repository %q: key %+v: %w", e.settings.Name, key, ErrAbsent)
+// fetchOne returns a T for key, which take makes of the answer.
+func fetchOne[K comparable, V, T any](ctx context.Context, f *Fetcher[K, V], key K, opts []Option, take func(context.Context, K, *exchange.Result) (T, error)) (value T, kind exchange.Kind, err error) {
+	if err := f.enter(); err != nil {
+		return value, exchange.Ended, err
+	}
+	defer f.leave()
+	if err := ended(ctx); err != nil {
+		return value, exchange.Ended, err
+	}
+	rules, err := f.rules(ctx, opts)
+	if err != nil {
+		return value, exchange.Failed, fmt.Errorf("fetch: %w", err)
+	}
+	if rules.Use() == policy.Disabled {
+		if rules, err = f.table.Rules(ctx, policy.Policy{Use: policy.Reload, Expire: policy.DoNotCache()}); err != nil {
+			return value, exchange.Failed, fmt.Errorf("fetch: %w", err)
+		}
+	}
+	a := &ask[K, V]{}
+	if err := f.set(&a.Ask, &a.door, rules, a.values[:0], key); err != nil {
+		return value, exchange.Failed, err
+	}
+	a.Batched = f.shared != nil && f.batched(key)
+	r := f.table.Exchange().Value(ctx, &a.Ask)
+	value, err = take(ctx, key, &r)
+	if err != nil && r.Kind == exchange.Hit && isDecodeError(err) {
+		f.table.Undecodable(err) // it was saved when V was another type
+		a.Distrust = true
+		r = f.table.Exchange().Value(ctx, &a.Ask)
+		value, err = take(ctx, key, &r)
+	}
+	return value, r.Kind, err
+}
+
+func isDecodeError(err error) bool {
+	var decode *repository.DecodeError
+	return errors.As(err, &decode)
+}
+
+// value is the value of a result.
+func (f *Fetcher[K, V]) value(ctx context.Context, key K, r *exchange.Result) (none V, err error) {
+	if err := f.failure(ctx, key, r); err != nil {
+		return none, err
+	}
+	if value, ok := r.Value.(V); ok {
+		return value, nil
+	}
+	return f.decode(key, r.Entry.Payload)
+}
+
+// entry is the response of a result.
+func (f *Fetcher[K, V]) entry(ctx context.Context, key K, r *exchange.Result) (repository.Entry, error) {
+	if err := f.failure(ctx, key, r); err != nil {
+		return repository.Entry{}, err
+	}
+	encoded, err := r.Header()
+	if err != nil {
+		return repository.Entry{}, err
+	}
+	h, err := head.Decode(encoded)
+	if err != nil {
+		return repository.Entry{}, err
+	}
+	e, err := repository.NewEntry(r.Entry.Status, h, bytes.Clone(r.Entry.Payload))
+	e.Name, e.CachedAt, e.ExpiresAt = r.Entry.Name, r.Entry.CachedAt, r.Entry.ExpiresAt
+	return e, err
+}
+
+// failure is why a result has no value, nil where it has one. A panic of the
+// declaration's functions is that of each caller.
+func (f *Fetcher[K, V]) failure(ctx context.Context, key K, r *exchange.Result) error {
+	if r.Panic != nil {
+		panic(r.Panic)
+	}
+	switch r.Kind {
+	case exchange.Ended:
+		if ctx.Err() != nil {
+			return ended(ctx)
+		}
+		return fmt.Errorf("fetch: %w", r.Err)
+	case exchange.Failed:
+		return f.explain(key, r.Err)
+	default:
+	}
+	switch {
+	case exchange.HasValue(r.Entry.Status):
+		return nil
+	case r.Response != nil && r.Response.Request != nil:
+		return statusError(r.Response)
+	case exchange.Gone(r.Entry.Status):
+		return f.absent(key)
+	}
+	return &StatusError{Code: r.Entry.Status}
+}
+
+func (f *Fetcher[K, V]) explain(key K, err error) error {
+	var decode *exchange.DecodeError
+	switch {
+	case errors.As(err, &decode):
+		return f.decodeError(key, decode.Err)
+	case errors.Is(err, exchange.ErrUnanswered):
+		return fmt.Errorf("fetch: repository %q: key %+v: %w", f.settings.Name, key, ErrNotCached)
+	}
+	return err
+}
+
+// absent is the error of a key that is remembered to be absent, or that a batch's answer
+// has left out.
+func (f *Fetcher[K, V]) absent(key K) error {
+	return fmt.Errorf("fetch: repository %q: key %+v: %w", f.settings.Name, key, ErrAbsent)
 }

@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/endpointcache/endpointcache/origin"
-	"github.com/endpointcache/endpointcache/repository"
 )
 
 // answer is what came of asking for a key: a response of any status with its body read,
@@ -16,25 +15,6 @@ type answer struct {
 }
 
 // value is the answer as a caller gets it, to whom a response that holds no value is an
-// error.
-func (a answer) value() Answer {
-	if a.err != nil {
-		return Answer{Err: a.err}
-	}
-	if !repository.HasValue(a.resp.StatusCode) {
-		return Answer{Err: statusError(a.resp)}
-	}
-	entry, err := repository.EntryOf(a.resp, a.body)
-	return Answer{Entry: entry, Err: err}
-}
-
-func values(answers []answer) []Answer {
-	list := make([]Answer, len(answers))
-	for i, a := range answers {
-		list[i] = a.value()
-	}
-	return list
-}
 
 func statusError(resp *http.Response) *StatusError {
 	sent := asSent(resp)

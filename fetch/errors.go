@@ -21,6 +21,10 @@ var (
 	// [Options.MaxBody]. It is not asked for again.
 	ErrBodyTooLarge = errors.New("the body is too large")
 
+	// ErrNotCached means that the policy lets the origin not be asked for a key
+	// that the repository has no answer for.
+	ErrNotCached = errors.New("the repository has no answer for the key, and the origin is not to be asked")
+
 	// ErrOffline is why a request was not sent, with [Options.Offline].
 	ErrOffline = errors.New("the client is offline")
 

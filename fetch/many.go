@@ -3,56 +3,57 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
-	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 )
 
 // FetchMany returns what became of each key, in the order of keys. All are looked
 // up together, and those that are missing fetched in the fewest requests, up to
-// [EndpointOptions.Concurrency] at once. A key that is given twice is asked for
+// [FetcherOptions.Concurrency] at once. A key that is given twice is asked for
 // once, and its results share a value. What comes is saved in bulk.
 //
 // That a key failed is no error of the call. There is one where ctx is done or the
 // client closed before all keys had an answer: those without are [Cancelled] then.
-func (e *Endpoint[K, V]) FetchMany(ctx context.Context, keys []K, opts ...Option) ([]Result[K, V], error) {
-	m := newMany(e, keys)
-	if !e.client.closing.enter() {
-		return m.cancelled(fmt.Errorf("fetch: %w", ErrClosed))
+func (f *Fetcher[K, V]) FetchMany(ctx context.Context, keys []K, opts ...Option) ([]Result[K, V], error) {
+	m := newMany(f, keys)
+	if err := f.enter(); err != nil {
+		return m.cancelled(err)
 	}
-	defer e.client.closing.leave()
+	defer f.leave()
 	if err := ended(ctx); err != nil {
 		return m.cancelled(err)
 	}
-	c, err := e.newCall(ctx, opts)
+	rules, err := f.rules(ctx, opts)
 	if err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	if err := m.prepare(rules); err != nil {
 		return nil, err
 	}
-	seen := e.flights.begin()
-	if e.repo != nil && !c.refresh {
-		if err := m.lookup(ctx, c); err != nil {
-			return m.cancelled(err)
-		}
-	}
-	err = m.fetch(ctx, c, seen)
-	if c.stale && e.repo != nil {
-		m.lookupStale(ctx, c)
-	}
-	for i := range m.results {
-		e.counts.add(m.results[i].Status)
-	}
+	err = m.run(ctx)
 	return m.inOrder(), err
 }
 
 // many is one FetchMany.
 type many[K comparable, V any] struct {
-	e       *Endpoint[K, V]
+	f       *Fetcher[K, V]
 	keys    []K // each once
 	results []Result[K, V]
 	order   []int // of the results, as they were asked for; nil: as they are
+	asks    *exchange.Many
+	doors   []door[K, V]
+
+	mu     sync.Mutex
+	landed []bool
+	flying int           // flights that have not landed
+	done   chan struct{} // closed when none is flying
 }
 
-func newMany[K comparable, V any](e *Endpoint[K, V], keys []K) *many[K, V] {
-	m := &many[K, V]{e: e, keys: make([]K, 0, len(keys)), results: make([]Result[K, V], 0, len(keys))}
+func newMany[K comparable, V any](f *Fetcher[K, V], keys []K) *many[K, V] {
+	m := &many[K, V]{f: f, keys: make([]K, 0, len(keys)), results: make([]Result[K, V], 0, len(keys))}
 	order, index := make([]int, len(keys)), make(map[K]int, len(keys))
 	for i, key := range keys {
 		at, twice := index[key]
@@ -70,74 +71,192 @@ func newMany[K comparable, V any](e *Endpoint[K, V], keys []K) *many[K, V] {
 	return m
 }
 
-// lookup enters what the repository has.
-func (m *many[K, V]) lookup(ctx context.Context, c *call) error {
-	found, err := m.e.lookup(ctx, c, m.keys)
-	if err != nil {
-		return err
+// prepare makes an ask for each key.
+func (m *many[K, V]) prepare(rules *exchange.Rules) error {
+	f := m.f
+	asks := make([]exchange.Ask, len(m.keys))
+	m.doors = make([]door[K, V], len(m.keys))
+	values := make(driver.Key, 0, len(m.keys)*len(f.key.Fields))
+	for i, key := range m.keys {
+		from := len(values)
+		if err := f.set(&asks[i], &m.doors[i], rules, values[from:from:cap(values)], key); err != nil {
+			return err
+		}
+		values = values[:from+len(asks[i].Key)]
+		asks[i].Batched = true
 	}
-	for i, f := range found {
-		r := &m.results[i]
-		switch f.Presence {
-		case repository.Present:
-			r.Value, r.Status = f.Value, Cached
-		case repository.Absent:
-			r.Status, r.Err = Absent, m.e.absent(r.Key)
-		case repository.Unknown:
+	m.asks = f.table.Exchange().NewMany(asks, m.found)
+	m.landed = make([]bool, len(asks))
+	return nil
+}
+
+// found enters a stored entry. It is false where that cannot be decoded.
+func (m *many[K, V]) found(i int, e driver.Entry) bool {
+	r := &m.results[i]
+	if exchange.Gone(e.Status) {
+		r.Status, r.Err = Absent, m.f.absent(r.Key)
+		return true
+	}
+	value, err := m.f.decode(r.Key, e.Payload)
+	if err != nil {
+		m.f.table.Undecodable(err)
+		return false
+	}
+	r.Value, r.Status = value, Cached
+	return true
+}
+
+// run enters what became of all keys. The error is that of a call that has ended before.
+func (m *many[K, V]) run(ctx context.Context) (err error) {
+	pending := make([]int, len(m.keys))
+	for i := range pending {
+		pending[i] = i
+	}
+	for len(pending) > 0 {
+		missing, err := m.asks.Lookup(ctx, pending, func(i int, err error) {
+			m.results[i].Status, m.results[i].Err = Failed, m.f.explain(m.keys[i], err)
+		})
+		if err != nil {
+			_, _ = m.cancelled(ended(ctx))
+			return ended(ctx)
+		}
+		again := m.join(ctx, missing)
+		pending = again
+		ended := m.await(ctx, missing, again)
+		for _, i := range missing {
+			if !m.settle(ctx, i, ended) {
+				pending = append(pending, i)
+			}
+		}
+		if ended != nil {
+			_, _ = m.cancelled(ended)
+			return ended
 		}
 	}
 	return nil
 }
 
-// with returns the indexes and keys of the results of that status.
-func (m *many[K, V]) with(status Status) (indexes []int, keys []K) {
-	for i := range m.results {
-		if m.results[i].Status == status {
-			indexes, keys = append(indexes, i), append(keys, m.keys[i])
-		}
+// join joins the flights of the missing keys and sends those that begin. It returns the
+// keys that are to be looked up once more.
+func (m *many[K, V]) join(ctx context.Context, missing []int) (again []int) {
+	m.mu.Lock()
+	m.flying, m.done = len(missing), make(chan struct{})
+	m.mu.Unlock()
+	begun, again := m.asks.Join(ctx, missing, m)
+	m.mu.Lock()
+	m.flying -= len(again)
+	if m.flying == 0 {
+		m.end()
 	}
-	return indexes, keys
+	m.mu.Unlock()
+	if m.f.shared != nil {
+		m.f.shared.add(begun...)
+	} else if len(begun) > 0 {
+		newBatcher(m.f, 0).flushed(begun...)
+	}
+	return again
 }
 
-// fetch enters what the origin has for the keys without a result.
-func (m *many[K, V]) fetch(ctx context.Context, c *call, seen int64) (err error) {
-	indexes, missing := m.with(0)
-	if len(missing) == 0 {
+// Landed implements [exchange.Waiter].
+func (m *many[K, V]) Landed(i int, _ *exchange.Flight) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.landed[i] {
+		return // it had an answer before
+	}
+	m.landed[i] = true
+	if m.flying--; m.flying == 0 {
+		m.end()
+	}
+}
+
+// end is called with the lock held, when nothing is flying.
+func (m *many[K, V]) end() {
+	select {
+	case <-m.done:
+	default:
+		close(m.done)
+	}
+}
+
+// await waits until all flights have landed. The error is that of a call that ends
+// before.
+func (m *many[K, V]) await(ctx context.Context, missing, again []int) error {
+	if len(missing) == len(again) {
 		return nil
 	}
-	joined := m.e.join(ctx, c, missing, seen)
-	defer m.e.release(joined)
-	for i, f := range joined {
-		r := &m.results[indexes[i]]
-		r.Status, r.Err = m.e.outcome(ctx, f)
-		switch r.Status {
-		case Fetched, Cached:
-			if r.Value, r.Err = m.e.take(f); r.Err != nil {
-				r.Status = Failed
-			}
-		case Cancelled:
-			err = r.Err
-		default:
+	var soft <-chan time.Time
+	if d := m.asks.SoftLimit(); d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		soft = timer.C
+	}
+	for {
+		select {
+		case <-m.done:
+			return nil
+		case <-soft:
+			soft = nil
+			m.answerSoon(missing)
+		case <-ctx.Done():
+			return ended(ctx)
+		case <-m.f.client.closing.ctx.Done():
+			return fmt.Errorf("fetch: %w", ErrClosed)
+		case <-m.f.table.Exchange().Closing().Done():
+			return fmt.Errorf("fetch: %w", exchange.ErrClosed)
 		}
 	}
-	return err
 }
 
-// lookupStale enters what the repository still has for the keys that have failed.
-func (m *many[K, V]) lookupStale(ctx context.Context, c *call) {
-	indexes, keys := m.with(Failed)
-	if len(keys) == 0 {
-		return
-	}
-	found, err := m.e.lookup(ctx, c, keys, repository.AllowExpired())
-	if err != nil {
-		return // ctx is done, and the origin's failure stands
-	}
-	for i, f := range found {
-		if f.Presence == repository.Present {
-			r := &m.results[indexes[i]]
-			r.Value, r.Status = f.Value, Stale
+// answerSoon enters what is stored for the keys that the origin takes its time for.
+func (m *many[K, V]) answerSoon(missing []int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, i := range missing {
+		if m.landed[i] || m.results[i].Status != 0 {
+			continue
 		}
+		r, ok := m.asks.Soon(i)
+		if !ok {
+			continue
+		}
+		m.landed[i] = true
+		m.enter(context.Background(), i, &r)
+		if m.flying--; m.flying == 0 {
+			m.end()
+		}
+	}
+}
+
+// settle enters what the flight of a key has brought. It is false where the key is to be
+// looked up once more; an error says why the call has ended before.
+func (m *many[K, V]) settle(ctx context.Context, i int, ended error) bool {
+	if m.results[i].Status != 0 || !m.asks.Waits(i) {
+		return true
+	}
+	m.mu.Lock()
+	landed := m.landed[i]
+	m.landed[i] = false
+	m.mu.Unlock()
+	if !landed {
+		m.asks.Leave(i)
+		m.results[i].Status, m.results[i].Err = Cancelled, ended
+		return true
+	}
+	r, ok := m.asks.Result(i)
+	if ok {
+		m.enter(ctx, i, &r)
+	}
+	return ok
+}
+
+// enter enters a result.
+func (m *many[K, V]) enter(ctx context.Context, i int, r *exchange.Result) {
+	to := &m.results[i]
+	to.Value, to.Err = m.f.value(ctx, to.Key, r)
+	to.Status = statusOf(r.Kind, to.Err)
+	if to.Status == Stale {
+		to.Err = r.Err
 	}
 }
 
@@ -153,10 +272,12 @@ func (m *many[K, V]) inOrder() []Result[K, V] {
 	return results
 }
 
-// cancelled are the results of a call that has ended before it began.
+// cancelled gives the keys without a result that of a call that has ended before.
 func (m *many[K, V]) cancelled(err error) ([]Result[K, V], error) {
 	for i := range m.results {
-		m.results[i].Status, m.results[i].Err = Cancelled, err
+		if m.results[i].Status == 0 {
+			m.results[i].Status, m.results[i].Err = Cancelled, err
+		}
 	}
 	return m.inOrder(), err
 }

@@ -1,15 +1,21 @@
 package fetch
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/endpointcache/endpointcache/internal/exchange"
+)
 
 // Status tells what became of a key.
 type Status uint8
 
 // What becomes of keys.
 const (
-	Cached    Status = iota + 1 // there was a live entry
+	Cached    Status = iota + 1 // what was stored is returned
 	Fetched                     // the origin answered
-	Stale                       // the origin failed, and what was stored is returned, see [StaleIfError]
+	Confirmed                   // the origin has said, by a 304, that what was stored still holds
+	Stale                       // the origin failed or was slow, and what was stored is returned
 	Absent                      // the origin has nothing for it, or is remembered to have nothing
 	Failed                      // there is no value, see [Result.Err]
 	Cancelled                   // the call ended before there was an answer
@@ -21,6 +27,8 @@ func (s Status) String() string {
 		return "cached"
 	case Fetched:
 		return "fetched"
+	case Confirmed:
+		return "confirmed"
 	case Stale:
 		return "stale"
 	case Absent:
@@ -36,7 +44,29 @@ func (s Status) String() string {
 // Result is a key and what became of it.
 type Result[K comparable, V any] struct {
 	Key    K
-	Value  V // of a key that is Cached, Fetched or Stale
+	Value  V // of a key that is Cached, Fetched, Confirmed or Stale
 	Status Status
 	Err    error // of any other; for a key that is Stale, why the origin was of no use
+}
+
+// statusOf is the status of a result of that kind, with the error that it has.
+func statusOf(kind exchange.Kind, err error) Status {
+	switch {
+	case kind == exchange.Ended, errors.Is(err, ErrClosed), errors.Is(err, exchange.ErrClosed):
+		return Cancelled
+	case errors.Is(err, ErrAbsent):
+		return Absent
+	case err != nil:
+		return Failed
+	}
+	switch kind {
+	case exchange.Hit:
+		return Cached
+	case exchange.Confirmed:
+		return Confirmed
+	case exchange.Stale:
+		return Stale
+	default:
+		return Fetched
+	}
 }

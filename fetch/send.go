@@ -11,8 +11,8 @@ import (
 	"net/url"
 	"sync/atomic"
 
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/origin"
-	"github.com/endpointcache/endpointcache/repository"
 )
 
 // sending is a request that is made until there is an answer.
@@ -21,7 +21,7 @@ type sending struct {
 	req      *http.Request
 	inFlight *atomic.Int64
 	requests *atomic.Int64
-	slots    chan struct{} // see [Source.Limit]
+	slots    chan struct{} // see [source.limited]
 
 	body []byte // of the last attempt's response
 }
@@ -41,7 +41,7 @@ func (s *sending) do(ctx context.Context) answer {
 	switch {
 	case err == nil:
 		return answer{resp: resp, body: s.body}
-	case resp != nil && !repository.HasValue(resp.StatusCode):
+	case resp != nil && !exchange.HasValue(resp.StatusCode):
 		failed := statusError(resp)
 		failed.Err = withoutURL(err)
 		return answer{err: failed}

@@ -12,15 +12,15 @@ import (
 	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/internal/endpoint"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/keytype"
-	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
-// Source asks the origin for the responses of one endpoint, and knows no store.
+// source asks the origin for the responses of one endpoint, and knows no store.
 // Many goroutines may use it at once.
-type Source[K comparable] struct {
+type source[K comparable] struct {
 	client   *Client
 	name     string
 	endpoint request.Endpoint[K] // may be nil where there is a batch
@@ -33,16 +33,9 @@ type Source[K comparable] struct {
 	slots              chan struct{} // one for each request under way; nil: any number
 }
 
-// Answer is what came of asking for a key: a response, or why there is none. An
-// error that wraps [ErrAbsent] means that the origin has nothing for the key.
-type Answer struct {
-	Entry repository.Entry // whose payload may share memory with those of its batch
-	Err   error
-}
-
-// NewSource returns a source for the endpoint and the batch of the settings, of
+// newSource returns a source for the endpoint and the batch of the settings, of
 // which they have to have one.
-func NewSource[K comparable, V any](c *Client, s settings.RepositorySettings[K, V]) (*Source[K], error) {
+func newSource[K comparable, V any](c *Client, s settings.RepositorySettings[K, V]) (*source[K], error) {
 	switch {
 	case c == nil:
 		return nil, errors.New("fetch: the client is nil")
@@ -57,7 +50,7 @@ func NewSource[K comparable, V any](c *Client, s settings.RepositorySettings[K, 
 	if err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
-	return &Source[K]{
+	return &source[K]{
 		client: c, name: s.Name, endpoint: s.Endpoint, batch: s.Batch, key: key,
 		headers: endpoint.ReadsHeaders(s.Endpoint),
 	}, nil
@@ -65,7 +58,7 @@ func NewSource[K comparable, V any](c *Client, s settings.RepositorySettings[K, 
 
 // BatchSize is how many keys a request can be for, at most; 1 where the settings
 // have no batch.
-func (s *Source[K]) BatchSize() int {
+func (s *source[K]) BatchSize() int {
 	if s.batch == nil {
 		return 1
 	}
@@ -74,89 +67,21 @@ func (s *Source[K]) BatchSize() int {
 
 // Group tells which keys a request can be for: those of one group, which is a
 // comparable value. ok is false for a key that is asked for alone.
-func (s *Source[K]) Group(key K) (group any, ok bool) {
+func (s *source[K]) Group(key K) (group any, ok bool) {
 	if s.batch == nil {
 		return nil, false
 	}
 	return s.batch.Group(key)
 }
 
-// Batches splits keys, no two of which are equal, into those of the fewest
-// requests. Batches come in the order of their first keys, and keys in the order
-// that they are given in.
-func (s *Source[K]) Batches(keys []K) [][]K {
-	size := s.BatchSize()
-	var batches [][]K
-	open := make(map[any]int) // the batch of a group that has room
-	for _, key := range keys {
-		group, ok := s.Group(key)
-		if !ok {
-			batches = append(batches, []K{key})
-			continue
-		}
-		i, ok := open[group]
-		if !ok || len(batches[i]) == size {
-			i = len(batches)
-			batches = append(batches, nil)
-			open[group] = i
-		}
-		batches[i] = append(batches[i], key)
+// limited is the source with no more than n requests under way at once, and counts of
+// its own. Requests wait for each attempt; no waiting before a retry counts, nor taking an
+// answer apart.
+func (s *source[K]) limited(n int) *source[K] {
+	return &source[K]{
+		client: s.client, name: s.name, endpoint: s.endpoint, batch: s.batch, headers: s.headers, key: s.key,
+		slots: make(chan struct{}, n),
 	}
-	return batches
-}
-
-// Limit lets no more than n requests of the source be under way at once. Others wait
-// before each attempt, and no waiting before a retry counts, nor taking an answer
-// apart. It is to be called before the first Fetch; without it, or with n below 1, there
-// is no limit.
-func (s *Source[K]) Limit(n int) {
-	s.slots = nil
-	if n > 0 {
-		s.slots = make(chan struct{}, n)
-	}
-}
-
-// InFlight is how many requests are under way.
-func (s *Source[K]) InFlight() int { return int(s.inFlight.Load()) }
-
-// Requests is how many requests were sent so far, each attempt counted.
-func (s *Source[K]) Requests() int64 { return s.requests.Load() }
-
-// Fetch asks the origin for keys, which are those of one of [Source.Batches], and
-// calls answered once for each, with its index, in their order, on the calling
-// goroutine and before it returns. A response whose status comes with no value (see
-// repository.HasValue) is a [StatusError].
-//
-// A single key is asked for with the endpoint's request where it builds one. The
-// request for several is halved where it fails for a reason that one of the keys
-// may be: it cannot be built, its status is 400, 404, 409, 410, 413, 414, 422, 431
-// or 451, its body is too large, or it cannot be split. So a bad key is found and
-// the others have answers, with about two requests more for each time that the keys
-// can be halved. Halves are asked for one after another. What fails otherwise fails for
-// all of its keys.
-//
-// A response that is part of a batch's has its status, or 200 for 207, and those of its
-// headers that hold for each part: Content-Type, Date, Age, Cache-Control and Expires.
-//
-// When ctx is done, the keys without an answer get its error.
-func (s *Source[K]) Fetch(ctx context.Context, keys []K, answered func(i int, a Answer)) {
-	each := func(from int, answers []answer) {
-		for i, a := range answers {
-			answered(from+i, a.value())
-		}
-	}
-	if len(keys) == 0 {
-		return
-	}
-	closing := &s.client.closing
-	if !closing.enter() {
-		each(0, failed(len(keys), fmt.Errorf("fetch: %w", ErrClosed)))
-		return
-	}
-	defer closing.leave()
-	ctx, cancel := closing.bind(ctx)
-	defer cancel()
-	s.ask(ctx, keys, false, each)
 }
 
 // failed are the answers for n keys that have failed together.
@@ -165,7 +90,7 @@ func failed(n int, err error) []answer { return slices.Repeat([]answer{{err: err
 // ask asks for keys, and for their halves where they are refused together, as they
 // may be known to be. It calls answered with those that come together, from the
 // first one's index on, and reports whether the batch was accepted.
-func (s *Source[K]) ask(ctx context.Context, keys []K, refused bool, answered func(from int, answers []answer)) bool {
+func (s *source[K]) ask(ctx context.Context, keys []K, refused bool, answered func(from int, answers []answer)) bool {
 	if err := ended(ctx); err != nil {
 		answered(0, failed(len(keys), err))
 		return false
@@ -198,7 +123,7 @@ func (s *Source[K]) ask(ctx context.Context, keys []K, refused bool, answered fu
 
 // askOne asks for a key alone. Conditions are headers that are set on the request, or
 // removed where they have no values; a batch's has none of them.
-func (s *Source[K]) askOne(ctx context.Context, key K, conditions http.Header) answer {
+func (s *source[K]) askOne(ctx context.Context, key K, conditions http.Header) answer {
 	req, err := s.request(ctx, s.client.base, key)
 	if errors.Is(err, request.ErrNoRequest) && s.inBatch(key) {
 		answers, err := s.askBatch(ctx, []K{key})
@@ -238,25 +163,28 @@ func setHeaders(req *http.Request, headers http.Header) {
 	}
 }
 
-func (s *Source[K]) inBatch(key K) bool {
+func (s *source[K]) inBatch(key K) bool {
 	_, ok := s.Group(key)
 	return ok
 }
 
 // request is the one for a key alone.
-func (s *Source[K]) request(ctx context.Context, base *url.URL, key K) (*http.Request, error) {
+func (s *source[K]) request(ctx context.Context, base *url.URL, key K) (*http.Request, error) {
 	if s.endpoint == nil {
 		return nil, request.ErrNoRequest
 	}
 	return s.endpoint.Request(ctx, base, key)
 }
 
-func (s *Source[K]) sending(req *http.Request) *sending {
+func (s *source[K]) sending(req *http.Request) *sending {
 	return &sending{Client: s.client, req: req, inFlight: &s.inFlight, requests: &s.requests, slots: s.slots}
 }
 
+// errLeftOut is the error of a key that the answer to a batch has left out.
+var errLeftOut = fmt.Errorf("%w: the answer to the batch has left it out", ErrAbsent)
+
 // askBatch asks for keys with one request. An error is one of all keys.
-func (s *Source[K]) askBatch(ctx context.Context, keys []K) ([]answer, error) {
+func (s *source[K]) askBatch(ctx context.Context, keys []K) ([]answer, error) {
 	req, err := s.batch.Request(ctx, s.client.base, keys)
 	if err != nil {
 		return nil, &batchError{fmt.Errorf("fetch: %w", err)}
@@ -266,7 +194,7 @@ func (s *Source[K]) askBatch(ctx context.Context, keys []K) ([]answer, error) {
 	if whole.err != nil {
 		return nil, whole.err
 	}
-	if !repository.HasValue(whole.resp.StatusCode) {
+	if !exchange.HasValue(whole.resp.StatusCode) {
 		return nil, statusError(whole.resp)
 	}
 	extra, err := r.added(whole.resp)
@@ -282,13 +210,12 @@ func (s *Source[K]) askBatch(ctx context.Context, keys []K) ([]answer, error) {
 	}
 	part := partOf(whole.resp) //nolint:bodyclose // it has none
 	answers := make([]answer, len(keys))
-	absent := fmt.Errorf("fetch: answer to %s: %w", r, ErrAbsent)
 	for i, body := range bodies {
 		switch err := s.verifyPart(ctx, keys[i], extra); {
 		case err != nil:
 			answers[i].err = fmt.Errorf("fetch: answer to %s: %w", r, err)
 		case body == nil:
-			answers[i].err = absent
+			answers[i].err = errLeftOut
 		default:
 			answers[i] = answer{resp: part, body: body}
 		}

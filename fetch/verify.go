@@ -58,7 +58,7 @@ func (s *sending) added(resp *http.Response) (additions, error) {
 
 // verifyPart reads the key back from what the client would have sent for it alone,
 // where it can be told: what it adds must make no difference to the key.
-func (s *Source[K]) verifyPart(ctx context.Context, key K, extra additions) error {
+func (s *source[K]) verifyPart(ctx context.Context, key K, extra additions) error {
 	if extra.query == "" && !s.headers {
 		return nil // nothing was added that the endpoint looks at
 	}
@@ -89,7 +89,7 @@ func joinQuery(a, b string) string {
 // verify reads the key back from what the client has sent: a header or parameter
 // that it adds may have made it another's request, whose answer must not be saved
 // under this key. A request with a body is not looked at, as that has been read.
-func (s *Source[K]) verify(ctx context.Context, key K, built, sent *http.Request) error {
+func (s *source[K]) verify(ctx context.Context, key K, built, sent *http.Request) error {
 	if built.Body != nil && built.Body != http.NoBody {
 		return nil
 	}
@@ -113,13 +113,13 @@ func (s *Source[K]) verify(ctx context.Context, key K, built, sent *http.Request
 }
 
 // same tells whether two keys are one in the repository.
-func (s *Source[K]) same(a, b K) bool {
+func (s *source[K]) same(a, b K) bool {
 	return a == b || s.key.Same(reflect.ValueOf(&a).Elem(), reflect.ValueOf(&b).Elem())
 }
 
 // readBack takes the key from a request with the query and the headers as they were
 // sent.
-func (s *Source[K]) readBack(built, sent *http.Request) (K, bool, error) {
+func (s *source[K]) readBack(built, sent *http.Request) (K, bool, error) {
 	location := *built.URL
 	location.RawQuery = sent.URL.RawQuery
 	actual := *sent
@@ -129,7 +129,7 @@ func (s *Source[K]) readBack(built, sent *http.Request) (K, bool, error) {
 
 // recognized is the request for key as the endpoint takes a key from it, nil where
 // it takes none from its own requests.
-func (s *Source[K]) recognized(ctx context.Context, key K, built *http.Request) (*http.Request, error) {
+func (s *source[K]) recognized(ctx context.Context, key K, built *http.Request) (*http.Request, error) {
 	base := s.client.base
 	hasPath := base != nil && strings.Trim(base.Path, "/") != ""
 	_, ok, err := s.endpoint.Key(built)

@@ -31,6 +31,7 @@ type Flight struct {
 	ask         Ask     // of the caller that began it, with a request of its own
 	old         *Stored // what is stored; may be nil
 	conditional bool    // the origin is asked whether old still holds
+	renews      bool    // it has begun in the background
 	send        Send    // nil: the door answers it, see [Flight.Answer]
 	ctx         context.Context
 	cancel      context.CancelCauseFunc // nil: it has no request of its own, see trip

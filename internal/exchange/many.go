@@ -253,6 +253,9 @@ func (t *Table) readGuarded(ctx context.Context, keys []driver.Key, sel driver.S
 	return err
 }
 
+// Waits reports whether the i-th ask has a flight.
+func (m *Many) Waits(i int) bool { return m.Asks[i].flight != nil }
+
 // Ask is the ask that began the flight, to be read only.
 func (f *Flight) Ask() *Ask { return &f.ask }
 
@@ -268,6 +271,10 @@ func (f *Flight) Conditions() http.Header {
 // Conditional reports whether the flight asks if what is stored still holds.
 func (f *Flight) Conditional() bool { return f.conditional }
 
+// Renews reports whether the flight has begun in the background, as what is stored
+// expires soon or has expired.
+func (f *Flight) Renews() bool { return f.renews }
+
 // Reply is what the origin has said to a flight that a door sends itself: a response
 // whose body has been read, or an error.
 type Reply struct {
@@ -275,6 +282,7 @@ type Reply struct {
 	Response *http.Response
 	Payload  []byte
 	Err      error
+	Panic    any // of the declaration's or the client's functions, which ended the request
 }
 
 // Deliver answers flights that a door has sent itself, and has what they bring saved
@@ -300,6 +308,7 @@ func (f *Flight) deliver(r Reply) (saves bool) {
 			f.err, saves = errEnded, false
 		}
 	}()
+	f.panicked = r.Panic
 	f.take(r.Response, r.Payload, true, r.Err)
 	if f.body != nil {
 		f.fill()

@@ -65,6 +65,9 @@ func (f *Flight) sendOnce() (resp *http.Response, payload []byte, whole bool, er
 		if p := recover(); p != nil {
 			f.x.counts.panics.Add(1)
 			err = fmt.Errorf("panic in the base transport: %v", p)
+			if f.ask.Values {
+				f.panicked = p // which is that of each typed caller
+			}
 		}
 	}()
 	var stored http.Header
@@ -429,6 +432,14 @@ func (f *Flight) decode(payload []byte) {
 		f.decodeErr = err
 		f.x.undecodable("save", t, err)
 	}
+}
+
+// Undecodable tells of an entry that was saved when the type of values was another.
+func (t *Table) Undecodable(err error) {
+	if cause := errors.Unwrap(err); cause != nil {
+		err = cause
+	}
+	t.x.undecodable("get", t, err)
 }
 
 // undecodable tells of a body that is not what the declaration takes. The error's text

@@ -1,0 +1,236 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/endpointcache/endpointcache/internal/exchange"
+)
+
+// batcher puts flights on requests, as few as can be: flights wait until there are
+// enough of their group for a whole request, for a while, or until they are flushed.
+type batcher[K comparable, V any] struct {
+	f      *Fetcher[K, V]
+	source *source[K]
+	wait   time.Duration // how long a group waits for more, from its first flight on; 0: for a flush
+	most   int           // requests at once
+
+	mu      sync.Mutex
+	groups  map[any]*group
+	order   []*group // of those that have flights, the oldest first
+	held    int      // flights in groups
+	ready   [][]*exchange.Flight
+	workers int
+}
+
+// group are flights that can share a request.
+type group struct {
+	id      any
+	flights []*exchange.Flight
+	timer   *time.Timer
+}
+
+func newBatcher[K comparable, V any](f *Fetcher[K, V], wait time.Duration) *batcher[K, V] {
+	return &batcher[K, V]{f: f, source: f.source, wait: wait, most: f.opts.Concurrency, groups: make(map[any]*group)}
+}
+
+// add takes flights over. Those that ask whether something still holds go alone, as a
+// batch cannot ask that.
+func (b *batcher[K, V]) add(flights ...*exchange.Flight) {
+	for _, fl := range flights {
+		id, ok := any(nil), false
+		if !fl.Conditional() {
+			id, ok = b.source.Group(keyOf[K, V](fl)) // the user's code: no lock is held
+		}
+		b.mu.Lock()
+		if ok {
+			b.join(id, fl)
+		} else {
+			b.depart([]*exchange.Flight{fl})
+		}
+		b.mu.Unlock()
+	}
+}
+
+// flushed is add for flights that wait for no others.
+func (b *batcher[K, V]) flushed(flights ...*exchange.Flight) {
+	b.add(flights...)
+	b.flush()
+}
+
+func keyOf[K comparable, V any](fl *exchange.Flight) K { return fl.Ask().Door.(*door[K, V]).key }
+
+// join adds a flight to its group, and sends that when it is full. The lock is held.
+func (b *batcher[K, V]) join(id any, fl *exchange.Flight) {
+	g := b.groups[id]
+	if g == nil {
+		g = &group{id: id}
+		b.groups[id] = g
+		b.order = append(b.order, g)
+		if b.wait > 0 {
+			g.timer = time.AfterFunc(b.wait, func() { b.timedOut(g) })
+		}
+	}
+	g.flights = append(g.flights, fl)
+	b.held++
+	if len(g.flights) >= b.source.BatchSize() {
+		b.send(g)
+	}
+}
+
+func (b *batcher[K, V]) timedOut(g *group) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.groups[g.id] == g {
+		b.send(g)
+	}
+}
+
+// send lets a group depart. The lock is held.
+func (b *batcher[K, V]) send(g *group) {
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+	delete(b.groups, g.id)
+	for i, other := range b.order {
+		if other == g {
+			b.order = append(b.order[:i], b.order[i+1:]...)
+			break
+		}
+	}
+	b.held -= len(g.flights)
+	b.depart(g.flights)
+}
+
+// flush sends all that waits.
+func (b *batcher[K, V]) flush() { b.flushTo(0) }
+
+// flushTo sends the groups that have waited for the longest, until no more flights wait
+// than that.
+func (b *batcher[K, V]) flushTo(held int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.held > held {
+		b.send(b.order[0])
+	}
+}
+
+// waiting is how many flights wait for others.
+func (b *batcher[K, V]) waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held
+}
+
+// depart sends flights with one request, as soon as another may be made. The lock is
+// held.
+func (b *batcher[K, V]) depart(flights []*exchange.Flight) {
+	b.ready = append(b.ready, flights)
+	if b.workers < b.most {
+		b.workers++
+		go b.work()
+	}
+}
+
+// work makes one request after another while there are any.
+func (b *batcher[K, V]) work() {
+	ended := false
+	defer func() {
+		if !ended { // by the user's code, which is no reason not to make the others
+			go b.work()
+		}
+	}()
+	for {
+		b.mu.Lock()
+		if len(b.ready) == 0 {
+			b.workers--
+			ended = true
+			b.mu.Unlock()
+			return
+		}
+		flights := b.ready[0]
+		b.ready = b.ready[1:]
+		b.mu.Unlock()
+		b.run(flights)
+	}
+}
+
+// run makes the request for flights, and halves of it where they are refused together.
+func (b *batcher[K, V]) run(flights []*exchange.Flight) {
+	left, ctx, done := exchange.Board(flights)
+	defer done()
+	if len(left) == 0 {
+		return
+	}
+	closing := &b.f.client.closing
+	if !closing.enter() {
+		exchange.Deliver(repliesOf(left, nil, ErrClosed))
+		return
+	}
+	defer closing.leave()
+	ctx, cancel := closing.bind(ctx)
+	defer cancel()
+	defer func() {
+		// The user's code has panicked, or ended the goroutine.
+		p := recover()
+		exchange.Deliver(repliesOf(left, p, errEnded))
+	}()
+	if len(left) == 1 && left[0].Conditional() {
+		fl := left[0]
+		replies := []exchange.Reply{b.askOne(ctx, fl)}
+		left = nil
+		exchange.Deliver(replies)
+		return
+	}
+	keys := make([]K, len(left))
+	for i, fl := range left {
+		keys[i] = keyOf[K, V](fl)
+	}
+	b.source.ask(ctx, keys, false, func(_ int, answers []answer) {
+		replies := make([]exchange.Reply, len(answers))
+		for i := range answers {
+			replies[i] = answers[i].reply(left[i])
+		}
+		left = left[len(answers):]
+		exchange.Deliver(replies)
+	})
+}
+
+// askOne asks whether what is stored still holds.
+func (b *batcher[K, V]) askOne(ctx context.Context, fl *exchange.Flight) exchange.Reply {
+	a := b.source.askOne(ctx, keyOf[K, V](fl), conditionsOf(fl.Conditions()))
+	if a.err == nil && fl.ConfirmsAnother(a.resp) {
+		a = b.source.askOne(ctx, keyOf[K, V](fl), nil)
+	}
+	return a.reply(fl)
+}
+
+var errEnded = errors.New("fetch: a function of the settings or of the client ended its goroutine")
+
+func repliesOf(flights []*exchange.Flight, panicked any, err error) []exchange.Reply {
+	replies := make([]exchange.Reply, len(flights))
+	for i, fl := range flights {
+		replies[i] = exchange.Reply{Flight: fl, Err: err, Panic: panicked}
+	}
+	return replies
+}
+
+func (a answer) reply(fl *exchange.Flight) exchange.Reply {
+	resp, err := a.response()
+	return exchange.Reply{Flight: fl, Response: resp, Payload: a.body, Err: err}
+}
+
+// response is the answer as the exchange takes it: that a batch has left a key out is a
+// response, too.
+func (a answer) response() (*http.Response, error) {
+	if a.err == errLeftOut {
+		return &http.Response{
+			StatusCode: http.StatusNotFound, Header: make(http.Header), Body: http.NoBody,
+			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		}, nil
+	}
+	return a.resp, a.err
+}

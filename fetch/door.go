@@ -1,0 +1,122 @@
+package fetch
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/policy"
+)
+
+// door asks the origin for a key on behalf of the exchange.
+type door[K comparable, V any] struct {
+	f   *Fetcher[K, V]
+	key K
+}
+
+// Begin implements [exchange.Door].
+func (d *door[K, V]) Begin(context.Context) (exchange.Send, *http.Request) { return d.send, nil }
+
+// send asks for the key alone.
+func (d *door[K, V]) send(ctx context.Context, stored http.Header) (resp *http.Response, body []byte, whole bool, err error) {
+	closing := &d.f.client.closing
+	if !closing.enter() {
+		return nil, nil, true, ErrClosed
+	}
+	defer closing.leave()
+	ctx, cancel := closing.bind(ctx)
+	defer cancel()
+	a := d.f.source.askOne(ctx, d.key, conditionsOf(stored))
+	resp, err = a.response()
+	return resp, a.body, true, err
+}
+
+// conditionsOf are the headers of a request that asks whether a stored response still
+// holds, nil for one that does not.
+func conditionsOf(stored http.Header) http.Header {
+	if stored == nil {
+		return nil
+	}
+	conditions := make(http.Header, 2)
+	rfc9111.SetValidators(conditions, stored)
+	return conditions
+}
+
+// Build implements [exchange.Door].
+func (d *door[K, V]) Build() *http.Request {
+	req, err := d.f.source.request(context.Background(), d.f.client.base, d.key)
+	if err != nil {
+		return nil
+	}
+	return req
+}
+
+// Launch implements [exchange.Door].
+func (d *door[K, V]) Launch(fl *exchange.Flight) {
+	switch b := d.f.shared; {
+	case fl.Renews() && d.f.renewals != nil:
+		d.f.renewals.add(fl)
+	case b != nil:
+		b.add(fl)
+	default:
+		newBatcher(d.f, 0).flushed(fl)
+	}
+}
+
+// ask is the memory of one Fetch, in one allocation.
+type ask[K comparable, V any] struct {
+	exchange.Ask
+	door   door[K, V]
+	values [8]driver.Value
+}
+
+// set makes a an ask for key.
+func (f *Fetcher[K, V]) set(a *exchange.Ask, d *door[K, V], rules *exchange.Rules, values driver.Key, key K) (err error) {
+	d.f, d.key = f, key
+	a.Table, a.Rules, a.Door = f.table, rules, d
+	a.Values, a.Repeatable = true, true
+	a.Gathers = f.renewals != nil
+	a.Key, err = f.driverKey(values, &d.key)
+	return err
+}
+
+// batched reports whether the key's flights are sent with others.
+func (f *Fetcher[K, V]) batched(key K) bool {
+	_, ok := f.source.Group(key)
+	return ok
+}
+
+// Option changes one call of a fetcher's methods.
+type Option func(*policy.Policy)
+
+// Refresh asks the origin though there may be a live entry: whether it still holds, where
+// it can be asked that, or for the response, which then replaces it. What the origin has
+// no more is removed. The call does not share a request that was sent before.
+func Refresh() Option { return func(p *policy.Policy) { p.Use = policy.Revalidate } }
+
+// With sets a policy for the call, before that of its context; see package policy. Of
+// several options the fields that a later one sets hold.
+func With(own policy.Policy) Option {
+	return func(p *policy.Policy) {
+		use := p.Use
+		if *p = own; p.Use == 0 {
+			p.Use = use
+		}
+	}
+}
+
+// rules are those of a call.
+func (f *Fetcher[K, V]) rules(ctx context.Context, opts []Option) (*exchange.Rules, error) {
+	if len(opts) == 0 {
+		return f.table.Rules(ctx)
+	}
+	var own policy.Policy
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&own)
+		}
+	}
+	return f.table.Rules(ctx, own)
+}

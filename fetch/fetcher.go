@@ -1,0 +1,187 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+// FetcherOptions are the settings of a fetcher. A nil *FetcherOptions means the defaults.
+type FetcherOptions struct {
+	// Gather is how long a missing key waits for others, of other callers, to
+	// share a request.Batch with. A batch that is full does not wait. The
+	// default is not to wait.
+	Gather time.Duration
+
+	// Concurrency is how many requests one FetchMany makes at once. The default
+	// is 8.
+	Concurrency int
+}
+
+// Fetcher returns the values of one endpoint for keys: from its repository as the
+// policies let it, and from the origin otherwise. Many goroutines may use it at once. It
+// needs no closing of its own: closing the cache or the [Client] ends what goes on.
+//
+// Of all callers that want one key at the same time, whichever method or door of the
+// cache they use, one request is made. It belongs to none of them: a caller that gives up
+// leaves it to the others, and it ends when nobody is left. Each gets a value of its own.
+//
+// A repository that fails or is slow is no error of a call. The origin is asked
+// then, what came is returned without being saved, and the failure is logged and
+// counted by the cache.
+//
+// A panic in a function of the settings or of the client is that of every caller that
+// waits for the key, or for another one of the same batch.
+type Fetcher[K comparable, V any] struct {
+	client   *Client
+	source   *source[K]
+	settings settings.RepositorySettings[K, V]
+	repo     *repository.ResponseRepository[K, V] // nil: nothing is kept
+	key      *keytype.Type
+	table    *exchange.Table
+	opts     FetcherOptions
+	shared   *batcher[K, V] // of the flights of all callers; nil: they are not gathered
+	renewals *batcher[K, V] // of the background; nil: they are sent one by one
+}
+
+// Create adds a repository to the cache, as cache.CreateRepository does, and returns the
+// fetcher of its values.
+func Create[K comparable, V any](ctx context.Context, c *cache.ResponseCache, client *Client, s settings.RepositorySettings[K, V], opts *FetcherOptions) (*Fetcher[K, V], error) {
+	repo, err := cache.CreateRepository(ctx, c, s)
+	if err != nil {
+		return nil, err
+	}
+	f, err := New(client, repo, opts)
+	if err != nil {
+		c.Remove(s.Name)
+	}
+	return f, err
+}
+
+// New returns the fetcher of a repository, whose settings say how the origin is asked.
+// The repository's cache or store stays the caller's to close.
+func New[K comparable, V any](c *Client, repo *repository.ResponseRepository[K, V], opts *FetcherOptions) (*Fetcher[K, V], error) {
+	if repo == nil {
+		return nil, errors.New("fetch: the repository is nil")
+	}
+	f, err := newFetcher(c, repo, opts)
+	if err == nil {
+		f.repo = repo
+	}
+	return f, err
+}
+
+// Uncached returns a fetcher without a repository: each call asks the origin. Callers
+// that want one key at the same time still share a request.
+func Uncached[K comparable, V any](c *Client, s settings.RepositorySettings[K, V], opts *FetcherOptions) (*Fetcher[K, V], error) {
+	x, err := exchange.New(exchange.Options{})
+	if err != nil {
+		return nil, err
+	}
+	repo, err := repository.New(context.Background(), &exchange.Store{Exchange: x}, s, nil)
+	if err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	return newFetcher(c, repo, opts)
+}
+
+func newFetcher[K comparable, V any](c *Client, repo *repository.ResponseRepository[K, V], opts *FetcherOptions) (*Fetcher[K, V], error) {
+	s := repo.Settings()
+	source, err := newSource(c, s)
+	if err != nil {
+		return nil, err
+	}
+	f := &Fetcher[K, V]{client: c, source: source, settings: s, table: exchange.OfRepository(repo.Responses)}
+	if f.key, err = keytype.Of[K](); err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	if opts != nil {
+		f.opts = *opts
+	}
+	switch {
+	case f.opts.Gather < 0:
+		return nil, fmt.Errorf("fetch: repository %q: Gather is %v: it cannot be negative", s.Name, f.opts.Gather)
+	case f.opts.Concurrency < 0:
+		return nil, fmt.Errorf("fetch: repository %q: Concurrency is %d: it cannot be negative", s.Name, f.opts.Concurrency)
+	case f.opts.Concurrency == 0:
+		f.opts.Concurrency = 8
+	}
+	if s.Batch != nil {
+		f.renewals = newBatcher(f, max(gatherRenewals, f.opts.Gather))
+		if f.opts.Gather > 0 {
+			f.shared = newBatcher(f, f.opts.Gather)
+		}
+	}
+	return f, nil
+}
+
+// gatherRenewals is how long the first renewal of a batch waits for others. No caller
+// waits for it.
+const gatherRenewals = 250 * time.Millisecond
+
+// Settings are those of the repository.
+func (f *Fetcher[K, V]) Settings() settings.RepositorySettings[K, V] { return f.settings }
+
+// Repository is where values are kept, nil for a fetcher that keeps none.
+func (f *Fetcher[K, V]) Repository() *repository.ResponseRepository[K, V] { return f.repo }
+
+// Client sends the fetcher's requests.
+func (f *Fetcher[K, V]) Client() *Client { return f.client }
+
+// Requests is how many requests have been sent so far, each attempt counted.
+func (f *Fetcher[K, V]) Requests() int64 { return f.source.requests.Load() }
+
+// Decode returns the value of an entry that [Fetcher.FetchEntry] has returned. One
+// that cannot be decoded is a repository.DecodeError.
+func (f *Fetcher[K, V]) Decode(key K, entry repository.Entry) (V, error) {
+	return f.decode(key, entry.Payload)
+}
+
+func (f *Fetcher[K, V]) decode(key K, body []byte) (V, error) {
+	value, err := f.settings.Payload.Decode(body)
+	if err != nil {
+		var none V
+		return none, f.decodeError(key, err)
+	}
+	return value, nil
+}
+
+func (f *Fetcher[K, V]) decodeError(key K, err error) error {
+	return &repository.DecodeError{Repository: f.settings.Name, Key: key, Err: err}
+}
+
+// driverKey appends the key, as stores have it, to values.
+func (f *Fetcher[K, V]) driverKey(values driver.Key, key *K) (driver.Key, error) {
+	values, err := f.key.AppendValues(values, reflect.ValueOf(key).Elem())
+	if err != nil {
+		return nil, fmt.Errorf("fetch: repository %q: %w", f.settings.Name, err)
+	}
+	return values, nil
+}
+
+// enter lets a call begin. Otherwise the client or the cache is closed; else leave is
+// due.
+func (f *Fetcher[K, V]) enter() error {
+	if !f.client.closing.enter() {
+		return fmt.Errorf("fetch: %w", ErrClosed)
+	}
+	if !f.table.Exchange().Enter() {
+		f.client.closing.leave()
+		return fmt.Errorf("fetch: %w", exchange.ErrClosed)
+	}
+	return nil
+}
+
+func (f *Fetcher[K, V]) leave() {
+	f.table.Exchange().Leave()
+	f.client.closing.leave()
+}
