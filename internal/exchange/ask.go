@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -33,6 +34,10 @@ type Ask struct {
 	Batched  bool // flights are sent by Door.Launch, perhaps with others
 	Gathers  bool // so are renewals in the background
 
+	// Doubt is true while the origin's word that it has nothing is not believed: it is
+	// neither kept nor does it remove what is stored. See [Table.SaveAbsences].
+	Doubt *atomic.Bool
+
 	key    string // encoded
 	looked int    // how often what a flight has left was looked for
 	built  bool   // Door.Build was asked
@@ -48,6 +53,7 @@ type Ask struct {
 	alone       bool
 	flight      *Flight
 	first       bool
+	gaveUp      bool
 }
 
 // Door asks the origin on behalf of an ask.

@@ -148,7 +148,7 @@ func (b *body) fill(ctx context.Context, from io.Reader, goOn func(size int64) b
 		case err != nil:
 			return false, err
 		case !goOn(size):
-			return false, errGivenUp
+			return false, ErrGivenUp
 		}
 		if err := b.pace(ctx); err != nil {
 			return false, err

@@ -12,8 +12,10 @@ import (
 )
 
 var (
-	errGivenUp = errors.New("nobody waits for the response any more")
-	errEnded   = errors.New("a function of the declaration or of the client has ended the request's goroutine")
+	// ErrGivenUp is the error of a request that nobody waits for any more.
+	ErrGivenUp = errors.New("nobody waits for the response any more")
+
+	errEnded = errors.New("a function of the declaration or of the client has ended the request's goroutine")
 
 	// ErrCanceled is the error of a caller whose Ask.Cancel was closed.
 	ErrCanceled = errors.New("request cancelled")
@@ -82,6 +84,7 @@ type answer struct {
 	coding   string        // of the request, where resp is coded
 
 	save      saveKind
+	doubted   saveKind       // what is saved once it is believed
 	stored    *Stored        // the variant that is saved
 	entry     driver.Entry   // of a resp whose body has come
 	renewed   driver.Renewal // of used
@@ -369,7 +372,7 @@ func (f *Flight) releaseLocked() {
 		return
 	}
 	f.x.flights.forget(f)
-	f.end(errGivenUp)
+	f.end(ErrGivenUp)
 }
 
 // leaveToItself is release for a caller that has another answer, and wants that of the
@@ -439,7 +442,7 @@ func (f *Flight) endUnused() {
 		return
 	}
 	fs.forget(f)
-	f.end(errGivenUp)
+	f.end(ErrGivenUp)
 }
 
 // unused reports whether the flight goes on only to be saved. With end, nobody can join

@@ -19,9 +19,13 @@ type Many struct {
 	// goroutines at once, never twice for one i.
 	Found func(i int, e driver.Entry) bool
 
-	x    *Exchange
-	seen int64
+	x        *Exchange
+	seen     int64
+	storeErr error
 }
+
+// StoreErr is why the last lookup found nothing, where the store has failed.
+func (m *Many) StoreErr() error { return m.storeErr }
 
 // NewMany prepares the asks, of which there are some.
 func (x *Exchange) NewMany(asks []Ask, found func(int, driver.Entry) bool) *Many {
@@ -36,7 +40,7 @@ func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err erro
 		return nil, nil
 	}
 	first := &m.Asks[of[0]]
-	m.seen = m.x.seen(first)
+	m.seen, m.storeErr = m.x.seen(first), nil
 	if !first.Table.Keeps() {
 		return m.judge(ctx, of, make([]bool, len(of)), refuse)
 	}
@@ -73,6 +77,7 @@ func (m *Many) keys(of []int) []driver.Key {
 
 // failed notes that the store has failed. The error is the caller's context's.
 func (m *Many) failed(ctx context.Context, of []int, err error) error {
+	m.storeErr = err
 	for _, at := range of {
 		if err := m.x.lookupFailed(ctx, &m.Asks[at], err); err != nil {
 			return err
@@ -163,7 +168,7 @@ func (m *Many) Join(ctx context.Context, of []int, w Waiter) (begun []*Flight, a
 			again = append(again, at)
 			continue
 		}
-		a.flight, a.first = f, first
+		a.flight, a.first, a.gaveUp = f, first, false
 		if f.landed {
 			landed, landedAt = append(landed, f), append(landedAt, at)
 			continue
@@ -230,9 +235,17 @@ func (m *Many) SoftLimit() time.Duration { return max(0, m.Asks[0].Rules.soft) }
 // Leave tells that nobody waits for the i-th ask any more.
 func (m *Many) Leave(i int) {
 	a := &m.Asks[i]
-	if a.flight != nil {
+	m.GiveUp(i)
+	a.flight = nil
+}
+
+// GiveUp lets the flight of the i-th ask end, unless others wait for it. Its result can
+// still be asked for once it has landed.
+func (m *Many) GiveUp(i int) {
+	a := &m.Asks[i]
+	if a.flight != nil && !a.gaveUp {
+		a.gaveUp = true
 		a.flight.abandon(a)
-		a.flight = nil
 	}
 }
 
@@ -313,6 +326,7 @@ func (f *Flight) deliver(r Reply) (saves bool) {
 	if f.body != nil {
 		f.fill()
 	}
+	f.doubtAbsence()
 	return f.save != saveNothing
 }
 

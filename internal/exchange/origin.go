@@ -29,9 +29,17 @@ func (f *Flight) run() {
 	if f.body != nil {
 		f.fill()
 	}
+	f.doubtAbsence()
 	if f.save != saveNothing {
 		saving = true
 		f.ask.Table.save(f)
+	}
+}
+
+// doubtAbsence keeps back what is to be saved of an absence that is not believed yet.
+func (f *Flight) doubtAbsence() {
+	if d := f.ask.Doubt; d != nil && d.Load() && f.resp != nil && Gone(f.resp.StatusCode) {
+		f.doubted, f.save = f.save, saveNothing
 	}
 }
 
@@ -240,7 +248,7 @@ func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
 		f.close = closer(resp.Body)
 		if f.callers <= 0 { // the caller is gone
 			f.abandoned = true
-			f.cancel(errGivenUp)
+			f.cancel(ErrGivenUp)
 			go f.close() //nolint:errcheck // nobody is left to be told
 		}
 	}

@@ -315,3 +315,38 @@ func (s *saves) putVariant(ctx context.Context, at int) error {
 	s.undo(ctx, []int{at}, stored)
 	return nil
 }
+
+// SaveAbsences keeps, or removes what is stored for, absences that were not believed when
+// they came. What is newer is left as it is.
+func (t *Table) SaveAbsences(ctx context.Context, results []Result) error {
+	return t.x.guard.do(ctx, t, "save", len(results), func(ctx context.Context) error {
+		var absent []driver.Entry
+		removed := make(map[int]bool)
+		for i := range results {
+			f := results[i].flight
+			e := f.entry
+			if f.doubted == saveRemoval {
+				// A mark for the older entry, which is then removed with it.
+				removed[i] = true
+				e.CachedAt, e.Payload = instant(f.asked), nil
+				e.ExpiresAt = e.CachedAt
+			}
+			absent = append(absent, e)
+		}
+		stored, err := t.table.PutIf(ctx, absent, driver.Condition{If: driver.IfNewer})
+		if err != nil {
+			return err
+		}
+		var keys []driver.Key
+		for i := range absent {
+			if removed[i] && stored[i] {
+				keys = append(keys, absent[i].Key)
+			}
+		}
+		if len(keys) == 0 {
+			return nil
+		}
+		_, err = t.table.Delete(ctx, keys)
+		return err
+	})
+}

@@ -14,7 +14,7 @@ type Trip struct {
 // held.
 func (t *Trip) leave() {
 	if t.wanted--; t.wanted == 0 {
-		t.cancel(errGivenUp)
+		t.cancel(ErrGivenUp)
 	}
 }
 
@@ -43,7 +43,7 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 	}
 	x.flights.mu.Unlock()
 	for _, f := range left {
-		f.err = errGivenUp
+		f.err = ErrGivenUp
 		f.land()
 	}
 	return boarded, t.ctx, func() { t.cancel(context.Canceled) }

@@ -34,6 +34,11 @@ type Result struct {
 	// Response is the origin's, where it was just fetched; its body has been read.
 	Response *http.Response
 
+	// SaveErr is why the answer could not be saved.
+	SaveErr error
+
+	flight *Flight
+
 	Err   error // of Failed, Ended and Stale: why there is no other answer
 	Panic any   // of a function of the declaration: it is that of each caller
 }
@@ -191,7 +196,7 @@ func (f *Flight) result(a *Ask, first bool) (Result, next) {
 	case f.used != nil && f.outcome.Detail != "":
 		return Result{Kind: Stale, Entry: f.used.Entry, Err: f.staleCause()}, settled
 	case f.used != nil:
-		return Result{Kind: Confirmed, Entry: f.used.Entry}, settled
+		return Result{Kind: Confirmed, Entry: f.used.Entry, SaveErr: f.saveErr}, settled
 	case f.resp == nil:
 		return Result{Kind: Failed, Err: errEnded}, settled
 	case f.body == nil, f.body.isStream():
@@ -203,7 +208,7 @@ func (f *Flight) result(a *Ask, first bool) (Result, next) {
 	if f.body.err != nil {
 		return Result{Kind: Failed, Err: f.body.err}, settled
 	}
-	r := Result{Kind: Fetched, Entry: f.entry, Response: f.resp}
+	r := Result{Kind: Fetched, Entry: f.entry, Response: f.resp, SaveErr: f.saveErr, flight: f}
 	if f.decodeErr != nil {
 		r.Kind, r.Err = Failed, &DecodeError{f.decodeErr}
 		return r, settled
@@ -222,6 +227,9 @@ func (f *Flight) staleCause() error {
 	}
 	return fmt.Errorf("the origin's status is %d %s", f.outcome.Status, http.StatusText(f.outcome.Status))
 }
+
+// Doubted reports whether the result is an absence that was not believed, see Ask.Doubt.
+func (r *Result) Doubted() bool { return r.flight != nil && r.flight.doubted != saveNothing }
 
 // Header is the encoded header of a result's entry, where the entry was not saved.
 func (r *Result) Header() (string, error) {

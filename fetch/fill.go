@@ -1,0 +1,379 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/endpointcache/endpointcache/internal/exchange"
+)
+
+// FillOptions are the settings of a Fill. A nil *FillOptions means the defaults.
+type FillOptions struct {
+	// Concurrency is how many requests there are at once. The default is that of
+	// the fetcher.
+	Concurrency int
+
+	// Options are those of each key, such as [Refresh].
+	Options []Option
+
+	// BelieveAbsent lets a run go on in which the origin has nothing for any key. By
+	// default it ends with [ErrAllAbsent] after the first ten, before anything is
+	// remembered to be absent or removed: a gateway may answer 404 for everything.
+	BelieveAbsent bool
+
+	// Unsaved lets a run go on though the store fails. By default it ends with the
+	// store's error.
+	Unsaved bool
+
+	// Traffic is told of the requests; it may be nil.
+	Traffic *Traffic
+}
+
+// Traffic counts the requests of a Fill while it goes on.
+type Traffic struct {
+	sent, inFlight func() int64
+}
+
+// Requests is how many requests were sent so far, each attempt counted.
+func (t *Traffic) Requests() int64 { return counted(t.sent) }
+
+// InFlight is how many requests are under way.
+func (t *Traffic) InFlight() int64 { return counted(t.inFlight) }
+
+func counted(count func() int64) int64 {
+	if count == nil {
+		return 0
+	}
+	return count()
+}
+
+// Filled is what became of a key of a Fill.
+type Filled[K comparable] struct {
+	Key    K
+	Status Status
+	Size   int   // of the body, where it was fetched
+	Err    error // of a key that has failed
+}
+
+// ErrAllAbsent means that the origin had nothing for any of the first keys that it was
+// asked for, see [FillOptions.BelieveAbsent].
+var ErrAllAbsent = errors.New("the origin has nothing for any key")
+
+// The sizes of a Fill.
+const (
+	lookupBatch  = 1000                   // keys that are looked up together
+	heldFlights  = 16 * lookupBatch       // flights that may wait for others to share a request with
+	heldIdle     = 200 * time.Millisecond // how long they wait when no more keys come
+	heldWithin   = time.Second            // how long they wait when keys come slowly
+	doubtAbsents = 10                     // absences without a value after which a run is in doubt
+)
+
+// Fill fetches the keys that the repository has no live entry for and saves what comes,
+// without keeping bodies. It calls each with what became of every key, as soon as that
+// is known, by one goroutine at a time; a slow one holds up the run. Keys are taken from
+// the sequence by the calling goroutine, no more than some ten thousand ahead of the
+// requests, so it may be endless. A key is not to be given twice while it is under way.
+//
+// That a key failed is no error of the run. It ends early where ctx is done, the store
+// fails, the client or the cache is closed, or all keys are absent: requests are aborted
+// then, what was received is saved, and the keys that were taken are [Cancelled]. To end
+// it otherwise, cancel ctx.
+func (f *Fetcher[K, V]) Fill(ctx context.Context, keys iter.Seq[K], opts *FillOptions, each func(Filled[K])) error {
+	r := &fill[K, V]{f: f, each: each}
+	if opts != nil {
+		r.opts = *opts
+	}
+	switch {
+	case f.repo == nil:
+		return errors.New("fetch: fill: the fetcher has no repository")
+	case keys == nil || each == nil:
+		return errors.New("fetch: fill: the sequence of keys or the function for them is nil")
+	case r.opts.Concurrency < 0:
+		return fmt.Errorf("fetch: fill: Concurrency is %d: it cannot be negative", r.opts.Concurrency)
+	}
+	if err := f.enter(); err != nil {
+		return err
+	}
+	defer f.leave()
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	rules, err := f.rules(ctx, r.opts.Options)
+	if err != nil {
+		return fmt.Errorf("fetch: %w", err)
+	}
+	r.rules = rules
+	r.prepare()
+	return r.run(ctx, keys)
+}
+
+// fill is one Fill. Keys go from stage to stage:
+//
+//	pull -> look up -> join or begin a flight -> (the exchange) -> report
+//
+// No stage waits for a later one, except that no more keys are looked up while too many
+// are under way.
+type fill[K comparable, V any] struct {
+	f       *Fetcher[K, V]
+	opts    FillOptions
+	rules   *exchange.Rules
+	each    func(Filled[K])
+	batches *batcher[K, V]
+	doubt   atomic.Bool // absences are not believed yet
+	stop    context.CancelCauseFunc
+	pulled  chan K
+	room    chan struct{} // holds an element for each flight under way
+	flying  sync.WaitGroup
+
+	mu      sync.Mutex
+	reports []report[K, V]
+	arrived chan struct{} // tells the reporter of reports
+
+	// Of the goroutine that reports.
+	doubted  []exchange.Result // absences that are not believed yet
+	panicked any               // of the user's code
+}
+
+// report tells that the flight of a chunk's i-th key has landed, or with done what
+// became of a key without one.
+type report[K comparable, V any] struct {
+	chunk *chunk[K, V]
+	i     int
+	done  *Filled[K]
+}
+
+func (r *fill[K, V]) prepare() {
+	limited := r.f.source.limited(cmp.Or(r.opts.Concurrency, r.f.opts.Concurrency))
+	r.batches = newBatcher(r.f, heldWithin)
+	r.batches.source = limited
+	r.batches.most = cap(limited.slots)
+	window := 2 * lookupBatch
+	if limited.BatchSize() > 1 {
+		window = 2 * heldFlights
+		r.batches.most *= 2 // while one answer is taken apart, another request is sent
+	}
+	if t := r.opts.Traffic; t != nil {
+		t.sent, t.inFlight = limited.requests.Load, limited.inFlight.Load
+	}
+	r.doubt.Store(!r.opts.BelieveAbsent)
+	r.pulled = make(chan K, lookupBatch)
+	r.room = make(chan struct{}, window)
+	r.arrived = make(chan struct{}, 1)
+}
+
+// run pulls keys on the calling goroutine, and waits until all have been reported.
+func (r *fill[K, V]) run(parent context.Context, keys iter.Seq[K]) error {
+	ctx, stop := context.WithCancelCause(parent)
+	defer stop(nil)
+	r.stop = stop
+	for _, closing := range []context.Context{r.f.client.closing.ctx, r.f.table.Exchange().Closing()} {
+		defer context.AfterFunc(closing, func() { stop(&fatalError{fmt.Errorf("fetch: %w", ErrClosed)}) })()
+	}
+	var stages sync.WaitGroup
+	stages.Go(func() { r.lookUp(ctx) })
+	complete := false
+	func() {
+		defer func() { // also if the sequence panics
+			if !complete {
+				stop(nil)
+			}
+			close(r.pulled)
+			stages.Wait()
+		}()
+		complete = r.pull(ctx, keys)
+	}()
+	if r.panicked != nil {
+		panic(r.panicked)
+	}
+	var fatal *fatalError
+	switch cause := context.Cause(ctx); {
+	case errors.As(cause, &fatal):
+		return fatal.err
+	case cause != nil:
+		return ended(parent)
+	}
+	return nil
+}
+
+// fatalError is the cause of a run's own end, as opposed to its context's.
+type fatalError struct{ err error }
+
+func (e *fatalError) Error() string { return e.err.Error() }
+
+func (r *fill[K, V]) abort(err error) { r.stop(&fatalError{err}) }
+
+// pull sends the keys on, and reports whether these were all.
+func (r *fill[K, V]) pull(ctx context.Context, keys iter.Seq[K]) bool {
+	for key := range keys {
+		r.pulled <- key // what looks them up never stops receiving
+		if ctx.Err() != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// lookUp looks up the keys that have come while it looked up those before, so that it
+// neither waits for more of a slow sequence nor asks for few of a fast one. It returns
+// when all have been reported.
+func (r *fill[K, V]) lookUp(ctx context.Context) {
+	ended := make(chan struct{})
+	reported := make(chan struct{})
+	go func() {
+		defer close(reported)
+		r.report(ctx, ended)
+	}()
+	for open := true; open; {
+		var keys []K
+		keys, open = r.receive()
+		switch {
+		case ctx.Err() != nil:
+			r.cancel(keys)
+		case len(keys) == 0:
+			r.batches.flush()
+		default:
+			r.begin(ctx, keys)
+		}
+	}
+	r.batches.flush() // also where the run has ended: those flights land without a request
+	r.flying.Wait()
+	close(ended)
+	<-reported
+}
+
+// receive returns the keys that have come, or those that come next, none where flights
+// wait for others and no key comes for a while.
+func (r *fill[K, V]) receive() (keys []K, open bool) {
+	var idle <-chan time.Time
+	if r.batches.waiting() > 0 {
+		timer := time.NewTimer(heldIdle)
+		defer timer.Stop()
+		idle = timer.C
+	}
+	select {
+	case key, ok := <-r.pulled:
+		if !ok {
+			return nil, false
+		}
+		keys = append(make([]K, 0, min(1+len(r.pulled), lookupBatch)), key)
+	case <-idle:
+		return nil, true
+	}
+	for len(keys) < lookupBatch {
+		select {
+		case key, ok := <-r.pulled:
+			if !ok {
+				return keys, false
+			}
+			keys = append(keys, key)
+		default:
+			return keys, true
+		}
+	}
+	return keys, true
+}
+
+func (r *fill[K, V]) cancel(keys []K) {
+	for _, key := range keys {
+		r.done(Filled[K]{Key: key, Status: Cancelled})
+	}
+}
+
+// done has it reported what became of a key.
+func (r *fill[K, V]) done(filled Filled[K]) { r.tell(report[K, V]{done: &filled}) }
+
+func (r *fill[K, V]) tell(one report[K, V]) {
+	r.mu.Lock()
+	r.reports = append(r.reports, one)
+	r.mu.Unlock()
+	select {
+	case r.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// begin looks keys up and begins the flights of those that are missing.
+func (r *fill[K, V]) begin(ctx context.Context, keys []K) {
+	c, err := r.newChunk(keys)
+	if err != nil {
+		r.abort(err)
+		r.cancel(keys)
+		return
+	}
+	all := make([]int, len(keys))
+	for i := range all {
+		all[i] = i
+	}
+	c.fly(ctx, all)
+}
+
+// report tells of keys until there are no more to come.
+func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}) {
+	defer r.believe(ctx)
+	for {
+		r.mu.Lock()
+		reports := r.reports
+		r.reports = nil
+		r.mu.Unlock()
+		for _, one := range reports {
+			if one.done == nil {
+				one.chunk.settle(ctx, one.i)
+			} else {
+				r.call(*one.done)
+			}
+		}
+		if len(reports) > 0 {
+			continue
+		}
+		select {
+		case <-r.arrived:
+		case <-ended:
+			r.mu.Lock()
+			left := len(r.reports)
+			r.mu.Unlock()
+			if left == 0 {
+				return
+			}
+		}
+	}
+}
+
+// call calls the user's function, whose panic is that of Fill.
+func (r *fill[K, V]) call(filled Filled[K]) {
+	defer r.catch()
+	if r.panicked == nil {
+		r.each(filled)
+	}
+}
+
+// catch, deferred around the user's code, ends the run after a panic.
+func (r *fill[K, V]) catch() {
+	if p := recover(); p != nil {
+		r.panicked = p
+		r.stop(nil)
+	}
+}
+
+// believe removes, or remembers to be absent, the keys that the origin has nothing for,
+// once it is not in doubt any more.
+func (r *fill[K, V]) believe(ctx context.Context) {
+	if len(r.doubted) == 0 || context.Cause(ctx) != nil && !r.opts.BelieveAbsent && r.doubt.Load() {
+		return
+	}
+	if err := r.f.table.SaveAbsences(context.WithoutCancel(ctx), r.doubted); err != nil {
+		r.storeFailed(err)
+	}
+	r.doubted = nil
+}
+
+func (r *fill[K, V]) storeFailed(err error) {
+	if !r.opts.Unsaved {
+		r.abort(fmt.Errorf("fetch: fill: %w", err))
+	}
+}
