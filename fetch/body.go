@@ -17,10 +17,12 @@ const (
 // readBody reads the body of the response to a request with that method, and closes
 // it. The headers describe the body that is returned.
 func readBody(resp *http.Response, method string, limit int) ([]byte, error) {
-	if resp.Body == nil {
-		resp.Body = http.NoBody
+	unread := resp.Body
+	if unread == nil {
+		unread = http.NoBody
 	}
-	defer resp.Body.Close()
+	defer unread.Close()
+	resp.Body = http.NoBody
 	announced := resp.ContentLength
 	if method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
 		announced = 0 // it is the length of another response
@@ -28,7 +30,7 @@ func readBody(resp *http.Response, method string, limit int) ([]byte, error) {
 	if announced > int64(limit) {
 		return nil, fmt.Errorf("%w: %d bytes", ErrBodyTooLarge, announced)
 	}
-	body, err := readAll(resp.Body, announced, limit)
+	body, err := readAll(unread, announced, limit)
 	if err != nil {
 		return body, err
 	}
@@ -36,7 +38,7 @@ func readBody(resp *http.Response, method string, limit int) ([]byte, error) {
 		// net/http finds it itself, but others may not.
 		return body, fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(body), announced)
 	}
-	resp.Body, resp.ContentLength = http.NoBody, int64(len(body))
+	resp.ContentLength = int64(len(body))
 	if text := resp.Header.Get("Content-Length"); text != "" {
 		if length, err := strconv.Atoi(text); err != nil || length != len(body) {
 			resp.Header = maps.Clone(resp.Header)

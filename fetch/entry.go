@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/endpointcache/endpointcache/origin"
@@ -18,7 +19,7 @@ type answer struct {
 
 func statusError(resp *http.Response) *StatusError {
 	sent := asSent(resp)
-	e := &StatusError{Code: resp.StatusCode, Method: sent.Method, URL: withoutSecrets(sent.URL)}
+	e := &StatusError{Code: resp.StatusCode, Method: cmp.Or(sent.Method, http.MethodGet), URL: withoutSecrets(sent.URL)}
 	e.RetryAfter, _ = origin.RetryAfter(resp)
 	return e
 }

@@ -34,7 +34,7 @@ func (s *sending) do(ctx context.Context) answer {
 	if s.offline {
 		return answer{err: fmt.Errorf("fetch: %s: %w", s, ErrOffline)}
 	}
-	if s.req.Context() != ctx { // which is a pointer
+	if s.req.Context() != ctx { // which is one of package context, so it can be compared
 		s.req = s.req.WithContext(ctx)
 	}
 	resp, err := s.retrier.Do(s.req, s.attempt) //nolint:bodyclose // an attempt closes it

@@ -24,6 +24,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/fetch/restyfetch"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -530,7 +531,7 @@ func TestRestyPrefetch(t *testing.T) {
 	check(t, err)
 	client, _ := h.resty()
 	byResty(t, client.R(), "GET", "/songs/a")
-	fetcher, err := fetch.NewClient(&fetch.Options{Client: client})
+	fetcher, err := fetch.NewClient(restyfetch.Options(client))
 	check(t, err)
 	defer fetcher.Close()
 
