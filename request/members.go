@@ -337,6 +337,7 @@ func (f *memberField) appendText(dst []byte, text string) ([]byte, error) {
 		if !isNumber(text) {
 			return nil, fmt.Errorf("%s: %q is not a JSON number", f.field, text)
 		}
+	case boolMember:
 	}
 	return append(dst, text...), nil
 }
