@@ -182,6 +182,13 @@ func TestABodyOfOptionalMembersCanBeEmpty(t *testing.T) {
 		t.Errorf("the body is %q, %v", body, err)
 	}
 	wantKey(t, e, req, key{})
+	deep := parse[key](t, "POST /v1/songs/search", request.IgnoreMembers("meta.trace.id", "other.*", "all.x", "all"))
+	wantKey(t, deep, searchFor(t, `{"meta":{"trace":{"id":[1]}},"other":{"x":1},"all":7,"a":"A"}`), key{A: "A"})
+	for _, body := range []string{
+		`{"meta":{"trace":{"id":1,"x":1}}}`, `{"meta":{"x":1}}`, `{"meta":{}}`, `{"meta":{"trace":{}}}`, `{"meta":1}`, `{"other":1}`,
+	} {
+		wantNoKey(t, deep, searchFor(t, body))
+	}
 	ignoring := searchFor(t, `{"x":1,"b":{"d":2,"c":"C"},"y":[{}]}`)
 	ignoring.Method, ignoring.URL.Path = "PUT", "/x"
 	wantKey(t, e, ignoring, key{B: "C"})

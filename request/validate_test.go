@@ -186,6 +186,12 @@ func TestPatternThatCannotWorkIsRefused(t *testing.T) {
 		{"ignored member of the key", bad[struct {
 			A string `body:"a.b"`
 		}]("POST /", request.IgnoreMembers("a")), `IgnoreMembers: member "a" is part of the key`},
+		{"ignored member within one of the key", bad[struct {
+			A string `body:"a"`
+		}]("POST /", request.IgnoreMembers("a.b")), `IgnoreMembers: member "a.b" is part of the key`},
+		{"ignored members within one of the key", bad[struct {
+			A string `body:"a"`
+		}]("POST /", request.IgnoreMembers("a.*")), `IgnoreMembers: member "a.*" is part of the key`},
 		{"ignored member that is malformed", bad[struct {
 			A string `body:"a"`
 		}]("POST /", request.IgnoreMembers(`b\`)), "IgnoreMembers: path"},
