@@ -19,11 +19,23 @@ type Handler[V any] interface {
 	ContentType() string
 }
 
+// Total is implemented by handlers that can decode any body, so that nobody
+// decodes one only to learn whether it can be decoded.
+type Total interface {
+	// DecodesAll marks the handler and does nothing.
+	DecodesAll()
+}
+
+// Keeper is implemented by handlers whose values can be the body itself.
+type Keeper[V any] interface {
+	// Keep is Decode without a copy: data belongs to the value from then on.
+	Keep(data []byte) V
+}
+
 // String handles bodies as text. It decodes any body, and changes none: what is
 // not UTF-8 stays as it is.
 func String() Handler[string] { return stringHandler{} }
 
-// stringHandler and bytesHandler have the methods of package handler, too.
 type stringHandler struct{}
 
 func (stringHandler) Decode(data []byte) (string, error) { return string(data), nil }

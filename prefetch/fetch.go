@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/endpointcache/endpointcache/fetch"
-	"github.com/endpointcache/endpointcache/internal/handler"
+	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 )
@@ -82,7 +82,7 @@ func (r *run[K, V]) take(ctx context.Context, j job[K], a fetch.Answer) (_ answe
 // the goroutines that fetch, while others are being saved.
 func decoder[K comparable, V any](repo *repository.ResponseRepository[K, V]) func(K, repository.Entry) (repository.Decoded[K, V], error) {
 	s := repo.Settings()
-	decodesAll := handler.DecodesAll(s.Payload)
+	_, decodesAll := s.Payload.(payload.Total)
 	return func(key K, e repository.Entry) (repository.Decoded[K, V], error) {
 		d := repository.Decoded[K, V]{Key: key, Entry: e}
 		if decodesAll && s.NameOf == nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/expire"
-	"github.com/endpointcache/endpointcache/internal/handler"
 	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -40,7 +40,7 @@ type ResponseRepository[K comparable, V any] struct {
 	*Responses
 	settings settings.RepositorySettings[K, V]
 	key      *keytype.Type
-	keeper   handler.Keeper[V] // the payload's handler, if it is one
+	keeper   payload.Keeper[V] // the payload's handler, if it is one
 }
 
 // New returns the repository that s describes, with its table in the store, which
@@ -80,7 +80,7 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	}
 	r := &ResponseRepository[K, V]{settings: s, key: key}
 	_, prompt := table.(driver.PromptTable)
-	r.keeper, _ = s.Payload.(handler.Keeper[V])
+	r.keeper, _ = s.Payload.(payload.Keeper[V])
 	r.Responses = &Responses{
 		name: s.Name, table: table, traits: store.Traits(), expire: lifetime, now: now,
 		prompt:  prompt,
@@ -116,7 +116,7 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 // nameOf decodes a body for the name in it, and in any case to see whether it
 // can be decoded: what is saved can be read.
 func (r *ResponseRepository[K, V]) nameOf(body []byte) (string, error) {
-	if handler.DecodesAll(r.settings.Payload) && r.settings.NameOf == nil {
+	if _, total := r.settings.Payload.(payload.Total); total && r.settings.NameOf == nil {
 		return "", nil
 	}
 	value, err := r.settings.Payload.Decode(body)
