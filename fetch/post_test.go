@@ -25,7 +25,7 @@ func TestAKeyInABodyIsFetchedAndFoundAgain(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		io.WriteString(w, `"`+strings.ReplaceAll(string(body)+r.URL.RawQuery, `"`, "'")+`"`)
 	})
-	client := clientOf(t, fetch.Options{BaseURL: server.URL, Client: quick(t)})
+	client := clientOf(t, fetch.Options{BaseURL: server.URL})
 	repo := repositoryOf(t, searches)
 	e, err := fetch.New(client, repo, nil)
 	if err != nil {
@@ -48,20 +48,5 @@ func TestAKeyInABodyIsFetchedAndFoundAgain(t *testing.T) {
 	}
 	if got, err := uncached.Fetch(t.Context(), searchKey{"tech", since, "a,b"}); err != nil || got != want {
 		t.Errorf("without a repository: %q, %v", got, err)
-	}
-}
-
-// What a client adds may make a POST another key's, too.
-func TestWhatAClientAddsToAPostIsSeen(t *testing.T) {
-	server := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `"x"`) })
-	for name, value := range map[string]string{"more": "1", "tags": "c"} {
-		client := clientOf(t, fetch.Options{BaseURL: server.URL, Client: quick(t).SetQueryParam(name, value)})
-		e, err := fetch.Uncached(client, searches, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := e.Fetch(t.Context(), searchKey{}); err == nil || !strings.Contains(err.Error(), "with what the client adds to it") {
-			t.Errorf("with %s=%s: %q, %v", name, value, got, err)
-		}
 	}
 }
