@@ -31,8 +31,9 @@
 //
 // METHOD is a method in upper case, or several separated by "|"; then the key
 // has a method field, so that they do not share keys. Without one the pattern
-// is for GET, or for any method where the key has a method field. A transport
-// serves GET, HEAD and the methods that are named here.
+// is for GET, or for any method where the key has a method field; a key with a
+// body field needs one. A transport serves GET, HEAD and the methods that are
+// named here.
 //
 // HOST is localhost, an address, a name with a dot, or any name with a port. So
 // "v1/tracks" and "v1.0/tracks", which were meant for paths, are errors. Another

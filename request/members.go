@@ -106,6 +106,14 @@ func (m *member) child(name string) *member {
 	return nil
 }
 
+// resembles tells whether name is that of another member to servers that do not tell
+// cases apart.
+func (m *member) resembles(name string) bool {
+	return slices.ContainsFunc(m.children, func(child *member) bool {
+		return child.name != name && strings.EqualFold(child.name, name)
+	})
+}
+
 func (m *member) pathOf(name string) string {
 	path := jsonpath.Join([]string{name})
 	if m.path != "" {
@@ -215,7 +223,7 @@ func (r *memberReader) object(m *member) bool {
 		child := m.child(name)
 		if path := m.pathOf(name); child == nil || r.ignores(path) && !r.owns(path) {
 			var skipped json.RawMessage
-			if !r.ignores(path) || r.dec.Decode(&skipped) != nil {
+			if !r.ignores(path) || m.resembles(name) || r.dec.Decode(&skipped) != nil {
 				return false
 			}
 			continue

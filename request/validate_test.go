@@ -152,6 +152,9 @@ func TestPatternThatCannotWorkIsRefused(t *testing.T) {
 			A int `path:"id"`
 		}]("/{id...}"), "field A: wildcard {id...} needs a string"},
 
+		{"member without a method", bad[struct {
+			A string `body:"a"`
+		}]("/search"), "the key has a body: name the method"},
 		{"member without a name", bad[struct {
 			A string `body:""`
 		}]("POST /"), "field A: its body tag has the name"},
