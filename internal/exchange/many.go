@@ -7,6 +7,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/policy"
 )
 
 // Many is a number of asks for values of one table, with the same terms. All are looked
@@ -41,6 +42,12 @@ func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err erro
 	}
 	first := &m.Asks[of[0]]
 	m.seen, m.storeErr = m.x.seen(first), nil
+	if first.Rules.Use() == policy.Disabled {
+		for _, at := range of {
+			m.Asks[at].ReadOnly, m.Asks[at].alone = true, true
+		}
+		return of, nil
+	}
 	if !first.Table.Keeps() {
 		return m.judge(ctx, of, make([]bool, len(of)), refuse)
 	}

@@ -128,7 +128,7 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 // forgetGone removes what is stored where the origin says that there is nothing any
 // more, and its saying so is not kept instead.
 func (f *Flight) forgetGone(status int) {
-	if Gone(status) && !f.kept && f.old != nil && f.storable() {
+	if Gone(status) && !f.kept && (f.old != nil || f.ask.Distrust) && f.storable() {
 		f.save = saveRemoval
 	}
 }
