@@ -17,7 +17,7 @@ import (
 type body struct {
 	limit    int64
 	patience time.Duration // how long the slowest reader of a stream may hold up others
-	budget   *budget
+	share    *Share
 
 	mu      sync.Mutex
 	parts   [][]byte // what has come and was not dropped
@@ -49,7 +49,7 @@ const (
 // that the given number of callers will read.
 func (f *Flight) newBody(size int64, awaited int) *body {
 	b := &body{
-		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, budget: &f.x.budget,
+		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, share: &f.share,
 		readers: make(map[*Reader]bool), awaited: awaited,
 	}
 	// What is announced is not believed without limit. The room behind it is for
@@ -61,7 +61,7 @@ func (f *Flight) newBody(size int64, awaited int) *body {
 // wholeBody returns a body that has come already.
 func (f *Flight) wholeBody(payload []byte, awaited int) *body {
 	return &body{
-		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, budget: &f.x.budget,
+		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, share: &f.share,
 		readers: make(map[*Reader]bool), awaited: awaited,
 		parts: [][]byte{payload}, size: int64(len(payload)),
 	}
@@ -108,7 +108,7 @@ func (b *body) room(ctx context.Context) ([]byte, error) {
 	}
 	if !b.stream {
 		b.mu.Unlock()
-		err := b.budget.grow(ctx, b, int64(grown))
+		err := b.share.Grow(ctx, int64(grown))
 		b.mu.Lock()
 		if err != nil {
 			return nil, err
@@ -161,7 +161,7 @@ func (b *body) becomeStream() {
 	if !b.stream {
 		b.stream = true
 		b.notify()
-		b.budget.release(b)
+		b.share.Release()
 	}
 }
 
@@ -244,7 +244,7 @@ func (b *body) finish(err error, trailer http.Header) {
 	}
 	b.done, b.err, b.trailer = true, err, trailer
 	b.notify()
-	b.budget.release(b)
+	b.share.Release()
 }
 
 // useful reports whether there is more to come, and all of it may be kept.

@@ -37,6 +37,7 @@ type Flight struct {
 	send        Send    // nil: the door answers it, see [Flight.Answer]
 	ctx         context.Context
 	cancel      context.CancelCauseFunc // nil: it has no request of its own, see trip
+	share       Share                   // of the memory for bodies
 	outdated    atomic.Bool             // its answer must not be saved
 	given       atomic.Bool             // its decoded value was given to a caller
 
@@ -505,6 +506,7 @@ func (f *Flight) land() {
 	if f.close == nil && f.cancel != nil {
 		f.cancel(context.Canceled)
 	}
+	f.share.Release()
 	f.changed()
 	waiters := f.waiters
 	f.waiters = nil

@@ -7,7 +7,8 @@ import "context"
 type Trip struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	wanted int // guarded by the flights' lock
+	share  Share // of the memory for bodies
+	wanted int   // guarded by the flights' lock
 }
 
 // leave tells that one of the flights is not wanted any more. The flights' lock is
@@ -27,8 +28,8 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 		return nil, nil, func() {}
 	}
 	x := flights[0].x
-	t := &Trip{}
-	t.ctx, t.cancel = context.WithCancelCause(flights[0].ctx)
+	t := &Trip{share: Share{budget: &x.budget}}
+	t.ctx, t.cancel = context.WithCancelCause(&sharing{flights[0].ctx, &t.share})
 	var left []*Flight
 	x.flights.mu.Lock()
 	for _, f := range flights {
@@ -46,5 +47,8 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 		f.err = ErrGivenUp
 		f.land()
 	}
-	return boarded, t.ctx, func() { t.cancel(context.Canceled) }
+	return boarded, t.ctx, func() {
+		t.cancel(context.Canceled)
+		t.share.Release()
+	}
 }
