@@ -67,11 +67,11 @@ func readAll(ctx context.Context, r io.Reader, announced int64, limit int) ([]by
 	body := make([]byte, 0, size)
 	for {
 		if len(body) == cap(body) {
-			grown := append(body, 0)[:len(body)]
-			if err := share.Grow(ctx, int64(cap(grown)-cap(body))); err != nil {
+			// Doubled, as every copy is garbage.
+			if err := share.Grow(ctx, int64(cap(body))); err != nil {
 				return body, err
 			}
-			body = grown
+			body = append(make([]byte, 0, 2*cap(body)), body...)
 		}
 		n, err := r.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
