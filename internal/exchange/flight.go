@@ -456,14 +456,15 @@ func (f *Flight) unused(end bool) bool {
 	return true
 }
 
-// endUnread ends the flights that no reader of a response depends on, as the exchange
-// is closed.
+// endUnread ends the flights that only typed callers wait for, as the exchange is closed.
+// Renewals and the rest of bodies that a transport has begun are waited for: they have
+// time limits of their own.
 func (fs *flights) endUnread() {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for _, f := range fs.byKey {
 		for ; f != nil; f = f.next {
-			if f.readers == 0 && !f.landed {
+			if f.readers == 0 && !f.landed && !(f.background && !f.ask.Values) {
 				fs.forget(f)
 				f.end(ErrClosed)
 			}

@@ -122,11 +122,10 @@ func (g *guard) recovered() {
 	g.inRow, g.failures, g.skipped, g.until, g.pause = 0, 0, 0, time.Time{}, 0
 }
 
-// ofStore reports whether an error tells of the store, and not of the caller, of one
-// entry or of the declaration's functions.
+// ofStore reports whether an error tells of the store, and not of the caller or of one
+// entry.
 func ofStore(ctx context.Context, err error) bool {
-	var panicked *panicError
-	return err != nil && ctx.Err() == nil && !errors.Is(err, driver.ErrTooLarge) && !errors.As(err, &panicked)
+	return err != nil && ctx.Err() == nil && !errors.Is(err, driver.ErrTooLarge)
 }
 
 // do runs an operation on n keys of the store and waits for it no longer than the
