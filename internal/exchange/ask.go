@@ -33,9 +33,10 @@ type Ask struct {
 	Batched  bool // flights are sent by Door.Launch, perhaps with others
 	Gathers  bool // so are renewals in the background
 
-	key    string // encoded
-	looked int    // how often what a flight has left was looked for
-	built  bool   // Door.Build was asked
+	key     string // encoded
+	present bool   // the store has an entry for the key, of use or not
+	looked  int    // how often what a flight has left was looked for
+	built   bool   // Door.Build was asked
 
 	// Of one get, in the ask's own memory.
 	keys  [1]driver.Key

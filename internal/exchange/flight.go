@@ -378,7 +378,10 @@ func (f *Flight) leaveToItself(a *Ask) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f.countReader(a, -1)
-	if f.callers == 1 && !f.landed && !f.goesOn && f.x.running.enter() {
+	if f.body != nil && !a.Values { // it has come just now
+		f.body.await(-1)
+	}
+	if f.callers == 1 && !f.landed && f.close == nil && !f.goesOn && f.x.running.enter() {
 		f.background, f.goesOn = true, true
 		f.finishing = time.AfterFunc(f.x.opts.RenewTimeout, f.endUnused)
 		f.callers = 0
