@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/transport"
@@ -138,7 +139,7 @@ func TestTheOthersAreAnsweredThoughTheFirstCallerGivesUp(t *testing.T) {
 func TestTheOthersAreAnsweredThoughTheFirstGivesUpAResponseThatIsNotKept(t *testing.T) {
 	var closed atomic.Int64
 	release := make(chan struct{})
-	h := start(t, nil, &transport.Options{
+	h := start(t, nil, &options{
 		Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 			select {
 			case <-release:
@@ -149,7 +150,7 @@ func TestTheOthersAreAnsweredThoughTheFirstGivesUpAResponseThatIsNotKept(t *test
 			resp.Body = countedBody{resp.Body, &closed}
 			return resp, nil
 		}),
-		Policy: transport.Policy{Expire: transport.DoNotCache()},
+		Policy: policy.Policy{Expire: policy.DoNotCache()},
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -194,7 +195,7 @@ func TestAResponseThatIsNotKeptIsForOneCaller(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var n, open atomic.Int64
-			h := start(t, nil, &transport.Options{
+			h := start(t, nil, &options{
 				Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 					open.Add(1)
 					body := fmt.Sprintf("response %04d", n.Add(1))
@@ -206,7 +207,7 @@ func TestAResponseThatIsNotKeptIsForOneCaller(t *testing.T) {
 					return resp, nil
 				}),
 				MaxBody: 512,
-				Policy:  transport.Policy{CacheControl: transport.On},
+				Policy:  policy.Policy{CacheControl: policy.On},
 			})
 			var seen sync.Map
 			together(many, func(int) {
@@ -230,7 +231,7 @@ func TestAResponseThatIsNotKeptIsForOneCaller(t *testing.T) {
 }
 
 func TestNobodyGetsAnothersBody(t *testing.T) {
-	h := start(t, nil, &transport.Options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+	h := start(t, nil, &options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 		id := req.URL.Query().Get("id") + req.Header.Get("Authorization")
 		return textResponse(req, long(id), "X-Id", id), nil
 	}), MaxBody: int64(len(long("k11")) + 1)}) // so that some are too large to be kept
@@ -267,7 +268,7 @@ func TestNobodyGetsAnothersBody(t *testing.T) {
 }
 
 func TestCallersMayChangeTheHeadersTheyGot(t *testing.T) {
-	h := start(t, nil, &transport.Options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+	h := start(t, nil, &options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 		return textResponse(req, "body", "X-Value", "origin"), nil
 	})})
 	together(64, func(int) {
@@ -440,7 +441,7 @@ func TestAResponseThatIsBeingSavedWhileItIsChangedDoesNotStay(t *testing.T) {
 
 func TestChangesAndReadsAtOnceLeaveTheLastState(t *testing.T) {
 	var state atomic.Int64
-	h := start(t, nil, &transport.Options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+	h := start(t, nil, &options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 		if req.Method == "PUT" {
 			state.Add(1)
 			return textResponse(req, ""), nil
@@ -494,7 +495,7 @@ func TestTheRequestIsNeverChanged(t *testing.T) {
 			return
 		}
 		io.WriteString(w, "body")
-	}, &transport.Options{Policy: transport.Policy{Methods: []string{"POST"}, Expire: transport.After(time.Minute)}})
+	}, &options{Policy: policy.Policy{Methods: []string{"POST"}, Expire: policy.After(time.Minute)}})
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT"} {
 		for _, body := range []string{"none", "that can be had again", "that is read once"} {
 			for _, at := range []string{"miss", "hit", "revalidation", "only if cached", "part", "condition", "failure"} {
@@ -527,7 +528,7 @@ func TestTheRequestIsNeverChanged(t *testing.T) {
 					case "revalidation":
 						h.clock.Advance(2 * time.Minute)
 					case "only if cached":
-						req = req.WithContext(transport.WithPolicy(t.Context(), transport.Policy{Use: transport.OnlyIfCached}))
+						req = req.WithContext(policy.With(t.Context(), policy.Policy{Use: policy.OnlyIfCached}))
 					case "part":
 						req.Header.Set("Range", "bytes=1-2")
 					case "condition":
@@ -560,7 +561,7 @@ func TestTheBodyOfARequestThatJoinsAnotherIsClosed(t *testing.T) {
 	for name, giveUp := range map[string]bool{"and is answered": false, "and gives up": true} {
 		t.Run(name, func(t *testing.T) {
 			release := make(chan struct{})
-			h := start(t, nil, &transport.Options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+			h := start(t, nil, &options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 				<-release
 				return textResponse(req, "body"), nil
 			})})
@@ -595,8 +596,8 @@ func TestTheBodyOfARequestThatJoinsAnotherIsClosed(t *testing.T) {
 
 func TestARequestWithABodyAndARangeIsSentWhole(t *testing.T) {
 	for _, method := range []string{"POST", "HEAD"} {
-		h := start(t, nil, &transport.Options{
-			Policy: transport.Policy{Methods: []string{"POST"}},
+		h := start(t, nil, &options{
+			Policy: policy.Policy{Methods: []string{"POST"}},
 			Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 				if body, _ := io.ReadAll(req.Body); string(body) != "query" {
 					t.Errorf("%s: the base got the body %q", method, body)
@@ -625,9 +626,9 @@ func TestTheContextsValuesReachTheBase(t *testing.T) {
 }
 
 func TestRevalidationsOfOneKeyReachTheOriginOnce(t *testing.T) {
-	for name, policy := range map[string]transport.Policy{
-		"before the answer": {Expire: transport.After(time.Minute)},
-		"after the answer":  {Expire: transport.After(time.Minute), StaleWhileRevalidate: time.Hour},
+	for name, renewed := range map[string]policy.Policy{
+		"before the answer": {Expire: policy.After(time.Minute)},
+		"after the answer":  {Expire: policy.After(time.Minute), StaleWhileRevalidate: time.Hour},
 	} {
 		for _, status := range []int{http.StatusOK, http.StatusNotModified} {
 			t.Run(fmt.Sprint(name, status), func(t *testing.T) {
@@ -638,7 +639,7 @@ func TestRevalidationsOfOneKeyReachTheOriginOnce(t *testing.T) {
 						return
 					}
 					io.WriteString(w, long("/a"))
-				}, &transport.Options{Policy: policy})
+				}, &options{Policy: renewed})
 				h.get("/a")
 				h.clock.Advance(2 * time.Minute)
 				together(200, func(int) {
@@ -656,9 +657,10 @@ func TestRevalidationsOfOneKeyReachTheOriginOnce(t *testing.T) {
 	}
 }
 
+// Several doors over one cache share its flights, too.
 func TestOneCacheUnderSeveralTransports(t *testing.T) {
 	h := start(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, long(r.URL.Path)) }, nil)
-	transports := []*transport.Transport{h.transport, h.another(nil), h.another(nil)}
+	transports := []door{h.transport, h.over(h.cache, nil), h.over(h.cache, nil)}
 	for i, tr := range transports {
 		resp, err := tr.RoundTrip(h.request("GET", "/a", ""))
 		check(t, err)
@@ -694,7 +696,6 @@ func TestWithoutACacheRequestsPassThrough(t *testing.T) {
 		n++
 		return textResponse(req, fmt.Sprint(n)), nil
 	})})
-	defer tr.Close()
 	for i, method := range []string{"GET", "GET", "PUT", "HEAD"} {
 		req, err := http.NewRequestWithContext(t.Context(), method, "http://origin.example/", nil)
 		check(t, err)
@@ -704,7 +705,7 @@ func TestWithoutACacheRequestsPassThrough(t *testing.T) {
 			t.Errorf("request %d: %q", i, body)
 		}
 	}
-	req, err := http.NewRequestWithContext(transport.WithPolicy(t.Context(), transport.Policy{Use: transport.OnlyIfCached}), "GET", "http://origin.example/", nil)
+	req, err := http.NewRequestWithContext(policy.With(t.Context(), policy.Policy{Use: policy.OnlyIfCached}), "GET", "http://origin.example/", nil)
 	check(t, err)
 	resp, err := tr.RoundTrip(req)
 	check(t, err)
@@ -715,14 +716,14 @@ func TestWithoutACacheRequestsPassThrough(t *testing.T) {
 
 // The session that an origin begins is that of one caller.
 func TestWhoSharesAFetchDoesNotGetItsCookies(t *testing.T) {
-	for mode, want := range map[transport.Switch]int64{transport.Off: 1, transport.On: 10} {
+	for mode, want := range map[policy.Switch]int64{policy.Off: 1, policy.On: 10} {
 		goOn := make(chan struct{})
 		h := start(t, func(w http.ResponseWriter, r *http.Request) {
 			<-goOn
 			w.Header().Set("Set-Cookie", "session=1")
 			w.Header().Set("Cache-Control", "max-age=60")
 			io.WriteString(w, "body")
-		}, &transport.Options{Policy: transport.Policy{CacheControl: mode}})
+		}, &options{Policy: policy.Policy{CacheControl: mode}})
 		var cookies atomic.Int64
 		var all sync.WaitGroup
 		for range 10 {

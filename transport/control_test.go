@@ -12,14 +12,13 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
-	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/sqlite"
-	"github.com/endpointcache/endpointcache/transport"
 )
 
 // controlled are the options of Cache-Control mode.
-func controlled() *transport.Options {
-	return &transport.Options{Policy: transport.Policy{CacheControl: transport.On}}
+func controlled() *options {
+	return &options{Policy: policy.Policy{CacheControl: policy.On}}
 }
 
 const (
@@ -224,7 +223,7 @@ func TestDirectivesOfARequest(t *testing.T) {
 
 func TestImmutableIsNotRevalidatedWhileFresh(t *testing.T) {
 	h, _ := startOrigin(t, controlled(), "Cache-Control", "max-age=60, immutable", "Etag", `"1"`)
-	again := transport.Policy{Use: transport.Revalidate}
+	again := policy.Policy{Use: policy.Revalidate}
 	h.steps(
 		step{asked: 1}, step{policy: again, hit: true, asked: 1},
 		step{after: minute, hit: true, asked: 2},
@@ -235,10 +234,10 @@ func TestImmutableIsNotRevalidatedWhileFresh(t *testing.T) {
 func TestRevalidation(t *testing.T) {
 	for _, mode := range []struct {
 		name string
-		opts *transport.Options
+		opts *options
 	}{
 		{"in Cache-Control mode", controlled()},
-		{"by the policy", &transport.Options{Policy: transport.Policy{Expire: transport.After(minute)}}},
+		{"by the policy", &options{Policy: policy.Policy{Expire: policy.After(minute)}}},
 	} {
 		for _, validator := range [][]string{{"Etag", `"1"`}, {"Etag", `W/"1"`}, {"Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT"}} {
 			t.Run(mode.name+" with "+strings.Join(validator, " "), func(t *testing.T) {
@@ -325,7 +324,7 @@ func TestA304OfAnotherResponseToAPostIsNotBelieved(t *testing.T) {
 			return
 		}
 		io.WriteString(w, strconv.Itoa(n)+" to "+string(body))
-	}, &transport.Options{Policy: transport.Policy{Expire: transport.After(minute), Methods: []string{"POST"}}})
+	}, &options{Policy: policy.Policy{Expire: policy.After(minute), Methods: []string{"POST"}}})
 	for _, want := range []string{"1 to question", "3 to question"} {
 		if _, body := h.do(h.request("POST", "/a", "question")); body != want {
 			t.Errorf("%q, want %q", body, want)
@@ -441,7 +440,7 @@ func TestHeadersOfTheConnectionAreNotStored(t *testing.T) {
 }
 
 func TestSetCookieIsNotStoredOutsideCacheControlMode(t *testing.T) {
-	h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(minute)}}, "Set-Cookie", "session=1", "Etag", `"1"`)
+	h, _ := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(minute)}}, "Set-Cookie", "session=1", "Etag", `"1"`)
 	if resp, _ := h.get("/a"); resp.Header.Get("Set-Cookie") == "" {
 		t.Error("the caller who fetches it does not get it")
 	}
@@ -458,7 +457,7 @@ func TestSetCookieIsNotStoredOutsideCacheControlMode(t *testing.T) {
 }
 
 func TestStaleWhileRevalidate(t *testing.T) {
-	policy := &transport.Options{Policy: transport.Policy{Expire: transport.After(minute), StaleWhileRevalidate: minute}}
+	byPolicy := &options{Policy: policy.Policy{Expire: policy.After(minute), StaleWhileRevalidate: minute}}
 	never := controlled()
 	never.Policy.StaleWhileRevalidate = -1
 	longer := controlled()
@@ -466,17 +465,17 @@ func TestStaleWhileRevalidate(t *testing.T) {
 	const said = "max-age=60, stale-while-revalidate=60"
 	for _, test := range []struct {
 		name    string
-		opts    *transport.Options
+		opts    *options
 		control string
 		after   time.Duration // since the expiry
 		want    bool
 	}{
 		{"as the response says", controlled(), said, minute, true},
 		{"too late", controlled(), said, minute + 1000, false},
-		{"as the policy says", policy, "", minute, true},
-		{"too late for the policy", policy, "", minute + 1000, false},
+		{"as the policy says", byPolicy, "", minute, true},
+		{"too late for the policy", byPolicy, "", minute + 1000, false},
 		{"not without a word", controlled(), "max-age=60", 0, false},
-		{"not outside Cache-Control mode", &transport.Options{Policy: transport.Policy{Expire: transport.After(minute)}}, said, 0, false},
+		{"not outside Cache-Control mode", &options{Policy: policy.Policy{Expire: policy.After(minute)}}, said, 0, false},
 		{"the policy may forbid it", never, said, 0, false},
 		{"the policy may allow more", longer, said, 2 * minute, true},
 		{"must-revalidate forbids it", controlled(), said + ", must-revalidate", 0, false},
@@ -551,7 +550,7 @@ func TestStaleIfError(t *testing.T) {
 	unavailable := func(o *origin) { o.answer(503, "Etag", `"error"`) }
 	for _, test := range []struct {
 		name    string
-		opts    *transport.Options
+		opts    *options
 		control string
 		request string
 		change  func(*origin)
@@ -619,7 +618,7 @@ func TestUnsafeMethodsInvalidate(t *testing.T) {
 		{"nor does a refusal", "PUT", 403, nil, "/a", nil, []string{"/a"}},
 		{"safe methods do not", "OPTIONS", 200, nil, "/a", nil, []string{"/a"}},
 	} {
-		for _, mode := range []*transport.Options{controlled(), nil} {
+		for _, mode := range []*options{controlled(), nil} {
 			t.Run(test.name+" "+strconv.FormatBool(mode != nil), func(t *testing.T) {
 				h, o := startOrigin(t, mode, "Cache-Control", "max-age=60", "Etag", `"1"`)
 				for _, path := range append(test.gone, test.stay...) {
@@ -745,12 +744,12 @@ func TestVariantsGoWithTheirEntry(t *testing.T) {
 			},
 			"invalidated": func(h *harness) { h.do(h.request("PUT", "/a", "")) },
 			"overwritten": func(h *harness) {
-				r, key, _, err := h.cache.Route(h.request("GET", "/a", ""))
-				check(t, err)
-				entry, err := repository.NewEntry(200, repository.Head{Header: http.Header{"Vary": {"X-Language"}}}, []byte("by hand"))
-				check(t, err)
-				_, err = r.SaveMatched(t.Context(), []driver.Key{key}, []repository.Entry{entry})
-				check(t, err)
+				resp := plainResponse(h.request("GET", "/a", ""), 200, "by hand")
+				resp.Header.Set("Vary", "X-Language")
+				ok, err := h.cache.SaveResponse(t.Context(), resp)
+				if check(t, err); !ok {
+					t.Fatal("it was not saved")
+				}
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -819,7 +818,7 @@ func TestWhatWasStoredWithoutItsVariantIsNotServedToOthers(t *testing.T) {
 	h := start(t, l.serve, nil)
 	h.withoutHeaders()
 	h.wantLanguages("en 1")
-	on := transport.Policy{CacheControl: transport.On}
+	on := policy.Policy{CacheControl: policy.On}
 	if _, body := h.do(with(h.request("GET", "/a", "", "X-Language", "de"), on)); body != "de 1" {
 		t.Errorf("%q", body)
 	}

@@ -62,7 +62,6 @@ func Example_httpClient() {
 	defer c.Close()
 
 	cached := transport.New(c, &transport.Options{Base: api.Client().Transport})
-	defer cached.Close()
 	client := &http.Client{Transport: cached}
 
 	show(client.Get(api.URL + "/v1/tracks/a"))
@@ -87,7 +86,6 @@ func Example_resty() {
 	}
 	defer base.CloseIdleConnections()
 	cached := transport.New(c, &transport.Options{Base: base})
-	defer cached.Close()
 	client.SetTransport(cached)
 
 	for range 2 {
@@ -129,7 +127,6 @@ func ExampleDoer() {
 
 	sdk := &SDK{URL: api.URL, Client: api.Client()}
 	cached := transport.New(c, &transport.Options{Base: transport.Doer(sdk.Client)})
-	defer cached.Close()
 	sdk.Client = cached
 
 	show(sdk.Track(context.Background(), "a"))
@@ -147,7 +144,6 @@ func ExampleTransport_Intercept() {
 	defer c.Close()
 
 	cached := transport.New(c, nil)
-	defer cached.Close()
 
 	type next = func(*http.Request) (*http.Response, error)
 	type middleware = func(*http.Request, next) (*http.Response, error)
@@ -199,7 +195,6 @@ func Example_order() {
 
 	limited := RateLimited{api.Client().Transport, rate.NewLimiter(rate.Limit(1), 1)}
 	cached := transport.New(c, &transport.Options{Base: limited})
-	defer cached.Close()
 	client := &http.Client{Transport: cached}
 
 	for range 1000 { // in no time, of which one request a second is allowed
@@ -212,7 +207,7 @@ func Example_order() {
 		}
 		resp.Body.Close()
 	}
-	stats := cached.Stats()
+	stats := c.Stats()
 	fmt.Println(stats.Misses, "fetched,", stats.Hits, "hits")
 	// Output:
 	// the API is asked for /v1/tracks/a

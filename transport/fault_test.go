@@ -17,10 +17,10 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
-	"github.com/endpointcache/endpointcache/transport"
 )
 
 var errFault = errors.New("the disk is on fire")
@@ -162,7 +162,7 @@ func TestABodyThatTheOriginCutsShortIsAnErrorAndNotSaved(t *testing.T) {
 }
 
 func TestABodyOfAnotherLengthThanTheBaseAnnouncesIsNotSavedWhereItIsShort(t *testing.T) {
-	h := start(t, nil, &transport.Options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+	h := start(t, nil, &options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, ContentLength: 100, Header: http.Header{},
 			Body: io.NopCloser(strings.NewReader("short")), Request: req}, nil
 	})})
@@ -217,7 +217,7 @@ func TestACallerWhoDoesNotWaitForAnOriginThatHangs(t *testing.T) {
 					}
 					reached <- struct{}{}
 					hang(r, gone)
-				}, &transport.Options{FinishTimeout: 20 * time.Millisecond})
+				}, &options{FinishTimeout: 20 * time.Millisecond})
 				ctx, end := caller.ends(h.client, t.Context())
 				defer end()
 				go func() {
@@ -244,7 +244,7 @@ func TestACallerWhoDoesNotWaitForAnOriginThatHangs(t *testing.T) {
 
 func TestARequestIsNotUsedAnyMoreAfterItsRoundTripHasFailed(t *testing.T) {
 	var bases atomic.Int64
-	h := start(t, nil, &transport.Options{
+	h := start(t, nil, &options{
 		Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 			bases.Add(1)
 			<-req.Context().Done()
@@ -252,7 +252,7 @@ func TestARequestIsNotUsedAnyMoreAfterItsRoundTripHasFailed(t *testing.T) {
 			}
 			return nil, req.Context().Err()
 		}),
-		Policy: transport.Policy{Expire: transport.After(time.Hour), CacheControl: transport.On},
+		Policy: policy.Policy{Expire: policy.After(time.Hour), CacheControl: policy.On},
 	})
 	for range 50 {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -278,9 +278,9 @@ func TestARequestIsNotUsedAnyMoreAfterItsResponseWasClosed(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-release
 		io.WriteString(w, " second")
-	}, &transport.Options{Policy: transport.Policy{
-		CacheControl: transport.On,
-		Keep:         func(x *transport.Exchange) bool { return x.Request.Header.Get("Accept") == "text/plain" },
+	}, &options{Policy: policy.Policy{
+		CacheControl: policy.On,
+		Keep:         func(x *policy.Exchange) bool { return x.Request.Header.Get("Accept") == "text/plain" },
 	}})
 	req := h.request("GET", "/a", "", "Accept", "text/plain")
 	resp, err := h.transport.RoundTrip(req)
@@ -316,7 +316,7 @@ func TestAStoreThatDoesNotWorkFailsNoRequest(t *testing.T) {
 				h := startOn(t, store, func(w http.ResponseWriter, r *http.Request) {
 					w.Header().Set("ETag", `"1"`)
 					io.WriteString(w, r.Method+r.URL.Path)
-				}, &transport.Options{StoreTimeout: 20 * time.Millisecond})
+				}, &options{StoreTimeout: 20 * time.Millisecond})
 				released := make(chan struct{})
 				store.set(func(ctx context.Context, at string) error {
 					if at != op {
@@ -377,7 +377,7 @@ func TestAStoreThatIsSlowIsWaitedForUpToTheLimit(t *testing.T) {
 func TestACallerDoesNotWaitForTheStoreLongerThanItsContext(t *testing.T) {
 	store := &faulty{Store: memoryStore(t)}
 	h := startOn(t, store, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "body") },
-		&transport.Options{StoreTimeout: time.Hour})
+		&options{StoreTimeout: time.Hour})
 	released := make(chan struct{})
 	defer close(released)
 	store.set(func(context.Context, string) error {
@@ -412,25 +412,25 @@ func TestAStoreThatWasClosedFailsNoRequest(t *testing.T) {
 func TestAPanicInAFunctionOfThePolicyFailsNoRequest(t *testing.T) {
 	boom := func() { panic("boom") }
 	for name, test := range map[string]struct {
-		policy  transport.Policy
+		policy  policy.Policy
 		wantHit bool
 		panics  int64
 	}{
-		"Keep":       {transport.Policy{Keep: func(*transport.Exchange) bool { boom(); return true }}, false, 2},
-		"Serve":      {transport.Policy{Serve: func(*transport.Exchange) bool { boom(); return true }}, false, 1},
-		"ExpireFunc": {transport.Policy{ExpireFunc: func(*transport.Exchange) transport.Expiry { boom(); return transport.Never() }}, false, 2},
+		"Keep":       {policy.Policy{Keep: func(*policy.Exchange) bool { boom(); return true }}, false, 2},
+		"Serve":      {policy.Policy{Serve: func(*policy.Exchange) bool { boom(); return true }}, false, 1},
+		"ExpireFunc": {policy.Policy{ExpireFunc: func(*policy.Exchange) policy.Expiry { boom(); return policy.Never() }}, false, 2},
 	} {
-		for scope, options := range map[string]transport.Options{
-			"of the transport":  {Policy: test.policy},
-			"of the repository": {Repositories: map[string]transport.Policy{"all": test.policy}},
+		for scope, opts := range map[string]options{
+			"of the cache":      {Policy: test.policy},
+			"of the repository": {Repositories: map[string]policy.Policy{"all": test.policy}},
 			"of the call":       {},
 		} {
 			t.Run(name+" "+scope, func(t *testing.T) {
-				h := start(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "body") }, &options)
+				h := start(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "body") }, &opts)
 				for range 2 {
 					req := h.request("GET", "/a", "")
 					if scope == "of the call" {
-						req = req.WithContext(transport.WithPolicy(t.Context(), test.policy))
+						req = req.WithContext(policy.With(t.Context(), test.policy))
 					}
 					if resp, body := h.do(req); body != "body" || hit(resp) {
 						t.Errorf("%q, hit: %t", body, hit(resp))
@@ -488,9 +488,9 @@ func TestABaseThatMisbehavesIsAnErrorOfTheRequest(t *testing.T) {
 		"its body fails":               respond(brokenBody{read: func() (int, error) { return 0, errFault }}),
 		"its body panics at its close": respond(brokenBody{read: func() (int, error) { return 0, errFault }, close: func() error { panic("boom") }}),
 	} {
-		for _, use := range []transport.Use{transport.UseCache, transport.Reload} {
+		for _, use := range []policy.Use{policy.UseCache, policy.Reload} {
 			t.Run(fmt.Sprint(name, " use ", use), func(t *testing.T) {
-				h := start(t, nil, &transport.Options{Base: roundTripper(base), Policy: transport.Policy{Use: use}})
+				h := start(t, nil, &options{Base: roundTripper(base), Policy: policy.Policy{Use: use}})
 				resp, err := h.transport.RoundTrip(h.request("GET", "/a", ""))
 				if err == nil {
 					_, err = io.ReadAll(resp.Body)
@@ -530,7 +530,7 @@ func TestABaseMayLeaveOutWhatClientsFillIn(t *testing.T) {
 		"the headers":       {StatusCode: 404, ContentLength: 4, Body: io.NopCloser(strings.NewReader("body"))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := start(t, nil, &transport.Options{Base: roundTripper(func(*http.Request) (*http.Response, error) {
+			h := start(t, nil, &options{Base: roundTripper(func(*http.Request) (*http.Response, error) {
 				r := resp
 				return &r, nil
 			})})
@@ -553,7 +553,7 @@ func TestABaseMayLeaveOutWhatClientsFillIn(t *testing.T) {
 func TestABodyThatOnlyItsCloseEndsIsClosed(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
-	h := start(t, nil, &transport.Options{
+	h := start(t, nil, &options{
 		Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, ContentLength: -1, Header: http.Header{}, Body: r, Request: req}, nil
 		}),
@@ -581,7 +581,7 @@ func TestAnErrorWhoseBodyHangsDoesNotHoldUpTheStoredResponse(t *testing.T) {
 			return
 		}
 		io.WriteString(w, "body")
-	}, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute), StaleIfError: time.Hour}})
+	}, &options{Policy: policy.Policy{Expire: policy.After(time.Minute), StaleIfError: time.Hour}})
 	h.get("/a")
 	failing.Store(true)
 	h.clock.Advance(2 * time.Minute)
@@ -630,31 +630,19 @@ func TestTheTimeoutOfOneClientDoesNotEndTheRequestOfAnother(t *testing.T) {
 	}
 }
 
-func TestInvalidOptionsAreTheErrorOfEachRequest(t *testing.T) {
-	for name, options := range map[string]transport.Options{
-		"a negative limit":   {MaxBody: -1},
-		"a status of a part": {Policy: transport.Policy{Statuses: []int{206}}},
-		"a pattern":          {Repositories: map[string]transport.Policy{"all": {ExpireURLs: []transport.URLExpiry{{URL: "ftp://x"}}}}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := start(t, func(http.ResponseWriter, *http.Request) {}, &options)
-			if options.Validate() == nil {
-				t.Error("Validate returns no error")
-			}
-			for range 2 {
-				body := &trackedBody{Reader: strings.NewReader("x")}
-				req := h.request("POST", "/a", "")
-				req.Body = body
-				if _, err := h.transport.RoundTrip(req); err == nil {
-					t.Error("a request has no error")
-				}
-				if body.closed.Load() == 0 {
-					t.Error("the request's body was not closed")
-				}
-			}
-			h.wantRequests(0)
-		})
+// A policy of the call that cannot be is the error of the call, whose body is closed.
+func TestAnInvalidPolicyOfTheCallIsItsError(t *testing.T) {
+	h := start(t, func(http.ResponseWriter, *http.Request) {}, nil)
+	body := &trackedBody{Reader: strings.NewReader("x")}
+	req := with(h.request("POST", "/a", ""), policy.Policy{Statuses: []int{206}})
+	req.Body = body
+	if _, err := h.transport.RoundTrip(req); err == nil {
+		t.Error("the request has no error")
 	}
+	if body.closed.Load() == 0 {
+		t.Error("the request's body was not closed")
+	}
+	h.wantRequests(0)
 }
 
 // trackedBody is a request's body that counts its closes.
@@ -675,7 +663,7 @@ func TestASaveThatIsLateDoesNotUndoAChange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := &faulty{Store: memoryStore(t)}
 			h := startOn(t, store, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "body") },
-				&transport.Options{StoreTimeout: 20 * time.Millisecond})
+				&options{StoreTimeout: 20 * time.Millisecond})
 			release := make(chan struct{})
 			store.deaf.Store(true)
 			store.set(func(_ context.Context, op string) error {
@@ -701,17 +689,17 @@ func TestASaveThatIsLateDoesNotUndoAChange(t *testing.T) {
 }
 
 func TestAFunctionThatEndsItsGoroutineFailsItsRequestAlone(t *testing.T) {
-	for name, options := range map[string]transport.Options{
+	for name, opts := range map[string]options{
 		"the base": {Base: roundTripper(func(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil })},
 		"a read of the body": {Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 			resp := textResponse(req, "")
 			resp.ContentLength, resp.Body = -1, brokenBody{read: func() (int, error) { runtime.Goexit(); return 0, nil }}
 			return resp, nil
 		})},
-		"Keep": {Policy: transport.Policy{Keep: func(*transport.Exchange) bool { runtime.Goexit(); return true }}},
+		"Keep": {Policy: policy.Policy{Keep: func(*policy.Exchange) bool { runtime.Goexit(); return true }}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := start(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "body") }, &options)
+			h := start(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "body") }, &opts)
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			resp, err := h.transport.RoundTrip(h.request("GET", "/a", "").WithContext(ctx))
@@ -789,7 +777,7 @@ func TestTheErrorOfACallerThatGivesUpIsItsCause(t *testing.T) {
 }
 
 func TestACallerDoesNotWaitForItsOwnBodyLongerThanItsContext(t *testing.T) {
-	h := start(t, nil, &transport.Options{Policy: transport.Policy{Methods: []string{"POST"}}})
+	h := start(t, nil, &options{Policy: policy.Policy{Methods: []string{"POST"}}})
 	ctx, cancel := context.WithCancel(t.Context())
 	body, never := io.Pipe()
 	defer never.Close()

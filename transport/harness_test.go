@@ -15,7 +15,9 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/memory"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/transport"
 )
@@ -42,6 +44,48 @@ func (c *clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// options are those of the harness's cache, of its repository and of its transport.
+type options struct {
+	Base         http.RoundTripper
+	Policy       policy.Policy            // the cache's
+	Repositories map[string]policy.Policy // by their names; "all" is the harness's own
+	Absent       time.Duration            // settings.ExpireAbsent of the harness's own
+
+	MaxBody       int64
+	MaxInFlight   int64
+	FinishTimeout time.Duration
+	FinishBytes   int64
+	StreamAfter   time.Duration
+	StoreTimeout  time.Duration
+	RenewTimeout  time.Duration
+	Logger        *slog.Logger
+}
+
+func (o *options) ofCache(now func() time.Time) *cache.Options {
+	c := &cache.Options{
+		Name: "test", Now: now, Policy: o.Policy, MaxBody: o.MaxBody, MaxInFlight: o.MaxInFlight,
+		FinishTimeout: o.FinishTimeout, FinishBytes: o.FinishBytes, StreamAfter: o.StreamAfter,
+		StoreTimeout: o.StoreTimeout, RenewTimeout: o.RenewTimeout, Logger: o.Logger,
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// door is a transport with the cache that it is over.
+type door struct {
+	*transport.Transport
+	cache *cache.ResponseCache
+}
+
+// Stats are those of the cache.
+func (d door) Stats() cache.Stats { return d.cache.Stats() }
+
+// Close ends what goes on in the background and waits for it, as the cache's Close
+// does. The store stays open, so that a test can look at it.
+func (d door) Close() error { return exchange.OfCache(d.cache).Close() }
+
 // harness is an origin, a cache of all its responses, and a client over both.
 type harness struct {
 	t         testing.TB
@@ -50,7 +94,7 @@ type harness struct {
 	cache     *cache.ResponseCache
 	server    *httptest.Server
 	base      *http.Transport // to the origin
-	transport *transport.Transport
+	transport door
 	client    *http.Client
 
 	requests atomic.Int64 // that have reached the origin
@@ -58,14 +102,14 @@ type harness struct {
 
 // start returns a harness over a store in memory. opts may be nil; its Base is used
 // where it is set.
-func start(t testing.TB, handler http.HandlerFunc, opts *transport.Options) *harness {
+func start(t testing.TB, handler http.HandlerFunc, opts *options) *harness {
 	t.Helper()
 	return startOn(t, memoryStore(t), handler, opts)
 }
 
-// startOn is start over another store. When the test ends, the transport, the
-// origin and the store are closed, and no goroutine may be left of any.
-func startOn(t testing.TB, store driver.Store, handler http.HandlerFunc, opts *transport.Options) *harness {
+// startOn is start over another store. When the test ends, the cache, the origin and
+// the store are closed, and no goroutine may be left of any.
+func startOn(t testing.TB, store driver.Store, handler http.HandlerFunc, opts *options) *harness {
 	t.Helper()
 	noLeaks(t)
 	h := &harness{t: t, clock: newClock(), store: store}
@@ -76,33 +120,47 @@ func startOn(t testing.TB, store driver.Store, handler http.HandlerFunc, opts *t
 	t.Cleanup(h.server.Close)
 	h.base = &http.Transport{}
 	t.Cleanup(h.base.CloseIdleConnections)
-	var err error
-	h.cache, err = cache.New(store, &cache.Options{Name: "test", Now: h.clock.Now})
-	check(t, err)
-	t.Cleanup(func() { h.cache.Close() })
-	_, err = cache.CreateRepository(t.Context(), h.cache, settings.CatchAll("all", nil))
-	check(t, err)
-	h.transport = h.another(opts)
+	if opts == nil {
+		opts = &options{}
+	}
+	h.cache = h.caching(store, opts)
+	h.transport = h.over(h.cache, opts.Base)
 	h.client = &http.Client{Transport: h.transport}
 	return h
 }
 
-// another returns one more transport over the harness's cache and origin.
-func (h *harness) another(opts *transport.Options) *transport.Transport {
-	o := transport.Options{}
-	if opts != nil {
-		o = *opts
-	}
-	if o.Base == nil {
-		o.Base = h.base
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	t := transport.New(h.cache, &o)
-	h.t.Cleanup(func() { t.Close() })
-	return t
+// caching returns a cache of all the origin's responses.
+func (h *harness) caching(store driver.Store, opts *options) *cache.ResponseCache {
+	h.t.Helper()
+	c, err := cache.New(store, opts.ofCache(h.clock.Now))
+	check(h.t, err)
+	h.t.Cleanup(func() { c.Close() })
+	all := settings.CatchAll("all", nil)
+	all.Policy, all.ExpireAbsent = opts.Repositories["all"], opts.Absent
+	_, err = cache.CreateRepository(h.t.Context(), c, all)
+	check(h.t, err)
+	return c
 }
+
+// over returns a transport over a cache, with a base of its own where that is not nil.
+func (h *harness) over(c *cache.ResponseCache, base http.RoundTripper) door {
+	if base == nil {
+		base = h.base
+	}
+	return door{transport.New(c, &transport.Options{Base: base}), c}
+}
+
+// another returns a transport over one more cache of the harness's store, as another
+// program would have it.
+func (h *harness) another(opts *options) door {
+	h.t.Helper()
+	return h.over(h.caching(sharedStore{h.store}, opts), opts.Base)
+}
+
+// sharedStore is one that another cache has, too, and closes.
+type sharedStore struct{ driver.Store }
+
+func (sharedStore) Close() error { return nil }
 
 func memoryStore(t testing.TB) driver.Store {
 	t.Helper()

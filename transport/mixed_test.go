@@ -11,9 +11,9 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
-	"github.com/endpointcache/endpointcache/transport"
 )
 
 // Two equal requests at one time, of which the second has another policy: it must
@@ -21,16 +21,16 @@ import (
 func TestCallersThatShareAFetchKeepTheirOwnPolicy(t *testing.T) {
 	for _, test := range []struct {
 		name          string
-		first, second transport.Policy
+		first, second policy.Policy
 		status        int // of the origin, after 200
 		want          int // for the second
 	}{
-		{"the first takes what is stale", transport.Policy{StaleIfError: time.Hour}, transport.Policy{StaleIfError: -1}, 503, 503},
-		{"the second takes what is stale", transport.Policy{StaleIfError: -1}, transport.Policy{StaleIfError: time.Hour}, 503, 200},
-		{"the first takes what is stale, in Cache-Control mode", transport.Policy{StaleIfError: time.Hour, CacheControl: transport.On}, transport.Policy{StaleIfError: -1, CacheControl: transport.On}, 503, 503},
+		{"the first takes what is stale", policy.Policy{StaleIfError: time.Hour}, policy.Policy{StaleIfError: -1}, 503, 503},
+		{"the second takes what is stale", policy.Policy{StaleIfError: -1}, policy.Policy{StaleIfError: time.Hour}, 503, 200},
+		{"the first takes what is stale, in Cache-Control mode", policy.Policy{StaleIfError: time.Hour, CacheControl: policy.On}, policy.Policy{StaleIfError: -1, CacheControl: policy.On}, 503, 503},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h, o := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute)}}, "Cache-Control", "max-age=60")
+			h, o := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute)}}, "Cache-Control", "max-age=60")
 			h.get("/a")
 			h.clock.Advance(time.Minute)
 			o.answer(test.status)
@@ -41,7 +41,7 @@ func TestCallersThatShareAFetchKeepTheirOwnPolicy(t *testing.T) {
 				return false
 			}
 			statuses := make([]chan int, 2)
-			for i, p := range []transport.Policy{test.first, test.second} {
+			for i, p := range []policy.Policy{test.first, test.second} {
 				statuses[i] = make(chan int, 1)
 				req := with(h.request(http.MethodGet, "/a", ""), p)
 				go func() {
@@ -74,7 +74,7 @@ func TestACodedBodyIsNotServedToThoseWhoDidNotAskForIt(t *testing.T) {
 	w := gzip.NewWriter(&coded)
 	io.WriteString(w, "plain")
 	w.Close()
-	for name, opts := range map[string]*transport.Options{"by the policy": nil, "in Cache-Control mode": controlled()} {
+	for name, opts := range map[string]*options{"by the policy": nil, "in Cache-Control mode": controlled()} {
 		t.Run(name, func(t *testing.T) {
 			h := start(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header()["Date"] = nil
@@ -107,21 +107,21 @@ func TestACodedBodyIsNotServedToThoseWhoDidNotAskForIt(t *testing.T) {
 }
 
 func TestAHeadOfflineIsAnsweredByAnExpiredGet(t *testing.T) {
-	h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute)}})
+	h, _ := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute)}})
 	h.get("/a")
 	h.clock.Advance(time.Hour)
-	resp, _ := h.do(with(h.request(http.MethodHead, "/a", ""), transport.Policy{Use: transport.Offline}))
+	resp, _ := h.do(with(h.request(http.MethodHead, "/a", ""), policy.Policy{Use: policy.Offline}))
 	if resp.StatusCode != 200 || !hit(resp) || resp.ContentLength != 6 {
 		t.Errorf("%d, length %d", resp.StatusCode, resp.ContentLength)
 	}
 }
 
 func TestAHeadFollowsTheRepositorysPolicy(t *testing.T) {
-	h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute)}})
+	h, _ := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute)}})
 	h.get("/a")
 	h.clock.Advance(time.Hour)
-	for use, want := range map[transport.Use]int{transport.Offline: 200, transport.OnlyIfCached: 504} {
-		offline := h.another(&transport.Options{Repositories: map[string]transport.Policy{"all": {Use: use}}})
+	for use, want := range map[policy.Use]int{policy.Offline: 200, policy.OnlyIfCached: 504} {
+		offline := h.another(&options{Repositories: map[string]policy.Policy{"all": {Use: use}}})
 		resp, err := offline.RoundTrip(h.request(http.MethodHead, "/a", ""))
 		check(t, err)
 		if resp.Body.Close(); resp.StatusCode != want {
@@ -133,7 +133,7 @@ func TestAHeadFollowsTheRepositorysPolicy(t *testing.T) {
 // The one who asks does so by a policy, the others in Cache-Control mode: what
 // stands in is read by all at the same time.
 func TestCallersInSeveralModesShareWhatStandsIn(t *testing.T) {
-	h, o := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute), StaleIfError: time.Hour}}, "Cache-Control", "max-age=60")
+	h, o := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute), StaleIfError: time.Hour}}, "Cache-Control", "max-age=60")
 	h.get("/a")
 	h.clock.Advance(time.Minute)
 	o.answer(503)
@@ -147,7 +147,7 @@ func TestCallersInSeveralModesShareWhatStandsIn(t *testing.T) {
 	for i := range 20 {
 		req := h.request(http.MethodGet, "/a", "")
 		if i > 0 {
-			req = with(req, transport.Policy{CacheControl: transport.On})
+			req = with(req, policy.Policy{CacheControl: policy.On})
 		}
 		all.Go(func() {
 			resp, err := h.transport.RoundTrip(req)

@@ -11,10 +11,10 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
-	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
-	"github.com/endpointcache/endpointcache/transport"
 )
 
 // origin answers as it is told to, by the harness's clock, and remembers what it
@@ -34,7 +34,7 @@ type origin struct {
 
 // startOrigin returns a harness over an origin that answers 200 with these headers,
 // pairs of name and value.
-func startOrigin(t testing.TB, opts *transport.Options, headers ...string) (*harness, *origin) {
+func startOrigin(t testing.TB, opts *options, headers ...string) (*harness, *origin) {
 	t.Helper()
 	o := &origin{}
 	o.answer(http.StatusOK, headers...)
@@ -102,19 +102,20 @@ func (o *origin) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // entry is what the store has for a request, live or not.
-func (h *harness) entry(req *http.Request) (repository.Entry, bool) {
+func (h *harness) entry(req *http.Request) (driver.Entry, bool) {
 	h.t.Helper()
-	r, key, ok, err := h.cache.Route(req)
+	table, key, ok, err := exchange.OfCache(h.cache).Route(req, nil)
 	check(h.t, err)
 	if !ok {
-		return repository.Entry{}, false
+		return driver.Entry{}, false
 	}
-	entries, err := r.GetMatched(h.t.Context(), []driver.Key{key}, repository.AllowExpired())
+	var found driver.Entry
+	ok = false
+	err = table.Get(h.t.Context(), []driver.Key{key}, driver.Selection{Parts: driver.Payload | driver.Meta}, func(_ int, e driver.Entry) {
+		found, ok = e, true
+	})
 	check(h.t, err)
-	if entries[0] == nil {
-		return repository.Entry{}, false
-	}
-	return *entries[0], true
+	return found, ok
 }
 
 // withoutHeaders makes the keys be without the headers of requests.
@@ -128,15 +129,15 @@ func (h *harness) withoutHeaders() {
 }
 
 // with returns the request under a policy.
-func with(req *http.Request, p transport.Policy) *http.Request {
-	return req.WithContext(transport.WithPolicy(req.Context(), p))
+func with(req *http.Request, p policy.Policy) *http.Request {
+	return req.WithContext(policy.With(req.Context(), p))
 }
 
 // step is a request to /a and what is to be seen of it.
 type step struct {
 	after   time.Duration // the clock is moved first
 	headers []string      // of the request, pairs of name and value
-	policy  transport.Policy
+	policy  policy.Policy
 	status  int    // 0: 200
 	body    string // empty: any
 	hit     bool

@@ -20,6 +20,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
 	keys "github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/transport"
@@ -213,7 +214,7 @@ func TestClientRedirects(t *testing.T) {
 		t.Errorf("the redirect itself is %s to %q", resp.Status, resp.Header.Get("Location"))
 	}
 	// What follows redirects below the cache makes the target the first URL's.
-	below := h.another(&transport.Options{Base: transport.Doer(&http.Client{Transport: h.base})})
+	below := h.another(&options{Base: transport.Doer(&http.Client{Transport: h.base})})
 	h.keyedBy(nil)
 	for range 2 {
 		resp, _ = fetchBy(t, below.Do, h.url("/today"))
@@ -309,7 +310,7 @@ func TestClientCompressionOfAnEndpoint(t *testing.T) {
 	}
 
 	// With the rules of RFC 9111, Vary keeps both.
-	ruled := h.another(&transport.Options{Policy: transport.Policy{CacheControl: transport.On, Expire: transport.After(time.Hour)}})
+	ruled := h.another(&options{Policy: policy.Policy{CacheControl: policy.On, Expire: policy.After(time.Hour)}})
 	for _, want := range []bool{false, true} {
 		resp, body = fetchBy(t, ruled.Do, h.url("/files/b"), "Accept-Encoding", "gzip")
 		if hit(resp) != want || unpack(t, body) != text {
@@ -330,7 +331,7 @@ func TestClientHTTP2(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	client := &http.Client{Transport: h.another(&transport.Options{Base: server.Client().Transport})}
+	client := &http.Client{Transport: h.another(&options{Base: server.Client().Transport})}
 	t.Cleanup(client.CloseIdleConnections)
 	for _, want := range []bool{false, true} {
 		resp, body := fetchBy(t, client.Do, server.URL)
@@ -355,7 +356,7 @@ func TestBaseBreaksTheContract(t *testing.T) {
 		"no body, no end": func(*http.Request) (*http.Response, error) { r := answer(nil); r.StatusCode = 500; return r, nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := start(t, http.NotFound, &transport.Options{Base: base})
+			h := start(t, http.NotFound, &options{Base: base})
 			for range 2 {
 				resp, err := h.client.Do(h.request("GET", "/", ""))
 				if err == nil {
@@ -372,7 +373,7 @@ func TestBaseBreaksTheContract(t *testing.T) {
 		})
 	}
 	// A response without a body is an empty one, as http.Client has it.
-	h := start(t, http.NotFound, &transport.Options{Base: sender(func(*http.Request) (*http.Response, error) { return answer(nil), nil })})
+	h := start(t, http.NotFound, &options{Base: sender(func(*http.Request) (*http.Response, error) { return answer(nil), nil })})
 	for _, want := range []bool{false, true} {
 		if resp, body := h.get("/"); hit(resp) != want || body != "" {
 			t.Errorf("from the cache is %t, want %t: %q", hit(resp), want, body)
@@ -423,7 +424,7 @@ func TestDoer(t *testing.T) {
 		req.Header.Set("Authorization", "of the SDK")
 		return h.base.RoundTrip(req)
 	})
-	cached := h.another(&transport.Options{Base: transport.Doer(doer{sdk})})
+	cached := h.another(&options{Base: transport.Doer(doer{sdk})})
 	for _, want := range []bool{false, true} {
 		if resp, body := fetchBy(t, cached.Do, h.url("/")); hit(resp) != want || body != "of the SDK" {
 			t.Errorf("from the cache is %t, want %t: %q", hit(resp), want, body)
@@ -485,9 +486,9 @@ func TestOrderOfRateLimit(t *testing.T) {
 		io.WriteString(w, "text")
 	}, nil)
 	limiter := newLimiter()
-	below := h.another(&transport.Options{
+	below := h.another(&options{
 		Base:   limited(h.base, limiter),
-		Policy: transport.Policy{Expire: transport.After(time.Minute)},
+		Policy: policy.Policy{Expire: policy.After(time.Minute)},
 	})
 	for range 20 {
 		fetchBy(t, below.Do, h.url("/"))
@@ -504,7 +505,7 @@ func TestOrderOfRateLimit(t *testing.T) {
 		t.Errorf("after one that was revalidated, %d tokens are spent, want 2", n)
 	}
 	// What may not go to the origin is none.
-	ctx := transport.WithPolicy(t.Context(), transport.Policy{Use: transport.OnlyIfCached})
+	ctx := policy.With(t.Context(), policy.Policy{Use: policy.OnlyIfCached})
 	resp, err := below.Do(h.request("GET", "/absent", "").WithContext(ctx))
 	check(t, err)
 	resp.Body.Close()
@@ -531,7 +532,7 @@ func TestOrderOfRateLimitTogether(t *testing.T) {
 		io.WriteString(w, "text")
 	}, nil)
 	limiter := newLimiter()
-	below := h.another(&transport.Options{Base: limited(h.base, limiter)})
+	below := h.another(&options{Base: limited(h.base, limiter)})
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
@@ -564,9 +565,9 @@ func TestOrderOfRetry(t *testing.T) {
 	}, nil)
 	// Below the cache, the attempts are one exchange, each with a token.
 	limiter := newLimiter()
-	below := h.another(&transport.Options{
+	below := h.another(&options{
 		Base:   retrying(limited(h.base, limiter), 3),
-		Policy: transport.Policy{Expire: transport.After(time.Minute), StaleIfError: time.Hour},
+		Policy: policy.Policy{Expire: policy.After(time.Minute), StaleIfError: time.Hour},
 	})
 	failures.Store(2)
 	for _, want := range []bool{false, true} {
@@ -598,7 +599,7 @@ func TestOrderOfRetry(t *testing.T) {
 	requests := h.requests.Load()
 	h.clock.Advance(30 * 24 * time.Hour)
 	failures.Store(1)
-	standIn := h.another(&transport.Options{Policy: transport.Policy{StaleIfError: 365 * 24 * time.Hour}})
+	standIn := h.another(&options{Policy: policy.Policy{StaleIfError: 365 * 24 * time.Hour}})
 	resp, _ := fetchBy(t, retrying(standIn, 3).RoundTrip, h.url("/above"))
 	if !hit(resp) || h.requests.Load() != requests+1 {
 		t.Errorf("above: %v after %d requests", resp.Header, h.requests.Load()-requests)
@@ -636,8 +637,8 @@ func TestOrderOfAuth(t *testing.T) {
 	t.Run("below", func(t *testing.T) {
 		// What goes wrong: the key cannot tell users apart who share the cache.
 		h := start(t, whoAmI, nil)
-		alice := h.another(&transport.Options{Base: authorized(h.base, token("alice"))})
-		bob := h.another(&transport.Options{Base: authorized(h.base, token("bob"))})
+		alice := h.another(&options{Base: authorized(h.base, token("alice"))})
+		bob := h.another(&options{Base: authorized(h.base, token("bob"))})
 		fetchBy(t, alice.Do, h.url("/me"))
 		if resp, body := fetchBy(t, bob.Do, h.url("/me")); !hit(resp) || body != "You are alice" {
 			t.Errorf("this is documented, and not so: %q", body)
@@ -648,7 +649,7 @@ func TestOrderOfAuth(t *testing.T) {
 		// The user's name is in the key, the token is not: it may change.
 		h := start(t, whoAmI, nil)
 		tokens := map[string]string{"alice": "alice-1", "bob": "bob-1"}
-		cached := h.another(&transport.Options{Base: sender(func(req *http.Request) (*http.Response, error) {
+		cached := h.another(&options{Base: sender(func(req *http.Request) (*http.Response, error) {
 			req = req.Clone(req.Context())
 			req.Header.Set("Authorization", "Bearer "+tokens[req.Header.Get("X-User")])
 			req.Header.Del("X-User")
@@ -693,7 +694,7 @@ func TestOrderOfAuth(t *testing.T) {
 				return resp, err
 			})
 		}
-		cached := h.another(&transport.Options{Base: renewing(h.base)})
+		cached := h.another(&options{Base: renewing(h.base)})
 		for _, want := range []bool{false, true} {
 			if resp, body := fetchBy(t, cached.Do, h.url("/me")); hit(resp) != want || body != "You are alice" {
 				t.Errorf("from the cache is %t, want %t: %q", hit(resp), want, body)

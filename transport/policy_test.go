@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/transport"
 )
@@ -19,22 +20,22 @@ func TestExpiryInAllForms(t *testing.T) {
 	day := time.Date(2030, 1, 1, 0, 0, 0, 0, time.FixedZone("east", 2*3600))
 	for _, test := range []struct {
 		name   string
-		expire transport.Expiry
+		expire policy.Expiry
 		stored bool
 		live   bool                      // right after it was saved
 		at     func(time.Time) time.Time // when it expires, by the time of the save
 	}{
-		{"a duration", transport.After(time.Minute), true, true, func(now time.Time) time.Time { return now.Add(time.Minute) }},
-		{"zero: at once", transport.After(0), true, false, func(now time.Time) time.Time { return now }},
-		{"a negative duration: at once", transport.After(-time.Hour), true, false, func(now time.Time) time.Time { return now }},
-		{"the longest duration", transport.After(1<<63 - 1), true, true, func(now time.Time) time.Time { return now.Add(1<<63 - 1).Truncate(time.Microsecond) }},
-		{"an instant in another zone", transport.At(day), true, true, func(time.Time) time.Time { return day.UTC() }},
-		{"an instant in the past", transport.At(day.AddDate(-20, 0, 0)), true, false, func(time.Time) time.Time { return day.AddDate(-20, 0, 0).UTC() }},
-		{"never", transport.Never(), true, true, func(time.Time) time.Time { return time.Time{} }},
-		{"do not cache", transport.DoNotCache(), false, false, nil},
+		{"a duration", policy.After(time.Minute), true, true, func(now time.Time) time.Time { return now.Add(time.Minute) }},
+		{"zero: at once", policy.After(0), true, false, func(now time.Time) time.Time { return now }},
+		{"a negative duration: at once", policy.After(-time.Hour), true, false, func(now time.Time) time.Time { return now }},
+		{"the longest duration", policy.After(1<<63 - 1), true, true, func(now time.Time) time.Time { return now.Add(1<<63 - 1).Truncate(time.Microsecond) }},
+		{"an instant in another zone", policy.At(day), true, true, func(time.Time) time.Time { return day.UTC() }},
+		{"an instant in the past", policy.At(day.AddDate(-20, 0, 0)), true, false, func(time.Time) time.Time { return day.AddDate(-20, 0, 0).UTC() }},
+		{"never", policy.Never(), true, true, func(time.Time) time.Time { return time.Time{} }},
+		{"do not cache", policy.DoNotCache(), false, false, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: test.expire}})
+			h, _ := startOrigin(t, &options{Policy: policy.Policy{Expire: test.expire}})
 			req := h.request(http.MethodGet, "/a", "")
 			h.do(req)
 			entry, stored := h.entry(req)
@@ -53,7 +54,7 @@ func TestExpiryInAllForms(t *testing.T) {
 
 // The zero time is one that nobody set: it must not keep a response for ever.
 func TestAnInstantThatIsNotSetIsInThePast(t *testing.T) {
-	h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.At(time.Time{})}})
+	h, _ := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.At(time.Time{})}})
 	h.get("/a")
 	if resp, _ := h.get("/a"); hit(resp) {
 		t.Error("it hits")
@@ -61,7 +62,7 @@ func TestAnInstantThatIsNotSetIsInThePast(t *testing.T) {
 }
 
 func TestAResponseIsServedUntilItExpires(t *testing.T) {
-	h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute)}})
+	h, _ := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute)}})
 	h.steps(
 		step{body: "body 1", asked: 1},
 		step{after: time.Minute - time.Microsecond, body: "body 1", hit: true, asked: 1},
@@ -72,14 +73,14 @@ func TestAResponseIsServedUntilItExpires(t *testing.T) {
 
 // The end of a subscription, say, is in the body.
 func TestAnExpiryFromAFieldOfTheBody(t *testing.T) {
-	until := func(x *transport.Exchange) transport.Expiry {
+	until := func(x *policy.Exchange) policy.Expiry {
 		var body struct{ ValidUntil time.Time }
 		if json.Unmarshal(x.Body, &body) != nil || body.ValidUntil.IsZero() {
-			return transport.Expiry{}
+			return policy.Expiry{}
 		}
-		return transport.At(body.ValidUntil)
+		return policy.At(body.ValidUntil)
 	}
-	h, o := startOrigin(t, &transport.Options{Policy: transport.Policy{ExpireFunc: until, Expire: transport.After(time.Hour)}})
+	h, o := startOrigin(t, &options{Policy: policy.Policy{ExpireFunc: until, Expire: policy.After(time.Hour)}})
 	now := h.clock.Now()
 	for path, test := range map[string]struct {
 		body string
@@ -100,15 +101,15 @@ func TestAnExpiryFromAFieldOfTheBody(t *testing.T) {
 func TestAnExpiryByURL(t *testing.T) {
 	h, _ := startOrigin(t, nil)
 	host := strings.TrimPrefix(h.server.URL, "http://")
-	policy := transport.Policy{ExpireURLs: []transport.URLExpiry{
-		{URL: host + "/v1/*/latest", Expire: transport.After(time.Second)},
-		{URL: host + "/v1", Expire: transport.After(time.Minute)},
-		{URL: "https://" + host, Expire: transport.After(time.Microsecond)},
-		{URL: host + "/private", Expire: transport.DoNotCache()},
-		{URL: host + "/img*", Expire: transport.After(2 * time.Minute)},
-		{URL: "*/anywhere", Expire: transport.After(3 * time.Minute)}, // the port is not the scheme's own
+	byURL := policy.Policy{ExpireURLs: []policy.URLExpiry{
+		{URL: host + "/v1/*/latest", Expire: policy.After(time.Second)},
+		{URL: host + "/v1", Expire: policy.After(time.Minute)},
+		{URL: "https://" + host, Expire: policy.After(time.Microsecond)},
+		{URL: host + "/private", Expire: policy.DoNotCache()},
+		{URL: host + "/img*", Expire: policy.After(2 * time.Minute)},
+		{URL: "*/anywhere", Expire: policy.After(3 * time.Minute)}, // the port is not the scheme's own
 	}}
-	cached := h.another(&transport.Options{Policy: policy})
+	cached := h.another(&options{Policy: byURL})
 	for path, want := range map[string]time.Duration{
 		"/v1/charts/latest":       time.Second,
 		"/v1/charts/latest/x":     time.Second,
@@ -144,23 +145,23 @@ func bodyOf(t testing.TB, resp *http.Response) string {
 }
 
 func TestWhichStatusesAreStored(t *testing.T) {
-	with404 := transport.Policy{Statuses: []int{404}}
-	negative := transport.Policy{ExpireStatus: map[int]transport.Expiry{404: transport.After(time.Minute), 410: transport.Never()}}
-	none := transport.Policy{Statuses: []int{}}
-	controls := transport.Policy{CacheControl: transport.On}
-	only200 := transport.Policy{CacheControl: transport.On, Statuses: []int{200}}
+	with404 := policy.Policy{Statuses: []int{404}}
+	negative := policy.Policy{ExpireStatus: map[int]policy.Expiry{404: policy.After(time.Minute), 410: policy.Never()}}
+	none := policy.Policy{Statuses: []int{}}
+	controls := policy.Policy{CacheControl: policy.On}
+	only200 := policy.Policy{CacheControl: policy.On, Statuses: []int{200}}
 	for _, test := range []struct {
 		name   string
-		policy transport.Policy
+		policy policy.Policy
 		header string // Cache-Control of the response
 		want   []int
 		not    []int
 	}{
-		{"by default", transport.Policy{}, "", []int{200, 301, 308}, []int{201, 203, 204, 206, 300, 302, 303, 304, 307, 400, 401, 404, 410, 429, 500, 503}},
+		{"by default", policy.Policy{}, "", []int{200, 301, 308}, []int{201, 203, 204, 206, 300, 302, 303, 304, 307, 400, 401, 404, 410, 429, 500, 503}},
 		{"those of the policy, and no others", with404, "", []int{404}, []int{200, 206, 301, 304, 410}},
 		{"none", none, "", nil, []int{200, 301, 404}},
 		{"those with an expiry, besides", negative, "", []int{200, 301, 404, 410}, []int{206, 304, 500}},
-		{"204 where it is named", transport.Policy{Statuses: []int{204}}, "", []int{204}, []int{200}},
+		{"204 where it is named", policy.Policy{Statuses: []int{204}}, "", []int{204}, []int{200}},
 		{"Cache-Control mode: with a freshness, all but parts and those that forbid it", controls, "max-age=60", []int{200, 201, 204, 301, 302, 307, 404, 410, 500, 503}, []int{206, 304, 428, 429, 431, 511}},
 		{"Cache-Control mode: without, none", controls, "", nil, []int{200, 301, 404, 500}},
 		{"Cache-Control mode: those of the policy", only200, "max-age=60", []int{200}, []int{206, 301, 404}},
@@ -170,7 +171,7 @@ func TestWhichStatusesAreStored(t *testing.T) {
 			if test.header != "" {
 				header = []string{"Cache-Control", test.header}
 			}
-			h, o := startOrigin(t, &transport.Options{Policy: test.policy})
+			h, o := startOrigin(t, &options{Policy: test.policy})
 			for stored, statuses := range map[bool][]int{true: test.want, false: test.not} {
 				for _, status := range statuses {
 					o.answer(status, header...)
@@ -194,7 +195,7 @@ func TestWhichStatusesAreStored(t *testing.T) {
 }
 
 func TestA204ComesBackWithoutABody(t *testing.T) {
-	h, o := startOrigin(t, &transport.Options{Policy: transport.Policy{Statuses: []int{204}}})
+	h, o := startOrigin(t, &options{Policy: policy.Policy{Statuses: []int{204}}})
 	o.answer(204)
 	h.get("/a")
 	resp, body := h.get("/a")
@@ -205,8 +206,8 @@ func TestA204ComesBackWithoutABody(t *testing.T) {
 
 // Nothing is there yet: that is kept for a minute, and then asked again.
 func TestAMissingResourceIsRemembered(t *testing.T) {
-	h, o := startOrigin(t, &transport.Options{Policy: transport.Policy{
-		Expire: transport.After(time.Hour), ExpireStatus: map[int]transport.Expiry{404: transport.After(time.Minute), 410: transport.Never()},
+	h, o := startOrigin(t, &options{Policy: policy.Policy{
+		Expire: policy.After(time.Hour), ExpireStatus: map[int]policy.Expiry{404: policy.After(time.Minute), 410: policy.Never()},
 	}})
 	o.answer(404)
 	h.steps(
@@ -227,7 +228,7 @@ func TestAMissingResourceIsRemembered(t *testing.T) {
 
 // What was there can still be had by those who take it expired.
 func TestAFailureIsNotStoredInPlaceOfWhatExpired(t *testing.T) {
-	h, o := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute)}})
+	h, o := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute)}})
 	h.steps(step{body: "body 1", asked: 1})
 	o.answer(500)
 	h.steps(step{after: time.Hour, status: 500, asked: 2}, step{status: 500, asked: 3})
@@ -239,19 +240,19 @@ func TestAFailureIsNotStoredInPlaceOfWhatExpired(t *testing.T) {
 func TestWhichMethodsAreCached(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		policy  transport.Policy // the transport's
-		call    transport.Policy
+		policy  policy.Policy // the transport's
+		call    policy.Policy
 		methods []string
 		cached  bool
 	}{
-		{"reads, by default", transport.Policy{}, transport.Policy{}, []string{"GET", "HEAD"}, true},
-		{"nothing else, by default", transport.Policy{}, transport.Policy{}, []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "QUERY", "UNKNOWN", "get"}, false},
-		{"those of the policy", transport.Policy{Methods: []string{"POST", "QUERY"}}, transport.Policy{}, []string{"GET", "POST", "QUERY"}, true},
-		{"not those that it does not name", transport.Policy{Methods: []string{"POST", "QUERY"}}, transport.Policy{}, []string{"PUT", "post"}, false},
-		{"those of the call", transport.Policy{}, transport.Policy{Methods: []string{"POST"}}, []string{"POST", "GET"}, true},
+		{"reads, by default", policy.Policy{}, policy.Policy{}, []string{"GET", "HEAD"}, true},
+		{"nothing else, by default", policy.Policy{}, policy.Policy{}, []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "QUERY", "UNKNOWN", "get"}, false},
+		{"those of the policy", policy.Policy{Methods: []string{"POST", "QUERY"}}, policy.Policy{}, []string{"GET", "POST", "QUERY"}, true},
+		{"not those that it does not name", policy.Policy{Methods: []string{"POST", "QUERY"}}, policy.Policy{}, []string{"PUT", "post"}, false},
+		{"those of the call", policy.Policy{}, policy.Policy{Methods: []string{"POST"}}, []string{"POST", "GET"}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h, _ := startOrigin(t, &transport.Options{Policy: test.policy})
+			h, _ := startOrigin(t, &options{Policy: test.policy})
 			for _, method := range test.methods {
 				send := func(body string) *http.Response {
 					req := h.request(method, "/"+method, "")
@@ -274,38 +275,38 @@ func TestWhichMethodsAreCached(t *testing.T) {
 }
 
 func TestFilters(t *testing.T) {
-	good := func(x *transport.Exchange) bool {
+	good := func(x *policy.Exchange) bool {
 		return string(x.Body) != "body 1" && x.Request != nil && x.Status == 200
 	}
 	for _, test := range []struct {
 		name   string
-		policy transport.Policy
+		policy policy.Policy
 		steps  []step
 	}{
-		{"what Keep refuses reaches the caller and is not stored", transport.Policy{Keep: good}, []step{
+		{"what Keep refuses reaches the caller and is not stored", policy.Policy{Keep: good}, []step{
 			{body: "body 1", asked: 1}, {body: "body 2", asked: 2}, {body: "body 2", hit: true, asked: 2},
 		}},
-		{"what Serve refuses is fetched anew", transport.Policy{Serve: good}, []step{
+		{"what Serve refuses is fetched anew", policy.Policy{Serve: good}, []step{
 			{body: "body 1", asked: 1}, {body: "body 2", asked: 2}, {body: "body 2", hit: true, asked: 2},
 		}},
-		{"what Serve refuses is not served offline either", transport.Policy{Serve: good}, []step{
-			{body: "body 1", asked: 1}, {policy: transport.Policy{Use: transport.Offline}, status: 504, asked: 1},
+		{"what Serve refuses is not served offline either", policy.Policy{Serve: good}, []step{
+			{body: "body 1", asked: 1}, {policy: policy.Policy{Use: policy.Offline}, status: 504, asked: 1},
 		}},
-		{"what Serve refuses does not stand in for an error", transport.Policy{Serve: good, StaleIfError: time.Hour}, []step{
-			{body: "body 1", asked: 1}, {policy: transport.Policy{Statuses: []int{}}, body: "body 2", asked: 2},
+		{"what Serve refuses does not stand in for an error", policy.Policy{Serve: good, StaleIfError: time.Hour}, []step{
+			{body: "body 1", asked: 1}, {policy: policy.Policy{Statuses: []int{}}, body: "body 2", asked: 2},
 		}},
-		{"a Keep that panics keeps nothing", transport.Policy{Keep: func(*transport.Exchange) bool { panic("oops") }}, []step{
+		{"a Keep that panics keeps nothing", policy.Policy{Keep: func(*policy.Exchange) bool { panic("oops") }}, []step{
 			{body: "body 1", asked: 1}, {body: "body 2", asked: 2},
 		}},
-		{"a Serve that panics serves nothing", transport.Policy{Serve: func(*transport.Exchange) bool { panic("oops") }}, []step{
+		{"a Serve that panics serves nothing", policy.Policy{Serve: func(*policy.Exchange) bool { panic("oops") }}, []step{
 			{body: "body 1", asked: 1}, {body: "body 2", asked: 2},
 		}},
-		{"an ExpireFunc that panics keeps nothing", transport.Policy{ExpireFunc: func(*transport.Exchange) transport.Expiry { panic("oops") }}, []step{
+		{"an ExpireFunc that panics keeps nothing", policy.Policy{ExpireFunc: func(*policy.Exchange) policy.Expiry { panic("oops") }}, []step{
 			{body: "body 1", asked: 1}, {body: "body 2", asked: 2},
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h, _ := startOrigin(t, &transport.Options{Policy: test.policy})
+			h, _ := startOrigin(t, &options{Policy: test.policy})
 			h.steps(test.steps...)
 			panics := h.transport.Stats().Panics
 			if want := strings.Contains(test.name, "panic"); (panics > 0) != want {
@@ -316,7 +317,7 @@ func TestFilters(t *testing.T) {
 }
 
 func TestUse(t *testing.T) {
-	use := func(u transport.Use) transport.Policy { return transport.Policy{Use: u} }
+	use := func(u policy.Use) policy.Policy { return policy.Policy{Use: u} }
 	const hour = time.Hour
 	for _, test := range []struct {
 		name   string
@@ -324,71 +325,70 @@ func TestUse(t *testing.T) {
 		steps  []step
 	}{
 		{"Revalidate asks the origin, and takes a 304", []string{"Etag", `"1"`}, []step{
-			{body: "body 1", asked: 1}, {policy: use(transport.Revalidate), body: "body 1", hit: true, asked: 2}, {body: "body 1", hit: true, asked: 2},
+			{body: "body 1", asked: 1}, {policy: use(policy.Revalidate), body: "body 1", hit: true, asked: 2}, {body: "body 1", hit: true, asked: 2},
 		}},
 		{"Revalidate fetches what has no validator", nil, []step{
-			{body: "body 1", asked: 1}, {policy: use(transport.Revalidate), body: "body 2", asked: 2}, {body: "body 2", hit: true, asked: 2},
+			{body: "body 1", asked: 1}, {policy: use(policy.Revalidate), body: "body 2", asked: 2}, {body: "body 2", hit: true, asked: 2},
 		}},
 		{"Revalidate fetches what is not there", nil, []step{
-			{policy: use(transport.Revalidate), body: "body 1", asked: 1}, {body: "body 1", hit: true, asked: 1},
+			{policy: use(policy.Revalidate), body: "body 1", asked: 1}, {body: "body 1", hit: true, asked: 1},
 		}},
 		{"a 304 of Revalidate starts the lifetime anew", []string{"Etag", `"1"`}, []step{
-			{body: "body 1", asked: 1}, {after: hour / 2, policy: use(transport.Revalidate), body: "body 1", hit: true, asked: 2},
+			{body: "body 1", asked: 1}, {after: hour / 2, policy: use(policy.Revalidate), body: "body 1", hit: true, asked: 2},
 			{after: hour - 1000, body: "body 1", hit: true, asked: 2}, {after: 1000, body: "body 1", hit: true, asked: 3},
 		}},
 		{"Reload fetches whole and saves", []string{"Etag", `"1"`}, []step{
-			{body: "body 1", asked: 1}, {policy: use(transport.Reload), body: "body 2", asked: 2}, {body: "body 2", hit: true, asked: 2},
+			{body: "body 1", asked: 1}, {policy: use(policy.Reload), body: "body 2", asked: 2}, {body: "body 2", hit: true, asked: 2},
 		}},
 		{"OnlyIfCached serves what is live", nil, []step{
-			{body: "body 1", asked: 1}, {policy: use(transport.OnlyIfCached), body: "body 1", hit: true, asked: 1},
+			{body: "body 1", asked: 1}, {policy: use(policy.OnlyIfCached), body: "body 1", hit: true, asked: 1},
 		}},
 		{"OnlyIfCached is a 504 for what is expired", []string{"Etag", `"1"`}, []step{
-			{body: "body 1", asked: 1}, {after: hour, policy: use(transport.OnlyIfCached), status: 504, asked: 1},
+			{body: "body 1", asked: 1}, {after: hour, policy: use(policy.OnlyIfCached), status: 504, asked: 1},
 		}},
 		{"OnlyIfCached is a 504 for what is not there", nil, []step{
-			{policy: use(transport.OnlyIfCached), status: 504}, {body: "body 1", asked: 1},
+			{policy: use(policy.OnlyIfCached), status: 504}, {body: "body 1", asked: 1},
 		}},
 		{"OnlyIfCached renews nothing in the background", nil, []step{
 			{body: "body 1", asked: 1},
-			{after: hour, policy: transport.Policy{Use: transport.OnlyIfCached, StaleWhileRevalidate: hour}, status: 504, asked: 1},
+			{after: hour, policy: policy.Policy{Use: policy.OnlyIfCached, StaleWhileRevalidate: hour}, status: 504, asked: 1},
 		}},
 		{"Offline serves what is expired", nil, []step{
-			{body: "body 1", asked: 1}, {after: 9999 * hour, policy: use(transport.Offline), body: "body 1", hit: true, asked: 1},
+			{body: "body 1", asked: 1}, {after: 9999 * hour, policy: use(policy.Offline), body: "body 1", hit: true, asked: 1},
 		}},
 		{"Offline is a 504 for what is not there", nil, []step{
-			{policy: use(transport.Offline), status: 504},
+			{policy: use(policy.Offline), status: 504},
 		}},
 		{"Offline does what it says, whatever the request's headers", []string{"Etag", `"1"`}, []step{
-			{headers: []string{"If-Match", `"1"`}, policy: use(transport.Offline), status: 504},
-			{headers: []string{"Range", "bytes=0-1"}, policy: use(transport.Offline), status: 504},
-			{headers: []string{"If-None-Match", `"1"`}, policy: use(transport.Offline), status: 504},
+			{headers: []string{"If-Match", `"1"`}, policy: use(policy.Offline), status: 504},
+			{headers: []string{"Range", "bytes=0-1"}, policy: use(policy.Offline), status: 504},
+			{headers: []string{"If-None-Match", `"1"`}, policy: use(policy.Offline), status: 504},
 		}},
 		{"Disabled neither reads nor saves", nil, []step{
-			{body: "body 1", asked: 1}, {policy: use(transport.Disabled), body: "body 2", asked: 2}, {body: "body 1", hit: true, asked: 2},
+			{body: "body 1", asked: 1}, {policy: use(policy.Disabled), body: "body 2", asked: 2}, {body: "body 1", hit: true, asked: 2},
 		}},
 		{"Disabled deletes nothing that is expired", []string{"Etag", `"1"`}, []step{
-			{body: "body 1", asked: 1}, {after: hour, policy: use(transport.Disabled), body: "body 2", asked: 2}, {body: "body 1", hit: true, asked: 3},
+			{body: "body 1", asked: 1}, {after: hour, policy: use(policy.Disabled), body: "body 2", asked: 2}, {body: "body 1", hit: true, asked: 3},
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(hour)}}, test.header...)
+			h, _ := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(hour)}}, test.header...)
 			h.steps(test.steps...)
 		})
 	}
 }
 
 func TestOfflineNeverReachesTheNetwork(t *testing.T) {
-	for name, use := range map[string]transport.Use{"Offline": transport.Offline, "OnlyIfCached": transport.OnlyIfCached} {
+	for name, use := range map[string]policy.Use{"Offline": policy.Offline, "OnlyIfCached": policy.OnlyIfCached} {
 		t.Run(name, func(t *testing.T) {
-			p := transport.Policy{Use: use, StaleIfError: time.Hour, StaleWhileRevalidate: time.Hour}
-			h, _ := startOrigin(t, &transport.Options{Policy: p})
-			bare := transport.New(nil, &transport.Options{Base: h.base, Policy: p})
-			defer bare.Close()
-			h.cache.Remove("all")
-			none := h.another(&transport.Options{Policy: p})
+			p := policy.Policy{Use: use, StaleIfError: time.Hour, StaleWhileRevalidate: time.Hour}
+			h, _ := startOrigin(t, &options{Policy: p})
+			none := h.another(&options{Policy: p})
+			none.cache.Remove("all")
+			bare := transport.New(nil, &transport.Options{Base: h.base})
 			for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "OPTIONS", "UNKNOWN"} {
-				for _, cached := range []*transport.Transport{h.transport, bare, none} {
-					req := h.request(method, "/a", "")
+				for _, cached := range []*transport.Transport{h.transport.Transport, bare, none.Transport} {
+					req := with(h.request(method, "/a", ""), policy.Policy{Use: use})
 					resp, err := cached.RoundTrip(req)
 					check(t, err)
 					body := bodyOf(t, resp)
@@ -406,11 +406,11 @@ func TestOfflineNeverReachesTheNetwork(t *testing.T) {
 }
 
 func TestARepositoryCanBeDisabledOrOffline(t *testing.T) {
-	h, _ := startOrigin(t, &transport.Options{Repositories: map[string]transport.Policy{"all": {Use: transport.Disabled}}})
+	h, _ := startOrigin(t, &options{Repositories: map[string]policy.Policy{"all": {Use: policy.Disabled}}})
 	h.steps(step{body: "body 1", asked: 1}, step{body: "body 2", asked: 2})
 	h.steps(
-		step{policy: transport.Policy{Use: transport.UseCache}, body: "body 3", asked: 3},
-		step{policy: transport.Policy{Use: transport.UseCache}, body: "body 3", hit: true, asked: 3},
+		step{policy: policy.Policy{Use: policy.UseCache}, body: "body 3", asked: 3},
+		step{policy: policy.Policy{Use: policy.UseCache}, body: "body 3", hit: true, asked: 3},
 		step{body: "body 4", asked: 4},
 	)
 	if bypassed := h.transport.Stats().Bypassed; bypassed != 3 {
@@ -427,7 +427,7 @@ func TestDisabledEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		o.fail()
-		req := h.request(http.MethodGet, "/a", "").WithContext(transport.WithPolicy(ctx, transport.Policy{Use: transport.Disabled}))
+		req := h.request(http.MethodGet, "/a", "").WithContext(policy.With(ctx, policy.Policy{Use: policy.Disabled}))
 		if _, err := h.transport.RoundTrip(req); err == nil {
 			t.Error("the origin's error does not reach the caller")
 		}
@@ -440,8 +440,8 @@ func TestDisabledEndsWithItsContext(t *testing.T) {
 
 func TestThePolicyOfAnInnerContextWins(t *testing.T) {
 	h, _ := startOrigin(t, nil)
-	outer := transport.WithPolicy(t.Context(), transport.Policy{Use: transport.Disabled})
-	inner := transport.WithPolicy(outer, transport.Policy{Use: transport.UseCache})
+	outer := policy.With(t.Context(), policy.Policy{Use: policy.Disabled})
+	inner := policy.With(outer, policy.Policy{Use: policy.UseCache})
 	h.do(h.request(http.MethodGet, "/a", "").WithContext(inner))
 	if resp, _ := h.do(h.request(http.MethodGet, "/a", "").WithContext(inner)); !hit(resp) {
 		t.Error("the inner context's policy does not hold")
@@ -454,81 +454,38 @@ func TestThePolicyOfAnInnerContextWins(t *testing.T) {
 // An expiry is told when a response is saved; how a policy changes later makes no
 // difference to what is stored.
 func TestAPerCallExpiryLastsBeyondTheCall(t *testing.T) {
-	h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute)}})
+	h, _ := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute)}})
 	h.steps(
-		step{policy: transport.Policy{Expire: transport.After(time.Hour)}, body: "body 1", asked: 1},
+		step{policy: policy.Policy{Expire: policy.After(time.Hour)}, body: "body 1", asked: 1},
 		step{after: time.Hour - 1000, body: "body 1", hit: true, asked: 1},
 		step{after: 1000, body: "body 2", asked: 2},
 	)
 }
 
-func TestPoliciesThatCannotBe(t *testing.T) {
-	for name, p := range map[string]transport.Policy{
-		"a use":                    {Use: 99},
-		"a switch":                 {CacheControl: 99},
-		"an empty URL":             {ExpireURLs: []transport.URLExpiry{{}}},
-		"a scheme":                 {ExpireURLs: []transport.URLExpiry{{URL: "ftp://example.com"}}},
-		"a query":                  {ExpireURLs: []transport.URLExpiry{{URL: "example.com/a?b=c"}}},
-		"a user":                   {ExpireURLs: []transport.URLExpiry{{URL: "user@example.com"}}},
-		"a star in a label":        {ExpireURLs: []transport.URLExpiry{{URL: "api*.example.com"}}},
-		"a star in the middle":     {ExpireURLs: []transport.URLExpiry{{URL: "api.*.com"}}},
-		"two stars":                {ExpireURLs: []transport.URLExpiry{{URL: "example.com/**"}}},
-		"an escape":                {ExpireURLs: []transport.URLExpiry{{URL: "example.com/%zz"}}},
-		"a port that is none":      {ExpireURLs: []transport.URLExpiry{{URL: "example.com:http"}}},
-		"a port that is a star":    {ExpireURLs: []transport.URLExpiry{{URL: "example.com:*"}}},
-		"a host with many colons":  {ExpireURLs: []transport.URLExpiry{{URL: "a:b:c"}}},
-		"a status of a part":       {Statuses: []int{206}},
-		"a status without content": {Statuses: []int{304}},
-		"an interim status":        {Statuses: []int{100}},
-		"an expiry for a part":     {ExpireStatus: map[int]transport.Expiry{206: transport.Never()}},
-		"an expiry for a 304":      {ExpireStatus: map[int]transport.Expiry{304: transport.Never()}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if p.Validate() == nil {
-				t.Error("Validate returns no error")
-			}
-			for where, opts := range map[string]*transport.Options{
-				"transport": {Policy: p}, "repository": {Repositories: map[string]transport.Policy{"all": p}},
-			} {
-				if opts.Validate() == nil {
-					t.Errorf("%s: Options.Validate returns no error", where)
-				}
-			}
-			h, _ := startOrigin(t, nil)
-			req := with(h.request(http.MethodPost, "/a", "body"), p)
-			if resp, err := h.transport.RoundTrip(req); err == nil {
-				resp.Body.Close()
-				t.Error("the request is made")
-			}
-			h.wantRequests(0)
-		})
-	}
-}
-
 func TestStandingInForAFailureOutsideCacheControlMode(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		policy transport.Policy
+		policy policy.Policy
 		change func(*origin)
 		after  time.Duration // since the expiry
 		want   bool
 	}{
-		{"503, by default", transport.Policy{}, func(o *origin) { o.answer(503) }, 0, false},
-		{"503, in time", transport.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(503) }, time.Hour, true},
-		{"503, too late", transport.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(503) }, time.Hour + 1000, false},
-		{"no connection, in time", transport.Policy{StaleIfError: time.Hour}, (*origin).fail, time.Hour, true},
-		{"no connection, by default", transport.Policy{}, (*origin).fail, 0, false},
-		{"500", transport.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(500) }, 0, true},
-		{"502", transport.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(502) }, 0, true},
-		{"504", transport.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(504) }, 0, true},
-		{"501 is an answer", transport.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(501) }, 0, false},
-		{"404 is an answer", transport.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(404) }, 0, false},
-		{"429 is an answer", transport.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(429) }, 0, false},
-		{"a reload wants what is new", transport.Policy{StaleIfError: time.Hour, Use: transport.Reload}, func(o *origin) { o.answer(503) }, 0, false},
-		{"never, where it is negative", transport.Policy{StaleIfError: -1}, func(o *origin) { o.answer(503) }, 0, false},
+		{"503, by default", policy.Policy{}, func(o *origin) { o.answer(503) }, 0, false},
+		{"503, in time", policy.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(503) }, time.Hour, true},
+		{"503, too late", policy.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(503) }, time.Hour + 1000, false},
+		{"no connection, in time", policy.Policy{StaleIfError: time.Hour}, (*origin).fail, time.Hour, true},
+		{"no connection, by default", policy.Policy{}, (*origin).fail, 0, false},
+		{"500", policy.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(500) }, 0, true},
+		{"502", policy.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(502) }, 0, true},
+		{"504", policy.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(504) }, 0, true},
+		{"501 is an answer", policy.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(501) }, 0, false},
+		{"404 is an answer", policy.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(404) }, 0, false},
+		{"429 is an answer", policy.Policy{StaleIfError: time.Hour}, func(o *origin) { o.answer(429) }, 0, false},
+		{"a reload wants what is new", policy.Policy{StaleIfError: time.Hour, Use: policy.Reload}, func(o *origin) { o.answer(503) }, 0, false},
+		{"never, where it is negative", policy.Policy{StaleIfError: -1}, func(o *origin) { o.answer(503) }, 0, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h, o := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute)}}, "Etag", `"1"`)
+			h, o := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute)}}, "Etag", `"1"`)
 			h.get("/a")
 			h.clock.Advance(time.Minute + test.after)
 			test.change(o)
@@ -548,7 +505,7 @@ func TestStandingInForAFailureOutsideCacheControlMode(t *testing.T) {
 
 // All that can be asked of what is stored, by a request alone.
 func TestTheCacheCanBeAskedByRequests(t *testing.T) {
-	h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{Expire: transport.After(time.Minute)}})
+	h, _ := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute)}})
 	h.get("/a")
 	h.get("/b")
 	req := h.request(http.MethodGet, "/a", "")
@@ -590,9 +547,9 @@ func TestAClosedStoreFailsNoRequest(t *testing.T) {
 
 // A refusal lives as long as it says itself, though the endpoint's values live long.
 func TestAStatusWithAnExpiryOfItsOwnDoesNotLiveAsLongAsValues(t *testing.T) {
-	h, o := startOrigin(t, &transport.Options{
-		Policy:       transport.Policy{ExpireStatus: map[int]transport.Expiry{404: transport.After(time.Minute)}},
-		Repositories: map[string]transport.Policy{"all": {Expire: transport.After(time.Hour)}},
+	h, o := startOrigin(t, &options{
+		Policy:       policy.Policy{ExpireStatus: map[int]policy.Expiry{404: policy.After(time.Minute)}},
+		Repositories: map[string]policy.Policy{"all": {Expire: policy.After(time.Hour)}},
 	})
 	o.answer(404)
 	h.get("/a")
@@ -612,13 +569,13 @@ func TestAStatusWithAnExpiryOfItsOwnDoesNotLiveAsLongAsValues(t *testing.T) {
 
 // What the origin says is gone is not served again as if it were there.
 func TestAReloadRemovesWhatIsGone(t *testing.T) {
-	for _, use := range []transport.Use{transport.Reload, transport.Revalidate} {
+	for _, use := range []policy.Use{policy.Reload, policy.Revalidate} {
 		for _, status := range []int{404, 410, 500} {
 			t.Run(fmt.Sprint(use, " ", status), func(t *testing.T) {
 				h, o := startOrigin(t, nil)
 				h.get("/a")
 				o.answer(status)
-				h.do(with(h.request(http.MethodGet, "/a", ""), transport.Policy{Use: use}))
+				h.do(with(h.request(http.MethodGet, "/a", ""), policy.Policy{Use: use}))
 				if resp, _ := h.get("/a"); hit(resp) != (status == 500) {
 					t.Errorf("after a %d it is from the cache: %t", status, hit(resp))
 				}

@@ -11,20 +11,20 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/settings"
-	"github.com/endpointcache/endpointcache/transport"
 )
 
 // sources are all who can say when a response expires.
 type sources struct {
-	inner, outer       transport.Policy // of the call's context, and of that around it
-	repository, common transport.Policy
+	inner, outer       policy.Policy // of the call's context, and of that around it
+	repository, common policy.Policy
 	settings, cache    time.Duration
 	header             http.Header
 	now                time.Time
 }
 
-// expiryRow is a row of the table in docs/transport.md.
+// expiryRow is a row of the table in docs/policy.md.
 type expiryRow struct {
 	name              string
 	without, controls bool // whether it counts outside, and in Cache-Control mode
@@ -33,30 +33,30 @@ type expiryRow struct {
 
 func expiryRows() []expiryRow {
 	var rows []expiryRow
-	policy := func(whose string, of func(*sources) *transport.Policy) {
+	layer := func(whose string, of func(*sources) *policy.Policy) {
 		for _, field := range []struct {
 			name string
-			set  func(*transport.Policy, transport.Expiry)
+			set  func(*policy.Policy, policy.Expiry)
 		}{
-			{"ExpireFunc", func(p *transport.Policy, e transport.Expiry) {
-				p.ExpireFunc = func(*transport.Exchange) transport.Expiry { return e }
+			{"ExpireFunc", func(p *policy.Policy, e policy.Expiry) {
+				p.ExpireFunc = func(*policy.Exchange) policy.Expiry { return e }
 			}},
-			{"ExpireStatus", func(p *transport.Policy, e transport.Expiry) {
-				p.ExpireStatus = map[int]transport.Expiry{http.StatusOK: e}
+			{"ExpireStatus", func(p *policy.Policy, e policy.Expiry) {
+				p.ExpireStatus = map[int]policy.Expiry{http.StatusOK: e}
 			}},
-			{"ExpireURLs", func(p *transport.Policy, e transport.Expiry) {
-				p.ExpireURLs = []transport.URLExpiry{{URL: "*/a", Expire: e}}
+			{"ExpireURLs", func(p *policy.Policy, e policy.Expiry) {
+				p.ExpireURLs = []policy.URLExpiry{{URL: "*/a", Expire: e}}
 			}},
-			{"Expire", func(p *transport.Policy, e transport.Expiry) { p.Expire = e }},
+			{"Expire", func(p *policy.Policy, e policy.Expiry) { p.Expire = e }},
 		} {
 			rows = append(rows, expiryRow{"`" + field.name + "` of " + whose, true, true, func(s *sources, d time.Duration) {
-				field.set(of(s), transport.After(d))
+				field.set(of(s), policy.After(d))
 			}})
 		}
 	}
 	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
-	policy("the call's policy", func(s *sources) *transport.Policy { return &s.inner })
-	policy("a policy around it", func(s *sources) *transport.Policy { return &s.outer })
+	layer("the call's policy", func(s *sources) *policy.Policy { return &s.inner })
+	layer("a policy around it", func(s *sources) *policy.Policy { return &s.outer })
 	rows = append(rows,
 		expiryRow{"`max-age` of the response", false, true, func(s *sources, d time.Duration) {
 			s.header.Set("Cache-Control", "max-age="+seconds(d))
@@ -64,8 +64,8 @@ func expiryRows() []expiryRow {
 		expiryRow{"`Expires` of the response", false, true, func(s *sources, d time.Duration) {
 			s.header.Set("Expires", s.now.Add(d).Format(http.TimeFormat))
 		}})
-	policy("the repository's policy", func(s *sources) *transport.Policy { return &s.repository })
-	policy("the transport's policy", func(s *sources) *transport.Policy { return &s.common })
+	layer("the repository's policy", func(s *sources) *policy.Policy { return &s.repository })
+	layer("the cache's policy", func(s *sources) *policy.Policy { return &s.common })
 	return append(rows,
 		expiryRow{"`Expire` of `settings.RepositorySettings`", true, false, func(s *sources, d time.Duration) { s.settings = d }},
 		expiryRow{"`Expire` of `cache.Options`", true, false, func(s *sources, d time.Duration) { s.cache = d }},
@@ -106,8 +106,8 @@ func TestExpiryIsToldByTheFirstRowThatIsSet(t *testing.T) {
 // expiry fetches a response under the policies and returns when it expires.
 func (s *sources) expiry(t *testing.T, controls bool) time.Time {
 	t.Helper()
-	if s.common.CacheControl = transport.Off; controls {
-		s.common.CacheControl = transport.On
+	if s.common.CacheControl = policy.Off; controls {
+		s.common.CacheControl = policy.On
 	}
 	base := roundTrip(func(req *http.Request) (*http.Response, error) {
 		resp := plainResponse(req, http.StatusOK, "body")
@@ -117,21 +117,18 @@ func (s *sources) expiry(t *testing.T, controls bool) time.Time {
 		resp.Header.Set("Date", s.now.Format(http.TimeFormat))
 		return resp, nil
 	})
-	c, err := cache.New(memoryStore(t), &cache.Options{Expire: s.cache, Now: func() time.Time { return s.now }})
+	c, err := cache.New(memoryStore(t), &cache.Options{Expire: s.cache, Policy: s.common, Now: func() time.Time { return s.now }})
 	check(t, err)
 	defer c.Close()
 	all := settings.CatchAll("all", nil)
-	all.Expire = s.settings
+	all.Expire, all.Policy = s.settings, s.repository
 	_, err = cache.CreateRepository(t.Context(), c, all)
 	check(t, err)
-	cached := transport.New(c, &transport.Options{
-		Base: base, Policy: s.common, Repositories: map[string]transport.Policy{"all": s.repository},
-	})
-	defer cached.Close()
-	h := &harness{t: t, cache: c, transport: cached}
+	h := &harness{t: t, cache: c}
+	h.transport = h.over(c, base)
 	req := getOf(t, "http://api.example.com/a")
-	ctx := transport.WithPolicy(req.Context(), s.outer)
-	req = req.WithContext(transport.WithPolicy(ctx, s.inner))
+	ctx := policy.With(req.Context(), s.outer)
+	req = req.WithContext(policy.With(ctx, s.inner))
 	h.do(req)
 	entry, ok := h.entry(req)
 	if !ok {
@@ -165,7 +162,7 @@ func getOf(t testing.TB, url string) *http.Request {
 
 // The guide has the same rows in the same order.
 func TestTheGuideHasTheTableOfPrecedence(t *testing.T) {
-	guide, err := os.ReadFile("../docs/transport.md")
+	guide, err := os.ReadFile("../docs/policy.md")
 	check(t, err)
 	_, table, ok := strings.Cut(string(guide), "| who says it |")
 	if !ok {
@@ -189,28 +186,28 @@ func TestTheGuideHasTheTableOfPrecedence(t *testing.T) {
 
 // What is not to be stored, whoever says when it would expire.
 func TestDoNotCacheWinsOverLessSpecificExpiries(t *testing.T) {
-	no, hour := transport.DoNotCache(), transport.After(time.Hour)
+	no, hour := policy.DoNotCache(), policy.After(time.Hour)
 	for _, test := range []struct {
 		name              string
-		call, repo, whole transport.Policy
+		call, repo, whole policy.Policy
 		without, controls bool // whether it is stored; the response has max-age
 	}{
-		{"nobody says so", transport.Policy{}, transport.Policy{}, transport.Policy{}, true, true},
-		{"the call", transport.Policy{Expire: no}, transport.Policy{Expire: hour}, transport.Policy{Expire: hour}, false, false},
-		{"the repository", transport.Policy{}, transport.Policy{Expire: no}, transport.Policy{Expire: hour}, false, false},
-		{"the transport", transport.Policy{}, transport.Policy{}, transport.Policy{Expire: no}, false, false},
-		{"the repository, but the call has an expiry", transport.Policy{Expire: hour}, transport.Policy{Expire: no}, transport.Policy{}, true, true},
-		{"the transport, but the repository has an expiry", transport.Policy{}, transport.Policy{Expire: hour}, transport.Policy{Expire: no}, true, true},
-		{"a status", transport.Policy{}, transport.Policy{}, transport.Policy{ExpireStatus: map[int]transport.Expiry{200: no}, Expire: hour}, false, false},
-		{"a function", transport.Policy{}, transport.Policy{}, transport.Policy{ExpireFunc: func(*transport.Exchange) transport.Expiry { return no }, Expire: hour}, false, false},
+		{"nobody says so", policy.Policy{}, policy.Policy{}, policy.Policy{}, true, true},
+		{"the call", policy.Policy{Expire: no}, policy.Policy{Expire: hour}, policy.Policy{Expire: hour}, false, false},
+		{"the repository", policy.Policy{}, policy.Policy{Expire: no}, policy.Policy{Expire: hour}, false, false},
+		{"the cache", policy.Policy{}, policy.Policy{}, policy.Policy{Expire: no}, false, false},
+		{"the repository, but the call has an expiry", policy.Policy{Expire: hour}, policy.Policy{Expire: no}, policy.Policy{}, true, true},
+		{"the cache, but the repository has an expiry", policy.Policy{}, policy.Policy{Expire: hour}, policy.Policy{Expire: no}, true, true},
+		{"a status", policy.Policy{}, policy.Policy{}, policy.Policy{ExpireStatus: map[int]policy.Expiry{200: no}, Expire: hour}, false, false},
+		{"a function", policy.Policy{}, policy.Policy{}, policy.Policy{ExpireFunc: func(*policy.Exchange) policy.Expiry { return no }, Expire: hour}, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, controls := range []bool{false, true} {
 				whole, want := test.whole, test.without
-				if whole.CacheControl = transport.Off; controls {
-					whole.CacheControl, want = transport.On, test.controls
+				if whole.CacheControl = policy.Off; controls {
+					whole.CacheControl, want = policy.On, test.controls
 				}
-				h, _ := startOrigin(t, &transport.Options{Policy: whole, Repositories: map[string]transport.Policy{"all": test.repo}}, "Cache-Control", "max-age=60")
+				h, _ := startOrigin(t, &options{Policy: whole, Repositories: map[string]policy.Policy{"all": test.repo}}, "Cache-Control", "max-age=60")
 				req := with(h.request(http.MethodGet, "/a", ""), test.call)
 				h.do(req)
 				if _, stored := h.entry(req); stored != want {
@@ -229,8 +226,8 @@ func TestNoExpiryOverridesWhatForbidsToStore(t *testing.T) {
 		{"no-store of the request", "max-age=60", "no-store"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h, _ := startOrigin(t, &transport.Options{Policy: transport.Policy{CacheControl: transport.On}}, "Cache-Control", test.response)
-			req := with(h.request(http.MethodGet, "/a", "", "Cache-Control", test.request), transport.Policy{Expire: transport.Never()})
+			h, _ := startOrigin(t, &options{Policy: policy.Policy{CacheControl: policy.On}}, "Cache-Control", test.response)
+			req := with(h.request(http.MethodGet, "/a", "", "Cache-Control", test.request), policy.Policy{Expire: policy.Never()})
 			h.do(req)
 			if _, stored := h.entry(req); stored {
 				t.Error("it is stored")
@@ -242,48 +239,48 @@ func TestNoExpiryOverridesWhatForbidsToStore(t *testing.T) {
 // Of each other field, the most specific policy that sets it holds. Each source
 // is tried with all that are less specific saying the contrary.
 func TestOtherFieldsAreTakenFromTheMostSpecificPolicy(t *testing.T) {
-	refuse := func(*transport.Exchange) bool { return false }
-	permit := func(*transport.Exchange) bool { return true }
+	refuse := func(*policy.Exchange) bool { return false }
+	permit := func(*policy.Exchange) bool { return true }
 	for _, field := range []struct {
 		name     string
-		yes, no  transport.Policy
+		yes, no  policy.Policy
 		observed func(*harness, *origin, context.Context) bool
 	}{
-		{"Use", transport.Policy{Use: transport.Reload}, transport.Policy{Use: transport.UseCache}, func(h *harness, _ *origin, ctx context.Context) bool {
+		{"Use", policy.Policy{Use: policy.Reload}, policy.Policy{Use: policy.UseCache}, func(h *harness, _ *origin, ctx context.Context) bool {
 			h.do(h.request(http.MethodGet, "/a", "").WithContext(ctx))
 			h.do(h.request(http.MethodGet, "/a", "").WithContext(ctx))
 			return h.requests.Load() == 2
 		}},
-		{"CacheControl", transport.Policy{CacheControl: transport.On}, transport.Policy{CacheControl: transport.Off}, func(h *harness, o *origin, ctx context.Context) bool {
+		{"CacheControl", policy.Policy{CacheControl: policy.On}, policy.Policy{CacheControl: policy.Off}, func(h *harness, o *origin, ctx context.Context) bool {
 			o.answer(http.StatusOK, "Cache-Control", "no-store")
 			h.do(h.request(http.MethodGet, "/a", "").WithContext(ctx))
 			_, stored := h.entry(h.request(http.MethodGet, "/a", ""))
 			return !stored
 		}},
-		{"Statuses", transport.Policy{Statuses: []int{http.StatusNotFound}}, transport.Policy{Statuses: []int{http.StatusOK}}, func(h *harness, o *origin, ctx context.Context) bool {
+		{"Statuses", policy.Policy{Statuses: []int{http.StatusNotFound}}, policy.Policy{Statuses: []int{http.StatusOK}}, func(h *harness, o *origin, ctx context.Context) bool {
 			o.answer(http.StatusNotFound)
 			h.do(h.request(http.MethodGet, "/a", "").WithContext(ctx))
 			_, stored := h.entry(h.request(http.MethodGet, "/a", ""))
 			return stored
 		}},
-		{"Keep", transport.Policy{Keep: refuse}, transport.Policy{Keep: permit}, func(h *harness, _ *origin, ctx context.Context) bool {
+		{"Keep", policy.Policy{Keep: refuse}, policy.Policy{Keep: permit}, func(h *harness, _ *origin, ctx context.Context) bool {
 			h.do(h.request(http.MethodGet, "/a", "").WithContext(ctx))
 			_, stored := h.entry(h.request(http.MethodGet, "/a", ""))
 			return !stored
 		}},
-		{"Serve", transport.Policy{Serve: refuse}, transport.Policy{Serve: permit}, func(h *harness, _ *origin, ctx context.Context) bool {
+		{"Serve", policy.Policy{Serve: refuse}, policy.Policy{Serve: permit}, func(h *harness, _ *origin, ctx context.Context) bool {
 			h.do(h.request(http.MethodGet, "/a", "").WithContext(ctx))
 			resp, _ := h.do(h.request(http.MethodGet, "/a", "").WithContext(ctx))
 			return !hit(resp)
 		}},
-		{"StaleIfError", transport.Policy{StaleIfError: time.Hour}, transport.Policy{StaleIfError: -1}, func(h *harness, o *origin, ctx context.Context) bool {
+		{"StaleIfError", policy.Policy{StaleIfError: time.Hour}, policy.Policy{StaleIfError: -1}, func(h *harness, o *origin, ctx context.Context) bool {
 			h.do(h.request(http.MethodGet, "/a", "").WithContext(ctx))
 			h.clock.Advance(settings.DefaultExpire)
 			o.answer(http.StatusServiceUnavailable)
 			resp, _ := h.do(h.request(http.MethodGet, "/a", "").WithContext(ctx))
 			return resp.StatusCode == http.StatusOK
 		}},
-		{"StaleWhileRevalidate", transport.Policy{StaleWhileRevalidate: time.Hour}, transport.Policy{StaleWhileRevalidate: -1}, func(h *harness, _ *origin, ctx context.Context) bool {
+		{"StaleWhileRevalidate", policy.Policy{StaleWhileRevalidate: time.Hour}, policy.Policy{StaleWhileRevalidate: -1}, func(h *harness, _ *origin, ctx context.Context) bool {
 			h.do(h.request(http.MethodGet, "/a", "").WithContext(ctx))
 			h.clock.Advance(settings.DefaultExpire)
 			resp, _ := h.do(h.request(http.MethodGet, "/a", "").WithContext(ctx))
@@ -296,18 +293,18 @@ func TestOtherFieldsAreTakenFromTheMostSpecificPolicy(t *testing.T) {
 				if !want {
 					value, contrary = field.no, field.yes
 				}
-				for level, name := range []string{"call", "around it", "repository", "transport"} {
-					at := func(i int) transport.Policy {
+				for level, name := range []string{"call", "around it", "repository", "cache"} {
+					at := func(i int) policy.Policy {
 						switch {
 						case i < level:
-							return transport.Policy{}
+							return policy.Policy{}
 						case i == level:
 							return value
 						}
 						return contrary
 					}
-					h, o := startOrigin(t, &transport.Options{Policy: at(3), Repositories: map[string]transport.Policy{"all": at(2)}})
-					ctx := transport.WithPolicy(transport.WithPolicy(t.Context(), at(1)), at(0))
+					h, o := startOrigin(t, &options{Policy: at(3), Repositories: map[string]policy.Policy{"all": at(2)}})
+					ctx := policy.With(policy.With(t.Context(), at(1)), at(0))
 					if got := field.observed(h, o, ctx); got != want {
 						t.Errorf("said by %s: it holds is %v, want %v", name, got, want)
 					}
@@ -319,9 +316,9 @@ func TestOtherFieldsAreTakenFromTheMostSpecificPolicy(t *testing.T) {
 
 // Methods and ExpireStatus add up: a policy takes nothing from those around it.
 func TestMethodsAndStatusesWithAnExpiryAddUp(t *testing.T) {
-	h, o := startOrigin(t, &transport.Options{
-		Policy:       transport.Policy{Methods: []string{"QUERY"}, ExpireStatus: map[int]transport.Expiry{404: transport.After(time.Minute)}},
-		Repositories: map[string]transport.Policy{"all": {Methods: []string{"POST"}, ExpireStatus: map[int]transport.Expiry{410: transport.After(time.Hour)}}},
+	h, o := startOrigin(t, &options{
+		Policy:       policy.Policy{Methods: []string{"QUERY"}, ExpireStatus: map[int]policy.Expiry{404: policy.After(time.Minute)}},
+		Repositories: map[string]policy.Policy{"all": {Methods: []string{"POST"}, ExpireStatus: map[int]policy.Expiry{410: policy.After(time.Hour)}}},
 	})
 	for _, test := range []struct {
 		method string

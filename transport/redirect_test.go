@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/endpointcache/endpointcache/transport"
+	"github.com/endpointcache/endpointcache/policy"
 )
 
 // hops is an origin whose /from leads to /to with that status.
@@ -25,11 +25,11 @@ func hops(status int, control string) http.HandlerFunc {
 }
 
 func TestEachHopOfARedirectIsCachedByItsOwnRules(t *testing.T) {
-	temporary := transport.Policy{Statuses: []int{200, 302, 303, 307}}
+	temporary := policy.Policy{Statuses: []int{200, 302, 303, 307}}
 	for _, test := range []struct {
 		name   string
 		status int
-		opts   *transport.Options
+		opts   *options
 		header string
 		again  int // how many requests the second time takes
 	}{
@@ -38,10 +38,10 @@ func TestEachHopOfARedirectIsCachedByItsOwnRules(t *testing.T) {
 		{"302 is not stored by default", 302, nil, "", 1},
 		{"303 is not stored by default", 303, nil, "", 1},
 		{"307 is not stored by default", 307, nil, "", 1},
-		{"302 where the policy names it", 302, &transport.Options{Policy: temporary}, "", 0},
-		{"303 where the policy names it", 303, &transport.Options{Policy: temporary}, "", 0},
-		{"307 where the policy names it", 307, &transport.Options{Policy: temporary}, "", 0},
-		{"302 with an expiry of its own", 302, &transport.Options{Policy: transport.Policy{ExpireStatus: map[int]transport.Expiry{302: transport.After(time.Hour)}}}, "", 0},
+		{"302 where the policy names it", 302, &options{Policy: temporary}, "", 0},
+		{"303 where the policy names it", 303, &options{Policy: temporary}, "", 0},
+		{"307 where the policy names it", 307, &options{Policy: temporary}, "", 0},
+		{"302 with an expiry of its own", 302, &options{Policy: policy.Policy{ExpireStatus: map[int]policy.Expiry{302: policy.After(time.Hour)}}}, "", 0},
 		{"302 in Cache-Control mode with max-age", 302, controlled(), "max-age=60", 0},
 		{"301 in Cache-Control mode with no-store", 301, controlled(), "no-store", 2},
 	} {
@@ -67,8 +67,8 @@ func TestEachHopOfARedirectIsCachedByItsOwnRules(t *testing.T) {
 }
 
 func TestTheHopsExpireOnTheirOwn(t *testing.T) {
-	h := start(t, hops(302, ""), &transport.Options{Policy: transport.Policy{
-		Expire: transport.After(time.Hour), ExpireStatus: map[int]transport.Expiry{302: transport.After(time.Minute)},
+	h := start(t, hops(302, ""), &options{Policy: policy.Policy{
+		Expire: policy.After(time.Hour), ExpireStatus: map[int]policy.Expiry{302: policy.After(time.Minute)},
 	}})
 	follow := func() {
 		resp, err := h.client.Get(h.url("/from"))
@@ -118,7 +118,7 @@ func TestARedirectIsStillARedirectOffline(t *testing.T) {
 	bodyOf(t, resp)
 	h.clock.Advance(9999 * time.Hour)
 	h.server.Close()
-	ctx := transport.WithPolicy(t.Context(), transport.Policy{Use: transport.Offline})
+	ctx := policy.With(t.Context(), policy.Policy{Use: policy.Offline})
 	resp, err = h.client.Do(h.request("GET", "/from", "").WithContext(ctx))
 	check(t, err)
 	if body := bodyOf(t, resp); body != "GET /to" || !hit(resp) {

@@ -13,7 +13,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,14 +22,8 @@ import (
 	"github.com/go-resty/resty/v2"
 
 	"github.com/endpointcache/endpointcache/cache"
-	"github.com/endpointcache/endpointcache/fetch"
-	"github.com/endpointcache/endpointcache/fetch/restyfetch"
-	"github.com/endpointcache/endpointcache/payload"
-	"github.com/endpointcache/endpointcache/prefetch"
-	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/policy"
 	keys "github.com/endpointcache/endpointcache/request"
-	"github.com/endpointcache/endpointcache/settings"
-	"github.com/endpointcache/endpointcache/transport"
 )
 
 // lines is a logger for resty.
@@ -145,7 +138,7 @@ func TestRestySettersBeforeTheTransport(t *testing.T) {
 	logged.take()
 	client.SetRootCertificateFromString(pemOf(server))
 	client.SetProxy(proxy.URL)
-	client.SetTransport(h.another(&transport.Options{Base: base}))
+	client.SetTransport(h.another(&options{Base: base}))
 	t.Cleanup(base.CloseIdleConnections)
 
 	for range 2 {
@@ -174,7 +167,7 @@ func TestRestyResults(t *testing.T) {
 			return
 		}
 		serveSong(w, r)
-	}, &transport.Options{Policy: transport.Policy{ExpireStatus: map[int]transport.Expiry{404: transport.After(time.Minute)}}})
+	}, &options{Policy: policy.Policy{ExpireStatus: map[int]policy.Expiry{404: policy.After(time.Minute)}}})
 	client, _ := h.resty()
 	after := 0
 	client.OnAfterResponse(func(*resty.Client, *resty.Response) error { after++; return nil })
@@ -304,7 +297,7 @@ func TestRestyMultipart(t *testing.T) {
 	}
 	// Where POST is a read, it can be cached: the boundary, which is random, is
 	// not part of the key.
-	client.SetTransport(h.another(&transport.Options{Policy: transport.Policy{Methods: []string{"POST"}}}))
+	client.SetTransport(h.another(&options{Policy: policy.Policy{Methods: []string{"POST"}}}))
 	for _, want := range []bool{false, true} {
 		if resp := upload(); hit(resp.RawResponse) != want || resp.String() != "n" {
 			t.Errorf("a read by POST: from the cache is %t, want %t: %q", hit(resp.RawResponse), want, resp)
@@ -384,8 +377,8 @@ func TestRestyRetries(t *testing.T) {
 	}
 	// What is to be asked for again is not to be kept.
 	pending.Store(2)
-	client.SetTransport(h.another(&transport.Options{Policy: transport.Policy{
-		Keep: func(x *transport.Exchange) bool { return !bytes.Equal(x.Body, []byte("pending")) },
+	client.SetTransport(h.another(&options{Policy: policy.Policy{
+		Keep: func(x *policy.Exchange) bool { return !bytes.Equal(x.Body, []byte("pending")) },
 	}}))
 	for i, want := range []int{3, 1} {
 		if resp := byResty(t, client.R().AddRetryCondition(isPending), "GET", "/other-job"); resp.String() != "done" || resp.Request.Attempt != want {
@@ -487,7 +480,7 @@ func TestRestyDigestAuth(t *testing.T) {
 	t.Cleanup(base.CloseIdleConnections)
 	client.SetDigestAuth("u", "p").SetTransport(h.transport)
 	wantHits(t, "digest set before the transport", []bool{get(client), get(client)}, false, false)
-	if s := h.transport.Stats(); s != (transport.Stats{}) || client.GetClient().Transport != http.RoundTripper(base) {
+	if s := h.transport.Stats(); s != (cache.Stats{}) || client.GetClient().Transport != http.RoundTripper(base) {
 		t.Errorf("this is documented, and not so: %+v", s)
 	}
 
@@ -519,50 +512,4 @@ func TestRestyClone(t *testing.T) {
 		byResty(t, plain.R(), "GET", "/song")
 	}
 	h.wantRequests(3)
-}
-
-// prefetch takes the same client. As it looks itself for what is there, its
-// requests need no cache below.
-func TestRestyPrefetch(t *testing.T) {
-	h := start(t, serveSong, nil)
-	songs, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[string, song]{
-		Name: "songs", Endpoint: keys.Pattern[string]("GET /songs/{id}"), Payload: payload.JSON[song](),
-	})
-	check(t, err)
-	client, _ := h.resty()
-	byResty(t, client.R(), "GET", "/songs/a")
-	fetcher, err := fetch.NewClient(restyfetch.Options(client))
-	check(t, err)
-	defer fetcher.Close()
-
-	run := func(ctx context.Context, opts *prefetch.Options, wanted ...string) *prefetch.Result[string] {
-		t.Helper()
-		opts.Client = fetcher
-		result, err := prefetch.Run(ctx, songs, slices.Values(wanted), opts)
-		check(t, err)
-		if result.Failed > 0 {
-			t.Errorf("%+v", result)
-		}
-		return result
-	}
-	direct := transport.WithPolicy(t.Context(), transport.Policy{Use: transport.Disabled})
-	if r := run(direct, &prefetch.Options{}, "a", "b"); r.Cached != 1 || r.Fetched != 1 {
-		t.Errorf("what the transport has stored is fetched: %+v", r)
-	}
-	if s := h.transport.Stats(); s.Stored != 1 || s.Misses != 1 {
-		t.Errorf("the transport has stored what was prefetched, too: %+v", s)
-	}
-	if resp := byResty(t, client.R(), "GET", "/songs/b"); !hit(resp.RawResponse) {
-		t.Error("what was prefetched is no hit")
-	}
-	h.wantRequests(2)
-
-	// Otherwise Refresh would be answered by what it is to replace.
-	run(t.Context(), &prefetch.Options{Refresh: true}, "a")
-	h.wantRequests(2)
-	run(direct, &prefetch.Options{Refresh: true}, "a")
-	h.wantRequests(3)
-	if n, err := songs.Count(t.Context(), repository.Live); n != 2 || err != nil {
-		t.Errorf("%d songs, %v", n, err)
-	}
 }

@@ -19,7 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/endpointcache/endpointcache/transport"
+	"github.com/endpointcache/endpointcache/policy"
 )
 
 // read reads n bytes.
@@ -39,7 +39,7 @@ func (h *harness) open(method, path string, headers ...string) *http.Response {
 	return resp
 }
 
-// closes closes the transport, in a time that nothing which hangs would leave.
+// closes ends what goes on in the background, in a time that nothing which hangs would leave.
 func (h *harness) closes() {
 	h.t.Helper()
 	done := make(chan struct{})
@@ -141,7 +141,7 @@ func TestABodyLargerThanTheLimitStreamsThroughAndIsNotStored(t *testing.T) {
 			body := &endless{size: size}
 			ready, release := make(chan struct{}), make(chan struct{})
 			var n atomic.Int64
-			h := start(t, nil, &transport.Options{MaxBody: maxBody, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+			h := start(t, nil, &options{MaxBody: maxBody, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 				if n.Add(1) == 1 {
 					close(ready)
 				}
@@ -207,7 +207,7 @@ func TestABodyLargerThanTheLimitStreamsThroughAndIsNotStored(t *testing.T) {
 func TestTheCallerOfALargeBodyGetsItFromTheBeginning(t *testing.T) {
 	const size = 200 << 10
 	var n atomic.Int64
-	h := start(t, nil, &transport.Options{MaxBody: 1, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+	h := start(t, nil, &options{MaxBody: 1, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 		n.Add(1)
 		resp := textResponse(req, "")
 		resp.ContentLength, resp.Body = -1, &endless{size: size}
@@ -229,7 +229,7 @@ func TestAStreamThatItsReaderLeavesEndsAtOnce(t *testing.T) {
 		w.Write(make([]byte, size))
 		w.(http.Flusher).Flush()
 		hang(r, gone)
-	}, &transport.Options{MaxBody: 1 << 10, FinishTimeout: time.Hour})
+	}, &options{MaxBody: 1 << 10, FinishTimeout: time.Hour})
 	resp := h.open("GET", "/a")
 	read(t, resp.Body, size)
 	resp.Body.Close()
@@ -302,7 +302,7 @@ func TestTheRestOfABodyIsReadWithinLimits(t *testing.T) {
 		h := start(t, func(w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush()
 			hang(r, gone)
-		}, &transport.Options{FinishTimeout: 20 * time.Millisecond})
+		}, &options{FinishTimeout: 20 * time.Millisecond})
 		h.open("GET", "/a").Body.Close()
 		within(t, 5*time.Second, "the origin is left alone", gone)
 		h.closes()
@@ -314,7 +314,7 @@ func TestTheRestOfABodyIsReadWithinLimits(t *testing.T) {
 		t.Run(fmt.Sprint("of ", test.rest, " bytes"), func(t *testing.T) {
 			body := &endless{size: 16<<10 + test.rest}
 			release := make(chan struct{})
-			h := start(t, nil, &transport.Options{FinishBytes: 100 << 10, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+			h := start(t, nil, &options{FinishBytes: 100 << 10, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
 				resp := textResponse(req, "")
 				resp.ContentLength = -1
 				first := io.LimitReader(body, 16<<10)
@@ -359,7 +359,7 @@ func TestWhoComesWhileTheRestIsReadReadsAlong(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-release
 		io.WriteString(w, "second")
-	}, &transport.Options{FinishTimeout: 20 * time.Millisecond})
+	}, &options{FinishTimeout: 20 * time.Millisecond})
 	h.open("GET", "/a").Body.Close()
 	resp := h.open("GET", "/a")
 	time.Sleep(40 * time.Millisecond) // beyond what the first has left
@@ -380,8 +380,8 @@ func TestAfterCloseRequestsWorkAndLeaveNothingBehind(t *testing.T) {
 			w.(http.Flusher).Flush()
 			hang(r, gone)
 		}
-	}, &transport.Options{FinishTimeout: time.Hour, Policy: transport.Policy{
-		Expire: transport.After(time.Minute), StaleWhileRevalidate: time.Hour,
+	}, &options{FinishTimeout: time.Hour, Policy: policy.Policy{
+		Expire: policy.After(time.Minute), StaleWhileRevalidate: time.Hour,
 	}})
 	h.closes()
 	h.closes()
@@ -401,12 +401,12 @@ func TestAfterCloseRequestsWorkAndLeaveNothingBehind(t *testing.T) {
 
 func TestABodyMayBeUsedInAnyOrder(t *testing.T) {
 	for name, test := range map[string]struct {
-		policy transport.Policy
+		policy policy.Policy
 		stored bool
 	}{
-		"of a response that is being kept": {transport.Policy{Use: transport.Reload}, false},
-		"of a response that is not kept":   {transport.Policy{Expire: transport.DoNotCache()}, false},
-		"of a hit":                         {transport.Policy{}, true},
+		"of a response that is being kept": {policy.Policy{Use: policy.Reload}, false},
+		"of a response that is not kept":   {policy.Policy{Expire: policy.DoNotCache()}, false},
+		"of a hit":                         {policy.Policy{}, true},
 	} {
 		body := func(t *testing.T) (*harness, *http.Response) {
 			h := start(t, func(w http.ResponseWriter, r *http.Request) {
@@ -414,7 +414,7 @@ func TestABodyMayBeUsedInAnyOrder(t *testing.T) {
 				w.(http.Flusher).Flush()
 				time.Sleep(2 * time.Millisecond)
 				io.WriteString(w, long("a")[100:])
-			}, &transport.Options{Policy: test.policy})
+			}, &options{Policy: test.policy})
 			if test.stored {
 				h.get("/a")
 			}
@@ -491,9 +491,9 @@ func TestABodyMayBeUsedInAnyOrder(t *testing.T) {
 }
 
 func TestTrailersComeAfterTheBody(t *testing.T) {
-	for name, policy := range map[string]transport.Policy{
+	for name, p := range map[string]policy.Policy{
 		"of a response that is being kept": {},
-		"of a response that is not kept":   {Expire: transport.DoNotCache()},
+		"of a response that is not kept":   {Expire: policy.DoNotCache()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			release := make(chan struct{})
@@ -504,7 +504,7 @@ func TestTrailersComeAfterTheBody(t *testing.T) {
 				<-release
 				w.Header().Set("X-Sum", "4")
 				w.Header().Set(http.TrailerPrefix+"X-Other", "5")
-			}, &transport.Options{Policy: policy})
+			}, &options{Policy: p})
 			resp := h.open("GET", "/a")
 			defer resp.Body.Close()
 			close(release)
@@ -525,7 +525,7 @@ func TestTrailersComeAfterTheBody(t *testing.T) {
 }
 
 func TestARenewalInTheBackground(t *testing.T) {
-	policy := transport.Policy{Expire: transport.After(time.Minute), StaleWhileRevalidate: time.Hour}
+	renewed := policy.Policy{Expire: policy.After(time.Minute), StaleWhileRevalidate: time.Hour}
 	t.Run("may be larger than the rest of a body that is closed early", func(t *testing.T) {
 		var n atomic.Int64
 		h := start(t, func(w http.ResponseWriter, r *http.Request) {
@@ -534,7 +534,7 @@ func TestARenewalInTheBackground(t *testing.T) {
 				w.(http.Flusher).Flush()
 			}
 			n.Add(1)
-		}, &transport.Options{Policy: policy, FinishBytes: 1})
+		}, &options{Policy: renewed, FinishBytes: 1})
 		h.get("/a")
 		h.clock.Advance(2 * time.Minute)
 		h.get("/a")
@@ -556,7 +556,7 @@ func TestARenewalInTheBackground(t *testing.T) {
 					}
 					hang(r, gone)
 				}
-			}, &transport.Options{Policy: policy, RevalidateTimeout: 30 * time.Millisecond})
+			}, &options{Policy: renewed, RenewTimeout: 30 * time.Millisecond})
 			h.get("/a")
 			hangs.Store(true)
 			h.clock.Advance(2 * time.Minute)
@@ -582,14 +582,14 @@ func TestARenewalInTheBackground(t *testing.T) {
 					}
 					hang(r, gone)
 				}
-			}, &transport.Options{Policy: policy, RevalidateTimeout: 30 * time.Millisecond, FinishTimeout: 30 * time.Millisecond})
+			}, &options{Policy: renewed, RenewTimeout: 30 * time.Millisecond, FinishTimeout: 30 * time.Millisecond})
 			h.get("/a")
 			hangs.Store(true)
 			h.clock.Advance(2 * time.Minute)
 			h.get("/a")
 			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
 			defer cancel()
-			ctx = transport.WithPolicy(ctx, transport.Policy{Use: transport.Revalidate})
+			ctx = policy.With(ctx, policy.Policy{Use: policy.Revalidate})
 			resp, err := h.transport.RoundTrip(h.request("GET", "/a", "").WithContext(ctx))
 			if err == nil {
 				_, err = io.ReadAll(resp.Body)
@@ -619,7 +619,7 @@ func TestARenewalInTheBackground(t *testing.T) {
 					return
 				}
 				io.WriteString(w, "body")
-			}, &transport.Options{Policy: policy, RevalidateTimeout: time.Hour, FinishTimeout: time.Hour})
+			}, &options{Policy: renewed, RenewTimeout: time.Hour, FinishTimeout: time.Hour})
 			h.get("/a")
 			renews.Store(true)
 			h.clock.Advance(2 * time.Minute)
@@ -627,7 +627,7 @@ func TestARenewalInTheBackground(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 5 {
 				wg.Go(func() {
-					ctx := transport.WithPolicy(t.Context(), transport.Policy{Use: transport.Revalidate})
+					ctx := policy.With(t.Context(), policy.Policy{Use: policy.Revalidate})
 					resp, err := h.transport.RoundTrip(h.request("GET", "/a", "").WithContext(ctx))
 					if err == nil {
 						io.Copy(io.Discard, resp.Body)
@@ -647,8 +647,8 @@ func TestARenewalInTheBackground(t *testing.T) {
 				t.Errorf("the origin got the body %q", body)
 			}
 			io.WriteString(w, "body")
-		}, &transport.Options{Policy: transport.Policy{
-			Methods: []string{"POST"}, Expire: policy.Expire, StaleWhileRevalidate: time.Hour,
+		}, &options{Policy: policy.Policy{
+			Methods: []string{"POST"}, Expire: renewed.Expire, StaleWhileRevalidate: time.Hour,
 		}})
 		h.do(h.request("POST", "/a", "query"))
 		h.clock.Advance(2 * time.Minute)
@@ -704,9 +704,9 @@ func TestAHitIsTheResponseThatWasSaved(t *testing.T) {
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := start(t, nil, &transport.Options{
+			h := start(t, nil, &options{
 				Base:   roundTripper(base),
-				Policy: transport.Policy{Statuses: []int{200, 204, 299, 301, 404}},
+				Policy: policy.Policy{Statuses: []int{200, 204, 299, 301, 404}},
 			})
 			first, firstBody := h.get("/a")
 			again, body := h.get("/a")

@@ -5,20 +5,17 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
-	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/payload"
-	"github.com/endpointcache/endpointcache/prefetch"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
-	"github.com/endpointcache/endpointcache/transport"
 )
 
 type track struct {
@@ -33,7 +30,7 @@ type typed struct {
 	answer func(w http.ResponseWriter, id string) // nil: the track of that title
 }
 
-func startTyped(t *testing.T, store driver.Store, opts *transport.Options) *typed {
+func startTyped(t *testing.T, store driver.Store, opts *options) *typed {
 	t.Helper()
 	ty := &typed{}
 	ty.harness = startOn(t, store, func(w http.ResponseWriter, r *http.Request) {
@@ -57,13 +54,13 @@ func startTyped(t *testing.T, store driver.Store, opts *transport.Options) *type
 	return ty
 }
 
-func onEachMode(t *testing.T, run func(t *testing.T, opts *transport.Options)) {
+func onEachMode(t *testing.T, run func(t *testing.T, opts *options)) {
 	t.Run("by the policy", func(t *testing.T) { run(t, nil) })
 	t.Run("in Cache-Control mode", func(t *testing.T) { run(t, controlled()) })
 }
 
 func TestWhatIsSavedByKeyIsAHit(t *testing.T) {
-	onEachMode(t, func(t *testing.T, opts *transport.Options) {
+	onEachMode(t, func(t *testing.T, opts *options) {
 		h := startTyped(t, memoryStore(t), opts)
 		check(t, h.tracks.SaveMany(t.Context(), map[string]track{"a": {"A"}, "b": {"B"}}))
 		resp, body := h.get("/tracks/a")
@@ -78,31 +75,8 @@ func TestWhatIsSavedByKeyIsAHit(t *testing.T) {
 	})
 }
 
-func TestWhatWasPrefetchedIsAHit(t *testing.T) {
-	onEachMode(t, func(t *testing.T, opts *transport.Options) {
-		onEachStore(t, func(t *testing.T, open func(*testing.T) driver.Store) {
-			h := startTyped(t, open(t), opts)
-			defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-			client, err := fetch.NewClient(&fetch.Options{BaseURL: h.server.URL})
-			check(t, err)
-			defer client.Close()
-			result, err := prefetch.Run(t.Context(), h.tracks, slices.Values([]string{"a", "b"}), &prefetch.Options{Client: client})
-			if err != nil || result.Fetched != 2 {
-				t.Fatal(result, err)
-			}
-			for _, encoding := range [][]string{nil, {"Accept-Encoding", "identity"}} { // they vary by it
-				resp, body := h.get("/tracks/a", encoding...)
-				if !hit(resp) || body != `{"title": "a"}` || resp.Header.Get("Vary") != "Accept-Encoding" {
-					t.Errorf("%v %q %v", hit(resp), body, resp.Header)
-				}
-			}
-			h.wantRequests(2)
-		})
-	})
-}
-
 func TestWhatTheTransportSavesIsReadTyped(t *testing.T) {
-	onEachMode(t, func(t *testing.T, opts *transport.Options) {
+	onEachMode(t, func(t *testing.T, opts *options) {
 		h := startTyped(t, memoryStore(t), opts)
 		h.get("/tracks/a")
 		h.get("/tracks/b")
@@ -126,7 +100,7 @@ func TestWhatTheTransportSavesIsReadTyped(t *testing.T) {
 
 // A login page, say, comes with status 200 where JSON is wanted.
 func TestABodyThatIsNoValueReachesTheCallerAndIsNotStored(t *testing.T) {
-	onEachMode(t, func(t *testing.T, opts *transport.Options) {
+	onEachMode(t, func(t *testing.T, opts *options) {
 		h := startTyped(t, memoryStore(t), opts)
 		h.get("/tracks/kept")
 		h.clock.Advance(settings.DefaultExpire)
@@ -156,7 +130,7 @@ func TestABodyThatIsNoValueReachesTheCallerAndIsNotStored(t *testing.T) {
 // Its text has the key, and what could not be read.
 func TestTheErrorOfABodyThatIsNoValueIsNotLogged(t *testing.T) {
 	var log bytes.Buffer
-	h := startTyped(t, memoryStore(t), &transport.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	h := startTyped(t, memoryStore(t), &options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	type dated struct{ At time.Time }
 	_, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[string, dated]{
 		Name: "dated", Endpoint: request.Pattern[string]("/dated/{id}"), Payload: payload.JSON[dated](),
@@ -174,8 +148,8 @@ func TestAStoredFailureOrRedirectIsAMissForTypedReads(t *testing.T) {
 	for _, status := range []int{404, 410, 301, 308, 204} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			onEachStore(t, func(t *testing.T, open func(*testing.T) driver.Store) {
-				h := startTyped(t, open(t), &transport.Options{Policy: transport.Policy{ExpireStatus: map[int]transport.Expiry{
-					404: transport.After(time.Minute), 410: transport.Never(), 204: transport.After(time.Minute),
+				h := startTyped(t, open(t), &options{Policy: policy.Policy{ExpireStatus: map[int]policy.Expiry{
+					404: policy.After(time.Minute), 410: policy.Never(), 204: policy.After(time.Minute),
 				}}})
 				h.answer = func(w http.ResponseWriter, _ string) {
 					w.Header().Set("Location", "/tracks/b")
@@ -255,10 +229,10 @@ func TestASearchByPOSTIsCached(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		endpoint request.Endpoint[searchKey]
-		opts     *transport.Options
+		opts     *options
 	}{
 		{"its pattern names POST", posts{bodies}, nil},
-		{"the repository's policy names POST", bodies, &transport.Options{Repositories: map[string]transport.Policy{"search": {Methods: []string{"POST"}}}}},
+		{"the repository's policy names POST", bodies, &options{Repositories: map[string]policy.Policy{"search": {Methods: []string{"POST"}}}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := start(t, func(w http.ResponseWriter, r *http.Request) {
@@ -301,7 +275,7 @@ func (posts) Methods() []string { return []string{http.MethodPost} }
 // A policy of all repositories that names POST is about reads that are POSTs: those
 // of an endpoint that is declared for GET stay out.
 func TestAMethodOfThePolicyDoesNotMixWithAnotherMethodsEntries(t *testing.T) {
-	h := startTyped(t, memoryStore(t), &transport.Options{Policy: transport.Policy{Methods: []string{"POST"}}})
+	h := startTyped(t, memoryStore(t), &options{Policy: policy.Policy{Methods: []string{"POST"}}})
 	h.get("/tracks/a")
 	h.do(h.request("POST", "/tracks/a", ""))
 	h.wantRequests(2)

@@ -1,4 +1,4 @@
-package transport
+package exchange
 
 import (
 	"context"
@@ -13,17 +13,17 @@ func TestVariantsOfDifferentKeysAreSavedAtOneTime(t *testing.T) {
 	v.init()
 	ended, end := context.WithCancel(t.Context())
 	end()
-	done, err := v.saving(t.Context(), flightKey{repository: "r", key: "a"})
+	done, err := v.saving(t.Context(), flightKey{table: "r", key: "a"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.saving(ended, flightKey{repository: "r", key: "a", reload: true}); err == nil {
+	if _, err := v.saving(ended, flightKey{table: "r", key: "a"}); err == nil {
 		t.Error("two save variants of one key")
 	}
 	free := 0
 	for i := range 100 {
 		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		if done, err := v.saving(short, flightKey{repository: "r", key: strconv.Itoa(i)}); err == nil {
+		if done, err := v.saving(short, flightKey{table: "r", key: strconv.Itoa(i)}); err == nil {
 			free++
 			done()
 		}

@@ -1,0 +1,89 @@
+//go:build prefetch
+
+package transport_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/prefetch"
+	"github.com/endpointcache/endpointcache/repository"
+	keys "github.com/endpointcache/endpointcache/request"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+func TestWhatWasPrefetchedIsAHit(t *testing.T) {
+	onEachMode(t, func(t *testing.T, opts *options) {
+		onEachStore(t, func(t *testing.T, open func(*testing.T) driver.Store) {
+			h := startTyped(t, open(t), opts)
+			defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+			client, err := fetch.NewClient(&fetch.Options{BaseURL: h.server.URL})
+			check(t, err)
+			defer client.Close()
+			result, err := prefetch.Run(t.Context(), h.tracks, slices.Values([]string{"a", "b"}), &prefetch.Options{Client: client})
+			if err != nil || result.Fetched != 2 {
+				t.Fatal(result, err)
+			}
+			for _, encoding := range [][]string{nil, {"Accept-Encoding", "identity"}} { // they vary by it
+				resp, body := h.get("/tracks/a", encoding...)
+				if !hit(resp) || body != `{"title": "a"}` || resp.Header.Get("Vary") != "Accept-Encoding" {
+					t.Errorf("%v %q %v", hit(resp), body, resp.Header)
+				}
+			}
+			h.wantRequests(2)
+		})
+	})
+}
+
+// prefetch takes the same client. As it looks itself for what is there, its
+// requests need no cache below.
+func TestRestyPrefetch(t *testing.T) {
+	h := start(t, serveSong, nil)
+	songs, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[string, song]{
+		Name: "songs", Endpoint: keys.Pattern[string]("GET /songs/{id}"), Payload: payload.JSON[song](),
+	})
+	check(t, err)
+	client, _ := h.resty()
+	byResty(t, client.R(), "GET", "/songs/a")
+	fetcher, err := fetch.NewClient(&fetch.Options{Client: client})
+	check(t, err)
+	defer fetcher.Close()
+
+	run := func(ctx context.Context, opts *prefetch.Options, wanted ...string) *prefetch.Result[string] {
+		t.Helper()
+		opts.Client = fetcher
+		result, err := prefetch.Run(ctx, songs, slices.Values(wanted), opts)
+		check(t, err)
+		if result.Failed > 0 {
+			t.Errorf("%+v", result)
+		}
+		return result
+	}
+	direct := policy.With(t.Context(), policy.Policy{Use: policy.Disabled})
+	if r := run(direct, &prefetch.Options{}, "a", "b"); r.Cached != 1 || r.Fetched != 1 {
+		t.Errorf("what the transport has stored is fetched: %+v", r)
+	}
+	if s := h.transport.Stats(); s.Stored != 1 || s.Misses != 1 {
+		t.Errorf("the transport has stored what was prefetched, too: %+v", s)
+	}
+	if resp := byResty(t, client.R(), "GET", "/songs/b"); !hit(resp.RawResponse) {
+		t.Error("what was prefetched is no hit")
+	}
+	h.wantRequests(2)
+
+	// Otherwise Refresh would be answered by what it is to replace.
+	run(t.Context(), &prefetch.Options{Refresh: true}, "a")
+	h.wantRequests(2)
+	run(direct, &prefetch.Options{Refresh: true}, "a")
+	h.wantRequests(3)
+	if n, err := songs.Count(t.Context(), repository.Live); n != 2 || err != nil {
+		t.Errorf("%d songs, %v", n, err)
+	}
+}
