@@ -31,7 +31,7 @@ func (r *fill[K, V]) newChunk(keys []K) (*chunk[K, V], error) {
 		}
 		values = values[:from+len(asks[i].Key)]
 		asks[i].Batched, asks[i].Bare, asks[i].Idle = true, true, true
-		asks[i].Doubt = &r.doubt
+		asks[i].Doubt, asks[i].Answers = &r.doubt, &r.answers
 	}
 	c.asks = r.f.table.Exchange().NewMany(asks, c.found)
 	return c, nil
@@ -134,8 +134,9 @@ func (c *chunk[K, V]) Landed(i int, _ *exchange.Flight) {
 	c.run.tell(report[K, V]{chunk: c, i: i})
 }
 
-// settle reports what the flight of a key has brought.
-func (c *chunk[K, V]) settle(ctx context.Context, i int) {
+// settle reports what the flight of a key has brought, before which there were so many
+// answers of use.
+func (c *chunk[K, V]) settle(ctx context.Context, i int, answers int64) {
 	r := c.run
 	defer r.flying.Done()
 	c.mu.Lock()
@@ -145,7 +146,7 @@ func (c *chunk[K, V]) settle(ctx context.Context, i int) {
 	<-r.room
 	switch {
 	case ok:
-		r.settle(ctx, c.keys[i], res)
+		r.settle(ctx, c.keys[i], res, answers)
 	case ctx.Err() != nil:
 		r.call(Filled[K]{Key: c.keys[i], Status: Cancelled})
 	default:
@@ -159,7 +160,7 @@ func (c *chunk[K, V]) settle(ctx context.Context, i int) {
 }
 
 // settle reports a result.
-func (r *fill[K, V]) settle(ctx context.Context, key K, res exchange.Result) {
+func (r *fill[K, V]) settle(ctx context.Context, key K, res exchange.Result, answers int64) {
 	defer r.catch()
 	filled := Filled[K]{Key: key}
 	filled.Err = r.f.failure(ctx, key, &res)
@@ -184,14 +185,22 @@ func (r *fill[K, V]) settle(ctx context.Context, key K, res exchange.Result) {
 	case Failed:
 		if ctx.Err() != nil && (errors.Is(filled.Err, context.Canceled) || errors.Is(filled.Err, exchange.ErrGivenUp)) {
 			filled.Status, filled.Err = Cancelled, nil // the run did not come to it
+		} else {
+			filled.Row = r.failed(answers)
 		}
+	case Stale:
+		filled.Err, filled.Row = res.Err, r.failed(answers)
 	default:
 	}
 	if res.SaveErr != nil {
 		filled.Status, filled.Err = Failed, res.SaveErr
+		r.unsaved++
+		filled.Row = r.unsaved
 		if !errors.Is(res.SaveErr, driver.ErrTooLarge) {
 			r.storeFailed(res.SaveErr)
 		}
+	} else if filled.Status == Fetched || filled.Status == Confirmed {
+		r.unsaved = 0
 	}
 	r.call(filled)
 }

@@ -36,29 +36,24 @@ type FillOptions struct {
 }
 
 // Traffic counts the requests of a Fill while it goes on.
-type Traffic struct {
-	sent, inFlight func() int64
-}
+type Traffic struct{ requests, inFlight atomic.Int64 }
 
 // Requests is how many requests were sent so far, each attempt counted.
-func (t *Traffic) Requests() int64 { return counted(t.sent) }
+func (t *Traffic) Requests() int64 { return t.requests.Load() }
 
 // InFlight is how many requests are under way.
-func (t *Traffic) InFlight() int64 { return counted(t.inFlight) }
-
-func counted(count func() int64) int64 {
-	if count == nil {
-		return 0
-	}
-	return count()
-}
+func (t *Traffic) InFlight() int64 { return t.inFlight.Load() }
 
 // Filled is what became of a key of a Fill.
 type Filled[K comparable] struct {
 	Key    K
 	Status Status
 	Size   int   // of the body, where it was fetched
-	Err    error // of a key that has failed
+	Err    error // of a key that has failed, or is stale
+
+	// Row is how many keys have failed one after another, up to this one, in the order
+	// in which answers came. A key that cannot be saved is in the row of such keys.
+	Row int
 }
 
 // ErrAllAbsent means that the origin had nothing for any of the first keys that it was
@@ -110,6 +105,7 @@ func (f *Fetcher[K, V]) Fill(ctx context.Context, keys iter.Seq[K], opts *FillOp
 	}
 	r.rules = rules
 	r.prepare()
+	defer func() { f.source.traffic.requests.Add(r.opts.Traffic.Requests()) }()
 	return r.run(ctx, keys)
 }
 
@@ -125,7 +121,8 @@ type fill[K comparable, V any] struct {
 	rules   *exchange.Rules
 	each    func(Filled[K])
 	batches *batcher[K, V]
-	doubt   atomic.Bool // absences are not believed yet
+	doubt   atomic.Bool  // absences are not believed yet
+	answers atomic.Int64 // of use
 	stop    context.CancelCauseFunc
 	pulled  chan K
 	room    chan struct{} // holds an element for each flight under way
@@ -137,19 +134,26 @@ type fill[K comparable, V any] struct {
 
 	// Of the goroutine that reports.
 	doubted  []exchange.Result // absences that are not believed yet
+	answered int64             // answers of use before the last failure
+	row      int               // failures since the last answer of use
+	unsaved  int               // answers that could not be saved since one was
 	panicked any               // of the user's code
 }
 
 // report tells that the flight of a chunk's i-th key has landed, or with done what
 // became of a key without one.
 type report[K comparable, V any] struct {
-	chunk *chunk[K, V]
-	i     int
-	done  *Filled[K]
+	chunk   *chunk[K, V]
+	i       int
+	done    *Filled[K]
+	answers int64 // of use, before it
 }
 
 func (r *fill[K, V]) prepare() {
-	limited := r.f.source.limited(cmp.Or(r.opts.Concurrency, r.f.opts.Concurrency))
+	if r.opts.Traffic == nil {
+		r.opts.Traffic = &Traffic{}
+	}
+	limited := r.f.source.limited(cmp.Or(r.opts.Concurrency, r.f.opts.Concurrency), r.opts.Traffic)
 	r.batches = newBatcher(r.f, heldWithin)
 	r.batches.source = limited
 	r.batches.most = cap(limited.slots)
@@ -157,9 +161,6 @@ func (r *fill[K, V]) prepare() {
 	if limited.BatchSize() > 1 {
 		window = 2 * heldFlights
 		r.batches.most *= 2 // while one answer is taken apart, another request is sent
-	}
-	if t := r.opts.Traffic; t != nil {
-		t.sent, t.inFlight = limited.requests.Load, limited.inFlight.Load
 	}
 	r.doubt.Store(!r.opts.BelieveAbsent)
 	r.pulled = make(chan K, lookupBatch)
@@ -289,6 +290,7 @@ func (r *fill[K, V]) cancel(keys []K) {
 func (r *fill[K, V]) done(filled Filled[K]) { r.tell(report[K, V]{done: &filled}) }
 
 func (r *fill[K, V]) tell(one report[K, V]) {
+	one.answers = r.answers.Load()
 	r.mu.Lock()
 	r.reports = append(r.reports, one)
 	r.mu.Unlock()
@@ -323,10 +325,13 @@ func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}) {
 		r.mu.Unlock()
 		for _, one := range reports {
 			if one.done == nil {
-				one.chunk.settle(ctx, one.i)
-			} else {
-				r.call(*one.done)
+				one.chunk.settle(ctx, one.i, one.answers)
+				continue
 			}
+			if one.done.Status == Failed {
+				one.done.Row = r.failed(one.answers)
+			}
+			r.call(*one.done)
 		}
 		if len(reports) > 0 {
 			continue
@@ -342,6 +347,16 @@ func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}) {
 			}
 		}
 	}
+}
+
+// failed returns how many keys have failed in a row, with one before which there were so
+// many answers of use.
+func (r *fill[K, V]) failed(answers int64) int {
+	if answers != r.answered {
+		r.answered, r.row = answers, 0
+	}
+	r.row++
+	return r.row
 }
 
 // call calls the user's function, whose panic is that of Fill.

@@ -428,7 +428,7 @@ func (f *Flight) decode(payload []byte) {
 	}
 	var panicked *panicError
 	err := guarded(func() (err error) {
-		f.value, f.entry.Name, err = t.Decode(payload, f.ask.Values)
+		f.value, f.entry.Name, err = t.Decode(payload, f.ask.Values && !f.ask.Bare)
 		return err
 	})
 	switch {
