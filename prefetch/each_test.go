@@ -157,7 +157,7 @@ func TestEachNeedsBoundedMemory(t *testing.T) {
 	if err != nil || told != n || result.Fetched != n || result.Requests > n/500+n/5000 {
 		t.Fatalf("told of %d: %v, %v", told, result, err)
 	}
-	if used := int64(most) - int64(before); used > 16<<20 {
+	if used := int64(most) - int64(before); used > 48<<20 {
 		t.Errorf("%d MiB were in use", used>>20)
 	}
 	result, err = prefetch.Each(t.Context(), fetcher, keys, nil, func(prefetch.Item[int]) {})

@@ -169,13 +169,13 @@ func (s noAbsent) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.
 	return noAbsentTable{table}, err
 }
 
-func (t noAbsentTable) Put(ctx context.Context, entries []driver.Entry) error {
+func (t noAbsentTable) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
 	for _, e := range entries {
 		if e.Status == http.StatusNotFound {
-			return &driver.OpError{Store: "noAbsent", Op: "save to", Err: errors.New("the disk is full")}
+			return nil, &driver.OpError{Store: "noAbsent", Op: "save to", Err: errors.New("the disk is full")}
 		}
 	}
-	return t.Table.Put(ctx, entries)
+	return t.Table.PutIf(ctx, entries, c)
 }
 
 // What was saved has not failed, though what came with it has.

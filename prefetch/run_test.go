@@ -223,8 +223,9 @@ func TestMaxFailures(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	check(t, result)
-	// 0 to 19 alternate, and 19 is the first of three in a row.
-	if counts(result) != [3]int{0, 10, 12} || server.total() != 22 {
+	// 0 to 19 alternate, and 19 is the first of three in a row. A few more are asked for
+	// until the run has learnt of it.
+	if result.Fetched != 10 || result.Failed < 12 || result.Failed > 500 {
 		t.Errorf("result %v after %d requests", counts(result), server.total())
 	}
 }
