@@ -18,14 +18,14 @@ import (
 )
 
 // sourceAt asks a server, once for each request.
-func sourceAt(t *testing.T, url string, endpoint request.Endpoint[string]) *Source[string] {
+func sourceAt(t *testing.T, url string, endpoint request.Endpoint[string]) *source[string] {
 	t.Helper()
 	client, err := NewClient(&Options{BaseURL: url, Retry: &origin.RetryOptions{Retries: origin.NoRetries}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	source, err := NewSource(client, settings.RepositorySettings[string, []byte]{
+	source, err := newSource(client, settings.RepositorySettings[string, []byte]{
 		Name: "things", Endpoint: endpoint, Payload: payload.Bytes(),
 		Batch: request.BatchPattern[string]("/things?ids={id}", 5, payload.SplitArray(""), nil),
 	})

@@ -14,7 +14,7 @@ import (
 // BenchmarkHit compares a hit with what the repository alone takes for it.
 func BenchmarkHit(b *testing.B) {
 	repo := repositoryOf(b, settingsOf(byID, batchOf(10)))
-	e := endpointIn(b, newOrigin(b, nil), repo, nil)
+	e := fetcherIn(b, newOrigin(b, nil), repo, nil)
 	if _, err := e.Fetch(b.Context(), "a"); err != nil {
 		b.Fatal(err)
 	}

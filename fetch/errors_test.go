@@ -186,7 +186,7 @@ func TestNoRequestError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOrigin(t, test.handler)
-			e := endpointOf(t, o, settingsOf(byID, nil), nil)
+			e := fetcherOf(t, o, settingsOf(byID, nil), nil)
 			_, err := e.Fetch(test.ctx, "a")
 			var failed *fetch.RequestError
 			if err == nil || errors.As(err, &failed) {

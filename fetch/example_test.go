@@ -14,6 +14,7 @@ import (
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
@@ -108,7 +109,7 @@ func Example() {
 }
 
 // Callers who each want one key can share a request for all.
-func ExampleEndpointOptions_gather() {
+func ExampleFetcherOptions_gather() {
 	api := newAPI(false)
 	defer api.Close()
 	client, err := fetch.NewClient(&fetch.Options{BaseURL: api.URL})
@@ -118,7 +119,7 @@ func ExampleEndpointOptions_gather() {
 	defer client.Close()
 	s := trackSettings
 	s.Batch = request.BatchPattern[string]("GET /v1/tracks?ids={id}", 2, payload.SplitArrayBy("tracks", "id"), nil)
-	tracks, err := fetch.Uncached(client, s, &fetch.EndpointOptions{Gather: time.Second})
+	tracks, err := fetch.Uncached(client, s, &fetch.FetcherOptions{Gather: time.Second})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -134,14 +135,14 @@ func ExampleEndpointOptions_gather() {
 		})
 	}
 	callers.Wait()
-	fmt.Println("requests:", tracks.Stats().Requests)
+	fmt.Println("requests:", tracks.Requests())
 	// Unordered output:
 	// Title of a
 	// Title of b
 	// requests: 1
 }
 
-func ExampleEndpoint_Fetch_errors() {
+func ExampleFetcher_Fetch_errors() {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/tracks/unknown" {
 			http.NotFound(w, r)
@@ -176,7 +177,7 @@ func ExampleEndpoint_Fetch_errors() {
 }
 
 // What has expired is better than nothing while the API is down.
-func ExampleStaleIfError() {
+func ExampleWith() {
 	ctx := context.Background()
 	store, err := memory.New(nil)
 	if err != nil {
@@ -203,7 +204,7 @@ func ExampleStaleIfError() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	track, err := tracks.Fetch(ctx, "a", fetch.StaleIfError())
+	track, err := tracks.Fetch(ctx, "a", fetch.With(policy.Policy{StaleIfError: 24 * time.Hour}))
 	fmt.Println(track.Title, err)
 	// Output: As it was <nil>
 }

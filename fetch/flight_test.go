@@ -34,7 +34,7 @@ func TestOneFlightForAKey(t *testing.T) {
 		for _, key := range []string{"a", "gone", "bad", "html"} {
 			t.Run(name+" "+key, func(t *testing.T) {
 				o := newOrigin(t, answering)
-				e := endpointIn(t, o, repositoryIn(t, store, settingsOf(byID, batchOf(10))), nil)
+				e := fetcherIn(t, o, repositoryIn(t, store, settingsOf(byID, batchOf(10))), nil)
 				if key != "a" { // what is not saved is asked for by who comes later
 					o.gate = make(chan struct{})
 				}
@@ -55,7 +55,7 @@ func TestOneFlightForAKey(t *testing.T) {
 								value, err = results[1].Value, results[1].Err
 							}
 						case 2:
-							entry, entryErr := e.FetchEntry(t.Context(), key)
+							entry, _, entryErr := e.FetchEntry(t.Context(), key)
 							if err = entryErr; err == nil {
 								value, err = e.Decode(key, entry)
 							}
@@ -67,7 +67,7 @@ func TestOneFlightForAKey(t *testing.T) {
 				}
 				close(start)
 				if o.gate != nil {
-					eventually(t, "all share a request", func() bool { return e.Stats().Shared == 999 })
+					waiting(t, e, 1000)
 					close(o.gate)
 				}
 				callers.Wait()
@@ -84,7 +84,7 @@ func TestKeyThatIsSavedAfterItWasLookedUp(t *testing.T) {
 	for _, key := range []string{"a", "gone", "bad"} {
 		o := newOrigin(t, answering)
 		store := &wrapped{Store: inMemory(t)}
-		e := endpointIn(t, o, repositoryIn(t, store, settingsOf(byID, nil)), nil)
+		e := fetcherIn(t, o, repositoryIn(t, store, settingsOf(byID, nil)), nil)
 		landed := make(chan struct{})
 		var again atomic.Bool
 		store.got = func() {
@@ -112,7 +112,7 @@ func TestKeyThatIsSavedLongAfterItWasLookedUp(t *testing.T) {
 	store := &wrapped{Store: inMemory(t)}
 	s := settingsOf(byID, batchOf(100))
 	s.ExpireAbsent = time.Hour
-	e := endpointIn(t, o, repositoryIn(t, store, s), nil)
+	e := fetcherIn(t, o, repositoryIn(t, store, s), nil)
 	var again atomic.Bool
 	store.got = func() {
 		if !again.Swap(true) {
@@ -126,7 +126,7 @@ func TestKeyThatIsSavedLongAfterItWasLookedUp(t *testing.T) {
 
 func TestGatherOfManyCallers(t *testing.T) {
 	o := newOrigin(t, nil)
-	e := endpointOf(t, o, settingsOf(byID, batchOf(100)), &fetch.EndpointOptions{Gather: 300 * time.Millisecond})
+	e := fetcherOf(t, o, settingsOf(byID, batchOf(100)), &fetch.FetcherOptions{Gather: 300 * time.Millisecond})
 	var callers sync.WaitGroup
 	for _, key := range numbered(50) {
 		callers.Go(func() {
@@ -146,7 +146,7 @@ func TestGatherOfManyCallers(t *testing.T) {
 
 func TestFullBatchDoesNotWait(t *testing.T) {
 	o := newOrigin(t, nil)
-	e := endpointOf(t, o, settingsOf(byID, batchOf(10)), &fetch.EndpointOptions{Gather: time.Hour})
+	e := fetcherOf(t, o, settingsOf(byID, batchOf(10)), &fetch.FetcherOptions{Gather: time.Hour})
 	var callers sync.WaitGroup
 	for _, key := range numbered(30) {
 		callers.Go(func() {
@@ -196,7 +196,7 @@ func TestOnlyKeysOfAGroupAreGathered(t *testing.T) {
 	e, err := fetch.Uncached(clientOf(t, fetch.Options{BaseURL: o.URL}), settings.RepositorySettings[key, track]{
 		Name: "tracks", Endpoint: request.Pattern[key]("/tracks/{id}"), Payload: settingsOf(byID, nil).Payload,
 		Batch: request.BatchPattern[key]("/tracks?ids={id}", 10, splitTracks, nil),
-	}, &fetch.EndpointOptions{Gather: 100 * time.Millisecond})
+	}, &fetch.FetcherOptions{Gather: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestOnlyKeysOfAGroupAreGathered(t *testing.T) {
 // Whoever gives up while keys are gathered is not asked for, and leaves the others.
 func TestGivingUpWhileKeysAreGathered(t *testing.T) {
 	o := newOrigin(t, nil)
-	e := endpointOf(t, o, settingsOf(byID, batchOf(3)), &fetch.EndpointOptions{Gather: time.Hour})
+	e := fetcherOf(t, o, settingsOf(byID, batchOf(3)), &fetch.FetcherOptions{Gather: time.Hour})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := e.Fetch(ctx, "given up"); !errors.Is(err, context.DeadlineExceeded) {
@@ -238,7 +238,7 @@ func TestGivingUpWhileKeysAreGathered(t *testing.T) {
 func TestTheFirstCallerMayGiveUp(t *testing.T) {
 	o := newOrigin(t, nil)
 	o.came, o.gate = make(chan string, 10), make(chan struct{})
-	e := endpointOf(t, o, settingsOf(byID, batchOf(10)), nil)
+	e := fetcherOf(t, o, settingsOf(byID, batchOf(10)), nil)
 	type valueOf struct{}
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), valueOf{}, "first"))
 	first, second := make(chan error, 1), make(chan error, 1)
@@ -254,7 +254,7 @@ func TestTheFirstCallerMayGiveUp(t *testing.T) {
 		}
 		second <- err
 	}()
-	eventually(t, "the second shares the request", func() bool { return e.Stats().Shared == 1 })
+	waiting(t, e, 3)
 	cancel()
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Error(err)
@@ -272,7 +272,7 @@ func TestTheFirstCallerMayGiveUp(t *testing.T) {
 func TestRequestThatNobodyWaitsForIsEnded(t *testing.T) {
 	o := newOrigin(t, nil)
 	o.came, o.gate = make(chan string, 10), make(chan struct{})
-	e := endpointOf(t, o, settingsOf(byID, nil), nil)
+	e := fetcherOf(t, o, settingsOf(byID, nil), nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	var callers sync.WaitGroup
 	for range 10 {
@@ -283,7 +283,7 @@ func TestRequestThatNobodyWaitsForIsEnded(t *testing.T) {
 		})
 	}
 	<-o.came
-	eventually(t, "all wait", func() bool { return e.Stats().Shared == 9 })
+	waiting(t, e, 10)
 	cancel()
 	callers.Wait()
 	eventually(t, "the request is ended", func() bool {
@@ -308,7 +308,7 @@ func TestAFlightHasTheValuesOfItsFirstCaller(t *testing.T) {
 			seen = ctx.Value(valueOf{})
 			return http.NewRequestWithContext(ctx, http.MethodGet, o.URL+"/tracks/"+key, nil)
 		})
-	e := endpointOf(t, o, settingsOf(endpoint, nil), nil)
+	e := fetcherOf(t, o, settingsOf(endpoint, nil), nil)
 	if _, err := e.Fetch(context.WithValue(t.Context(), valueOf{}, "first"), "a"); err != nil || seen != "first" {
 		t.Error(seen, err)
 	}
@@ -316,7 +316,7 @@ func TestAFlightHasTheValuesOfItsFirstCaller(t *testing.T) {
 
 func TestCallWhoseContextIsDone(t *testing.T) {
 	o := newOrigin(t, nil)
-	e := endpointOf(t, o, settingsOf(byID, nil), nil)
+	e := fetcherOf(t, o, settingsOf(byID, nil), nil)
 	if err := e.Repository().Save(t.Context(), "a", titled("a")); err != nil {
 		t.Fatal(err)
 	}
@@ -347,7 +347,7 @@ func TestCloseEndsFlights(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := newOrigin(t, nil)
 			o.came, o.gate = make(chan string, 100), make(chan struct{})
-			e := endpointOf(t, o, settingsOf(byID, batchOf(3)), &fetch.EndpointOptions{Gather: gather, Concurrency: 1})
+			e := fetcherOf(t, o, settingsOf(byID, batchOf(3)), &fetch.FetcherOptions{Gather: gather, Concurrency: 1})
 			var callers sync.WaitGroup
 			for range 5 {
 				callers.Go(func() {
@@ -363,7 +363,7 @@ func TestCloseEndsFlights(t *testing.T) {
 					t.Error(results, err)
 				}
 			})
-			eventually(t, "all wait", func() bool { return e.Stats().Shared == 4 })
+			waiting(t, e, 10)
 			<-o.came // b, c and d, or those and a
 			if err := e.Client().Close(); err != nil {
 				t.Error(err)
@@ -372,7 +372,7 @@ func TestCloseEndsFlights(t *testing.T) {
 			if _, err := e.Fetch(t.Context(), "a"); !errors.Is(err, fetch.ErrClosed) {
 				t.Error(err)
 			}
-			if _, err := e.FetchEntry(t.Context(), "a"); !errors.Is(err, fetch.ErrClosed) {
+			if _, _, err := e.FetchEntry(t.Context(), "a"); !errors.Is(err, fetch.ErrClosed) {
 				t.Error(err)
 			}
 			results, err := e.FetchMany(t.Context(), many)

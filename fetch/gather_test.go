@@ -25,7 +25,7 @@ func TestGatheredBatchesAreLimited(t *testing.T) {
 	e, err := fetch.Uncached(clientOf(t, fetch.Options{BaseURL: o.URL}), settings.RepositorySettings[key, track]{
 		Name: "tracks", Endpoint: request.Pattern[key]("/tracks/{id}"), Payload: settingsOf(byID, nil).Payload,
 		Batch: request.BatchPattern[key]("/tracks?ids={id}", 10, splitTracks, nil),
-	}, &fetch.EndpointOptions{Gather: time.Millisecond, Concurrency: 3})
+	}, &fetch.FetcherOptions{Gather: time.Millisecond, Concurrency: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

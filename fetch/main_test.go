@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/memory"
@@ -36,7 +37,7 @@ type track struct {
 type (
 	tracks    = repository.ResponseRepository[string, track]
 	ofTracks  = settings.RepositorySettings[string, track]
-	endpoint  = fetch.Endpoint[string, track]
+	fetcher   = fetch.Fetcher[string, track]
 	result    = fetch.Result[string, track]
 	endpoints = request.Endpoint[string]
 )
@@ -78,6 +79,27 @@ func repositoryIn[K comparable, V any](t testing.TB, store driver.Store, s setti
 		t.Fatal(err)
 	}
 	return repo
+}
+
+// cacheOf is an empty cache on the store, which it closes.
+func cacheOf(t testing.TB, store driver.Store, opts cache.Options) *cache.ResponseCache {
+	t.Helper()
+	c, err := cache.New(store, &opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// cachedIn is the fetcher of a repository in a cache with these settings.
+func cachedIn(t testing.TB, o *origin, store driver.Store, s ofTracks, cached cache.Options, opts *fetch.FetcherOptions) *fetcher {
+	t.Helper()
+	f, err := fetch.Create(t.Context(), cacheOf(t, store, cached), clientOf(t, fetch.Options{BaseURL: o.URL}), s, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 // clientOf is closed with the test. Its retries do not wait for long.
@@ -137,13 +159,13 @@ func addingToken(t testing.TB, token string) fetch.Doer {
 	return changed(t, func(req *http.Request) { req.Header.Set("Authorization", "Bearer "+token) })
 }
 
-// endpointOf is that of a repository in memory.
-func endpointOf(t testing.TB, o *origin, s ofTracks, opts *fetch.EndpointOptions) *endpoint {
+// fetcherOf is that of a repository in memory.
+func fetcherOf(t testing.TB, o *origin, s ofTracks, opts *fetch.FetcherOptions) *fetcher {
 	t.Helper()
-	return endpointIn(t, o, repositoryOf(t, s), opts)
+	return fetcherIn(t, o, repositoryOf(t, s), opts)
 }
 
-func endpointIn(t testing.TB, o *origin, repo *tracks, opts *fetch.EndpointOptions) *endpoint {
+func fetcherIn(t testing.TB, o *origin, repo *tracks, opts *fetch.FetcherOptions) *fetcher {
 	t.Helper()
 	e, err := fetch.New(clientOf(t, fetch.Options{BaseURL: o.URL}), repo, opts)
 	if err != nil {
@@ -204,6 +226,12 @@ func (o *origin) leave() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.running--
+}
+
+func (o *origin) idle() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.running == 0
 }
 
 func (o *origin) total() int { return len(o.seen()) }
@@ -271,18 +299,18 @@ func wellFormed(t *testing.T, keys []string, results []result) {
 		if r.Key != keys[i] {
 			t.Errorf("result %d is that of %s, want %s", i, r.Key, keys[i])
 		}
-		hasValue := r.Status == fetch.Cached || r.Status == fetch.Fetched || r.Status == fetch.Stale
+		hasValue := r.Status == fetch.Cached || r.Status == fetch.Fetched || r.Status == fetch.Confirmed || r.Status == fetch.Stale
 		if hasValue && r.Value.ID != r.Key {
 			t.Errorf("%s, %v, has the value %+v", r.Key, r.Status, r.Value)
 		}
-		if hasError := r.Err != nil; hasError != (r.Status != fetch.Cached && r.Status != fetch.Fetched) {
+		if hasError := r.Err != nil; hasError != (!hasValue || r.Status == fetch.Stale) {
 			t.Errorf("%s, %v, has the error %v", r.Key, r.Status, r.Err)
 		}
 	}
 }
 
 // fetchMany ends the test where the call fails.
-func fetchMany(t *testing.T, e *endpoint, keys []string, opts ...fetch.Option) []result {
+func fetchMany(t *testing.T, e *fetcher, keys []string, opts ...fetch.Option) []result {
 	t.Helper()
 	results, err := e.FetchMany(t.Context(), keys, opts...)
 	if err != nil {
@@ -319,7 +347,8 @@ type wrapped struct {
 	got func()                                      // after each
 	put func(context.Context, []driver.Entry) error // before each
 
-	gets, puts, deletes atomic.Int32
+	gets, puts, renews, deletes atomic.Int32
+	entries                     atomic.Int64 // that were put
 }
 
 func (w *wrapped) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
@@ -330,6 +359,18 @@ func (w *wrapped) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.
 type wrappedTable struct {
 	driver.Table
 	store *wrapped
+}
+
+func (t *wrappedTable) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+	if err := t.beforePut(ctx, entries); err != nil {
+		return nil, err
+	}
+	return t.Table.PutIf(ctx, entries, c)
+}
+
+func (t *wrappedTable) Renew(ctx context.Context, renewals []driver.Renewal) ([]bool, error) {
+	t.store.renews.Add(1)
+	return t.Table.Renew(ctx, renewals)
 }
 
 func (t *wrappedTable) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
@@ -347,13 +388,21 @@ func (t *wrappedTable) Get(ctx context.Context, keys []driver.Key, sel driver.Se
 }
 
 func (t *wrappedTable) Put(ctx context.Context, entries []driver.Entry) error {
+	if err := t.beforePut(ctx, entries); err != nil {
+		return err
+	}
+	return t.Table.Put(ctx, entries)
+}
+
+func (t *wrappedTable) beforePut(ctx context.Context, entries []driver.Entry) error {
 	t.store.puts.Add(1)
+	t.store.entries.Add(int64(len(entries)))
 	if t.store.put != nil {
 		if err := t.store.put(ctx, entries); err != nil {
 			return &driver.OpError{Store: "wrapped", Op: "save to", Err: err}
 		}
 	}
-	return t.Table.Put(ctx, entries)
+	return nil
 }
 
 func (t *wrappedTable) Delete(ctx context.Context, keys []driver.Key) (int, error) {
@@ -369,6 +418,15 @@ func inMemory(t testing.TB) *memory.Store {
 	}
 	t.Cleanup(func() { store.Close() })
 	return store
+}
+
+// waiting waits until so many callers wait for the origin.
+func waiting(t *testing.T, e *fetcher, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d callers wait", n), func() bool {
+		_, callers := e.Pending()
+		return callers == n
+	})
 }
 
 // eventually waits until a condition holds that another goroutine brings about.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/fetch"
 	polite "github.com/endpointcache/endpointcache/origin"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 )
@@ -36,8 +37,12 @@ func TestOffline(t *testing.T) {
 			save := func(key string, opts ...repository.SaveOption) error {
 				return repo.Save(t.Context(), key, titled(key), opts...)
 			}
+			absence, err := repository.NewEntry(404, repository.Head{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
 			err = errors.Join(save("cached"), save("expired", repository.ExpireAt(time.Now().Add(-time.Hour))),
-				repo.SaveAbsent(t.Context(), []string{"absent"}))
+				repo.SaveEntry(t.Context(), "absent", absence))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,7 +53,7 @@ func TestOffline(t *testing.T) {
 				statuses string
 			}{
 				{nil, []error{nil, fetch.ErrOffline, fetch.ErrAbsent, fetch.ErrOffline, fetch.ErrOffline}, "CA FA AB FA FA"},
-				{[]fetch.Option{fetch.StaleIfError()}, []error{nil, nil, fetch.ErrAbsent, fetch.ErrOffline, fetch.ErrOffline}, "CA ST AB FA FA"},
+				{[]fetch.Option{fetch.With(policy.Policy{StaleIfError: 2 * time.Hour})}, []error{nil, nil, fetch.ErrAbsent, fetch.ErrOffline, fetch.ErrOffline}, "CA ST AB FA FA"},
 				{[]fetch.Option{fetch.Refresh()}, []error{fetch.ErrOffline, fetch.ErrOffline, fetch.ErrOffline, fetch.ErrOffline, fetch.ErrOffline}, "FA FA FA FA FA"},
 			} {
 				for i, want := range test.errs {
@@ -56,7 +61,7 @@ func TestOffline(t *testing.T) {
 					if !errors.Is(err, want) || err == nil && got != titled(keys[i]) {
 						t.Errorf("Fetch of %s: %+v, %v; want %v", keys[i], got, err, want)
 					}
-					if _, err := e.FetchEntry(t.Context(), keys[i], test.opts...); !errors.Is(err, want) {
+					if _, _, err := e.FetchEntry(t.Context(), keys[i], test.opts...); !errors.Is(err, want) {
 						t.Errorf("FetchEntry of %s: %v; want %v", keys[i], err, want)
 					}
 				}
@@ -70,7 +75,7 @@ func TestOffline(t *testing.T) {
 					}
 				}
 			}
-			if n := e.Stats().Requests; n != 0 || o.total() != 0 {
+			if n := e.Requests(); n != 0 || o.total() != 0 {
 				t.Errorf("%d requests are counted, %d were made", n, o.total())
 			}
 		})
@@ -85,7 +90,7 @@ func TestOfflineSource(t *testing.T) {
 		sourceOf(t, client, settingsOf(byID, batchOf(3))),
 		sourceOf(t, client, settingsOf(nil, batchOf(3))),
 	} {
-		source.Limit(1)
+		source = source.Limited(1)
 		for _, a := range answers(t, source, numbered(7)...) {
 			var failed *fetch.RequestError
 			if !errors.Is(a.Err, fetch.ErrOffline) || errors.As(a.Err, &failed) {

@@ -34,7 +34,7 @@ func TestAnOlderAbsenceDoesNotReplaceAValue(t *testing.T) {
 	}
 	s := settingsOf(byID, nil)
 	s.ExpireAbsent = time.Hour
-	e := endpointIn(t, o, repositoryIn(t, store, s), nil)
+	e := fetcherIn(t, o, repositoryIn(t, store, s), nil)
 	called := make(chan error, 2)
 	fetchIt := func(ctx context.Context, key string) {
 		_, err := e.Fetch(ctx, key)
@@ -44,14 +44,14 @@ func TestAnOlderAbsenceDoesNotReplaceAValue(t *testing.T) {
 	<-saving
 	ctx, cancel := context.WithCancel(t.Context())
 	go fetchIt(ctx, "new")
-	eventually(t, "the absence is to be saved", func() bool { return e.Queued() == 1 })
+	eventually(t, "the origin has answered", func() bool { return o.total() == 2 && o.idle() })
 	cancel()
 	if err := <-called; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	exists.Store(true)
 	go fetchIt(t.Context(), "new")
-	eventually(t, "the value is to be saved", func() bool { return e.Queued() == 2 })
+	eventually(t, "the origin has answered again", func() bool { return o.total() == 3 && o.idle() })
 	close(goOn)
 	for range 2 {
 		if err := <-called; err != nil {
@@ -68,7 +68,7 @@ func TestAnOlderAbsenceDoesNotReplaceAValue(t *testing.T) {
 func TestRefreshWhileAKeyIsLookedUpAgain(t *testing.T) {
 	o := newOrigin(t, nil)
 	store := &wrapped{Store: inMemory(t)}
-	e := endpointIn(t, o, repositoryIn(t, store, settingsOf(byID, nil)), nil)
+	e := fetcherIn(t, o, repositoryIn(t, store, settingsOf(byID, nil)), nil)
 	refreshed := make(chan error, 1)
 	store.got = func() {
 		switch store.gets.Load() {
@@ -81,7 +81,7 @@ func TestRefreshWhileAKeyIsLookedUpAgain(t *testing.T) {
 				_, err := e.Fetch(t.Context(), "a", fetch.Refresh())
 				refreshed <- err
 			}()
-			eventually(t, "the refresh has joined", func() bool { return e.Stats().Shared == 1 })
+			waiting(t, e, 1)
 		}
 	}
 	if got, err := e.Fetch(t.Context(), "a"); err != nil || got != titled("a") {

@@ -20,6 +20,7 @@ import (
 	"github.com/endpointcache/endpointcache/fetch"
 	polite "github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -35,25 +36,33 @@ func TestBatchesAreTheFewest(t *testing.T) {
 		ID     string `path:"id"`
 		Market string `query:"market"`
 	}
-	client := clientOf(t, fetch.Options{BaseURL: "http://localhost"})
-	endpoint := request.Pattern[key]("/tracks/{id}")
-	source := sourceOf(t, client, settings.RepositorySettings[key, string]{
-		Name: "tracks", Payload: payload.String(), Endpoint: endpoint,
+	o := newOrigin(t, nil)
+	client := clientOf(t, fetch.Options{BaseURL: o.URL})
+	s := settings.RepositorySettings[key, track]{
+		Name: "tracks", Payload: payload.JSON[track](), Endpoint: request.Pattern[key]("/tracks/{id}"),
 		Batch: request.BatchPattern[key]("/tracks?ids={id}", 2, splitTracks, nil),
-	})
-	got := source.Batches([]key{{"a", ""}, {"b", "DE"}, {"c", ""}, {"x,y", ""}, {"d", ""}, {"e", "DE"}, {"f", "DE"}, {"g", "US"}})
-	want := [][]key{
-		{{"a", ""}, {"c", ""}}, {{"b", "DE"}, {"e", "DE"}}, {{"x,y", ""}}, {{"d", ""}}, {{"f", "DE"}}, {{"g", "US"}},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	keys := []key{{"a", ""}, {"b", "DE"}, {"c", ""}, {"x,y", ""}, {"d", ""}, {"e", "DE"}, {"f", "DE"}, {"g", "US"}}
+	want := []string{
+		"/tracks/d", "/tracks/f?market=DE", "/tracks/g?market=US", "/tracks/x,y", "/tracks?ids=a,c", "/tracks?ids=b,e&market=DE",
 	}
-	alone := sourceOf(t, client, plain(endpoint))
-	if got := alone.Batches([]key{{"a", ""}, {"b", ""}}); len(got) != 2 || alone.BatchSize() != 1 {
-		t.Errorf("without a batch: %v", got)
-	}
-	if got := source.Batches(nil); len(got) != 0 {
-		t.Errorf("of no keys: %v", got)
+	for _, repo := range []*repository.ResponseRepository[key, track]{nil, repositoryOf(t, s)} {
+		f, err := fetch.Uncached(client, s, nil)
+		if repo != nil {
+			f, err = fetch.New(client, repo, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := o.total()
+		if _, err := f.FetchMany(t.Context(), keys); err != nil {
+			t.Fatal(err)
+		}
+		got := o.seen()[before:]
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 
@@ -351,8 +360,7 @@ func TestSourceEndsWithItsContext(t *testing.T) {
 func TestRequestsOfASourceAreLimited(t *testing.T) {
 	o := newOrigin(t, nil)
 	o.came, o.gate = make(chan string, 100), make(chan struct{})
-	source := trackSource(t, o, 8)
-	source.Limit(2)
+	source := trackSource(t, o, 8).Limited(2)
 	ctx, cancel := context.WithCancel(t.Context())
 	var callers sync.WaitGroup
 	callers.Go(func() {
@@ -375,40 +383,9 @@ func TestRequestsOfASourceAreLimited(t *testing.T) {
 		t.Errorf("%d answers are cancelled, after %d requests", ended.Load(), o.total())
 	}
 	close(o.gate)
-	for _, n := range []int{2, 1, 0} {
-		source.Limit(n)
+	for _, n := range []int{2, 1} {
+		source := source.Limited(n)
 		check(t, []string{"a", "b"}, answers(t, source, "a", "b"))
-	}
-}
-
-func TestSourceOfAClosedClient(t *testing.T) {
-	o := newOrigin(t, nil)
-	o.came, o.gate = make(chan string, 100), make(chan struct{})
-	client := clientOf(t, fetch.Options{BaseURL: o.URL})
-	source := sourceOf(t, client, settingsOf(byID, batchOf(8)))
-	ended := make(chan error, 2)
-	go source.Fetch(t.Context(), []string{"a", "b"}, func(_ int, a fetch.Answer) { ended <- a.Err })
-	<-o.came
-	if err := client.Close(); err != nil {
-		t.Error(err)
-	}
-	for range 2 {
-		select {
-		case err := <-ended:
-			if !errors.Is(err, fetch.ErrClosed) {
-				t.Error(err)
-			}
-		default:
-			t.Fatal("Close has not waited")
-		}
-	}
-	for _, a := range answers(t, source, "a", "b") {
-		if !errors.Is(a.Err, fetch.ErrClosed) {
-			t.Error(a.Err)
-		}
-	}
-	if err := client.Close(); err != nil || o.total() != 1 {
-		t.Error(err, o.total())
 	}
 }
 
@@ -438,8 +415,8 @@ func TestOptionsThatCannotBe(t *testing.T) {
 	if _, err := fetch.New[string, track](client, nil, nil); err == nil {
 		t.Error("an endpoint without a repository")
 	}
-	for want, opts := range map[string]fetch.EndpointOptions{
-		"Gather": {Gather: -1}, "Concurrency": {Concurrency: -1}, "StoreTimeout": {StoreTimeout: -1},
+	for want, opts := range map[string]fetch.FetcherOptions{
+		"Gather": {Gather: -1}, "Concurrency": {Concurrency: -1},
 	} {
 		if _, err := fetch.Uncached(client, settingsOf(byID, nil), &opts); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)

@@ -11,9 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 )
@@ -32,14 +34,14 @@ func TestStoreThatFails(t *testing.T) {
 			store := &wrapped{Store: inMemory(t)}
 			breakIt(store)
 			var log logged
-			e := endpointIn(t, o, repositoryIn(t, store, settingsOf(byID, batchOf(10))), &fetch.EndpointOptions{Logger: log.logger()})
-			if got, err := e.Fetch(t.Context(), "a", fetch.StaleIfError()); err != nil || got != titled("a") {
+			e := cachedIn(t, o, store, settingsOf(byID, batchOf(10)), cache.Options{Logger: log.logger()}, nil)
+			if got, err := e.Fetch(t.Context(), "a", fetch.With(policy.Policy{StaleIfError: time.Hour})); err != nil || got != titled("a") {
 				t.Error(got, err)
 			}
-			if got, err := e.FetchEntry(t.Context(), "b"); err != nil || string(got.Payload) != trackBody("b") {
+			if got, _, err := e.FetchEntry(t.Context(), "b"); err != nil || string(got.Payload) != trackBody("b") {
 				t.Error(got, err)
 			}
-			if got := statuses(fetchMany(t, e, []string{"x", "gone", "y"}, fetch.StaleIfError(), fetch.Save(repository.ExpireIn(time.Hour)))); got != "FE AB FE" {
+			if got := statuses(fetchMany(t, e, []string{"x", "gone", "y"}, fetch.With(policy.Policy{StaleIfError: time.Hour}))); got != "FE AB FE" {
 				t.Error(got)
 			}
 			if n := e.Stats().StoreErrors; n != 3 || strings.Count(log.String(), "the disk is full") != 3 || !strings.Contains(log.String(), "repository=tracks") {
@@ -62,9 +64,9 @@ func TestStoreThatIsSlow(t *testing.T) {
 	hang := func(context.Context) error { <-release; return nil }
 	store.get, store.put = hang, func(ctx context.Context, _ []driver.Entry) error { return hang(ctx) }
 	var log logged
-	e := endpointIn(t, o, repositoryIn(t, store, settingsOf(byID, nil)), &fetch.EndpointOptions{
+	e := cachedIn(t, o, store, settingsOf(byID, nil), cache.Options{
 		Logger: log.logger(), StoreTimeout: 50 * time.Millisecond,
-	})
+	}, nil)
 	if got, err := e.Fetch(t.Context(), "a"); err != nil || got != titled("a") {
 		t.Error(got, err)
 	}
@@ -95,7 +97,7 @@ func TestEntryThatIsTooLarge(t *testing.T) {
 		return nil
 	}
 	var log logged
-	e := endpointIn(t, o, repositoryIn(t, store, settingsOf(byID, batchOf(50))), &fetch.EndpointOptions{Logger: log.logger()})
+	e := cachedIn(t, o, store, settingsOf(byID, batchOf(50)), cache.Options{Logger: log.logger()}, nil)
 	keys := append(numbered(20), "large")
 	fetchMany(t, e, keys)
 	if got := statuses(fetchMany(t, e, keys)); got != strings.Repeat("CA ", 20)+"FE" {
@@ -116,7 +118,7 @@ func TestCloseWaitsForSaves(t *testing.T) {
 		<-goOn
 		return nil
 	}
-	e := endpointIn(t, o, repositoryIn(t, store, settingsOf(byID, batchOf(50))), nil)
+	e := fetcherIn(t, o, repositoryIn(t, store, settingsOf(byID, batchOf(50))), nil)
 	called := make(chan error)
 	go func() {
 		_, err := e.FetchMany(t.Context(), []string{"a", "b"})
@@ -196,7 +198,7 @@ func TestAPanicIsTheCallers(t *testing.T) {
 	for _, in := range []string{"Decode", "NameOf", "Split", "Group"} {
 		t.Run(in, func(t *testing.T) {
 			o := newOrigin(t, nil)
-			e := endpointOf(t, o, panicking(in), &fetch.EndpointOptions{Gather: 20 * time.Millisecond})
+			e := fetcherOf(t, o, panicking(in), &fetch.FetcherOptions{Gather: 20 * time.Millisecond})
 			var panics atomic.Int32
 			var callers sync.WaitGroup
 			for range 5 {
@@ -244,7 +246,7 @@ func TestGroupThatIsNotComparable(t *testing.T) {
 		Build: batchOf(10).Request,
 		Take:  batchOf(10).Split,
 	})
-	e := endpointOf(t, o, s, nil)
+	e := fetcherOf(t, o, s, nil)
 	func() {
 		defer func() {
 			if recover() == nil {
@@ -269,7 +271,7 @@ func TestGoroutineThatIsEndedByTheUsersCode(t *testing.T) {
 		return t.Title
 	}
 	var log logged
-	e := endpointOf(t, o, s, &fetch.EndpointOptions{Concurrency: 1, Logger: log.logger()})
+	e := cachedIn(t, o, inMemory(t), s, cache.Options{Logger: log.logger()}, &fetch.FetcherOptions{Concurrency: 1})
 	got, err := e.FetchMany(t.Context(), []string{"a", "oops", "b", "nameless", "c"})
 	if err != nil || statuses(got) != "FE FA FE FE FE" || !strings.Contains(got[1].Err.Error(), "ended its goroutine") {
 		t.Error(got, err)
@@ -290,7 +292,7 @@ func TestAPanicThatNobodyWaitsFor(t *testing.T) {
 		<-goOn
 		panic("oops")
 	}
-	e := endpointOf(t, o, s, &fetch.EndpointOptions{Logger: log.logger()})
+	e := cachedIn(t, o, inMemory(t), s, cache.Options{Logger: log.logger()}, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	called := make(chan error)
 	go func() {

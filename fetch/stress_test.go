@@ -22,7 +22,7 @@ func TestManyCallersAtOnce(t *testing.T) {
 				answering(w, r)
 			})
 			store := &wrapped{Store: inMemory(t)}
-			e := endpointIn(t, o, repositoryIn(t, store, settingsOf(byID, batchOf(7))), &fetch.EndpointOptions{Gather: gather})
+			e := fetcherIn(t, o, repositoryIn(t, store, settingsOf(byID, batchOf(7))), &fetch.FetcherOptions{Gather: gather})
 			var callers sync.WaitGroup
 			for range 16 {
 				callers.Go(func() {
@@ -33,8 +33,8 @@ func TestManyCallersAtOnce(t *testing.T) {
 			}
 			callers.Wait()
 			eventually(t, "nothing is pending", func() bool {
-				flights, gathering := e.Pending()
-				return flights+gathering == 0
+				flights, _ := e.Pending()
+				return flights == 0
 			})
 			fetchMany(t, e, []string{"k1", "k2", "gone", "bad"})
 		})
@@ -42,7 +42,7 @@ func TestManyCallersAtOnce(t *testing.T) {
 }
 
 // call makes one call of any kind, which may give up early.
-func call(t *testing.T, e *endpoint) {
+func call(t *testing.T, e *fetcher) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.N(12))*time.Millisecond)
 	defer cancel()
 	keys := make([]string, 1+rand.N(20))

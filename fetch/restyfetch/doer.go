@@ -13,8 +13,8 @@ import (
 	"github.com/go-resty/resty/v2"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/origin"
-	"github.com/endpointcache/endpointcache/repository"
 )
 
 // maxBody is the default of package fetch.
@@ -60,7 +60,7 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	if errors.Is(err, resty.ErrResponseBodyTooLarge) {
 		err = origin.Permanent(fmt.Errorf("%w: %w", fetch.ErrBodyTooLarge, err))
 	}
-	if err != nil && !isWhole && repository.HasValue(resp.StatusCode()) {
+	if err != nil && !isWhole && exchange.HasValue(resp.StatusCode()) {
 		return nil, err
 	}
 	return response(resp), err

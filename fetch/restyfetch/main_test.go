@@ -16,7 +16,9 @@ import (
 
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/fetch/restyfetch"
+	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -108,19 +110,37 @@ func (silent) Errorf(string, ...any) {}
 func (silent) Warnf(string, ...any)  {}
 func (silent) Debugf(string, ...any) {}
 
+// source returns bodies, which it keeps in memory.
+type source[K comparable] = fetch.Fetcher[K, []byte]
+
+// answer is a response with a value, or why there is none.
+type answer struct {
+	Entry repository.Entry
+	Err   error
+}
+
 // sourceOf is closed with the test.
-func sourceOf[K comparable, V any](t testing.TB, opts *fetch.Options, s settings.RepositorySettings[K, V]) *fetch.Source[K] {
+func sourceOf[K comparable](t testing.TB, opts *fetch.Options, s settings.RepositorySettings[K, []byte]) *source[K] {
 	t.Helper()
 	client, err := fetch.NewClient(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	source, err := fetch.NewSource(client, s)
+	store, err := memory.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return source
+	t.Cleanup(func() { store.Close() })
+	repo, err := repository.New(t.Context(), store, s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := fetch.New(client, repo, &fetch.FetcherOptions{Concurrency: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 // at are the options of a client for the API at a URL.
@@ -130,21 +150,29 @@ func at(url string, client *resty.Client) *fetch.Options {
 	return opts
 }
 
-// ask returns the answer for each of keys.
-func ask[K comparable](t testing.TB, source *fetch.Source[K], keys ...K) []fetch.Answer {
+// ask returns the answer for each of keys, as it was saved.
+func ask[K comparable](t testing.TB, f *source[K], keys ...K) []answer {
 	t.Helper()
-	var all []fetch.Answer
-	for _, batch := range source.Batches(keys) {
-		source.Fetch(t.Context(), batch, func(_ int, a fetch.Answer) { all = append(all, a) })
+	results, err := f.FetchMany(t.Context(), keys)
+	if err != nil || len(results) != len(keys) {
+		t.Fatalf("%d answers for %d keys, %v", len(results), len(keys), err)
 	}
-	if len(all) != len(keys) {
-		t.Fatalf("%d answers for %d keys", len(all), len(keys))
+	all := make([]answer, len(keys))
+	for i, r := range results {
+		if all[i].Err = r.Err; r.Err != nil {
+			continue
+		}
+		saved, ok, err := f.Repository().GetEntry(t.Context(), keys[i])
+		if err != nil || !ok {
+			t.Fatalf("%+v is not saved: %v", keys[i], err)
+		}
+		all[i].Entry = saved
 	}
 	return all
 }
 
 // askOne returns the answer for a key that is asked for alone.
-func askOne(t testing.TB, opts *fetch.Options, key string) fetch.Answer {
+func askOne(t testing.TB, opts *fetch.Options, key string) answer {
 	t.Helper()
 	return ask(t, sourceOf(t, opts, bodies(byID, nil)), key)[0]
 }

@@ -180,11 +180,9 @@ func TestRetriesEndWithTheContext(t *testing.T) {
 		AddRetryCondition(isUnavailable).
 		AddRetryHook(func(*resty.Response, error) { cancel() })
 	source := sourceOf(t, at(server.URL, client), bodies(byID, nil))
-	source.Fetch(ctx, []string{"a"}, func(_ int, a fetch.Answer) {
-		if !errors.Is(a.Err, context.Canceled) {
-			t.Error(a.Err)
-		}
-	})
+	if _, err := source.Fetch(ctx, "a"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 	if n := server.asked(); n != 1 {
 		t.Errorf("%d requests", n)
 	}

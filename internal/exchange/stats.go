@@ -47,3 +47,17 @@ func (x *Exchange) CountUnanswered() { x.counts.unanswered.Add(1) }
 
 // CountInvalidated counts a URL that an unsafe request has made outdated.
 func (x *Exchange) CountInvalidated() { x.counts.invalidated.Add(1) }
+
+// Pending is how many flights of the table are under way or being saved, and how many
+// callers wait for them.
+func (t *Table) Pending() (flights, callers int) {
+	t.x.flights.mu.Lock()
+	defer t.x.flights.mu.Unlock()
+	for key, f := range t.x.flights.byKey {
+		for ; f != nil && key.table == t.Name; f = f.next {
+			flights++
+			callers += f.callers
+		}
+	}
+	return flights, callers
+}
