@@ -42,9 +42,10 @@ type Ask struct {
 	// later. It may be nil, and counts those of flights that a door sends itself.
 	Answers *atomic.Int64
 
-	key    string // encoded
-	looked int    // how often what a flight has left was looked for
-	built  bool   // Door.Build was asked
+	key     string // encoded
+	present bool   // the store has an entry for the key, of use or not
+	looked  int    // how often what a flight has left was looked for
+	built   bool   // Door.Build was asked
 
 	// Of one get, in the ask's own memory.
 	keys  [1]driver.Key
