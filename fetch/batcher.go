@@ -41,9 +41,10 @@ func newBatcher[K comparable, V any](f *Fetcher[K, V], wait time.Duration) *batc
 // batch cannot ask that.
 func (b *batcher[K, V]) add(flights ...*exchange.Flight) {
 	for _, fl := range flights {
-		id, ok := any(nil), false
-		if !fl.Conditional() {
-			id, ok = b.source.Group(keyOf[K, V](fl)) // the user's code: no lock is held
+		id, ok, panicked := b.groupOf(fl)
+		if panicked != nil {
+			exchange.Deliver(repliesOf([]*exchange.Flight{fl}, panicked, errEnded))
+			continue
 		}
 		b.mu.Lock()
 		if ok {
@@ -53,6 +54,17 @@ func (b *batcher[K, V]) add(flights ...*exchange.Flight) {
 		}
 		b.mu.Unlock()
 	}
+}
+
+// groupOf tells which flights a flight can be sent with. It calls the user's code, whose
+// panic is that of the callers that wait for the flight.
+func (b *batcher[K, V]) groupOf(fl *exchange.Flight) (id any, ok bool, panicked any) {
+	defer func() { panicked = recover() }()
+	if fl.Conditional() {
+		return nil, false, nil
+	}
+	id, ok = b.source.Group(keyOf[K, V](fl))
+	return id, ok, nil
 }
 
 // flushed is add for flights that wait for no others.
@@ -152,6 +164,7 @@ func (b *batcher[K, V]) work() {
 			return
 		}
 		flights := b.ready[0]
+		b.ready[0] = nil // its payloads are not to be held
 		b.ready = b.ready[1:]
 		b.mu.Unlock()
 		b.run(flights)

@@ -75,7 +75,7 @@ func saveResponses(ctx context.Context, t *exchange.Table, keys []driver.Key, en
 			CachedAt: s.now, ExpiresAt: s.expires,
 		})
 	}
-	if err := t.Put(ctx, rows); err != nil {
+	if err := s.put(ctx, t, rows); err != nil {
 		return 0, errors.Join(append(refused, err)...)
 	}
 	return len(rows), errors.Join(refused...)

@@ -329,7 +329,7 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		}
 		rows = append(rows, row)
 	}
-	return r.table.Put(ctx, rows)
+	return s.put(ctx, r.table, rows)
 }
 
 // SaveEntry stores a response, as [ResponseRepository.SaveEntries] does.

@@ -71,16 +71,26 @@ func selectionOf(t *exchange.Table, parts driver.Parts, opts []ReadOption) drive
 
 func newSaving(t *exchange.Table, opts []SaveOption) (saving, error) {
 	s := saving{now: exchange.Instant(t.Exchange().Now())}
-	s.expires = expiry(s.now, t.Expire)
+	s.expiry = expiryIn(t.Expire)
 	for _, opt := range opts {
-		if opt == nil {
-			continue
-		}
-		if opt(&s); s.err != nil {
-			return s, fmt.Errorf("repository %q: save: %w", t.Name, s.err)
+		if opt != nil {
+			opt(&s)
 		}
 	}
+	if s.err != nil {
+		return s, fmt.Errorf("repository %q: save: %w", t.Name, s.err)
+	}
+	s.expires = s.expiry(s.now)
 	return s, nil
+}
+
+// put stores entries of distinct keys.
+func (s *saving) put(ctx context.Context, t *exchange.Table, rows []driver.Entry) error {
+	if !s.asOf {
+		return t.Put(ctx, rows)
+	}
+	_, err := t.PutNewer(ctx, rows)
+	return err
 }
 
 func newEntry(e driver.Entry) Entry {

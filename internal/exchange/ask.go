@@ -38,6 +38,11 @@ type Ask struct {
 	// neither kept nor does it remove what is stored. See [Table.SaveAbsences].
 	Doubt *atomic.Bool
 
+	// Answers counts the answers of use, as soon as they have come: what is saved lands
+	// later. It may be nil, and counts those of flights that a door sends itself.
+	Answers *atomic.Int64
+
+>>>>>>> step-prefetch
 	key     string // encoded
 	present bool   // the store has an entry for the key, of use or not
 	looked  int    // how often what a flight has left was looked for

@@ -347,7 +347,21 @@ func (f *Flight) deliver(r Reply) (saves bool) {
 		f.fill()
 	}
 	f.doubtAbsence()
+	if n := f.ask.Answers; n != nil && f.isOfUse() {
+		n.Add(1)
+	}
 	return f.save != saveNothing
+}
+
+// isOfUse reports whether the origin's answer tells what there is for the key.
+func (f *Flight) isOfUse() bool {
+	switch {
+	case f.err != nil, f.decodeErr != nil, f.panicked != nil:
+		return false
+	case f.used != nil:
+		return f.outcome.Detail == ""
+	}
+	return f.resp != nil && (hasValue(f.resp.StatusCode) || Gone(f.resp.StatusCode))
 }
 
 // ConfirmsAnother reports whether a 304 is about another response than the stored one:

@@ -428,7 +428,7 @@ func (f *Flight) decode(payload []byte) {
 	}
 	var panicked *panicError
 	err := guarded(func() (err error) {
-		f.value, f.entry.Name, err = t.Decode(payload, f.ask.Values)
+		f.value, f.entry.Name, err = t.Decode(payload, f.ask.Values && !f.ask.Bare)
 		return err
 	})
 	switch {
@@ -438,7 +438,9 @@ func (f *Flight) decode(payload []byte) {
 		f.x.log.Error("endpointcache: panic in a function of the declaration", "repository", t.Name, "panic", fmt.Sprint(panicked.value))
 	case err != nil:
 		f.decodeErr = err
-		f.x.undecodable("save", t, err)
+		if f.x.counts.undecodable.Add(1); !f.ask.Idle { // else there is a report
+			f.x.undecodable("save", t, err)
+		}
 	}
 }
 
@@ -447,13 +449,13 @@ func (t *Table) Undecodable(err error) {
 	if cause := errors.Unwrap(err); cause != nil {
 		err = cause
 	}
+	t.x.counts.undecodable.Add(1)
 	t.x.undecodable("get", t, err)
 }
 
 // undecodable tells of a body that is not what the declaration takes. The error's text
 // has often a piece of the body.
 func (x *Exchange) undecodable(op string, t *Table, err error) {
-	x.counts.undecodable.Add(1)
 	x.log.Warn("endpointcache: "+op+" failed: the body cannot be decoded", "repository", t.Name, "error", fmt.Sprintf("%T", err))
 }
 

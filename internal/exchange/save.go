@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,8 +106,8 @@ func (s *saver) next(closing context.Context) []*Flight {
 		s.size -= len(f.entry.Payload)
 		n++
 	}
-	batch := s.queue[:n:n]
-	s.queue = s.queue[n:]
+	batch := slices.Clone(s.queue[:n])
+	s.queue = slices.Delete(s.queue, 0, n) // which holds no payloads any more
 	if len(s.queue) == 0 {
 		s.queue, s.urgent, s.size = nil, false, 0
 	}
