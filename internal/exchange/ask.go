@@ -42,7 +42,6 @@ type Ask struct {
 	// later. It may be nil, and counts those of flights that a door sends itself.
 	Answers *atomic.Int64
 
->>>>>>> step-prefetch
 	key     string // encoded
 	present bool   // the store has an entry for the key, of use or not
 	looked  int    // how often what a flight has left was looked for
