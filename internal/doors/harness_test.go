@@ -22,7 +22,6 @@ import (
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/origin"
-	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -61,6 +60,7 @@ func (c *clock) advance(d time.Duration) {
 // api is an origin of tracks. Each part of an answer can be told by a test.
 type api struct {
 	*httptest.Server
+	clock    *clock
 	requests, conditional, bodies atomic.Int64
 	version                       atomic.Int64
 
@@ -128,7 +128,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	w.Header().Set("Date", "Sun, 29 Nov 2026 12:00:00 GMT")
+	w.Header().Set("Date", a.clock.Now().Format(http.TimeFormat))
 	if answer != nil {
 		answer(w, r)
 		return
@@ -186,7 +186,8 @@ type option struct {
 
 func newHouse(t *testing.T, o option) *house {
 	t.Helper()
-	h := &house{t: t, clock: &clock{now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}, api: &api{}}
+	c := &clock{now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}
+	h := &house{t: t, clock: c, api: &api{clock: c}}
 	h.api.version.Store(1)
 	h.api.Server = httptest.NewServer(http.HandlerFunc(h.api.serve))
 	t.Cleanup(h.api.Close)
@@ -304,16 +305,6 @@ var doors = []door{
 			return version(-1) // fetched, and not kept
 		}
 		return version(v.Version)
-	}},
-	{"pages", func(ctx context.Context, h *house, id string) answered {
-		none := func(*pages.Page[string, track]) (string, bool, error) { return "", false, nil }
-		for page, err := range pages.Walk(ctx, h.fetcher, id, none, nil) {
-			if err != nil {
-				return typed(track{}, err)
-			}
-			return version(page.Value.Version)
-		}
-		return failed
 	}},
 }
 

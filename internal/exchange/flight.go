@@ -490,6 +490,11 @@ func (f *Flight) land() {
 		return
 	}
 	f.landed, f.headed = true, true
+	if f.kept {
+		for older := f.next; older != nil; older = older.next {
+			older.outdated.Store(true) // it was asked before
+		}
+	}
 	fs.forget(f)
 	if !f.saving {
 		fs.unlink(f)
