@@ -1,6 +1,9 @@
 package exchange
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Trip is a request that several flights share. It ends when nobody waits for any of
 // them.
@@ -47,7 +50,14 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 		f.err = ErrGivenUp
 		f.land()
 	}
+	var late *time.Timer
+	if hard := flights[0].ask.Rules.hard; hard > 0 {
+		late = time.AfterFunc(hard, func() { t.cancel(ErrTimeout) })
+	}
 	return boarded, t.ctx, func() {
+		if late != nil {
+			late.Stop()
+		}
 		t.cancel(context.Canceled)
 		t.share.Release()
 	}
