@@ -78,6 +78,7 @@ func (f *Fetcher[K, V]) set(a *exchange.Ask, d *door[K, V], rules *exchange.Rule
 	a.Table, a.Rules, a.Door = f.table, rules, d
 	a.Values, a.Repeatable = true, true
 	a.Gathers = f.renewals != nil
+	a.Cancel = f.client.closing.ctx.Done()
 	a.Key, err = f.driverKey(values, &d.key)
 	return err
 }

@@ -402,6 +402,9 @@ func (f *Flight) end(cause error) {
 		f.trip.leave()
 	case f.cancel != nil:
 		f.cancel(cause)
+	case !f.landed: // it still waits for others to share a request with
+		f.err = cause
+		go f.land() // which takes the lock
 	}
 	if f.close != nil {
 		go f.close() //nolint:errcheck // nobody is left to be told
