@@ -142,15 +142,13 @@ func TestAKeyWithoutATextIsTheErrorOfEachCall(t *testing.T) {
 	ctx, both := t.Context(), []flawed{good, bad}
 	for name, call := range map[string]func() error{
 		"Get":          func() error { _, _, err := r.Get(ctx, bad); return err },
+		"GetEntry":     func() error { _, _, err := r.GetEntry(ctx, bad); return err },
+		"GetEntries":   func() error { _, err := r.GetEntries(ctx, both); return err },
 		"GetMany":      func() error { _, err := r.GetMany(ctx, both); return err },
-		"Lookup":       func() error { _, err := r.Lookup(ctx, both); return err },
 		"Missing":      func() error { _, err := r.Missing(ctx, both); return err },
-		"Presence":     func() error { _, err := r.Presence(ctx, both); return err },
 		"Contains":     func() error { _, err := r.Contains(ctx, bad); return err },
 		"Save":         func() error { return r.Save(ctx, bad, "x") },
 		"SaveEntries":  func() error { return r.SaveEntry(ctx, bad, repository.Entry{Payload: []byte(`"x"`)}) },
-		"SaveDecoded":  func() error { return r.SaveDecoded(ctx, []repository.Decoded[flawed, string]{{Key: bad}}) },
-		"SaveAbsent":   func() error { return r.SaveAbsent(ctx, both) },
 		"Delete":       func() error { _, err := r.Delete(ctx, bad); return err },
 		"Pop":          func() error { _, _, err := r.Pop(ctx, bad); return err },
 		"the endpoint": func() error { _, err := r.Settings().Endpoint.Request(ctx, nil, bad); return err },

@@ -33,10 +33,11 @@ type call struct {
 // cannot be, or of a router.
 func (t *Transport) newCall(req *http.Request, base http.RoundTripper) (*call, error) {
 	c := &call{t: t, base: base, caller: req, req: req}
-	if t.cache == nil || req.URL == nil {
-		return c, nil
-	}
 	var err error
+	if t.cache == nil || req.URL == nil {
+		c.rules, err = exchange.RulesOf(c.context())
+		return c, err
+	}
 	if c.rules, err = t.cache.Rules(c.context()); err != nil || c.rules.CallUses(policy.Disabled) {
 		return c, err // where the call turns the cache off, not even its body is looked at
 	}
@@ -186,9 +187,6 @@ func (c *call) context() context.Context { return c.caller.Context() }
 
 // neverForward reports whether the origin must not be asked.
 func (c *call) neverForward() bool {
-	if c.rules == nil {
-		return false
-	}
 	use := c.rules.Use()
 	return use == policy.OnlyIfCached || use == policy.Offline || c.asked.OnlyIfCached
 }

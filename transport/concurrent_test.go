@@ -430,10 +430,10 @@ func TestAResponseThatIsBeingSavedWhileItIsChangedDoesNotStay(t *testing.T) {
 		h.get("/a")
 		close(done)
 	}()
-	<-saving
+	within(t, 5*time.Second, "the save begins", saving)
 	h.do(h.request("PUT", "/a", "new"))
 	close(release)
-	<-done
+	within(t, 5*time.Second, "the first is answered", done)
 	if resp, _ := h.get("/a"); hit(resp) {
 		t.Error("what was read before the change is served after it")
 	}

@@ -387,8 +387,11 @@ func TestOfflineNeverReachesTheNetwork(t *testing.T) {
 			none.cache.Remove("all")
 			bare := transport.New(nil, &transport.Options{Base: h.base})
 			for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "OPTIONS", "UNKNOWN"} {
-				for _, cached := range []*transport.Transport{h.transport.Transport, bare, none.Transport} {
-					req := with(h.request(method, "/a", ""), policy.Policy{Use: use})
+				for _, cached := range []*transport.Transport{h.transport.Transport, none.Transport, bare} {
+					req := h.request(method, "/a", "")
+					if cached == bare {
+						req = with(req, p)
+					}
 					resp, err := cached.RoundTrip(req)
 					check(t, err)
 					body := bodyOf(t, resp)

@@ -91,9 +91,11 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 	switch {
 	case c.table != nil:
 		return c.do()
-	case t.cache != nil && c.neverForward():
+	case c.neverForward():
 		closeBody(req)
-		t.cache.CountUnanswered()
+		if t.cache != nil {
+			t.cache.CountUnanswered()
+		}
 		return c.gatewayTimeout(), nil
 	}
 	if t.cache != nil {

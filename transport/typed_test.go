@@ -229,18 +229,18 @@ func TestASearchByPOSTIsCached(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		endpoint request.Endpoint[searchKey]
-		opts     *options
+		policy   policy.Policy
 	}{
-		{"its pattern names POST", posts{bodies}, nil},
-		{"the repository's policy names POST", bodies, &options{Repositories: map[string]policy.Policy{"search": {Methods: []string{"POST"}}}}},
+		{"its pattern names POST", posts{bodies}, policy.Policy{}},
+		{"the repository's policy names POST", bodies, policy.Policy{Methods: []string{"POST"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := start(t, func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
 				w.Write(append([]byte("found "), body...))
-			}, test.opts)
+			}, nil)
 			_, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[searchKey, string]{
-				Name: "search", Endpoint: test.endpoint, Payload: payload.String(),
+				Name: "search", Endpoint: test.endpoint, Payload: payload.String(), Policy: test.policy,
 			})
 			check(t, err)
 			for _, want := range []struct {

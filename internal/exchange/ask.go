@@ -38,9 +38,10 @@ type Ask struct {
 	// neither kept nor does it remove what is stored. See [Table.SaveAbsences].
 	Doubt *atomic.Bool
 
-	key    string // encoded
-	looked int    // how often what a flight has left was looked for
-	built  bool   // Door.Build was asked
+	key     string // encoded
+	present bool   // the store has an entry for the key, of use or not
+	looked  int    // how often what a flight has left was looked for
+	built   bool   // Door.Build was asked
 
 	// Of one get, in the ask's own memory.
 	keys  [1]driver.Key

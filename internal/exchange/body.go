@@ -190,6 +190,7 @@ func (b *body) pace(ctx context.Context) error {
 		case <-changed:
 		case <-overdue:
 			b.leaveBehind()
+			late.Reset(b.patience) // perhaps nobody was ahead yet
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -380,6 +381,10 @@ const (
 	endExpected = time.Second            // of which little is missing
 )
 
+// littleUnread is what a decoder leaves of a body that it has read to the end of the
+// value: white space, and what its buffer did not take.
+const littleUnread = 4 << 10
+
 // Close implements io.Closer. What the origin has delivered in full is saved when it
 // returns: a decoder may stop reading at the end of a value, before it sees that of the
 // body.
@@ -395,7 +400,7 @@ func (r *Reader) awaitEnd() {
 	b := r.body
 	b.mu.Lock()
 	gone := r.closed || r.ctx.Err() != nil || b.stream
-	ended, left, atEnd := b.done, r.flight.announced()-b.size, r.offset == b.size
+	ended, left, unread := b.done, r.flight.announced()-b.size, b.size-r.offset
 	b.mu.Unlock()
 	var patience time.Duration
 	switch {
@@ -405,7 +410,7 @@ func (r *Reader) awaitEnd() {
 		patience = r.flight.x.opts.StoreTimeout + endExpected
 	case r.flight.announced() >= 0 && left <= r.flight.x.opts.FinishBytes:
 		patience = endExpected
-	case r.flight.announced() < 0 && atEnd:
+	case r.flight.announced() < 0 && unread <= littleUnread:
 		patience = endSoon
 	default:
 		return

@@ -203,6 +203,12 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 	case !first && f.used != nil && f.used.bare:
 		f.abandon(a)
 		return f.x.lookAgain(ctx, a)
+	}
+	if s, outcome := f.standsInFor(a, first); s != nil {
+		f.abandon(a)
+		return &Answer{Stored: s, Outcome: outcome}, nil
+	}
+	switch {
 	case !first && !f.suits(a):
 		f.abandon(a)
 		return f.x.alone(ctx, a, f.oldFor(a))
@@ -250,12 +256,30 @@ func (f *Flight) answerSoon(a *Ask) *Answer {
 	return &Answer{Stored: old, Outcome: Outcome{Hit: true, Detail: "soft-timeout"}}
 }
 
+// standsInFor is what is stored where the flight has failed and the policy of another
+// caller than the first lets that stand in: the origin is not asked once more.
+func (f *Flight) standsInFor(a *Ask, first bool) (*Stored, Outcome) {
+	if first || f.err == nil && f.resp == nil || f.resp != nil && !a.Rules.failed(f.resp.StatusCode) {
+		return nil, Outcome{}
+	}
+	s := f.oldFor(a)
+	if !a.standsIn(s, f.err != nil, f.x.Now()) {
+		return nil, Outcome{}
+	}
+	f.x.counts.stale.Add(1)
+	o := Outcome{Fwd: f.forwarded(), Detail: "stale-if-error"}
+	if f.resp != nil {
+		o.Status = f.resp.StatusCode
+	}
+	return s, o
+}
+
 // suits reports whether the answer is one for another caller than the first.
 func (f *Flight) suits(a *Ask) bool {
 	now := f.x.Now()
 	switch {
 	case f.err != nil:
-		return !a.standsIn(f.oldFor(a), true, now)
+		return true
 	case f.used != nil && f.outcome.Detail != "" && !a.standsIn(f.used.Clone(), f.outcome.Status == 0, now):
 		return false // its own policy wants the failure
 	case f.used != nil:

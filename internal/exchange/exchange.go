@@ -149,11 +149,11 @@ func (x *Exchange) MaxBody() int64 { return x.opts.MaxBody }
 // Logger is told of what goes wrong beside the calls.
 func (x *Exchange) Logger() *slog.Logger { return x.log }
 
-// Close ends the flights that no reader of a response depends on, and everything that
-// goes on in the background, and waits for it. What has come is still saved, so the
-// store is to be closed afterwards. Typed callers that wait get [ErrClosed], as does
-// every typed call from then on; RoundTrips are answered by the origin alone. Closing
-// twice is not an error.
+// Close ends the flights of typed callers that no reader of a response depends on, and
+// waits for everything that goes on in the background. What has come is still saved, so
+// the store is to be closed afterwards. Typed callers that wait get [ErrClosed], as does
+// every typed call from then on; RoundTrips leave nothing behind any more. Closing twice
+// is not an error.
 func (x *Exchange) Close() error {
 	x.running.close()
 	x.flights.endUnread()

@@ -382,7 +382,10 @@ func (f *Flight) leaveToItself(a *Ask) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f.countReader(a, -1)
-	if f.callers == 1 && !f.landed && !f.goesOn && f.x.running.enter() {
+	if f.body != nil && !a.Values { // it has come just now
+		f.body.await(-1)
+	}
+	if f.callers == 1 && !f.landed && f.close == nil && !f.goesOn && f.x.running.enter() {
 		f.background, f.goesOn = true, true
 		f.finishing = time.AfterFunc(f.x.opts.RenewTimeout, f.endUnused)
 		f.callers = 0
@@ -463,14 +466,15 @@ func (f *Flight) unused(end bool) bool {
 	return true
 }
 
-// endUnread ends the flights that no reader of a response depends on, as the exchange
-// is closed.
+// endUnread ends the flights that only typed callers wait for, as the exchange is closed.
+// Renewals and the rest of bodies that a transport has begun are waited for: they have
+// time limits of their own.
 func (fs *flights) endUnread() {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for _, f := range fs.byKey {
 		for ; f != nil; f = f.next {
-			if f.readers == 0 && !f.landed {
+			if f.readers == 0 && !f.landed && !(f.background && !f.ask.Values) {
 				fs.forget(f)
 				f.end(ErrClosed)
 			}

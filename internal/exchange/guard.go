@@ -31,22 +31,33 @@ type guard struct {
 	failed atomic.Bool // a spell of failures has begun
 
 	mu       sync.Mutex
-	since    time.Time // when the spell began
-	failures int64     // of it
-	skipped  int64     // operations of it that were not tried
-	inRow    int
-	until    time.Time     // when the store is tried again; zero: it is not left alone
-	pause    time.Duration // the last one
+	failing  map[access]bool // what did not work when it was last tried
+	since    time.Time       // when the spell began
+	failures int64           // of it
+	skipped  int64           // operations of it that were not tried
+	until    time.Time       // when the store is tried again; zero: it is not left alone
+	pause    time.Duration   // the last one
 	probing  bool
 }
 
+// access tells reads from writes: a full disk can be read, and a lock may keep writers
+// out alone. That one works says nothing of the other.
+type access bool
+
 const (
-	failuresInRow = 3 // after which the store is left alone; one that hangs is at once
-	firstPause    = 250 * time.Millisecond
-	longestPause  = 5 * time.Second
+	reads  access = false
+	writes access = true
 )
 
-func (g *guard) init(x *Exchange) { g.x = x }
+func accessOf(op string) access { return op != "get" }
+
+const (
+	failuresBefore = 3 // the store is left alone; one that hangs is at once
+	firstPause     = 250 * time.Millisecond
+	longestPause   = 5 * time.Second
+)
+
+func (g *guard) init(x *Exchange) { g.x, g.failing = x, make(map[access]bool, 2) }
 
 // allow reports whether the store may be asked.
 func (g *guard) allow(t *Table) bool {
@@ -61,32 +72,39 @@ func (g *guard) allow(t *Table) bool {
 	g.skipped++
 	if !g.probing && time.Now().After(g.until) && g.x.running.enter() {
 		g.probing = true
-		go g.probe(t)
+		go g.probe(t, g.failing[reads], g.failing[writes])
 	}
 	return false
 }
 
-// probe asks the store for a key that hardly exists.
-func (g *guard) probe(t *Table) {
+// probe tries what has failed, with a key that hardly exists. No other probe begins
+// before its operations have ended, as those of a store that hangs pile up.
+func (g *guard) probe(t *Table, reading, writing bool) {
 	defer g.x.running.leave()
 	ctx, cancel := context.WithTimeout(g.x.running.ctx, g.x.opts.StoreTimeout)
 	defer cancel()
-	done := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
-		done <- guarded(func() error {
-			return t.table.Get(ctx, []driver.Key{t.probeKey}, driver.Selection{}, func(int, driver.Entry) {})
-		})
+		defer close(ended)
+		if writing {
+			g.report(t, "save", guarded(func() error {
+				_, err := t.table.Renew(ctx, []driver.Renewal{{Key: t.probeKey, CachedAt: earliest, ExpiresAt: earliest}})
+				return err
+			}))
+		}
+		if reading {
+			g.report(t, "get", guarded(func() error {
+				return t.table.Get(ctx, []driver.Key{t.probeKey}, driver.Selection{}, func(int, driver.Entry) {})
+			}))
+		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.probing = false
 	}()
-	var err error
 	select {
-	case err = <-done:
+	case <-ended:
 	case <-ctx.Done():
-		err = ErrStoreSlow
 	}
-	g.mu.Lock()
-	g.probing = false
-	g.mu.Unlock()
-	g.report(t, "get", err)
 }
 
 // report tells how an operation has ended.
@@ -97,36 +115,36 @@ func (g *guard) report(t *Table, op string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err == nil {
-		g.recovered()
+		g.succeeded(accessOf(op))
 		return
 	}
+	g.failing[accessOf(op)] = true
 	g.failures++
-	g.inRow++
 	if g.failed.CompareAndSwap(false, true) {
 		g.since = time.Now()
 		g.x.log.Warn("endpointcache: "+op+" failed", "repository", t.Name, "error", err)
 	}
-	if g.inRow >= failuresInRow || errors.Is(err, ErrStoreSlow) {
+	if g.failures >= failuresBefore || errors.Is(err, ErrStoreSlow) {
 		g.pause = min(max(2*g.pause, firstPause), longestPause)
 		g.until = time.Now().Add(g.pause)
 	}
 }
 
-// recovered ends a spell of failures. The lock is held.
-func (g *guard) recovered() {
-	if !g.failed.CompareAndSwap(true, false) {
+// succeeded ends a spell of failures, once all that has failed works. The lock is held.
+func (g *guard) succeeded(a access) {
+	g.failing[a] = false
+	if g.failing[reads] || g.failing[writes] || !g.failed.CompareAndSwap(true, false) {
 		return
 	}
 	g.x.log.Info("endpointcache: the store answers again", "failed", g.failures, "skipped", g.skipped,
 		"after", time.Since(g.since).Round(time.Millisecond))
-	g.inRow, g.failures, g.skipped, g.until, g.pause = 0, 0, 0, time.Time{}, 0
+	g.failures, g.skipped, g.until, g.pause = 0, 0, time.Time{}, 0
 }
 
-// ofStore reports whether an error tells of the store, and not of the caller, of one
-// entry or of the declaration's functions.
+// ofStore reports whether an error tells of the store, and not of the caller or of one
+// entry.
 func ofStore(ctx context.Context, err error) bool {
-	var panicked *panicError
-	return err != nil && ctx.Err() == nil && !errors.Is(err, driver.ErrTooLarge) && !errors.As(err, &panicked)
+	return err != nil && ctx.Err() == nil && !errors.Is(err, driver.ErrTooLarge)
 }
 
 // do runs an operation on n keys of the store and waits for it no longer than the

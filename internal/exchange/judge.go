@@ -211,8 +211,17 @@ func leadsToItself(status int, h http.Header, req *http.Request, sameKey func(*h
 	}
 	next := *req
 	next.URL, next.Host = target, ""
-	if status == http.StatusSeeOther && req.Method != http.MethodHead {
-		next.Method = http.MethodGet
+	switch {
+	case status == http.StatusSeeOther && req.Method != http.MethodHead:
+		next.Method, next.Body, next.GetBody, next.ContentLength = http.MethodGet, nil, nil, 0
+	case req.Body == nil || req.Body == http.NoBody:
+	case req.GetBody == nil: // the key may be in it, and it has been read
+		return true
+	default:
+		if next.Body, err = req.GetBody(); err != nil {
+			return true
+		}
+		defer next.Body.Close() //nolint:errcheck // it was only looked at
 	}
 	return sameKey(&next)
 }

@@ -64,6 +64,7 @@ func (x *Exchange) lookup(ctx context.Context, a *Ask) (*Stored, error) {
 // stored is the stored response that answers the ask, made of the latest entry of its
 // key; nil where that is of no use.
 func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored, error) {
+	a.present = true
 	if a.Distrust || !a.useful(e.Status) {
 		return nil, nil
 	}

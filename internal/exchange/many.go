@@ -101,7 +101,7 @@ func (m *Many) live(ctx context.Context, of []int) (missing []int, err error) {
 	err = first.Table.readGuarded(ctx, m.keys(of), sel, func(i int, e driver.Entry) {
 		a := &m.Asks[of[i]]
 		if a.useful(e.Status) {
-			answered[i] = m.Found(of[i], e)
+			answered[i] = m.found(of[i], e)
 			a.Distrust = !answered[i]
 		}
 	})
@@ -120,6 +120,19 @@ func (m *Many) live(ctx context.Context, of []int) (missing []int, err error) {
 	return missing, nil
 }
 
+// found calls Found. A panic of it is not the store's: the entry is one that cannot be
+// decoded.
+func (m *Many) found(i int, e driver.Entry) (ok bool) {
+	err := guarded(func() error {
+		ok = m.Found(i, e)
+		return nil
+	})
+	if err != nil {
+		m.x.counts.panics.Add(1)
+	}
+	return ok && err == nil
+}
+
 // judge decides about each ask by what is stored, and returns those to be sent.
 func (m *Many) judge(ctx context.Context, of []int, stored []bool, refuse func(int, error)) (missing []int, err error) {
 	for i, at := range of {
@@ -131,15 +144,15 @@ func (m *Many) judge(ctx context.Context, of []int, stored []bool, refuse func(i
 			}
 		}
 		a.old, a.conditional = s, false
-		switch m.x.judge(a, s) {
+		switch v := m.x.judge(a, s); v {
 		case serveIt, serveAndRenew:
-			if !m.Found(at, s.Entry) {
+			if !m.found(at, s.Entry) {
 				a.Distrust, a.old = true, nil
 				missing = append(missing, at)
 				continue
 			}
 			m.x.counts.hits.Add(1)
-			if m.x.judge(a, s) == serveAndRenew {
+			if v == serveAndRenew {
 				m.x.renew(ctx, a, s, m.seen)
 			}
 		case unanswered:

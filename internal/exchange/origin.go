@@ -128,7 +128,7 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 // forgetGone removes what is stored where the origin says that there is nothing any
 // more, and its saying so is not kept instead.
 func (f *Flight) forgetGone(status int) {
-	if Gone(status) && !f.kept && f.old != nil && f.storable() {
+	if Gone(status) && !f.kept && f.ask.present && f.storable() {
 		f.save = saveRemoval
 	}
 }
@@ -358,12 +358,12 @@ func (f *Flight) readBody() (whole bool, err error) {
 
 // becomeStream gives up keeping and sharing a body that does not end.
 func (f *Flight) becomeStream() {
-	f.stopSharing()
 	f.body.mu.Lock()
-	defer f.body.mu.Unlock()
 	if !f.body.done {
 		f.body.becomeStream()
 	}
+	f.body.mu.Unlock()
+	f.stopSharing() // after that, as it wakes those who wait for the whole of it
 }
 
 // stopSharing lets no more callers join, and wakes those that wait for the whole body:

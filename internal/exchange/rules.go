@@ -142,6 +142,12 @@ func (t *Table) Rules(ctx context.Context, own ...policy.Policy) (*Rules, error)
 	return r, r.err
 }
 
+// RulesOf are those of a call where there is no exchange.
+func RulesOf(ctx context.Context) (*Rules, error) {
+	r := (&Rules{}).over(policy.Of(ctx))
+	return r, r.err
+}
+
 // Rules are those of a call that belongs to no table.
 func (x *Exchange) Rules(ctx context.Context) (*Rules, error) {
 	r := fixedRules(x.general).over(policy.Of(ctx))

@@ -190,6 +190,9 @@ func (f *Flight) result(a *Ask, first bool) (Result, next) {
 		return Result{Kind: Failed, Panic: f.panicked, Err: fmt.Errorf("panic: %v", f.panicked)}, settled
 	}
 	if !first && (f.used != nil || f.err != nil || f.resp != nil) {
+		if s, o := f.standsInFor(a, first); s != nil {
+			return Result{Kind: Stale, Entry: s.Entry, Err: f.causeOf(o)}, settled
+		}
 		switch {
 		case f.used != nil && f.used.bare && !a.Bare:
 			return Result{}, lookAgain
@@ -204,7 +207,7 @@ func (f *Flight) result(a *Ask, first bool) (Result, next) {
 	case f.err != nil:
 		return Result{Kind: Failed, Err: f.err}, settled
 	case f.used != nil && f.outcome.Detail != "":
-		return Result{Kind: Stale, Entry: f.used.Entry, Err: f.staleCause()}, settled
+		return Result{Kind: Stale, Entry: f.used.Entry, Err: f.causeOf(f.outcome)}, settled
 	case f.used != nil:
 		return Result{Kind: Confirmed, Entry: f.used.Entry, SaveErr: f.saveErr}, settled
 	case f.resp == nil:
@@ -229,13 +232,13 @@ func (f *Flight) result(a *Ask, first bool) (Result, next) {
 	return r, settled
 }
 
-// staleCause is why the origin's answer was of no use, where something stored has stood
-// in for it.
-func (f *Flight) staleCause() error {
-	if f.failure != nil {
-		return f.failure
+// causeOf is why the origin's answer was of no use, where something stored has stood in
+// for it.
+func (f *Flight) causeOf(o Outcome) error {
+	if err := errors.Join(f.failure, f.err); err != nil {
+		return err
 	}
-	return fmt.Errorf("the origin's status is %d %s", f.outcome.Status, http.StatusText(f.outcome.Status))
+	return fmt.Errorf("the origin's status is %d %s", o.Status, http.StatusText(o.Status))
 }
 
 // Doubted reports whether the result is an absence that was not believed, see Ask.Doubt.
