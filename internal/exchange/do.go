@@ -87,7 +87,7 @@ func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, condition
 	}
 	f.share.budget = &x.budget
 	f.ctx, f.cancel = context.WithCancelCause(&sharing{f.ctx, &f.share})
-	f.send, f.ask.Request = a.Door.Begin(f.ctx)
+	f.send, f.ask.Request = a.Door.Begin(f)
 	return f
 }
 

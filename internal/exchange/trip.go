@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -22,10 +23,22 @@ func (t *Trip) leave() {
 	}
 }
 
+// Wanted returns those of the flights that callers still wait for. The others land by
+// themselves. They are to be of one exchange.
+func Wanted(flights []*Flight) []*Flight {
+	if len(flights) == 0 {
+		return nil
+	}
+	fs := &flights[0].x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return slices.DeleteFunc(flights, func(f *Flight) bool { return f.abandoned })
+}
+
 // Board returns those of the flights that callers still wait for, and the context of
 // the request that is to be made for them: it has the values of the first one's and ends
-// when nobody waits any more. The others land. Done is to be called when the flights
-// have been answered. They are to be of one exchange.
+// when nobody waits any more. The others land by themselves. Done is to be called when
+// the flights have been answered. They are to be of one exchange.
 func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func()) {
 	if len(flights) == 0 {
 		return nil, nil, func() {}
@@ -33,11 +46,9 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 	x := flights[0].x
 	t := &Trip{share: Share{budget: &x.budget}}
 	t.ctx, t.cancel = context.WithCancelCause(&sharing{flights[0].ctx, &t.share})
-	var left []*Flight
 	x.flights.mu.Lock()
 	for _, f := range flights {
 		if f.abandoned {
-			left = append(left, f)
 			continue
 		}
 		f.trip, f.sent = t, true
@@ -46,10 +57,6 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 		boarded = append(boarded, f)
 	}
 	x.flights.mu.Unlock()
-	for _, f := range left {
-		f.err = ErrGivenUp
-		f.land()
-	}
 	var late *time.Timer
 	if hard := flights[0].ask.Rules.hard; hard > 0 {
 		late = time.AfterFunc(hard, func() { t.cancel(ErrTimeout) })
