@@ -75,6 +75,9 @@ func saveResponses(ctx context.Context, t *exchange.Table, keys []driver.Key, en
 			CachedAt: s.now, ExpiresAt: s.expires,
 		})
 	}
+	if len(rows) == 0 {
+		return 0, errors.Join(refused...)
+	}
 	if err := s.put(ctx, t, rows); err != nil {
 		return 0, errors.Join(append(refused, err)...)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -84,13 +85,27 @@ func newSaving(t *exchange.Table, opts []SaveOption) (saving, error) {
 	return s, nil
 }
 
-// put stores entries of distinct keys.
+// put stores entries, of two with the same key the later.
 func (s *saving) put(ctx context.Context, t *exchange.Table, rows []driver.Entry) error {
 	if !s.asOf {
 		return t.Put(ctx, rows)
 	}
-	_, err := t.PutNewer(ctx, rows)
+	_, err := t.PutNewer(ctx, lastOfEach(rows))
 	return err
+}
+
+// lastOfEach are the entries that have no later one of the same key.
+func lastOfEach(rows []driver.Entry) []driver.Entry {
+	seen := make(map[string]bool, len(rows))
+	var key []byte
+	for i := len(rows) - 1; i >= 0; i-- {
+		key = driver.AppendKey(key[:0], rows[i].Key)
+		if seen[string(key)] {
+			rows = slices.Delete(rows, i, i+1)
+		}
+		seen[string(key)] = true
+	}
+	return rows
 }
 
 func newEntry(e driver.Entry) Entry {
