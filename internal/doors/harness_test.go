@@ -22,6 +22,7 @@ import (
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/origin"
+	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -60,7 +61,7 @@ func (c *clock) advance(d time.Duration) {
 // api is an origin of tracks. Each part of an answer can be told by a test.
 type api struct {
 	*httptest.Server
-	clock    *clock
+	clock                         *clock
 	requests, conditional, bodies atomic.Int64
 	version                       atomic.Int64
 
@@ -305,6 +306,16 @@ var doors = []door{
 			return version(-1) // fetched, and not kept
 		}
 		return version(v.Version)
+	}},
+	{"pages", func(ctx context.Context, h *house, id string) answered {
+		none := func(*pages.Page[string, track]) (string, bool, error) { return "", false, nil }
+		for page, err := range pages.Walk(ctx, h.fetcher, id, none, nil) {
+			if err != nil {
+				return typed(track{}, err)
+			}
+			return version(page.Value.Version)
+		}
+		return failed
 	}},
 }
 
