@@ -81,8 +81,10 @@ type answer struct {
 	complete bool          // all of the body has come
 	kept     bool          // the policy lets it be stored
 	close    func() error  // closes the body of one that is neither
-	variant  string        // of resp, where it varies
-	coding   string        // of the request, where resp is coded
+
+	interrupt func() error // closes a body that is being kept, guarded by the flights' lock
+	variant   string       // of resp, where it varies
+	coding    string       // of the request, where resp is coded
 
 	save      saveKind
 	doubted   saveKind       // what is saved once it is believed
@@ -412,6 +414,9 @@ func (f *Flight) end(cause error) {
 	}
 	if f.close != nil {
 		go f.close() //nolint:errcheck // nobody is left to be told
+	}
+	if f.interrupt != nil {
+		go f.interrupt() //nolint:errcheck // likewise
 	}
 }
 
