@@ -15,8 +15,9 @@ type chunk[K comparable, V any] struct {
 	keys []K
 	asks *exchange.Many
 
-	mu     sync.Mutex // guards what ends and settles flights
+	mu     sync.Mutex // guards what joins, ends and settles flights
 	flying map[int]bool
+	stop   func() bool // ends waiting for the end of the run; nil where none is flying
 }
 
 func (r *fill[K, V]) newChunk(keys []K) (*chunk[K, V], error) {
@@ -83,26 +84,45 @@ func (c *chunk[K, V]) join(ctx context.Context, missing []int) (again []int) {
 		for n < len(missing) && r.hasRoom(n == 0) {
 			n++
 		}
-		c.mu.Lock()
-		for _, i := range missing[:n] {
-			c.flying[i] = true
-		}
-		c.mu.Unlock()
 		r.flying.Add(n)
-		begun, more := c.asks.Join(ctx, missing[:n], c)
-		for _, i := range more {
-			c.mu.Lock()
-			delete(c.flying, i)
-			c.mu.Unlock()
+		begun, more := c.begin(ctx, missing[:n])
+		for range more {
 			<-r.room
 			r.flying.Done()
 		}
 		again = append(again, more...)
 		missing = missing[n:]
 		r.batches.add(begun...)
-		context.AfterFunc(ctx, c.giveUp)
 	}
 	return again
+}
+
+func (c *chunk[K, V]) begin(ctx context.Context, missing []int) (begun []*exchange.Flight, again []int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, i := range missing {
+		c.flying[i] = true
+	}
+	begun, again = c.asks.Join(ctx, missing, c)
+	for _, i := range again {
+		delete(c.flying, i)
+	}
+	if c.stop == nil && len(c.flying) > 0 {
+		c.stop = context.AfterFunc(ctx, c.giveUp)
+	}
+	return begun, again
+}
+
+// result is what a flight that has landed has brought.
+func (c *chunk[K, V]) result(i int) (exchange.Result, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.flying, i)
+	if len(c.flying) == 0 {
+		c.stop() // else the run would remember the chunk to its end
+		c.stop = nil
+	}
+	return c.asks.Result(i)
 }
 
 // hasRoom reports whether one more flight may be under way; with must, it waits until
@@ -138,10 +158,7 @@ func (c *chunk[K, V]) Landed(i int, _ *exchange.Flight) {
 func (c *chunk[K, V]) settle(ctx context.Context, i int) {
 	r := c.run
 	defer r.flying.Done()
-	c.mu.Lock()
-	delete(c.flying, i)
-	res, ok := c.asks.Result(i)
-	c.mu.Unlock()
+	res, ok := c.result(i)
 	<-r.room
 	switch {
 	case ok:
@@ -181,6 +198,8 @@ func (r *fill[K, V]) settle(ctx context.Context, key K, res exchange.Result) {
 				r.abort(ErrAllAbsent)
 			}
 		}
+	case Cancelled:
+		filled.Err = nil
 	case Failed:
 		if ctx.Err() != nil && (errors.Is(filled.Err, context.Canceled) || errors.Is(filled.Err, exchange.ErrGivenUp)) {
 			filled.Status, filled.Err = Cancelled, nil // the run did not come to it

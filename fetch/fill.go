@@ -68,6 +68,7 @@ var ErrAllAbsent = errors.New("the origin has nothing for any key")
 // The sizes of a Fill.
 const (
 	lookupBatch  = 1000                   // keys that are looked up together
+	mostReports  = 4 * lookupBatch        // keys to be reported, while no more are looked up
 	heldFlights  = 16 * lookupBatch       // flights that may wait for others to share a request with
 	heldIdle     = 200 * time.Millisecond // how long they wait when no more keys come
 	heldWithin   = time.Second            // how long they wait when keys come slowly
@@ -134,6 +135,8 @@ type fill[K comparable, V any] struct {
 	mu      sync.Mutex
 	reports []report[K, V]
 	arrived chan struct{} // tells the reporter of reports
+	backlog int           // what was not reported yet
+	calm    sync.Cond     // tells of a backlog that has become small
 
 	// Of the goroutine that reports.
 	doubted  []exchange.Result // absences that are not believed yet
@@ -165,6 +168,7 @@ func (r *fill[K, V]) prepare() {
 	r.pulled = make(chan K, lookupBatch)
 	r.room = make(chan struct{}, window)
 	r.arrived = make(chan struct{}, 1)
+	r.calm.L = &r.mu
 }
 
 // run pulls keys on the calling goroutine, and waits until all have been reported.
@@ -172,9 +176,8 @@ func (r *fill[K, V]) run(parent context.Context, keys iter.Seq[K]) error {
 	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)
 	r.stop = stop
-	for _, closing := range []context.Context{r.f.client.closing.ctx, r.f.table.Exchange().Closing()} {
-		defer context.AfterFunc(closing, func() { stop(&fatalError{fmt.Errorf("fetch: %w", ErrClosed)}) })()
-	}
+	defer context.AfterFunc(r.f.client.closing.ctx, func() { r.abort(fmt.Errorf("fetch: %w", ErrClosed)) })()
+	defer context.AfterFunc(r.f.table.Exchange().Closing(), func() { r.abort(fmt.Errorf("fetch: %w", exchange.ErrClosed)) })()
 	var stages sync.WaitGroup
 	stages.Go(func() { r.lookUp(ctx) })
 	complete := false
@@ -230,6 +233,7 @@ func (r *fill[K, V]) lookUp(ctx context.Context) {
 		r.report(ctx, ended)
 	}()
 	for open := true; open; {
+		r.awaitCalm()
 		var keys []K
 		keys, open = r.receive()
 		switch {
@@ -245,6 +249,24 @@ func (r *fill[K, V]) lookUp(ctx context.Context) {
 	r.flying.Wait()
 	close(ended)
 	<-reported
+}
+
+// awaitCalm waits until no more than a few chunks are to be reported.
+func (r *fill[K, V]) awaitCalm() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.backlog > mostReports {
+		r.calm.Wait()
+	}
+}
+
+// reported tells that n keys were reported.
+func (r *fill[K, V]) reported(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.backlog -= n; r.backlog <= mostReports {
+		r.calm.Signal()
+	}
 }
 
 // receive returns the keys that have come, or those that come next, none where flights
@@ -291,6 +313,7 @@ func (r *fill[K, V]) done(filled Filled[K]) { r.tell(report[K, V]{done: &filled}
 func (r *fill[K, V]) tell(one report[K, V]) {
 	r.mu.Lock()
 	r.reports = append(r.reports, one)
+	r.backlog++
 	r.mu.Unlock()
 	select {
 	case r.arrived <- struct{}{}:
@@ -328,6 +351,7 @@ func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}) {
 				r.call(*one.done)
 			}
 		}
+		r.reported(len(reports))
 		if len(reports) > 0 {
 			continue
 		}
