@@ -87,6 +87,14 @@ func (s *Share) Release() {
 	}
 }
 
+// Sends reports whether a request with that context is one that the exchange itself
+// sends to the origin. It is not to be answered from the cache, nor to wait for itself,
+// where a door's client has a transport over the same cache.
+func (x *Exchange) Sends(ctx context.Context) bool {
+	s := ShareOf(ctx)
+	return s != nil && s.budget == &x.budget
+}
+
 // sharing is a context whose request has a share.
 type sharing struct {
 	context.Context

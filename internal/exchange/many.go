@@ -42,13 +42,11 @@ func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err erro
 	}
 	first := &m.Asks[of[0]]
 	m.seen, m.storeErr = m.x.seen(first), nil
-	if first.Rules.Use() == policy.Disabled {
-		for _, at := range of {
-			m.Asks[at].ReadOnly, m.Asks[at].alone = true, true
-		}
-		return of, nil
+	disabled := first.Rules.Use() == policy.Disabled
+	for _, at := range of {
+		m.Asks[at].alone = m.Asks[at].alone || disabled
 	}
-	if !first.Table.Keeps() {
+	if !first.Table.Keeps() || disabled {
 		return m.judge(ctx, of, make([]bool, len(of)), refuse)
 	}
 	if first.Rules.plain() && first.looked == 0 {

@@ -58,7 +58,7 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 	}
 	x.flights.mu.Unlock()
 	var late *time.Timer
-	if hard := flights[0].ask.Rules.hard; hard > 0 {
+	if hard := hardLimit(boarded); hard > 0 {
 		late = time.AfterFunc(hard, func() { t.cancel(ErrTimeout) })
 	}
 	return boarded, t.ctx, func() {
@@ -68,4 +68,16 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 		t.cancel(context.Canceled)
 		t.share.Release()
 	}
+}
+
+// hardLimit is how long the request for flights may take: the longest of their limits, 0
+// where one has none.
+func hardLimit(flights []*Flight) (longest time.Duration) {
+	for _, f := range flights {
+		if f.ask.Rules.hard <= 0 {
+			return 0
+		}
+		longest = max(longest, f.ask.Rules.hard)
+	}
+	return longest
 }

@@ -58,7 +58,6 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 // Value answers an ask for a value.
 func (x *Exchange) Value(ctx context.Context, a *Ask) Result {
 	if a.Rules.Use() == policy.Disabled {
-		a.ReadOnly = true
 		return x.aloneValue(ctx, a, nil)
 	}
 	if !a.Distrust && a.looked == 0 && a.Rules.plain() && a.Table.Keeps() {
