@@ -3,7 +3,9 @@ package fetch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"reflect"
 	"sync"
 	"time"
 
@@ -40,31 +42,51 @@ func newBatcher[K comparable, V any](f *Fetcher[K, V], wait time.Duration) *batc
 // add takes flights over. Those that ask whether something still holds go alone, as a
 // batch cannot ask that.
 func (b *batcher[K, V]) add(flights ...*exchange.Flight) {
+	left := flights
+	defer func() {
+		if len(left) > 0 { // the user's code has ended the goroutine
+			exchange.Deliver(repliesOf(left, nil, errEnded))
+		}
+	}()
 	for _, fl := range flights {
-		id, ok, panicked := b.groupOf(fl)
-		if panicked != nil {
-			exchange.Deliver(repliesOf([]*exchange.Flight{fl}, panicked, errEnded))
-			continue
-		}
-		b.mu.Lock()
-		if ok {
-			b.join(id, fl)
-		} else {
-			b.depart([]*exchange.Flight{fl})
-		}
-		b.mu.Unlock()
+		left = left[1:]
+		b.addOne(fl)
 	}
 }
 
-// groupOf tells which flights a flight can be sent with. It calls the user's code, whose
-// panic is that of the callers that wait for the flight.
-func (b *batcher[K, V]) groupOf(fl *exchange.Flight) (id any, ok bool, panicked any) {
-	defer func() { panicked = recover() }()
-	if fl.Conditional() {
-		return nil, false, nil
+func (b *batcher[K, V]) addOne(fl *exchange.Flight) {
+	id, ok, answered := b.groupOf(fl)
+	if answered {
+		return
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if ok {
+		b.join(id, fl)
+	} else {
+		b.depart([]*exchange.Flight{fl})
+	}
+}
+
+// groupOf is the group of a flight, where it can go with others. The user's code tells,
+// so no lock is held: where it panics, that is the answer.
+func (b *batcher[K, V]) groupOf(fl *exchange.Flight) (id any, ok, answered bool) {
+	if fl.Conditional() {
+		return nil, false, false
+	}
+	ended := false
+	defer func() {
+		if !ended {
+			answered = true
+			exchange.Deliver(repliesOf([]*exchange.Flight{fl}, recover(), errEnded))
+		}
+	}()
 	id, ok = b.source.Group(keyOf[K, V](fl))
-	return id, ok, nil
+	if ok && !reflect.ValueOf(id).Comparable() && id != nil {
+		panic(fmt.Sprintf("fetch: the group of a batch, a %T, is not comparable", id))
+	}
+	ended = true
+	return id, ok, false
 }
 
 // flushed is add for flights that wait for no others.
@@ -88,6 +110,12 @@ func (b *batcher[K, V]) join(id any, fl *exchange.Flight) {
 	}
 	g.flights = append(g.flights, fl)
 	b.held++
+	if len(g.flights) < b.source.BatchSize() {
+		return
+	}
+	b.held -= len(g.flights)
+	g.flights = exchange.Wanted(g.flights)
+	b.held += len(g.flights)
 	if len(g.flights) >= b.source.BatchSize() {
 		b.send(g)
 	}

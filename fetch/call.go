@@ -107,8 +107,11 @@ func (f *Fetcher[K, V]) failure(ctx context.Context, key K, r *exchange.Result) 
 	}
 	switch r.Kind {
 	case exchange.Ended:
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return ended(ctx)
+		case errors.Is(r.Err, exchange.ErrCanceled):
+			return fmt.Errorf("fetch: %w", ErrClosed)
 		}
 		return fmt.Errorf("fetch: %w", r.Err)
 	case exchange.Failed:

@@ -3,10 +3,13 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/origin"
 )
 
@@ -70,9 +73,13 @@ type closing struct {
 	running sync.WaitGroup
 	ctx     context.Context // done when the client is closed
 	cancel  context.CancelFunc
+	flights map[*exchange.Flight]bool // that ask for one key
 }
 
-func (c *closing) init() { c.ctx, c.cancel = context.WithCancel(context.Background()) }
+func (c *closing) init() {
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.flights = make(map[*exchange.Flight]bool)
+}
 
 // enter is false where nothing may begin any more. Otherwise, leave is due.
 func (c *closing) enter() bool {
@@ -84,10 +91,27 @@ func (c *closing) enter() bool {
 	return !c.closed
 }
 
-// enterAlso is enter for one more thing that is begun by what has entered.
-func (c *closing) enterAlso() { c.running.Add(1) }
-
 func (c *closing) leave() { c.running.Done() }
+
+// begin counts a flight that is begun by what has entered, until it has landed. It ends
+// when the client is closed.
+func (c *closing) begin(f *exchange.Flight) {
+	c.running.Add(1)
+	c.mu.Lock()
+	c.flights[f] = true
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		f.End(ErrClosed)
+	}
+}
+
+func (c *closing) landed(f *exchange.Flight) {
+	c.mu.Lock()
+	delete(c.flights, f)
+	c.mu.Unlock()
+	c.leave()
+}
 
 // bind returns a context that is also done when the client is closed, with
 // [ErrClosed] as its cause.
@@ -103,7 +127,11 @@ func (c *closing) bind(ctx context.Context) (context.Context, context.CancelFunc
 func (c *closing) close() {
 	c.mu.Lock()
 	c.closed = true
+	flights := slices.Collect(maps.Keys(c.flights))
 	c.mu.Unlock()
+	for _, f := range flights {
+		f.End(ErrClosed)
+	}
 	c.cancel()
 	c.running.Wait()
 }

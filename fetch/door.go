@@ -16,18 +16,17 @@ type door[K comparable, V any] struct {
 	key K
 }
 
-// Begin implements [exchange.Door].
-func (d *door[K, V]) Begin(context.Context) (exchange.Send, *http.Request) { return d.send, nil }
+// Begin implements [exchange.Door]. The flight counts among what the client does.
+func (d *door[K, V]) Begin(fl *exchange.Flight) (exchange.Send, *http.Request) {
+	d.f.client.closing.begin(fl)
+	return d.send, nil
+}
+
+// Landed implements [exchange.Door].
+func (d *door[K, V]) Landed(fl *exchange.Flight) { d.f.client.closing.landed(fl) }
 
 // send asks for the key alone.
 func (d *door[K, V]) send(ctx context.Context, stored http.Header) (resp *http.Response, body []byte, whole bool, err error) {
-	closing := &d.f.client.closing
-	if !closing.enter() {
-		return nil, nil, true, ErrClosed
-	}
-	defer closing.leave()
-	ctx, cancel := closing.bind(ctx)
-	defer cancel()
 	a := d.f.source.askOne(ctx, d.key, conditionsOf(stored))
 	resp, err = a.response()
 	return resp, a.body, true, err
@@ -78,6 +77,7 @@ func (f *Fetcher[K, V]) set(a *exchange.Ask, d *door[K, V], rules *exchange.Rule
 	a.Table, a.Rules, a.Door = f.table, rules, d
 	a.Values, a.Repeatable = true, true
 	a.Gathers = f.renewals != nil
+	a.Cancel = f.client.closing.ctx.Done()
 	a.Key, err = f.driverKey(values, &d.key)
 	return err
 }

@@ -171,7 +171,7 @@ func TestFetchManyMakesTheFewestRequestsAtOnce(t *testing.T) {
 			t.Errorf("%d requests, want %d", n, want)
 		}
 	}
-	if o.most != 3 || store.gets.Load() != 2 || store.puts.Load() > 21 {
+	if o.most != 3 || store.gets.Load() != 3 || store.puts.Load() > 21 {
 		t.Errorf("%d requests at once, %d lookups, %d saves", o.most, store.gets.Load(), store.puts.Load())
 	}
 }
@@ -310,7 +310,10 @@ func TestExpiryOfACall(t *testing.T) {
 	if _, err := e.Fetch(t.Context(), "c"); err != nil {
 		t.Fatal(err)
 	}
-	if in("a") != time.Hour || in("b") != time.Hour || in("c") != settings.DefaultExpire {
+	about := func(key string, want time.Duration) bool { // the time that the origin took is added to it
+		return in(key) >= want && in(key) < want+time.Minute
+	}
+	if !about("a", time.Hour) || !about("b", time.Hour) || !about("c", settings.DefaultExpire) {
 		t.Error(in("a"), in("b"), in("c"))
 	}
 	before := o.total()

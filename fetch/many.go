@@ -108,6 +108,7 @@ func (m *many[K, V]) found(i int, e driver.Entry) bool {
 
 // run enters what became of all keys. The error is that of a call that has ended before.
 func (m *many[K, V]) run(ctx context.Context) (err error) {
+	defer m.leave()
 	pending := make([]int, len(m.keys))
 	for i := range pending {
 		pending[i] = i
@@ -134,6 +135,13 @@ func (m *many[K, V]) run(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// leave leaves the flights whose results were not taken, as the user's code has panicked.
+func (m *many[K, V]) leave() {
+	for i := range m.keys {
+		m.asks.Leave(i)
+	}
 }
 
 // join joins the flights of the missing keys and sends those that begin. It returns the

@@ -36,8 +36,8 @@ func TestAnOlderAbsenceDoesNotReplaceAValue(t *testing.T) {
 	s.ExpireAbsent = time.Hour
 	e := fetcherIn(t, o, repositoryIn(t, store, s), nil)
 	called := make(chan error, 2)
-	fetchIt := func(ctx context.Context, key string) {
-		_, err := e.Fetch(ctx, key)
+	fetchIt := func(ctx context.Context, key string, opts ...fetch.Option) {
+		_, err := e.Fetch(ctx, key, opts...)
 		called <- err
 	}
 	go fetchIt(t.Context(), "first")
@@ -50,7 +50,7 @@ func TestAnOlderAbsenceDoesNotReplaceAValue(t *testing.T) {
 		t.Error(err)
 	}
 	exists.Store(true)
-	go fetchIt(t.Context(), "new")
+	go fetchIt(t.Context(), "new", fetch.Refresh())
 	eventually(t, "the origin has answered again", func() bool { return o.total() == 3 && o.idle() })
 	close(goOn)
 	for range 2 {
@@ -63,8 +63,8 @@ func TestAnOlderAbsenceDoesNotReplaceAValue(t *testing.T) {
 	}
 }
 
-// Who asks for a refresh gets no value from the store, though the key is being looked up
-// once more for another caller, whose flight is joined.
+// A caller who asks for a refresh gets no value from the store, though the key is being
+// looked up once more for another caller.
 func TestRefreshWhileAKeyIsLookedUpAgain(t *testing.T) {
 	o := newOrigin(t, nil)
 	store := &wrapped{Store: inMemory(t)}
@@ -72,16 +72,16 @@ func TestRefreshWhileAKeyIsLookedUpAgain(t *testing.T) {
 	refreshed := make(chan error, 1)
 	store.got = func() {
 		switch store.gets.Load() {
-		case 1: // finds nothing, and another caller is faster
+		case 2: // finds nothing, and another caller is faster
 			if _, err := e.Fetch(t.Context(), "a"); err != nil {
 				t.Error(err)
 			}
-		case 3: // finds what that has saved
+		case 5: // finds what that has saved
 			go func() {
 				_, err := e.Fetch(t.Context(), "a", fetch.Refresh())
 				refreshed <- err
 			}()
-			waiting(t, e, 1)
+			eventually(t, "the refresh asks the origin", func() bool { return o.total() == 2 })
 		}
 	}
 	if got, err := e.Fetch(t.Context(), "a"); err != nil || got != titled("a") {

@@ -44,7 +44,7 @@ func TestBatchesAreTheFewest(t *testing.T) {
 	}
 	keys := []key{{"a", ""}, {"b", "DE"}, {"c", ""}, {"x,y", ""}, {"d", ""}, {"e", "DE"}, {"f", "DE"}, {"g", "US"}}
 	want := []string{
-		"/tracks/d", "/tracks/f?market=DE", "/tracks/g?market=US", "/tracks/x,y", "/tracks?ids=a,c", "/tracks?ids=b,e&market=DE",
+		"/tracks/d", "/tracks/f?market=DE", "/tracks/g?market=US", "/tracks/x%2Cy", "/tracks?ids=a,c", "/tracks?ids=b,e&market=DE",
 	}
 	for _, repo := range []*repository.ResponseRepository[key, track]{nil, repositoryOf(t, s)} {
 		f, err := fetch.Uncached(client, s, nil)

@@ -44,13 +44,11 @@ func TestStoreThatFails(t *testing.T) {
 			if got := statuses(fetchMany(t, e, []string{"x", "gone", "y"}, fetch.With(policy.Policy{StaleIfError: time.Hour}))); got != "FE AB FE" {
 				t.Error(got)
 			}
-			if n := e.Stats().StoreErrors; n != 3 || strings.Count(log.String(), "the disk is full") != 3 || !strings.Contains(log.String(), "repository=tracks") {
+			if n := e.Stats().StoreErrors; n < 3 || strings.Count(log.String(), "the disk is full") != 1 || !strings.Contains(log.String(), "repository=tracks") {
 				t.Errorf("%d errors are told of, and %s", n, log.String())
 			}
 			store.get, store.put = nil, nil
-			if got := statuses(fetchManyOf(t, e, "a", "x")); got != map[string]string{"get": "CA CA", "put": "FE FE"}[name] {
-				t.Errorf("when the store works again: %s", got)
-			}
+			eventually(t, "the store is used again", func() bool { return statuses(fetchManyOf(t, e, "a", "b")) == "CA CA" })
 		})
 	}
 }
@@ -76,12 +74,13 @@ func TestStoreThatIsSlow(t *testing.T) {
 	if got, err := e.Fetch(t.Context(), "b", fetch.Refresh()); err != nil || got != titled("b") {
 		t.Error(got, err)
 	}
-	if n := e.Stats().StoreErrors; n != 2 || strings.Count(log.String(), "did not answer in time") != 2 {
+	if n := e.Stats().StoreErrors; n != 2 || strings.Count(log.String(), "did not answer in time") != 1 { // it is left alone then
 		t.Errorf("%d errors are told of, and %s", n, log.String())
 	}
+	patient := fetcherIn(t, o, repositoryIn(t, store, settingsOf(byID, nil)), nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
-	if _, err := e.Fetch(ctx, "c"); !errors.Is(err, context.Canceled) {
+	if _, err := patient.Fetch(ctx, "c"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -103,8 +102,8 @@ func TestEntryThatIsTooLarge(t *testing.T) {
 	if got := statuses(fetchMany(t, e, keys)); got != strings.Repeat("CA ", 20)+"FE" {
 		t.Error(got)
 	}
-	if n := e.Stats().StoreErrors; n != 2 {
-		t.Errorf("%d errors are told of", n)
+	if n := strings.Count(log.String(), "save failed"); n != 2 || e.Stats().StoreErrors != 0 {
+		t.Errorf("%d entries that are too large are told of, %d errors of the store", n, e.Stats().StoreErrors)
 	}
 }
 
@@ -255,7 +254,7 @@ func TestGroupThatIsNotComparable(t *testing.T) {
 		}()
 		e.FetchMany(t.Context(), []string{"a", "oops"})
 	}()
-	if got := statuses(fetchManyOf(t, e, "a", "b")); got != "FE FE" {
+	if got := statuses(fetchManyOf(t, e, "a", "b")); got != "CA FE" {
 		t.Error(got)
 	}
 }
@@ -273,10 +272,10 @@ func TestGoroutineThatIsEndedByTheUsersCode(t *testing.T) {
 	var log logged
 	e := cachedIn(t, o, inMemory(t), s, cache.Options{Logger: log.logger()}, &fetch.FetcherOptions{Concurrency: 1})
 	got, err := e.FetchMany(t.Context(), []string{"a", "oops", "b", "nameless", "c"})
-	if err != nil || statuses(got) != "FE FA FE FE FE" || !strings.Contains(got[1].Err.Error(), "ended its goroutine") {
+	if err != nil || statuses(got) != "FE FA FE FA FE" || !strings.Contains(got[1].Err.Error(), "ended the request's goroutine") {
 		t.Error(got, err)
 	}
-	if !strings.Contains(log.String(), "ended its goroutine") {
+	if strings.Count(log.String(), "ended the request's goroutine") != 2 {
 		t.Errorf("logged is %q", log.String())
 	}
 }

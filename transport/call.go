@@ -234,8 +234,8 @@ func (c *call) do() (*http.Response, error) {
 
 // Begin implements [exchange.Door] with a request that shares nothing with the caller's,
 // which is the caller's again as soon as it is answered.
-func (c *call) Begin(ctx context.Context) (exchange.Send, *http.Request) {
-	own := c.req.Clone(ctx)
+func (c *call) Begin(f *exchange.Flight) (exchange.Send, *http.Request) {
+	own := c.req.Clone(f.Context())
 	// With a Timeout, http.Client ends the request by it, beside its context.
 	own.Cancel = nil //nolint:staticcheck // it is the first caller's alone
 	repeats := hasBody(own) && own.GetBody != nil
@@ -262,6 +262,9 @@ func (c *call) Begin(ctx context.Context) (exchange.Send, *http.Request) {
 
 // Build implements [exchange.Door].
 func (c *call) Build() *http.Request { return c.caller }
+
+// Landed implements [exchange.Door].
+func (*call) Landed(*exchange.Flight) {}
 
 // Launch implements [exchange.Door]: each request is sent as it begins.
 func (*call) Launch(*exchange.Flight) {}

@@ -63,10 +63,13 @@ type Ask struct {
 
 // Door asks the origin on behalf of an ask.
 type Door interface {
-	// Begin is called on the caller's goroutine when a flight begins, with the context
-	// of the flight. It returns what sends the request, and a request for the policies
-	// that is not the caller's, nil where Build makes it.
-	Begin(ctx context.Context) (Send, *http.Request)
+	// Begin is called on the caller's goroutine when a flight begins. It returns what
+	// sends the request, and a request for the policies that is not the caller's, nil
+	// where Build makes it.
+	Begin(f *Flight) (Send, *http.Request)
+
+	// Landed is called when a flight has landed that Begin was called for.
+	Landed(f *Flight)
 
 	// Build returns the request as policies see it, nil where there is none. It may be
 	// called by the flight's goroutine.

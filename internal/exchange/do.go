@@ -86,7 +86,7 @@ func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, condition
 		return f
 	}
 	f.ctx, f.cancel = context.WithCancelCause(f.ctx)
-	f.send, f.ask.Request = a.Door.Begin(f.ctx)
+	f.send, f.ask.Request = a.Door.Begin(f)
 	return f
 }
 

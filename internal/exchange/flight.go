@@ -405,6 +405,9 @@ func (f *Flight) end(cause error) {
 		f.trip.leave()
 	case f.cancel != nil:
 		f.cancel(cause)
+	case !f.landed: // it still waits for others to share a request with
+		f.err = cause
+		go f.land() // which takes the lock
 	}
 	if f.close != nil {
 		go f.close() //nolint:errcheck // nobody is left to be told
@@ -513,6 +516,9 @@ func (f *Flight) land() {
 	waiters := f.waiters
 	f.waiters = nil
 	fs.mu.Unlock()
+	if f.send != nil {
+		f.ask.Door.Landed(f)
+	}
 	for _, w := range waiters {
 		w.waiter.Landed(w.i, f)
 	}
@@ -544,6 +550,12 @@ func (f *Flight) announced() int64 {
 	}
 	return f.resp.ContentLength
 }
+
+// Context is that of a flight's own request.
+func (f *Flight) Context() context.Context { return f.ctx }
+
+// End ends a flight's own request.
+func (f *Flight) End(cause error) { f.cancel(cause) }
 
 // context is that of the request that the flight is answered by.
 func (f *Flight) context() context.Context {

@@ -50,6 +50,9 @@ func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err erro
 		}
 	}
 	stored := make([]bool, len(of))
+	if m.storeErr != nil { // which is not asked twice
+		return m.judge(ctx, of, stored, refuse)
+	}
 	sel := allParts(m.x)
 	if first.Bare {
 		sel.Parts = driver.Meta
@@ -315,15 +318,23 @@ type Reply struct {
 // together. Each flight is answered once.
 func Deliver(replies []Reply) {
 	var saving []*Flight
+	delivered := 0
+	defer func() {
+		if delivered < len(replies) { // a function of the declaration has ended the goroutine
+			replies[delivered].Flight.land()
+			Deliver(replies[delivered+1:])
+		}
+		if len(saving) > 0 {
+			saving[0].ask.Table.save(saving...)
+		}
+	}()
 	for _, r := range replies {
 		if r.Flight.deliver(r) {
 			saving = append(saving, r.Flight)
 		} else {
 			r.Flight.land()
 		}
-	}
-	if len(saving) > 0 {
-		saving[0].ask.Table.save(saving...)
+		delivered++
 	}
 }
 

@@ -426,11 +426,20 @@ func (f *Flight) decode(payload []byte) {
 	if t.Decode == nil {
 		return
 	}
+	returned := false
+	defer func() {
+		if !returned { // it has ended the goroutine
+			f.err, f.save = errEnded, saveNothing
+			f.x.counts.panics.Add(1)
+			f.x.log.Error("endpointcache: "+errEnded.Error(), "repository", t.Name)
+		}
+	}()
 	var panicked *panicError
 	err := guarded(func() (err error) {
 		f.value, f.entry.Name, err = t.Decode(payload, f.ask.Values && !f.ask.Bare)
 		return err
 	})
+	returned = true
 	switch {
 	case errors.As(err, &panicked):
 		f.panicked = panicked.value

@@ -1,6 +1,9 @@
 package exchange
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Trip is a request that several flights share. It ends when nobody waits for any of
 // them.
@@ -18,10 +21,22 @@ func (t *Trip) leave() {
 	}
 }
 
+// Wanted returns those of the flights that callers still wait for. The others land by
+// themselves. They are to be of one exchange.
+func Wanted(flights []*Flight) []*Flight {
+	if len(flights) == 0 {
+		return nil
+	}
+	fs := &flights[0].x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return slices.DeleteFunc(flights, func(f *Flight) bool { return f.abandoned })
+}
+
 // Board returns those of the flights that callers still wait for, and the context of
 // the request that is to be made for them: it has the values of the first one's and ends
-// when nobody waits any more. The others land. Done is to be called when the flights
-// have been answered. They are to be of one exchange.
+// when nobody waits any more. The others land by themselves. Done is to be called when
+// the flights have been answered. They are to be of one exchange.
 func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func()) {
 	if len(flights) == 0 {
 		return nil, nil, func() {}
@@ -29,11 +44,9 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 	x := flights[0].x
 	t := &Trip{}
 	t.ctx, t.cancel = context.WithCancelCause(flights[0].ctx)
-	var left []*Flight
 	x.flights.mu.Lock()
 	for _, f := range flights {
 		if f.abandoned {
-			left = append(left, f)
 			continue
 		}
 		f.trip, f.sent = t, true
@@ -42,9 +55,5 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 		boarded = append(boarded, f)
 	}
 	x.flights.mu.Unlock()
-	for _, f := range left {
-		f.err = ErrGivenUp
-		f.land()
-	}
 	return boarded, t.ctx, func() { t.cancel(context.Canceled) }
 }

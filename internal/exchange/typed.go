@@ -58,15 +58,20 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 func (x *Exchange) Value(ctx context.Context, a *Ask) Result {
 	if !a.Distrust && a.looked == 0 && a.Rules.plain() && a.Table.Keeps() {
 		seen := x.flights.landings()
-		if r, err := x.liveValue(ctx, a); err != nil || r.Kind != Pending {
+		r, err := x.liveValue(ctx, a)
+		switch {
+		case r.Kind != Pending:
 			return r
+		case err != nil:
+			return x.valueBy(ctx, a, nil, seen)
 		}
 		return x.slowValue(ctx, a, seen)
 	}
 	return x.slowValue(ctx, a, x.seen(a))
 }
 
-// liveValue reads no more of an entry than its payload, where it is live.
+// liveValue reads no more of an entry than its payload, where it is live. The error is
+// the store's, which is not asked twice.
 func (x *Exchange) liveValue(ctx context.Context, a *Ask) (Result, error) {
 	a.keys[0] = a.Key
 	sel := driver.Selection{Filter: driver.Filter{State: driver.Live, Now: instant(x.Now())}, Parts: driver.Payload}
@@ -79,7 +84,7 @@ func (x *Exchange) liveValue(ctx context.Context, a *Ask) (Result, error) {
 		if err := x.lookupFailed(ctx, a, err); err != nil {
 			return Result{Kind: Ended, Err: err}, err
 		}
-		return Result{}, nil
+		return Result{}, err
 	case a.ok && a.useful(a.found.Status):
 		x.counts.hits.Add(1)
 		return Result{Kind: Hit, Entry: a.found}, nil
@@ -95,6 +100,11 @@ func (x *Exchange) slowValue(ctx context.Context, a *Ask, seen int64) Result {
 	if err != nil {
 		return Result{Kind: Ended, Err: err}
 	}
+	return x.valueBy(ctx, a, s, seen)
+}
+
+// valueBy answers the ask by what is stored, nil for nothing, or by the origin.
+func (x *Exchange) valueBy(ctx context.Context, a *Ask, s *Stored, seen int64) Result {
 	conditional := false
 	switch x.judge(a, s) {
 	case serveIt:
