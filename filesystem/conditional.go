@@ -31,9 +31,9 @@ func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Cond
 func (t *table) Renew(ctx context.Context, renewals []driver.Renewal) (renewed []bool, err error) {
 	err = t.store.run(ctx, "renew in", t.id.spec.Name, func() error {
 		renewed = make([]bool, len(renewals))
-		left := make([]int, len(renewals)) // numbers of renewals
-		for i := range left {
-			left[i] = i
+		var left []int // numbers of renewals
+		for i := range renewals {
+			left = append(left, i)
 		}
 		for len(left) > 0 {
 			all, err := t.save(ctx, func() []saving { return t.renewing(renewals, left) })

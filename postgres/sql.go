@@ -246,9 +246,9 @@ func (t *table) keyIs() string {
 // chunk is a table of keys, what comes with them, and their numbers, which count from
 // 1, so that keys need not be read back.
 func (t *table) chunk(more ...column) string {
-	columns := make([]string, len(t.names.keys))
-	for i := range columns {
-		columns[i] = fmt.Sprintf("c%d", i)
+	var columns []string
+	for i := range t.names.keys {
+		columns = append(columns, fmt.Sprintf("c%d", i))
 	}
 	columns = append(columns, columnNames(more)...)
 	return fmt.Sprintf("unnest(%s) WITH ORDINALITY AS k(%s, i)", t.arrays(more), strings.Join(columns, ", "))
