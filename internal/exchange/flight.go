@@ -72,6 +72,8 @@ type answer struct {
 	cookies  []string // of the 304 that confirmed used, for the first caller alone
 	resp     *http.Response
 	trailer  http.Header   // that resp announces
+	like     *Flight       // one of the same response, see [Flight.likeness]
+	stream   bool          // resp does not end
 	asked    time.Time     // when the request was sent
 	answered time.Time     // when the answer came
 	age      time.Duration // how old it was then

@@ -44,13 +44,14 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 	x := flights[0].x
 	t := &Trip{}
 	t.ctx, t.cancel = context.WithCancelCause(flights[0].ctx)
+	now := x.Now()
 	x.flights.mu.Lock()
 	for _, f := range flights {
 		if f.abandoned {
 			continue
 		}
 		f.trip, f.sent = t, true
-		f.asked = x.Now()
+		f.asked = now
 		t.wanted++
 		boarded = append(boarded, f)
 	}
