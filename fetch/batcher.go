@@ -208,7 +208,7 @@ func (b *batcher[K, V]) run(flights []*exchange.Flight) {
 	}
 	closing := &b.f.client.closing
 	if !closing.enter() {
-		exchange.Deliver(repliesOf(left, nil, ErrClosed))
+		exchange.Deliver(repliesOf(left, nil, fmt.Errorf("fetch: %w", ErrClosed)))
 		return
 	}
 	defer closing.leave()

@@ -8,7 +8,6 @@ import (
 
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/head"
-	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -43,11 +42,6 @@ func fetchOne[K comparable, V, T any](ctx context.Context, f *Fetcher[K, V], key
 	rules, err := f.rules(ctx, opts)
 	if err != nil {
 		return value, exchange.Failed, fmt.Errorf("fetch: %w", err)
-	}
-	if rules.Use() == policy.Disabled {
-		if rules, err = f.table.Rules(ctx, policy.Policy{Use: policy.Reload, Expire: policy.DoNotCache()}); err != nil {
-			return value, exchange.Failed, fmt.Errorf("fetch: %w", err)
-		}
 	}
 	a := &ask[K, V]{}
 	if err := f.set(&a.Ask, &a.door, rules, a.values[:0], key); err != nil {

@@ -20,7 +20,7 @@ type chunk[K comparable, V any] struct {
 	values driver.Key
 	asks   *exchange.Many
 
-	mu     sync.Mutex // guards what ends and settles flights
+	mu     sync.Mutex // guards what joins, ends and settles flights
 	flying map[int]bool
 	forget func() bool // lets the run's context hold the chunk no longer; nil where it does not
 }
@@ -236,6 +236,8 @@ func (r *fill[K, V]) settle(ctx context.Context, key K, res exchange.Result, ans
 				r.abort(ErrAllAbsent)
 			}
 		}
+	case Cancelled:
+		filled.Err = nil
 	case Failed:
 		if ctx.Err() != nil && (errors.Is(filled.Err, context.Canceled) || errors.Is(filled.Err, exchange.ErrGivenUp)) {
 			filled.Status, filled.Err = Cancelled, nil // the run did not come to it

@@ -63,6 +63,7 @@ var ErrAllAbsent = errors.New("the origin has nothing for any key")
 // The sizes of a Fill.
 const (
 	lookupBatch  = 1000                   // keys that are looked up together
+	mostReports  = 4 * lookupBatch        // keys to be reported, while no more are looked up
 	heldFlights  = 4 * lookupBatch        // flights that may wait for others to share a request with
 	heldIdle     = 200 * time.Millisecond // how long they wait when no more keys come
 	heldWithin   = time.Second            // how long they wait when keys come slowly
@@ -133,6 +134,8 @@ type fill[K comparable, V any] struct {
 	panicked any // of the user's code
 
 	arrived chan struct{} // tells the reporter of reports
+	backlog int           // what was not reported yet
+	calm    sync.Cond     // tells of a backlog that has become small
 
 	// Of the goroutine that reports.
 	doubted  []exchange.Result // absences that are not believed yet
@@ -169,6 +172,7 @@ func (r *fill[K, V]) prepare() {
 	r.pulled = make(chan K, lookupBatch)
 	r.room = make(chan struct{}, window)
 	r.arrived = make(chan struct{}, 1)
+	r.calm.L = &r.mu
 }
 
 // run pulls keys on the calling goroutine, and waits until all have been reported.
@@ -176,9 +180,8 @@ func (r *fill[K, V]) run(parent context.Context, keys iter.Seq[K]) error {
 	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)
 	r.stop = stop
-	for _, closing := range []context.Context{r.f.client.closing.ctx, r.f.table.Exchange().Closing()} {
-		defer context.AfterFunc(closing, func() { stop(&fatalError{fmt.Errorf("fetch: %w", ErrClosed)}) })()
-	}
+	defer context.AfterFunc(r.f.client.closing.ctx, func() { r.abort(fmt.Errorf("fetch: %w", ErrClosed)) })()
+	defer context.AfterFunc(r.f.table.Exchange().Closing(), func() { r.abort(fmt.Errorf("fetch: %w", exchange.ErrClosed)) })()
 	var stages sync.WaitGroup
 	stages.Go(func() { r.lookUp(ctx) })
 	complete := false
@@ -235,6 +238,7 @@ func (r *fill[K, V]) lookUp(ctx context.Context) {
 	}()
 	c := r.newChunk()
 	for open := true; open; {
+		r.awaitCalm()
 		c.keys, open = r.receive(c.keys[:0])
 		switch {
 		case ctx.Err() != nil:
@@ -249,6 +253,24 @@ func (r *fill[K, V]) lookUp(ctx context.Context) {
 	r.flying.Wait()
 	close(ended)
 	<-reported
+}
+
+// awaitCalm waits until no more than a few chunks are to be reported.
+func (r *fill[K, V]) awaitCalm() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.backlog > mostReports {
+		r.calm.Wait()
+	}
+}
+
+// reported tells that n keys were reported.
+func (r *fill[K, V]) reported(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.backlog -= n; r.backlog <= mostReports {
+		r.calm.Signal()
+	}
 }
 
 // receive adds the keys that have come to keys, or those that come next, none where
@@ -298,6 +320,7 @@ func (r *fill[K, V]) tell(one report[K, V]) {
 	one.answers = r.answers.Load()
 	r.mu.Lock()
 	r.reports = append(r.reports, one)
+	r.backlog++
 	r.mu.Unlock()
 	select {
 	case r.arrived <- struct{}{}:
@@ -347,6 +370,7 @@ func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}) {
 			}
 			r.call(filled)
 		}
+		r.reported(len(reports))
 		clear(reports)
 		spare = reports[:0]
 		if len(reports) > 0 {

@@ -143,7 +143,7 @@ func (x *Exchange) renew(ctx context.Context, a *Ask, s *Stored, seen int64) {
 	}
 	own := *a
 	own.Batched = a.Batched || a.Gathers
-	f := x.newFlight(ctx, &own, s.Clone(), !own.Batched && rfc9111.HasValidator(s.Head.Header))
+	f := x.newFlight(ctx, &own, s.Clone(), !a.Gathers && rfc9111.HasValidator(s.Head.Header))
 	f.renews, f.joinable, f.background, f.goesOn = true, true, true, true
 	f.finishing = time.AfterFunc(x.opts.RenewTimeout, f.endUnused)
 	fs.link(f)

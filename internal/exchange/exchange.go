@@ -86,6 +86,7 @@ func New(opts Options) (*Exchange, error) {
 		return nil, x.general.err
 	}
 	x.flights.byKey = make(map[flightKey]*Flight)
+	x.flights.endOf = make(map[flightKey]int64)
 	x.guard.init(x)
 	x.budget.init(x.opts.MaxInFlight, x.opts.MaxBody)
 	x.vary.init()

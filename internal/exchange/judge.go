@@ -79,7 +79,7 @@ func (t *Terms) neverForward() bool {
 // to a request that was sent before is of no use to it, RFC 9111, section 5.2.1.4.
 func (t *Terms) wantsNews() bool {
 	use := t.Rules.Use()
-	return use == policy.Reload || use == policy.Revalidate || t.Rules.Controls() && t.Directives.NoCache
+	return use == policy.Reload || use == policy.Revalidate || use == policy.Disabled || t.Rules.Controls() && t.Directives.NoCache
 }
 
 // satisfiedBy reports whether s may be served as it is.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/policy"
 )
 
 // get reads entries within the limits of the guard.
@@ -49,7 +50,7 @@ func (g *gate) shut() {
 // lookup returns what is stored for the ask, live or not, nil where there is nothing of
 // use. The error is that of the caller's own context: a store that fails is a miss.
 func (x *Exchange) lookup(ctx context.Context, a *Ask) (*Stored, error) {
-	if !a.Table.Keeps() {
+	if !a.Table.Keeps() || a.Rules.Use() == policy.Disabled {
 		return nil, nil
 	}
 	var read once

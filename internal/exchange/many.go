@@ -7,6 +7,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/policy"
 )
 
 // Many is a number of asks for values of one table, with the same terms. All are looked
@@ -41,7 +42,11 @@ func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err erro
 	}
 	first := &m.Asks[of[0]]
 	m.seen, m.storeErr = m.x.seen(first), nil
-	if !first.Table.Keeps() {
+	disabled := first.Rules.Use() == policy.Disabled
+	for _, at := range of {
+		m.Asks[at].alone = m.Asks[at].alone || disabled
+	}
+	if !first.Table.Keeps() || disabled {
 		return m.judge(ctx, of, make([]bool, len(of)), refuse)
 	}
 	if first.Rules.plain() && first.looked == 0 {

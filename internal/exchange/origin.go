@@ -486,7 +486,7 @@ func (f *Flight) permitted(x *policy.Exchange) bool {
 
 // storable reports whether the answer can be saved.
 func (f *Flight) storable() bool {
-	return f.ask.Table.Keeps() && !f.ask.ReadOnly && !f.outdated.Load()
+	return f.ask.Table.Keeps() && !f.ask.ReadOnly && !f.outdated.Load() && f.ask.Rules.Use() != policy.Disabled
 }
 
 // permits asks a filter. One that panics permits nothing.

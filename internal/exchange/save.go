@@ -325,14 +325,20 @@ func (t *Table) SaveAbsences(ctx context.Context, results []Result) error {
 		removed := make(map[int]bool)
 		for i := range results {
 			f := results[i].flight
+			if f.outdated.Load() {
+				continue
+			}
 			e := f.entry
 			if f.doubted == saveRemoval {
 				// A mark for the older entry, which is then removed with it.
-				removed[i] = true
+				removed[len(absent)] = true
 				e.CachedAt, e.Payload = instant(f.asked), nil
 				e.ExpiresAt = e.CachedAt
 			}
 			absent = append(absent, e)
+		}
+		if len(absent) == 0 {
+			return nil
 		}
 		stored, err := t.table.PutIf(ctx, absent, driver.Condition{If: driver.IfNewer})
 		if err != nil {

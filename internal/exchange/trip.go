@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // Trip is a request that several flights share. It ends when nobody waits for any of
@@ -56,5 +57,26 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 		boarded = append(boarded, f)
 	}
 	x.flights.mu.Unlock()
-	return boarded, t.ctx, func() { t.cancel(context.Canceled) }
+	var late *time.Timer
+	if hard := hardLimit(boarded); hard > 0 {
+		late = time.AfterFunc(hard, func() { t.cancel(ErrTimeout) })
+	}
+	return boarded, t.ctx, func() {
+		if late != nil {
+			late.Stop()
+		}
+		t.cancel(context.Canceled)
+	}
+}
+
+// hardLimit is how long the request for flights may take: the longest of their limits, 0
+// where one has none.
+func hardLimit(flights []*Flight) (longest time.Duration) {
+	for _, f := range flights {
+		if f.ask.Rules.hard <= 0 {
+			return 0
+		}
+		longest = max(longest, f.ask.Rules.hard)
+	}
+	return longest
 }

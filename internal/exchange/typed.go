@@ -8,6 +8,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/policy"
 )
 
 // Kind is how a typed ask was answered.
@@ -56,6 +57,9 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 
 // Value answers an ask for a value.
 func (x *Exchange) Value(ctx context.Context, a *Ask) Result {
+	if a.Rules.Use() == policy.Disabled {
+		return x.aloneValue(ctx, a, nil)
+	}
 	if !a.Distrust && a.looked == 0 && a.Rules.plain() && a.Table.Keeps() {
 		seen := x.flights.landings()
 		r, err := x.liveValue(ctx, a)
