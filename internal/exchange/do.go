@@ -81,7 +81,7 @@ func (x *Exchange) hit(s *Stored) *Answer {
 func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, conditional bool) *Flight {
 	f := &Flight{x: x, ask: *a, old: old, conditional: conditional}
 	f.ask.flightKey()
-	f.ctx = context.WithoutCancel(ctx)
+	f.ctx = detached(ctx)
 	if a.Batched {
 		return f
 	}
@@ -89,6 +89,14 @@ func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, condition
 	f.ctx, f.cancel = context.WithCancelCause(&sharing{f.ctx, &f.share})
 	f.send, f.ask.Request = a.Door.Begin(f)
 	return f
+}
+
+// detached is ctx without its end.
+func detached(ctx context.Context) context.Context {
+	if ctx.Done() == nil {
+		return ctx // it has none
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // answer answers the ask from the origin, together with others that ask the same.
@@ -227,7 +235,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 			f.abandon(a)
 			return f.x.alone(ctx, a, nil)
 		}
-		resp := f.response(body)
+		resp := f.response(body)           //nolint:bodyclose // it is the caller's
 		if !first && !a.Rules.Controls() { // they are the first caller's, as with a hit
 			resp.Header.Del("Set-Cookie")
 			resp.Header.Del("Set-Cookie2")

@@ -73,6 +73,8 @@ type answer struct {
 	cookies  []string // of the 304 that confirmed used, for the first caller alone
 	resp     *http.Response
 	trailer  http.Header   // that resp announces
+	like     *Flight       // one of the same response, see [Flight.likeness]
+	stream   bool          // resp does not end
 	asked    time.Time     // when the request was sent
 	answered time.Time     // when the answer came
 	age      time.Duration // how old it was then
@@ -116,12 +118,13 @@ type flightKey struct{ table, key string }
 type flights struct {
 	mu    sync.Mutex
 	byKey map[flightKey]*Flight
-	ended [recent]flightKey // the last ones that cannot be joined any more, in a ring
-	count atomic.Int64      // of all that have; changed under mu
+	ended []flightKey         // the last ones that cannot be joined any more, in a ring
+	endOf map[flightKey]int64 // of these: how many had ended before
+	count atomic.Int64        // of all that have; changed under mu
 }
 
 // recent is how many of the flights that have ended are remembered.
-const recent = 512
+const recent = 4096
 
 // landings counts the flights that have ended. A caller whose lookup missed before such
 // a flight landed looks again.
@@ -130,16 +133,11 @@ func (fs *flights) landings() int64 { return fs.count.Load() }
 // landedSince reports whether a flight of that key may have landed since. The lock is
 // held.
 func (fs *flights) landedSince(key flightKey, seen int64) bool {
-	count := fs.count.Load()
-	if count-seen > recent {
+	if fs.count.Load()-seen > recent {
 		return true
 	}
-	for i := seen; i < count; i++ {
-		if fs.ended[i%recent] == key {
-			return true
-		}
-	}
-	return false
+	end, ok := fs.endOf[key]
+	return ok && end >= seen
 }
 
 // joinableFor is the flight that a caller can share, nil for none. The lock is held.
@@ -213,9 +211,24 @@ func (fs *flights) unlink(f *Flight) {
 func (fs *flights) forget(f *Flight) {
 	if f.joinable {
 		f.joinable = false
-		fs.ended[fs.count.Load()%recent] = f.ask.flightKey()
-		fs.count.Add(1)
+		fs.remember(f.ask.flightKey())
 	}
+}
+
+// remember notes that a flight of that key has ended. The lock is held.
+func (fs *flights) remember(key flightKey) {
+	count := fs.count.Load()
+	if len(fs.ended) < recent {
+		fs.ended = append(fs.ended, key)
+	} else {
+		oldest := &fs.ended[count%recent]
+		if fs.endOf[*oldest] == count-recent {
+			delete(fs.endOf, *oldest)
+		}
+		*oldest = key
+	}
+	fs.endOf[key] = count
+	fs.count.Add(1)
 }
 
 // lone adds a flight that nobody can join, though it may be saved.

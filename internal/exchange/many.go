@@ -178,6 +178,7 @@ func (m *Many) judge(ctx context.Context, of []int, stored []bool, refuse func(i
 // looked up once more.
 func (m *Many) Join(ctx context.Context, of []int, w Waiter) (begun []*Flight, again []int) {
 	fs := &m.x.flights
+	ctx = context.WithoutCancel(ctx)
 	var landed, started []*Flight
 	var landedAt []int
 	fs.mu.Lock()
@@ -333,14 +334,29 @@ func Deliver(replies []Reply) {
 			saving[0].ask.Table.save(saving...)
 		}
 	}()
+	var last *Flight
 	for _, r := range replies {
-		if r.Flight.deliver(r) {
-			saving = append(saving, r.Flight)
+		f := r.Flight
+		f.like, last = f.likeness(last, r.Response), f
+		saves := f.deliver(r)
+		f.like = nil
+		if saves {
+			saving = append(saving, f)
 		} else {
-			r.Flight.land()
+			f.land()
 		}
 		delivered++
 	}
+}
+
+// likeness is the flight before, where it had the same response but for the body: what
+// it has made of that holds for this one, too.
+func (f *Flight) likeness(before *Flight, resp *http.Response) *Flight {
+	if before == nil || resp == nil || before.resp != resp || before.ask.Rules != f.ask.Rules || !before.asked.Equal(f.asked) ||
+		f.ask.Rules.Controls() || before.coding != "" {
+		return nil
+	}
+	return before
 }
 
 // deliver takes a reply, and reports whether there is something to be saved.

@@ -58,11 +58,11 @@ func (f *Flight) receive() {
 		late := time.AfterFunc(hard, func() { f.cancel(ErrTimeout) })
 		defer late.Stop()
 	}
-	resp, payload, whole, err := f.sendOnce()
+	resp, payload, whole, err := f.sendOnce() //nolint:bodyclose // take sees to it
 	if err == nil && f.confirmsAnother(resp) {
 		discard(resp)
 		f.conditional = false
-		resp, payload, whole, err = f.sendOnce()
+		resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // as above
 	}
 	f.take(resp, payload, whole, err)
 }
@@ -101,7 +101,11 @@ func (f *Flight) confirmsAnother(resp *http.Response) bool {
 
 // take decides what becomes of what the origin has said.
 func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error) {
-	f.answered = f.x.Now()
+	if f.like != nil {
+		f.answered = f.like.answered
+	} else {
+		f.answered = f.x.Now()
+	}
 	late := errors.Is(context.Cause(f.context()), ErrTimeout)
 	gaveUp := f.context().Err() != nil && !late
 	switch {
@@ -184,8 +188,7 @@ func (f *Flight) forwarded() string {
 // the headers and expiry that it has now.
 func (f *Flight) confirm(h http.Header) {
 	f.x.counts.revalidated.Add(1)
-	s := f.old.Clone()
-	s.Head.Header = rfc9111.Update(f.old.Head.Header, h, f.answered)
+	s := f.old.withHeader(rfc9111.Update(f.old.Head.Header, h, f.answered))
 	if !f.ask.Rules.Controls() {
 		f.cookies = h["Set-Cookie"]
 		s.Head.Header.Del("Set-Cookie")
@@ -226,7 +229,11 @@ func (f *Flight) confirm(h http.Header) {
 
 // receiveBody answers with the origin's response, which is kept or shared if it may be.
 func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
-	f.age = rfc9111.InitialAge(resp.Header, f.asked, f.answered)
+	if l := f.like; l != nil {
+		f.age, f.stream = l.age, l.stream
+	} else {
+		f.age, f.stream = rfc9111.InitialAge(resp.Header, f.asked, f.answered), isStream(resp.Header)
+	}
 	f.resp, f.trailer = resp, resp.Trailer.Clone()
 	f.kept = f.mayKeep()
 	if f.ask.Rules.Controls() && rfc9111.Varies(resp.Header) {
@@ -258,7 +265,7 @@ func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
 // body has come.
 func (f *Flight) mayKeep() bool {
 	resp := f.resp
-	if f.announced() > f.x.opts.MaxBody || isStream(resp.Header) || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
+	if f.announced() > f.x.opts.MaxBody || f.stream || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
 		return false
 	}
 	if f.ask.leadsToItself(resp.StatusCode, resp.Header) {
@@ -409,6 +416,10 @@ func (f *Flight) prepare(payload []byte) {
 		return
 	}
 	f.entry.CachedAt, f.entry.ExpiresAt = instant(f.asked), expires
+	if l := f.like; l != nil && l.entry.Header != "" {
+		f.entry.Header, f.save = l.entry.Header, saveEntry
+		return
+	}
 	s := &Stored{Entry: f.entry, Head: head.Of(f.resp)}
 	if f.ask.Rules.Controls() {
 		s.Head.Header = f.resp.Header // with cookies: the origin says what is not to be stored

@@ -46,13 +46,14 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 	x := flights[0].x
 	t := &Trip{share: Share{budget: &x.budget}}
 	t.ctx, t.cancel = context.WithCancelCause(&sharing{flights[0].ctx, &t.share})
+	now := x.Now()
 	x.flights.mu.Lock()
 	for _, f := range flights {
 		if f.abandoned {
 			continue
 		}
 		f.trip, f.sent = t, true
-		f.asked = x.Now()
+		f.asked = now
 		t.wanted++
 		boarded = append(boarded, f)
 	}
