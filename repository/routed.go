@@ -88,11 +88,11 @@ func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...
 		}
 	}
 	found := make([]*http.Response, len(reqs))
-	for i, e := range entries {
-		if e.Status == 0 {
+	for i, req := range reqs {
+		if entries[i].Status == 0 {
 			continue
 		}
-		if found[i], err = e.Response(reqs[i]); err != nil {
+		if found[i], err = entries[i].Response(req); err != nil { //nolint:bodyclose // it is the caller's
 			return nil, err
 		}
 	}

@@ -143,7 +143,7 @@ func (b *body) fill(ctx context.Context, from io.Reader, goOn func(size int64) b
 		stream := b.stream
 		b.mu.Unlock()
 		switch {
-		case err == io.EOF:
+		case err == io.EOF: //nolint:errorlint // the end of a reader is io.EOF itself
 			return !stream, nil
 		case err != nil:
 			return false, err

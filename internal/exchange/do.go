@@ -226,7 +226,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 			f.abandon(a)
 			return f.x.alone(ctx, a, nil)
 		}
-		resp := f.response(body)
+		resp := f.response(body)           //nolint:bodyclose // it is the caller's
 		if !first && !a.Rules.Controls() { // they are the first caller's, as with a hit
 			resp.Header.Del("Set-Cookie")
 			resp.Header.Del("Set-Cookie2")

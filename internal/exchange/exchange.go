@@ -90,7 +90,7 @@ func New(opts Options) (*Exchange, error) {
 	x.guard.init(x)
 	x.budget.init(x.opts.MaxInFlight, x.opts.MaxBody)
 	x.vary.init()
-	x.running.ctx, x.running.cancel = context.WithCancelCause(context.Background())
+	x.running.init()
 	return x, nil
 }
 
@@ -171,6 +171,10 @@ type running struct {
 	idle   chan struct{} // closed when it has ended; nil where nobody waits
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+}
+
+func (r *running) init() {
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 }
 
 // enter is false where nothing may begin any more. Otherwise, leave is due.
@@ -265,15 +269,6 @@ var (
 
 // Instant is t as stores know it.
 func Instant(t time.Time) time.Time { return instant(t) }
-
-// expiryOf is the instant at which what is saved at now expires that lives for d; a
-// negative d is for ever.
-func expiryOf(now time.Time, d time.Duration) time.Time {
-	if d < 0 {
-		return time.Time{}
-	}
-	return instant(now.Add(d))
-}
 
 // hasValue reports whether a response of that status holds a value of its endpoint:
 // those of class 2xx do whose body is a representation, RFC 9110, section 15.3.

@@ -58,11 +58,11 @@ func (f *Flight) receive() {
 		late := time.AfterFunc(hard, func() { f.cancel(ErrTimeout) })
 		defer late.Stop()
 	}
-	resp, payload, whole, err := f.sendOnce()
+	resp, payload, whole, err := f.sendOnce() //nolint:bodyclose // take sees to it
 	if err == nil && f.confirmsAnother(resp) {
 		discard(resp)
 		f.conditional = false
-		resp, payload, whole, err = f.sendOnce()
+		resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // as above
 	}
 	f.take(resp, payload, whole, err)
 }

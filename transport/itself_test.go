@@ -1,0 +1,154 @@
+package transport_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/request"
+	"github.com/endpointcache/endpointcache/settings"
+	"github.com/endpointcache/endpointcache/transport"
+)
+
+// A redirect that leads to a request of its own key would lead to itself, served from
+// the cache: what means another scheme, host or spelling to the origin is one to the key.
+func TestARedirectToItsOwnKeyIsNotCached(t *testing.T) {
+	pattern := func(p string) settings.RepositorySettings[string, string] {
+		return settings.RepositorySettings[string, string]{Name: "r", Pattern: p, Payload: payload.String()}
+	}
+	type query struct {
+		A string `query:"a"`
+		B string `query:"b"`
+	}
+	catchAll := settings.CatchAll("r", &request.AnyOptions{IgnoreQuery: []string{"session"}})
+	for _, test := range []struct {
+		name     string
+		from, to string
+		status   int
+		header   string
+		create   func(*cache.ResponseCache) error
+		policy   policy.Policy
+	}{
+		{"from http to https", "http://api.example/v1/a", "https://api.example/v1/a", 301, "", creates(pattern("/v1/{id}")), policy.Policy{}},
+		{"to the host with www", "http://example.com/v1/a", "http://www.example.com/v1/a", 308, "", creates(pattern("/v1/{id}")), policy.Policy{}},
+		{"to another spelling of the path", "http://api.example/v1/%61", "http://api.example/v1/a", 301, "", creates(pattern("/v1/{id}")), policy.Policy{}},
+		{"to a parameter that is ignored", "http://api.example/a?x=1", "http://api.example/a?x=1&session=2", 301, "", creates(catchAll), policy.Policy{}},
+		{"to another order of the query", "http://api.example/a?b=2&a=1", "http://api.example/a?a=1&b=2", 301, "", creates(settings.RepositorySettings[query, string]{Name: "r", Pattern: "/a", Payload: payload.String()}), policy.Policy{}},
+		{"302 in Cache-Control mode", "http://api.example/v1/a", "https://api.example/v1/a", 302, "max-age=60", creates(pattern("/v1/{id}")), policy.Policy{CacheControl: policy.On}},
+		{"307 where the policy names it", "http://api.example/v1/a", "https://api.example/v1/a", 307, "", creates(pattern("/v1/{id}")), policy.Policy{Statuses: []int{200, 307}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			noLeaks(t)
+			// The origin is not a server of this machine: its URLs have other hosts.
+			origin := roundTripper(func(req *http.Request) (*http.Response, error) {
+				if req.URL.String() != test.from {
+					return plainResponse(req, 200, "the answer to "+req.URL.String()), nil
+				}
+				resp := plainResponse(req, test.status, "moved")
+				resp.Header.Set("Location", test.to)
+				if test.header != "" {
+					resp.Header.Set("Cache-Control", test.header)
+				}
+				return resp, nil
+			})
+			c, err := cache.New(memoryStore(t), &cache.Options{Policy: test.policy})
+			check(t, err)
+			defer c.Close()
+			check(t, test.create(c))
+			bare := &http.Client{Transport: origin}
+			cached := &http.Client{Transport: transport.New(c, &transport.Options{Base: origin})}
+			want, _ := fetchBodyBy(t, bare, test.from)
+			for i := range 3 {
+				if got, err := fetchBodyBy(t, cached, test.from); got != want {
+					t.Errorf("time %d: %q (%v), without a cache it is %q", i+1, got, err, want)
+				}
+			}
+			var all sync.WaitGroup // nor do callers at one time share it
+			check(t, clearAll(c))
+			for range 8 {
+				all.Go(func() {
+					if got, err := fetchBodyBy(t, cached, test.from); got != want {
+						t.Errorf("among others: %q (%v)", got, err)
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
+}
+
+// One that was stored by an older program, or by hand, is not served.
+func TestAStoredRedirectToItsOwnKeyIsNotServed(t *testing.T) {
+	h := start(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "body") }, nil)
+	repo, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[string, string]{
+		Name: "r", Pattern: "/v1/{id}", Payload: payload.String(),
+	})
+	check(t, err)
+	entry, err := repository.NewEntry(301, repository.Head{Header: http.Header{"Location": {"https://other.example/v1/a"}}}, nil)
+	check(t, err)
+	check(t, repo.SaveEntry(t.Context(), "a", entry))
+	if resp, body := h.get("/v1/a"); hit(resp) || body != "body" {
+		t.Errorf("%d %q, hit: %t", resp.StatusCode, body, hit(resp))
+	}
+	if resp, body := h.get("/v1/a"); !hit(resp) || body != "body" {
+		t.Errorf("then %d %q, hit: %t", resp.StatusCode, body, hit(resp))
+	}
+}
+
+// A request with a body is another than that without.
+func TestARedirectOfAPostToItsPageIsTold(t *testing.T) {
+	h := start(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Method == "POST" {
+			http.Redirect(w, r, "/a", http.StatusSeeOther)
+			return
+		}
+		fmt.Fprint(w, r.Method, string(body))
+	}, &options{Policy: policy.Policy{Methods: []string{"POST"}, Statuses: []int{200, 303}}})
+	for i := range 2 {
+		resp, err := h.client.Post(h.url("/a"), "text/plain", strings.NewReader("body"))
+		check(t, err)
+		if body := bodyOf(t, resp); body != "GET" {
+			t.Errorf("time %d: %q", i+1, body)
+		}
+	}
+	h.wantRequests(2)
+}
+
+func creates[K comparable, V any](s settings.RepositorySettings[K, V]) func(*cache.ResponseCache) error {
+	return func(c *cache.ResponseCache) error {
+		_, err := cache.CreateRepository(context.Background(), c, s)
+		return err
+	}
+}
+
+func clearAll(c *cache.ResponseCache) error {
+	_, err := c.Clear(context.Background(), repository.All)
+	return err
+}
+
+// fetchBodyBy is the body at the end of all redirects.
+func fetchBodyBy(t *testing.T, client *http.Client, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
+}
