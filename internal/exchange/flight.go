@@ -511,7 +511,7 @@ func (f *Flight) land() {
 		return
 	}
 	f.landed, f.headed = true, true
-	if f.kept {
+	if f.kept && f.variant == "" && f.ask.wantsNews() {
 		for older := f.next; older != nil; older = older.next {
 			older.outdated.Store(true) // it was asked before
 		}
