@@ -267,7 +267,11 @@ func (b *body) bytes() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.parts) > 1 {
-		b.parts = [][]byte{slices.Concat(b.parts...)}
+		whole := make([]byte, 0, b.size-b.dropped)
+		for _, part := range b.parts {
+			whole = append(whole, part...)
+		}
+		b.parts = [][]byte{whole}
 	}
 	if len(b.parts) == 0 {
 		return nil

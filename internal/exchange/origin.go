@@ -289,9 +289,12 @@ func (f *Flight) fill() {
 	if !whole {
 		whole, err = f.readBody()
 	}
-	payload := f.body.bytes()
-	if err == nil && whole && f.cutShort(payload) {
-		err = fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(payload), f.resp.ContentLength)
+	var payload []byte
+	if err == nil && whole {
+		payload = f.body.bytes()
+		if f.cutShort(payload) {
+			err = fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(payload), f.resp.ContentLength)
+		}
 	}
 	if err == nil && whole {
 		f.prepare(payload)
