@@ -397,7 +397,7 @@ func (f *Flight) prepare(payload []byte) {
 	if f.ask.Rules.beta > 0 {
 		s.note(tookNote, strconv.FormatInt(f.answered.Sub(f.asked).Milliseconds(), 10))
 	}
-	if f.ask.Rules.Controls() && rfc9111.Varies(f.resp.Header) {
+	if f.ask.Rules.Controls() && rfc9111.Varies(f.resp.Header) && !(f.ask.Values && variesByCodingAlone(f.resp.Header)) {
 		f.stored, f.save = s, saveVariant
 		return
 	}
