@@ -50,7 +50,7 @@ const (
 func (f *Flight) newBody(size int64, awaited int) *body {
 	b := &body{
 		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, budget: &f.x.budget,
-		readers: make(map[*Reader]bool), awaited: awaited,
+		awaited: awaited,
 	}
 	// What is announced is not believed without limit. The room behind it is for
 	// finding the end without another part.
@@ -62,8 +62,8 @@ func (f *Flight) newBody(size int64, awaited int) *body {
 func (f *Flight) wholeBody(payload []byte, awaited int) *body {
 	return &body{
 		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, budget: &f.x.budget,
-		readers: make(map[*Reader]bool), awaited: awaited,
-		parts: [][]byte{payload}, size: int64(len(payload)),
+		awaited: awaited,
+		parts:   [][]byte{payload}, size: int64(len(payload)),
 	}
 }
 
@@ -299,6 +299,9 @@ func (b *body) read(ctx context.Context, f *Flight) (*Reader, bool) {
 		return nil, false
 	}
 	r := &Reader{ctx: ctx, body: b, flight: f, release: f.release}
+	if b.readers == nil {
+		b.readers = make(map[*Reader]bool, 1)
+	}
 	b.readers[r] = true
 	b.awaited--
 	r.stop = context.AfterFunc(ctx, func() { r.leave() })

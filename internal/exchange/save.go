@@ -19,6 +19,8 @@ const (
 	saveRenewal          // the times and headers of the entry that a 304 has confirmed
 	saveVariant          // a response with Vary, beside others of its key
 	saveRemoval          // the origin has nothing for the key any more
+
+	saveKinds
 )
 
 // saver saves what has come while it saved what came before, so that a slow store gets
@@ -95,13 +97,18 @@ func (s *saver) next(closing context.Context) []*Flight {
 	defer s.mu.Unlock()
 	s.gather(closing)
 	n := 0
-	taken := make(map[string]bool, min(len(s.queue), saveAtOnce))
+	var taken map[string]bool
+	if len(s.queue) > 1 {
+		taken = make(map[string]bool, min(len(s.queue), saveAtOnce))
+	}
 	for _, f := range s.queue[:min(len(s.queue), saveAtOnce)] {
 		key := f.ask.flightKey().key
 		if taken[key] {
 			break
 		}
-		taken[key] = true
+		if taken != nil {
+			taken[key] = true
+		}
 		s.size -= len(f.entry.Payload)
 		n++
 	}
@@ -117,12 +124,12 @@ func (s *saver) next(closing context.Context) []*Flight {
 // gather waits for more flights where nobody waits for those of the queue. The lock is
 // held, and given back meanwhile.
 func (s *saver) gather(closing context.Context) {
-	if len(s.queue) == 0 {
+	if len(s.queue) == 0 || s.enough() {
 		return
 	}
 	late := time.NewTimer(saveWithin)
 	defer late.Stop()
-	for !s.urgent && len(s.queue) < worthSaving && s.size < bytesWorth {
+	for !s.enough() {
 		s.mu.Unlock()
 		ended := false
 		select {
@@ -139,10 +146,15 @@ func (s *saver) gather(closing context.Context) {
 	}
 }
 
+// enough reports whether what is queued is worth a save. The lock is held.
+func (s *saver) enough() bool {
+	return s.urgent || len(s.queue) >= worthSaving || s.size >= bytesWorth
+}
+
 // saveBatch saves what flights have, which then land in any case. It is false where the
 // store took too long: the flights have landed before, and the queue has another saver.
 func (t *Table) saveBatch(batch []*Flight) (onTime bool) {
-	ctx := context.WithoutCancel(batch[0].context())
+	ctx := batch[0].values
 	saves := &saves{t: t, flights: batch, errs: make([]error, len(batch))}
 	onTime, err := t.x.guard.watch(ctx, t, "save", len(batch), saves.run, func() {
 		landUnsaved(batch, ErrStoreSlow)
@@ -182,8 +194,8 @@ type saves struct {
 }
 
 func (s *saves) run(ctx context.Context) error {
-	byKind := make(map[saveKind][]int, 1)
-	var begun []int
+	var byKind [saveKinds][]int
+	begun := make([]int, 0, len(s.flights))
 	for i, f := range s.flights {
 		if f.beginSave() {
 			begun = append(begun, i)
