@@ -309,9 +309,12 @@ func (f *Flight) fill() {
 	if !whole {
 		whole, err = f.readBody()
 	}
-	payload := f.body.bytes()
-	if err == nil && whole && f.cutShort(payload) {
-		err = fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(payload), f.resp.ContentLength)
+	var payload []byte
+	if err == nil && whole {
+		payload = f.body.bytes()
+		if f.cutShort(payload) {
+			err = fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(payload), f.resp.ContentLength)
+		}
 	}
 	if err == nil && whole {
 		f.prepare(payload)
@@ -415,7 +418,7 @@ func (f *Flight) prepare(payload []byte) {
 	if f.ask.Rules.beta > 0 {
 		s.note(tookNote, strconv.FormatInt(f.answered.Sub(f.asked).Milliseconds(), 10))
 	}
-	if f.ask.Rules.Controls() && rfc9111.Varies(f.resp.Header) {
+	if f.ask.Rules.Controls() && rfc9111.Varies(f.resp.Header) && !(f.ask.Values && variesByCodingAlone(f.resp.Header)) {
 		f.stored, f.save = s, saveVariant
 		return
 	}
