@@ -36,9 +36,17 @@ func (f *Flight) run() {
 	}
 }
 
-// doubtAbsence keeps back what is to be saved of an absence that is not believed yet.
+// doubtAbsence keeps back what is to be saved of an absence that is not believed yet. A
+// value ends the doubt: not when it has been saved, which takes longer than an absence.
 func (f *Flight) doubtAbsence() {
-	if d := f.ask.Doubt; d != nil && d.Load() && f.resp != nil && Gone(f.resp.StatusCode) {
+	d := f.ask.Doubt
+	switch {
+	case d == nil || !d.Load():
+	case f.used != nil && f.outcome.Detail == "":
+		d.Store(false)
+	case f.resp != nil && hasValue(f.resp.StatusCode) && f.decodeErr == nil:
+		d.Store(false)
+	case f.resp != nil && Gone(f.resp.StatusCode):
 		f.doubted, f.save = f.save, saveNothing
 	}
 }
@@ -274,7 +282,8 @@ func (f *Flight) mayKeep() bool {
 	if f.ask.Rules.asksExpiry() {
 		return f.ask.mayStore(resp.StatusCode, resp.Header)
 	}
-	_, ok := f.expiry(&policy.Exchange{Request: f.ask.policyRequest(), Status: resp.StatusCode, Header: resp.Header})
+	f.exchange = policy.Exchange{Request: f.ask.policyRequest(), Status: resp.StatusCode, Header: resp.Header}
+	_, ok := f.expiry(&f.exchange)
 	return ok
 }
 
@@ -401,7 +410,8 @@ func (f *Flight) stopSharing() {
 // prepare makes the entry that is stored of a response whose body has come, if it is,
 // and decodes it.
 func (f *Flight) prepare(payload []byte) {
-	x := &policy.Exchange{Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload}
+	x := &f.exchange
+	*x = policy.Exchange{Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload}
 	f.entry = driver.Entry{Key: f.ask.Key, Status: f.resp.StatusCode, Payload: payload}
 	if hasValue(f.resp.StatusCode) && (f.kept || f.ask.Values) {
 		f.decode(payload)
