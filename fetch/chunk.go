@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/exchange"
@@ -122,6 +123,9 @@ func (c *chunk[K, V]) join(ctx context.Context, missing []int) (again []int) {
 		again = append(again, more...)
 		missing = missing[n:]
 		r.batches.add(begun...)
+		if d := c.asks.SoftLimit(); d > 0 {
+			time.AfterFunc(d, c.answerSoon)
+		}
 	}
 	return again
 }
@@ -147,15 +151,19 @@ func (c *chunk[K, V]) depart(ctx context.Context, of []int) (begun []*exchange.F
 
 // landed takes the result of a flight. The chunk is not held by the run's context any
 // longer than it has flights.
-func (c *chunk[K, V]) landed(i int) (res exchange.Result, ok bool) {
+func (c *chunk[K, V]) landed(i int) (res exchange.Result, flying, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.flying[i] {
+		return res, false, false
+	}
 	delete(c.flying, i)
 	if len(c.flying) == 0 && c.forget != nil {
 		c.forget()
 		c.forget = nil
 	}
-	return c.asks.Result(i)
+	res, ok = c.asks.Result(i)
+	return res, true, ok
 }
 
 // hasRoom reports whether one more flight may be under way; with must, it waits until
@@ -186,6 +194,22 @@ func (c *chunk[K, V]) giveUpLocked() {
 	}
 }
 
+// answerSoon answers with what is stored for the keys that the origin takes its time for.
+func (c *chunk[K, V]) answerSoon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.flying {
+		res, ok := c.asks.Soon(i)
+		if !ok {
+			continue
+		}
+		delete(c.flying, i)
+		c.tell(i, Stale, res.Err)
+		<-c.run.room
+		c.run.flying.Done()
+	}
+}
+
 // Landed implements [exchange.Waiter].
 func (c *chunk[K, V]) Landed(i int, _ *exchange.Flight) {
 	c.run.tell(report[K, V]{chunk: c, i: i})
@@ -195,8 +219,11 @@ func (c *chunk[K, V]) Landed(i int, _ *exchange.Flight) {
 // answers of use.
 func (c *chunk[K, V]) settle(ctx context.Context, i int, answers int64) {
 	r := c.run
+	res, flying, ok := c.landed(i)
+	if !flying {
+		return // it had an answer before
+	}
 	defer r.flying.Done()
-	res, ok := c.landed(i)
 	<-r.room
 	switch {
 	case ok:

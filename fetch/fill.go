@@ -63,8 +63,8 @@ var ErrAllAbsent = errors.New("the origin has nothing for any key")
 // The sizes of a Fill.
 const (
 	lookupBatch  = 1000                   // keys that are looked up together
-	mostReports  = 4 * lookupBatch        // keys to be reported, while no more are looked up
 	heldFlights  = 4 * lookupBatch        // flights that may wait for others to share a request with
+	mostReports  = 4 * lookupBatch        // keys to be reported, while no more are looked up
 	heldIdle     = 200 * time.Millisecond // how long they wait when no more keys come
 	heldWithin   = time.Second            // how long they wait when keys come slowly
 	doubtAbsents = 10                     // absences without a value after which a run is in doubt

@@ -24,10 +24,10 @@ func init() {
 
 func newResponses(t *exchange.Table) *Responses {
 	r := &Responses{table: t}
-	r.Routed = NewRouted(func(req *http.Request) (*exchange.Table, driver.Key, bool, error) {
+	r.Routed = Routed{func(req *http.Request) (*exchange.Table, driver.Key, bool, error) {
 		key, ok, err := t.Match(req)
 		return t, key, ok, err
-	})
+	}}
 	return r
 }
 

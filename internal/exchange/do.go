@@ -85,7 +85,8 @@ func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, condition
 	if a.Batched {
 		return f
 	}
-	f.ctx, f.cancel = context.WithCancelCause(f.ctx)
+	f.share.budget = &x.budget
+	f.ctx, f.cancel = context.WithCancelCause(&sharing{f.ctx, &f.share})
 	f.send, f.ask.Request = a.Door.Begin(f)
 	return f
 }

@@ -37,6 +37,7 @@ type Flight struct {
 	send        Send    // nil: the door answers it, see [Flight.Answer]
 	ctx         context.Context
 	cancel      context.CancelCauseFunc // nil: it has no request of its own, see trip
+	share       Share                   // of the memory for bodies
 	outdated    atomic.Bool             // its answer must not be saved
 	given       atomic.Bool             // its decoded value was given to a caller
 
@@ -82,8 +83,10 @@ type answer struct {
 	complete bool          // all of the body has come
 	kept     bool          // the policy lets it be stored
 	close    func() error  // closes the body of one that is neither
-	variant  string        // of resp, where it varies
-	coding   string        // of the request, where resp is coded
+
+	interrupt func() error // closes a body that is being kept, guarded by the flights' lock
+	variant   string       // of resp, where it varies
+	coding    string       // of the request, where resp is coded
 
 	save      saveKind
 	doubted   saveKind       // what is saved once it is believed
@@ -425,6 +428,9 @@ func (f *Flight) end(cause error) {
 	if f.close != nil {
 		go f.close() //nolint:errcheck // nobody is left to be told
 	}
+	if f.interrupt != nil {
+		go f.interrupt() //nolint:errcheck // likewise
+	}
 }
 
 // finishes lets a flight that nobody needs any more go on in the background, for a
@@ -505,6 +511,11 @@ func (f *Flight) land() {
 		return
 	}
 	f.landed, f.headed = true, true
+	if f.kept {
+		for older := f.next; older != nil; older = older.next {
+			older.outdated.Store(true) // it was asked before
+		}
+	}
 	fs.forget(f)
 	if !f.saving {
 		fs.unlink(f)
@@ -525,6 +536,7 @@ func (f *Flight) land() {
 	if f.close == nil && f.cancel != nil {
 		f.cancel(context.Canceled)
 	}
+	f.share.Release()
 	f.changed()
 	waiters := f.waiters
 	f.waiters = nil

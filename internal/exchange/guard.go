@@ -183,14 +183,15 @@ func (g *guard) watch(ctx context.Context, t *Table, op string, n int, run func(
 		g.x.counts.storeErrors.Add(1)
 		return true, ErrStoreDown
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, g.limit(n), ErrStoreSlow)
-	defer cancel()
-	stop := context.AfterFunc(limited, func() {
+	limit := g.limit(n)
+	limited := &limitedContext{Context: ctx, deadline: time.Now().Add(limit)}
+	timer := time.AfterFunc(limit, func() {
 		_ = g.ended(ctx, t, op, ErrStoreSlow)
 		late()
 	})
 	err = guarded(func() error { return run(limited) })
-	if !stop() {
+	limited.stop()
+	if !timer.Stop() {
 		return false, nil
 	}
 	return true, g.ended(ctx, t, op, err)

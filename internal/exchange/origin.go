@@ -339,8 +339,7 @@ func (f *Flight) readBody() (whole bool, err error) {
 	}()
 	closed := closer(f.resp.Body)
 	defer closed() //nolint:errcheck // all that counts was read
-	// Not every body ends with the context of its request.
-	defer context.AfterFunc(f.ctx, func() { _ = closed() })()
+	f.interruptWith(closed)
 	if f.announced() < 0 {
 		late := time.AfterFunc(f.x.opts.StreamAfter, f.becomeStream)
 		defer late.Stop()
@@ -361,6 +360,19 @@ func (f *Flight) readBody() (whole bool, err error) {
 		}
 		return size <= min(limit, f.x.opts.MaxBody) || !f.unused(true)
 	})
+}
+
+// interruptWith has a body closed when nobody needs the flight any more: not every body
+// ends with the context of its request.
+func (f *Flight) interruptWith(closed func() error) {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	f.interrupt = closed
+	abandoned := f.abandoned
+	fs.mu.Unlock()
+	if abandoned {
+		_ = closed()
+	}
 }
 
 // becomeStream gives up keeping and sharing a body that does not end.

@@ -95,16 +95,12 @@ func (s *saver) next(closing context.Context) []*Flight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gather(closing)
-	n := 0
-	taken := make(map[string]bool, min(len(s.queue), saveAtOnce))
-	for _, f := range s.queue[:min(len(s.queue), saveAtOnce)] {
-		key := f.ask.flightKey().key
-		if taken[key] {
-			break
-		}
-		taken[key] = true
+	n := min(len(s.queue), saveAtOnce)
+	if n > 1 {
+		n = s.different(n)
+	}
+	for _, f := range s.queue[:n] {
 		s.size -= len(f.entry.Payload)
-		n++
 	}
 	batch := slices.Clone(s.queue[:n])
 	s.queue = slices.Delete(s.queue, 0, n) // which holds no payloads any more
@@ -115,10 +111,24 @@ func (s *saver) next(closing context.Context) []*Flight {
 	return batch
 }
 
+// different is how many of the first n of the queue have keys that differ. The lock is
+// held.
+func (s *saver) different(n int) int {
+	taken := make(map[string]bool, n)
+	for i, f := range s.queue[:n] {
+		key := f.ask.flightKey().key
+		if taken[key] {
+			return i
+		}
+		taken[key] = true
+	}
+	return n
+}
+
 // gather waits for more flights where nobody waits for those of the queue. The lock is
 // held, and given back meanwhile.
 func (s *saver) gather(closing context.Context) {
-	if len(s.queue) == 0 {
+	if len(s.queue) == 0 || s.urgent {
 		return
 	}
 	late := time.NewTimer(saveWithin)
@@ -183,8 +193,8 @@ type saves struct {
 }
 
 func (s *saves) run(ctx context.Context) error {
-	byKind := make(map[saveKind][]int, 1)
-	var begun []int
+	var byKind [saveRemoval + 1][]int
+	begun := make([]int, 0, len(s.flights))
 	for i, f := range s.flights {
 		if f.beginSave() {
 			begun = append(begun, i)
