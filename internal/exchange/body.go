@@ -267,12 +267,21 @@ func (b *body) bytes() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.parts) > 1 {
-		b.parts = [][]byte{slices.Concat(b.parts...)}
+		b.parts = [][]byte{b.joined()}
 	}
 	if len(b.parts) == 0 {
 		return nil
 	}
 	return slices.Clip(b.parts[0])
+}
+
+// joined is a copy of what has come. The lock is held.
+func (b *body) joined() []byte {
+	whole := make([]byte, 0, b.size)
+	for _, part := range b.parts {
+		whole = append(whole, part...)
+	}
+	return whole
 }
 
 // Reader is the body of one caller's response.
