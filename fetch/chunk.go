@@ -42,7 +42,7 @@ func (c *chunk[K, V]) prepare() error {
 			return err
 		}
 		values = values[:from+len(a.Key)]
-		a.Batched, a.Bare, a.Idle = true, true, true
+		a.Batched, a.Bare, a.MostUnsaved = true, true, r.unsavedMost
 		a.Doubt, a.Answers = &r.doubt, &r.answers
 	}
 	c.asks = r.f.table.Exchange().NewMany(c.memory, c.found)

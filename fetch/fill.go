@@ -67,6 +67,7 @@ const (
 	mostReports  = 4 * lookupBatch        // keys to be reported, while no more are looked up
 	heldIdle     = 200 * time.Millisecond // how long they wait when no more keys come
 	heldWithin   = time.Second            // how long they wait when keys come slowly
+	mostUnsaved  = 64                     // answers that wait to be saved; of batches, those of each request
 	doubtAbsents = 10                     // absences without a value after which a run is in doubt
 )
 
@@ -117,17 +118,18 @@ func (f *Fetcher[K, V]) Fill(ctx context.Context, keys iter.Seq[K], opts *FillOp
 // No stage waits for a later one, except that no more keys are looked up while too many
 // are under way.
 type fill[K comparable, V any] struct {
-	f       *Fetcher[K, V]
-	opts    FillOptions
-	rules   *exchange.Rules
-	each    func(Filled[K])
-	batches *batcher[K, V]
-	doubt   atomic.Bool  // absences are not believed yet
-	answers atomic.Int64 // of use
-	stop    context.CancelCauseFunc
-	pulled  chan K
-	room    chan struct{} // holds an element for each flight under way
-	flying  sync.WaitGroup
+	f           *Fetcher[K, V]
+	opts        FillOptions
+	rules       *exchange.Rules
+	each        func(Filled[K])
+	batches     *batcher[K, V]
+	doubt       atomic.Bool  // absences are not believed yet
+	answers     atomic.Int64 // of use
+	stop        context.CancelCauseFunc
+	pulled      chan K
+	unsavedMost int           // answers that may wait to be saved
+	room        chan struct{} // holds an element for each flight under way
+	flying      sync.WaitGroup
 
 	mu       sync.Mutex
 	reports  []report[K, V]
@@ -164,8 +166,10 @@ func (r *fill[K, V]) prepare() {
 	r.batches.source = limited
 	r.batches.most = cap(limited.slots)
 	window := 2 * lookupBatch
+	r.unsavedMost = mostUnsaved
 	if limited.BatchSize() > 1 {
 		r.batches.most *= 2 // while one answer is taken apart, another request is sent
+		r.unsavedMost = max(mostUnsaved, cap(limited.slots)*limited.BatchSize())
 		window = heldFlights + r.batches.most*limited.BatchSize()
 	}
 	r.doubt.Store(!r.opts.BelieveAbsent)

@@ -138,7 +138,7 @@ func runOnce(ctx context.Context, file string, api *api, out io.Writer) (err err
 		return err
 	}
 
-	client := newClient(api)
+	client := resty.New().SetBaseURL(api.URL).SetAuthToken("demo").SetTimeout(time.Minute)
 	// What resty sets on its transport, such as a proxy or certificates, is to
 	// be set before it is wrapped.
 	base, err := client.Transport()
@@ -147,9 +147,9 @@ func runOnce(ctx context.Context, file string, api *api, out io.Writer) (err err
 	}
 	defer base.CloseIdleConnections()
 	client.SetTransport(transport.New(c, &transport.Options{Base: base}))
-	// Typed calls look themselves for what is there and save what comes, so what sends
-	// their requests is a client without the cache's transport.
-	requests, err := fetch.NewClient(restyfetch.Options(newClient(api).SetTransport(base)))
+	// Typed calls are sent by the same client. Their requests pass the transport, as the
+	// cache is asked before.
+	requests, err := fetch.NewClient(restyfetch.Options(client))
 	if err != nil {
 		return err
 	}
@@ -170,10 +170,6 @@ func runOnce(ctx context.Context, file string, api *api, out io.Writer) (err err
 	fmt.Fprintf(out, "Of the cache: %d hits, %d misses, %d stored. The API was asked %d times.\n\n",
 		stats.Hits, stats.Misses, stats.Stored, api.requests.Load())
 	return nil
-}
-
-func newClient(api *api) *resty.Client {
-	return resty.New().SetBaseURL(api.URL).SetAuthToken("demo").SetTimeout(time.Minute)
 }
 
 // show makes the requests and prints where their responses came from.

@@ -483,7 +483,7 @@ func (f *Flight) decode(payload []byte) {
 		f.x.log.Error("endpointcache: panic in a function of the declaration", "repository", t.Name, "panic", fmt.Sprint(panicked.value))
 	case err != nil:
 		f.decodeErr = err
-		if f.x.counts.undecodable.Add(1); !f.ask.Idle { // else there is a report
+		if f.x.counts.undecodable.Add(1); f.ask.MostUnsaved == 0 { // else there is a report
 			f.x.undecodable("save", t, err)
 		}
 	}
