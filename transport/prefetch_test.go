@@ -1,5 +1,3 @@
-//go:build prefetch
-
 package transport_test
 
 import (

@@ -623,3 +623,18 @@ func TestThePrecedenceOfPolicies(t *testing.T) {
 		})
 	}
 }
+
+// A program whose clock was ahead leaves entries of the future: they are replaced all the
+// same.
+func TestAClockThatIsSetBackKeepsNothingFromBeingReplaced(t *testing.T) {
+	through(t, option{settings: expiring(time.Hour)}, func(t *testing.T, h *house, ask func(string) answered) {
+		h.clock.advance(1000 * time.Hour)
+		h.api.set("Etag", "any")
+		want(t, "by the wrong clock", ask("a"), version(1))
+		h.clock.advance(-1000 * time.Hour)
+		h.api.version.Store(2)
+		ctx := call(t, policy.Policy{Use: policy.Revalidate})
+		want(t, "by the right one", doors[1].ask(ctx, h, "a"), version(2))
+		want(t, "what is kept", ask("a"), version(2))
+	})
+}

@@ -23,7 +23,6 @@ type body struct {
 	parts   [][]byte // what has come and was not dropped
 	size    int64    // of all that has come
 	dropped int64    // bytes before parts, which nobody can read any more
-	held    int64    // bytes that the budget has counted
 	stream  bool
 	done    bool
 	err     error         // with done: nil, or why the body ended early

@@ -145,6 +145,16 @@ func (f *Flight) forgetGone(status int) {
 	}
 }
 
+// asOf is the instant that the answer is knowledge of: that of the request. It is never
+// before that of what was stored then, though clocks may differ or be set back.
+func (f *Flight) asOf() time.Time {
+	asked := instant(f.asked)
+	if f.old != nil && f.old.Entry.CachedAt.After(asked) {
+		return f.old.Entry.CachedAt.Add(time.Microsecond)
+	}
+	return asked
+}
+
 // discardTimeout is how long the body of a response without use is waited for.
 const discardTimeout = 100 * time.Millisecond
 
@@ -203,7 +213,7 @@ func (f *Flight) confirm(h http.Header) {
 		s.Head.Header.Del("Set-Cookie2")
 	}
 	f.age = rfc9111.InitialAge(h, f.asked, f.answered)
-	s.Entry.CachedAt = instant(f.asked)
+	s.Entry.CachedAt = f.asOf()
 	s.noteAge(f.age - f.answered.Sub(f.asked))
 	s.parsed = false
 	s.control()
@@ -428,7 +438,7 @@ func (f *Flight) prepare(payload []byte) {
 	if !f.storable() || f.decodeErr != nil || f.panicked != nil {
 		return
 	}
-	f.entry.CachedAt, f.entry.ExpiresAt = instant(f.asked), expires
+	f.entry.CachedAt, f.entry.ExpiresAt = f.asOf(), expires
 	if l := f.like; l != nil && l.entry.Header != "" {
 		f.entry.Header, f.save = l.entry.Header, saveEntry
 		return

@@ -383,7 +383,7 @@ func (t *Table) SaveAbsences(ctx context.Context, results []Result) error {
 			if f.doubted == saveRemoval {
 				// A mark for the older entry, which is then removed with it.
 				removed[len(absent)] = true
-				e.CachedAt, e.Payload = instant(f.asked), nil
+				e.CachedAt, e.Payload = f.asOf(), nil
 				e.ExpiresAt = e.CachedAt
 			}
 			absent = append(absent, e)
