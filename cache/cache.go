@@ -168,11 +168,13 @@ func (c *ResponseCache) Kind() string { return c.store.Traits().Kind }
 // Stats returns counts of the answers so far, by whichever door they were asked for.
 func (c *ResponseCache) Stats() Stats { return c.exchange.Stats() }
 
-// Close ends the requests that go on and waits for them, and closes the store then. What
-// has come is still saved. Typed calls that wait for the origin fail; a response that
-// somebody reads from a transport goes on. Afterwards, calls on the cache and its
-// repositories that need the store return driver.ErrClosed, typed fetches an error, and
-// transports ask the origin alone. Closing twice is not an error.
+// Close waits for what goes on in the background, and closes the store then. What has come
+// is still saved. Typed calls that wait for the origin fail, and their requests end; a
+// renewal that a transport has begun, or the rest of a body that was closed early, may take
+// RenewTimeout or FinishTimeout. A response that somebody reads from a transport goes on.
+// Afterwards, calls on the cache and its repositories that need the store return
+// driver.ErrClosed, typed fetches an error, and transports ask the origin alone. Closing
+// twice is not an error.
 func (c *ResponseCache) Close() error {
 	return errors.Join(c.exchange.Close(), c.store.Close())
 }

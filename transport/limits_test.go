@@ -24,8 +24,8 @@ func TestWhatADecoderHasReadIsStoredWhenTheBodyIsClosed(t *testing.T) {
 		for _, announced := range []bool{true, false} {
 			for _, end := range []string{"", "\n"} {
 				t.Run(fmt.Sprint(size, " bytes, announced: ", announced, ", then ", len(end)), func(t *testing.T) {
-					body := `"` + strings.Repeat("x", size-2) + `"` + end
-					h := start(t, func(w http.ResponseWriter, _ *http.Request) {
+					body := `["` + strings.Repeat("x", size-4) + `"]` + end
+					h := start(t, func(w http.ResponseWriter, r *http.Request) {
 						if announced {
 							w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 						}
@@ -33,12 +33,15 @@ func TestWhatADecoderHasReadIsStoredWhenTheBodyIsClosed(t *testing.T) {
 						if !announced {
 							w.(http.Flusher).Flush()
 						}
+						if strings.HasSuffix(r.URL.Path, "0") { // the end comes later
+							time.Sleep(10 * time.Millisecond)
+						}
 					}, nil)
 					for i := range 25 {
 						path := fmt.Sprint("/", i)
 						resp, err := h.client.Get(h.url(path))
 						check(t, err)
-						var value string
+						var value []string
 						check(t, json.NewDecoder(resp.Body).Decode(&value))
 						check(t, resp.Body.Close())
 						if e, ok := h.entry(h.request("GET", path, "")); !ok || string(e.Payload) != body {
@@ -85,8 +88,9 @@ func TestAReaderThatStopsDoesNotHoldUpOthersOfAStreamForLong(t *testing.T) {
 	defer stops.Body.Close()
 	goesOn := h.open("GET", "/a")
 	defer goesOn.Body.Close()
-	time.Sleep(50 * time.Millisecond) // neither has read when the time limit passes
 	close(body.release)
+	eventually(t, "the stream waits for its readers", func() bool { return body.read.Load() >= 64<<10 })
+	time.Sleep(50 * time.Millisecond) // neither has read when the time limit passes
 	read := make(chan struct{})
 	var n int64
 	var err error
