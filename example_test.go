@@ -11,10 +11,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
-	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
-	"github.com/endpointcache/endpointcache/repository"
-	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
@@ -32,11 +29,10 @@ type Track struct {
 
 // Tracks is the endpoint.
 var Tracks = settings.RepositorySettings[TrackKey, Track]{
-	Name:     "tracks",
-	Endpoint: request.Pattern[TrackKey]("GET /v1/tracks/{id}"),
-	Payload:  payload.JSON[Track](),
-	NameOf:   func(t Track) string { return t.Title },
-	Expire:   14 * 24 * time.Hour,
+	Name:    "tracks",
+	Pattern: "GET /v1/tracks/{id}",
+	NameOf:  func(t Track) string { return t.Title },
+	Expire:  14 * 24 * time.Hour,
 }
 
 // An API's endpoint, declared once, filled in bulk and read back typed.
@@ -56,35 +52,31 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer c.Close()
-	tracks, err := cache.CreateRepository(ctx, c, Tracks)
-	if err != nil {
-		log.Fatal(err)
-	}
-
 	client, err := fetch.NewClient(&fetch.Options{BaseURL: api.URL})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer client.Close()
+	tracks, err := fetch.Create(ctx, c, client, Tracks, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
 
 	keys := []TrackKey{{ID: "a", Market: "DE"}, {ID: "b", Market: "DE"}}
 	for range 2 {
-		result, err := prefetch.Run(ctx, tracks, slices.Values(keys), &prefetch.Options{Client: client})
+		result, err := prefetch.Run(ctx, tracks, slices.Values(keys), nil)
 		if err != nil {
 			log.Fatal(err)
 		}
 		fmt.Println(result.Cached, "cached,", result.Fetched, "fetched")
 	}
-	found, err := tracks.GetMany(ctx, keys)
+	track, err := tracks.Fetch(ctx, keys[0])
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(found[keys[0]].Title)
-	n, err := tracks.Count(ctx, repository.Live)
-	fmt.Println(n, err)
+	fmt.Println(track.Title)
 	// Output:
 	// 0 cached, 2 fetched
 	// 2 cached, 0 fetched
 	// Title of /v1/tracks/a
-	// 2 <nil>
 }

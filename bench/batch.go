@@ -101,11 +101,11 @@ func prefetchBatch(n, size int) func(context.Context, *dataset, *contest) error 
 			return err
 		}
 		c.onClose(store.Close)
-		client, err := batchClient(c, batchLatency, size)
+		fetcher, err := batchFetcher(c, repo, batchLatency, size)
 		if err != nil {
 			return err
 		}
-		opts := &prefetch.Options{Client: client, Concurrency: concurrency}
+		opts := &prefetch.Options{Concurrency: concurrency}
 		var result *prefetch.Result[string]
 		c.ops = n
 		c.restore = func(s side) error {
@@ -116,7 +116,7 @@ func prefetchBatch(n, size int) func(context.Context, *dataset, *contest) error 
 			return err
 		}
 		c.run[ours] = func(int) (err error) {
-			result, err = prefetch.Run(ctx, repo, slices.Values(keys), opts)
+			result, err = prefetch.Run(ctx, fetcher, slices.Values(keys), opts)
 			return err
 		}
 		c.run[theirs] = func(int) error {
@@ -140,7 +140,7 @@ func prefetchBatch(n, size int) func(context.Context, *dataset, *contest) error 
 			if err := compareAnswers(have, want, sameBytes); err != nil {
 				return err
 			}
-			again, err := prefetch.Run(ctx, repo, slices.Values(keys), opts)
+			again, err := prefetch.Run(ctx, fetcher, slices.Values(keys), opts)
 			if err == nil && (again.Cached != n || again.Requests != 0) {
 				err = fmt.Errorf("the second run found %d of %d keys and made %d requests", again.Cached, n, again.Requests)
 			}
@@ -150,18 +150,13 @@ func prefetchBatch(n, size int) func(context.Context, *dataset, *contest) error 
 	}
 }
 
-// batchClient is a client of a server of its own.
-func batchClient(c *contest, latency time.Duration, size int) (*fetch.Client, error) {
+// batchFetcher asks a server of its own.
+func batchFetcher(c *contest, repo *repository.ResponseRepository[string, Track], latency time.Duration, size int) (*fetch.Fetcher[string, Track], error) {
 	baseURL, err := startServer(c, size, 0, latency)
 	if err != nil {
 		return nil, err
 	}
-	client, err := fetch.NewClient(&fetch.Options{BaseURL: baseURL})
-	if err != nil {
-		return nil, err
-	}
-	c.onClose(client.Close)
-	return client, nil
+	return newFetcher(c, repo, baseURL)
 }
 
 // prefetchMemory is the line of what a long run needs, and its target, in bytes.
@@ -225,7 +220,7 @@ func long(what string) (err error) {
 		return err
 	}
 	c.onClose(store.Close)
-	client, err := batchClient(&c, 0, 0)
+	fetcher, err := batchFetcher(&c, repo, 0, 0)
 	if err != nil {
 		return err
 	}
@@ -235,7 +230,7 @@ func long(what string) (err error) {
 		}
 	}
 	before := peakMemory()
-	result, err := prefetch.Each(ctx, repo, keys, &prefetch.Options{Client: client, Concurrency: concurrency}, func(item prefetch.Item[string]) {
+	result, err := prefetch.Each(ctx, fetcher, keys, &prefetch.Options{Concurrency: concurrency}, func(item prefetch.Item[string]) {
 		if item.Status == prefetch.Fetched {
 			fetched++
 		}

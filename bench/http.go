@@ -19,6 +19,7 @@ import (
 	storedriver "github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/sqlite"
 	"github.com/endpointcache/endpointcache/transport"
 )
@@ -33,7 +34,7 @@ func httpHit(ctx context.Context, d *dataset, c *contest) error {
 	if err != nil {
 		return err
 	}
-	client, err := openClient(ctx, c, store, nil)
+	client, err := openClient(ctx, c, store, policy.Policy{}, nil)
 	if err != nil {
 		return err
 	}
@@ -52,8 +53,8 @@ func httpHit(ctx context.Context, d *dataset, c *contest) error {
 }
 
 // openClient returns a client on the library's transport.
-func openClient(ctx context.Context, c *contest, store storedriver.Store, opts *transport.Options) (*http.Client, error) {
-	all, err := cache.New(store, nil)
+func openClient(ctx context.Context, c *contest, store storedriver.Store, p policy.Policy, base http.RoundTripper) (*http.Client, error) {
+	all, err := cache.New(store, &cache.Options{Policy: p})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -61,9 +62,7 @@ func openClient(ctx context.Context, c *contest, store storedriver.Store, opts *
 	if _, err := cache.CreateRepository(ctx, all, trackSettings(payload.Bytes())); err != nil {
 		return nil, err
 	}
-	t := transport.New(all, opts)
-	c.onClose(t.Close)
-	return &http.Client{Transport: t}, nil
+	return &http.Client{Transport: transport.New(all, &transport.Options{Base: base})}, nil
 }
 
 // handTransport is a hand-written http.RoundTripper for tracks, which answers from
@@ -144,7 +143,7 @@ func httpMiss(n int) func(context.Context, *dataset, *contest) error {
 		if err != nil {
 			return err
 		}
-		client, err := openClient(ctx, c, f.store, &transport.Options{Base: newBase(c)})
+		client, err := openClient(ctx, c, f.store, policy.Policy{}, newBase(c))
 		if err != nil {
 			return err
 		}
@@ -210,9 +209,7 @@ func httpPeer(n int, hits bool) func(context.Context, *dataset, *contest) error 
 			if err != nil {
 				return err
 			}
-			clients[s], err = openClient(ctx, c, store, &transport.Options{
-				Base: newBase(c), Policy: transport.Policy{CacheControl: transport.On},
-			})
+			clients[s], err = openClient(ctx, c, store, policy.Policy{CacheControl: policy.On}, newBase(c))
 			return err
 		}
 		fetchAll := func(s side) error {

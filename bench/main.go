@@ -82,11 +82,13 @@ var lines = []line{
 	{"http-miss", 1.15, "a call", 21, httpMiss(1_000)},
 	{"http-hit-memory-gregjones", 1.00, "a call", 21, httpPeer(2_000, true)},
 	{"http-miss-memory-gregjones", 1.00, "a call", 21, httpPeer(1_000, false)},
+	{"fetch-hit", 1.10, "a fetch", 41, fetchHit},
 	{"memory-get-typed", 1.15, "a get", 41, memoryGet},
 	{"prefetch-warm-10000", 1.10, "a key", 25, prefetchWarm(10_000)},
-	{"prefetch-cold-2000", 1.30, "a key", 21, prefetchCold(2_000)},
-	{"prefetch-batch-10000", 1.15, "a key", 21, prefetchBatch(10_000, 0)},
-	{"prefetch-batch-10000-2kib", 1.15, "a key", 11, prefetchBatch(10_000, payloadSize)},
+	{"prefetch-cold-2000", 1.60, "a key", 21, prefetchCold(2_000)},
+	{"refresh-304-10000", 1.15, "a key", 11, refresh(10_000)},
+	{"prefetch-batch-10000", 1.25, "a key", 21, prefetchBatch(10_000, 0)},
+	{"prefetch-batch-10000-2kib", 1.25, "a key", 11, prefetchBatch(10_000, payloadSize)},
 }
 
 func main() {

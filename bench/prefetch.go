@@ -20,6 +20,7 @@ import (
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
+	"github.com/endpointcache/endpointcache/repository"
 )
 
 // prefetchWarm runs a prefetch whose keys are all cached, against reading them.
@@ -33,15 +34,13 @@ func prefetchWarm(n int) func(context.Context, *dataset, *contest) error {
 			result *prefetch.Result[Key]
 			values map[Key]Track
 		)
-		// Nothing listens there: a request would be an error.
-		client, err := fetch.NewClient(&fetch.Options{BaseURL: "http://127.0.0.1:1", Retry: &origin.RetryOptions{Retries: origin.NoRetries}})
+		fetcher, err := newFetcher(c, repo, cachedHost)
 		if err != nil {
 			return err
 		}
-		c.onClose(client.Close)
 		c.ops = len(d.some(n, 0))
 		c.run[ours] = func(round int) (err error) {
-			result, err = prefetch.Run(ctx, repo, slices.Values(d.some(n, round)), &prefetch.Options{Client: client})
+			result, err = prefetch.Run(ctx, fetcher, slices.Values(d.some(n, round)), nil)
 			return err
 		}
 		c.run[theirs] = func(round int) (err error) {
@@ -63,6 +62,16 @@ func prefetchWarm(n int) func(context.Context, *dataset, *contest) error {
 		}
 		return nil
 	}
+}
+
+// newFetcher returns a fetcher of the repository that asks the server at baseURL.
+func newFetcher[K comparable, V any](c *contest, repo *repository.ResponseRepository[K, V], baseURL string) (*fetch.Fetcher[K, V], error) {
+	client, err := fetch.NewClient(&fetch.Options{BaseURL: baseURL, Retry: &origin.RetryOptions{Retries: origin.NoRetries}})
+	if err != nil {
+		return nil, err
+	}
+	c.onClose(client.Close)
+	return fetch.New(client, repo, nil)
 }
 
 // concurrency is how many requests there are at once.
@@ -88,14 +97,11 @@ func prefetchCold(n int) func(context.Context, *dataset, *contest) error {
 		for i, r := range rows {
 			keys[i] = r.key
 		}
-		transport := &http.Transport{MaxIdleConnsPerHost: concurrency}
-		c.onClose(func() error { transport.CloseIdleConnections(); return nil })
-		client := &http.Client{Transport: transport}
-		fetcher, err := fetch.NewClient(&fetch.Options{BaseURL: baseURL})
+		client := &http.Client{Transport: newBase(c)}
+		fetcher, err := newFetcher(c, repo, baseURL)
 		if err != nil {
 			return err
 		}
-		c.onClose(fetcher.Close)
 		var (
 			result *prefetch.Result[Key]
 			bodies = make([][]byte, n)
@@ -103,20 +109,13 @@ func prefetchCold(n int) func(context.Context, *dataset, *contest) error {
 		c.ops = n
 		c.restore = f.removeNew
 		c.run[ours] = func(int) (err error) {
-			result, err = prefetch.Run(ctx, repo, slices.Values(keys), &prefetch.Options{Client: fetcher, Concurrency: concurrency})
+			result, err = prefetch.Run(ctx, fetcher, slices.Values(keys), &prefetch.Options{Concurrency: concurrency})
 			return err
 		}
 		c.run[theirs] = func(int) error {
-			var next atomic.Int64
-			return share(concurrency, concurrency, func(_, _ int) error {
-				for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-					body, err := get(ctx, client, baseURL, &keys[i])
-					if err != nil {
-						return err
-					}
-					bodies[i] = body
-				}
-				return nil
+			return inTurn(n, func(i int) (err error) {
+				bodies[i], err = get(ctx, client, baseURL, &keys[i])
+				return err
 			})
 		}
 		c.verify = func(int) error {
@@ -141,9 +140,26 @@ func prefetchCold(n int) func(context.Context, *dataset, *contest) error {
 	}
 }
 
+// inTurn calls do for each of n, by as many goroutines as there may be requests at once.
+func inTurn(n int, do func(i int) error) error {
+	var next atomic.Int64
+	return share(concurrency, concurrency, func(_, _ int) error {
+		for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+			if err := do(int(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func urlOf(baseURL string, k *Key) string {
+	return baseURL + trackPath + k.ID + "?market=" + k.Market + "&disc=" + strconv.Itoa(k.Disc) + "&number=" + strconv.Itoa(k.Number)
+}
+
 // get is the hand-written code for one key.
 func get(ctx context.Context, client *http.Client, baseURL string, k *Key) (body []byte, err error) {
-	url := baseURL + trackPath + k.ID + "?market=" + k.Market + "&disc=" + strconv.Itoa(k.Disc) + "&number=" + strconv.Itoa(k.Number)
+	url := urlOf(baseURL, k)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
@@ -167,8 +183,11 @@ func get(ctx context.Context, client *http.Client, baseURL string, k *Key) (body
 	return body, nil
 }
 
-// trackPath is where the server has the tracks.
-const trackPath = "/v1/tracks/"
+// The server's path of the tracks, and the tag that each has.
+const (
+	trackPath = "/v1/tracks/"
+	trackTag  = `"1"`
+)
 
 // startServer starts this program again as the server, and returns its address. A
 // process of its own takes the same processor time from both sides, while its
@@ -231,8 +250,13 @@ func serve(what string) error {
 			http.NotFound(w, r)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("ETag", trackTag)
 		w.Header().Set("Cache-Control", "max-age=3600")
+		if r.Header.Get("If-None-Match") == trackTag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		_, _ = w.Write(body) // the client sees what is missing
 	})}

@@ -78,9 +78,6 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Stats are counts of a cache's answers.
-type Stats = exchange.Stats
-
 // ResponseCache is a collection of repositories on one store. Its methods that
 // take requests and responses route each to its repository, those of a bulk
 // call also to several, in one bulk operation for each: GetResponse, GetResponses,
@@ -148,7 +145,7 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
-	c.Routed = repository.NewRouted(c.route)
+	c.Routed = exchange.RoutedBy(c.route).(repository.Routed)
 	return c, nil
 }
 
@@ -166,7 +163,7 @@ func (c *ResponseCache) Name() string { return c.opts.Name }
 func (c *ResponseCache) Kind() string { return c.store.Traits().Kind }
 
 // Stats returns counts of the answers so far, by whichever door they were asked for.
-func (c *ResponseCache) Stats() Stats { return c.exchange.Stats() }
+func (c *ResponseCache) Stats() Stats { return Stats(c.exchange.Stats()) }
 
 // Close waits for what goes on in the background, and closes the store then. What has come
 // is still saved. Typed calls that wait for the origin fail, and their requests end; a

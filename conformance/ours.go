@@ -9,6 +9,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/memory"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
@@ -22,15 +23,14 @@ func ours(ctx context.Context, kind string, base http.RoundTripper) (http.RoundT
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := cache.New(store, nil)
+	c, err := cache.New(store, &cache.Options{Policy: policy.Policy{CacheControl: policy.On}})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
 	if _, err := cache.CreateRepository(ctx, c, everything); err != nil {
 		return nil, nil, errors.Join(err, c.Close())
 	}
-	t := transport.New(c, &transport.Options{Base: base, Policy: transport.Policy{CacheControl: transport.On}})
-	return t, func() error { return errors.Join(t.Close(), c.Close()) }, nil
+	return transport.New(c, &transport.Options{Base: base}), c.Close, nil
 }
 
 // everything is keyed by method, URL and body: which headers tell responses apart

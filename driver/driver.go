@@ -98,19 +98,21 @@ type Table interface {
 	// key. Of several callers that put one key at a time if it is absent, or not
 	// live, exactly one stores its entry, in this process and in others.
 	//
-	// An entry that the store cannot hold is [ErrTooLarge], whether its condition
-	// holds or not. Where PutIf fails, it reports nothing, and each entry was either
-	// stored as a whole or left as it was.
+	// An entry whose condition holds and that the store cannot hold is [ErrTooLarge];
+	// an unknown precondition is an error, too. Where PutIf fails, it reports nothing,
+	// and each entry was either stored as a whole or left as it was. It never reports
+	// that an entry is not stored where nobody knows whether it is.
 	PutIf(ctx context.Context, entries []Entry, c Condition) (stored []bool, err error)
 
 	// Renew changes the times and headers of stored entries, each in one step with
 	// the check that it is the one that was seen, and reports by index which it has
-	// changed. Keys without an entry are left out. It neither reads nor sends
-	// payloads, as far as the store can help it. The caller guarantees of keys, times
-	// and headers what Put asks for, and that no two renewals have the same key.
+	// changed, even if to what they were. Keys without an entry are left out. It
+	// neither reads nor sends payloads, as far as the store can help it. The caller
+	// guarantees of keys, times and headers what Put asks for, and that no two renewals
+	// have the same key.
 	//
-	// Where Renew fails, it reports nothing, and each entry was either renewed as a
-	// whole or left as it was.
+	// Headers for which an entry has no room are [ErrTooLarge]. Where Renew fails, it
+	// reports nothing, and each entry was either renewed as a whole or left as it was.
 	Renew(ctx context.Context, renewals []Renewal) (renewed []bool, err error)
 
 	// Delete removes the entries with these keys, live or expired, and

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -115,6 +116,32 @@ func Bench(b *testing.B, h Harness) {
 		for b.Loop() {
 			if err := table.Put(ctx, newEntries); err != nil {
 				b.Fatal(err)
+			}
+		}
+		perKey(b, benchBatch)
+		table.delete(newKeys...)
+	})
+	b.Run("PutIfNewer1000", func(b *testing.B) {
+		b.ReportAllocs()
+		table.put(newEntries...)
+		for b.Loop() {
+			if _, err := table.PutIf(ctx, newEntries, driver.Condition{If: driver.IfNewer}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		perKey(b, benchBatch)
+	})
+	b.Run("Renew1000", func(b *testing.B) {
+		b.ReportAllocs()
+		table.put(newEntries...)
+		renewals := make([]driver.Renewal, benchBatch)
+		for i, e := range newEntries {
+			renewals[i] = renewal(e, 200)
+			renewals[i].Seen, renewals[i].CachedAt = e.CachedAt, e.CachedAt
+		}
+		for b.Loop() {
+			if done, err := table.Renew(ctx, renewals); err != nil || slices.Contains(done, false) {
+				b.Fatal(done, err)
 			}
 		}
 		perKey(b, benchBatch)

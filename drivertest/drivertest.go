@@ -38,6 +38,12 @@ type Harness struct {
 	// more than any store takes in one command. A store whose server would take
 	// minutes for that sets less, of which its operations still take several.
 	Many int
+
+	// Loose is true where the server itself checks an entry and changes it in two steps,
+	// so that what several stores put on a condition, or renew, at a time may be done by
+	// more than one. Of those who put what is absent still one does, and of the callers
+	// of one store.
+	Loose bool
 }
 
 // topic is a part of the suite.

@@ -360,4 +360,16 @@ func testPutIfRaces(t *testing.T, h Harness) {
 		other := openTable(t, h.reopen(t, one.store), one.spec)
 		race(t, []subject{one, other}, driver.Condition{If: driver.IfAbsent}, 8)
 	})
+
+	t.Run("of many stores on the same data one puts what is not live", func(t *testing.T) {
+		if h.Loose {
+			t.Skip("this store's server cannot do it")
+		}
+		one := h.ids(t)
+		other := openTable(t, h.reopen(t, one.store), one.spec)
+		for i := range 60 {
+			one.put(expiring(id(2*i), then))
+		}
+		race(t, []subject{one, other}, driver.Condition{If: driver.IfNotLive, Now: then}, 8)
+	})
 }

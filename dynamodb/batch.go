@@ -103,6 +103,21 @@ func (t *table) removeReturning(ctx context.Context, places []place, c condition
 			Parameters: append([]types.AttributeValue{&text{Value: p.partition}, &text{Value: p.key}}, c.values...),
 		}
 	}
+	return t.execute(ctx, requests, func(_ int, removed item) error {
+		if len(removed) == 0 {
+			return nil // it was not there
+		}
+		return each(removed)
+	})
+}
+
+// execute runs statements, 25 at most, each about another item, and calls done with the
+// numbers of those whose condition holds, and what they return.
+func (t *table) execute(ctx context.Context, requests []types.BatchStatementRequest, done func(i int, returned item) error) error {
+	numbers := make([]int, len(requests))
+	for i := range numbers {
+		numbers[i] = i
+	}
 	var left stalls
 	for len(requests) > 0 {
 		out, err := t.store.client.BatchExecuteStatement(ctx, &dynamodb.BatchExecuteStatementInput{Statements: requests}, t.store.once)
@@ -113,16 +128,16 @@ func (t *table) removeReturning(ctx context.Context, places []place, c condition
 			return fmt.Errorf("%d statements have %d answers", len(requests), len(out.Responses))
 		}
 		var rest []types.BatchStatementRequest
+		var restNumbers []int
 		for i, answer := range out.Responses {
 			switch {
-			case answer.Error == nil && len(answer.Item) > 0:
-				if err := each(answer.Item); err != nil {
+			case answer.Error == nil:
+				if err := done(numbers[i], answer.Item); err != nil {
 					return err
 				}
-			case answer.Error == nil, answer.Error.Code == types.BatchStatementErrorCodeEnumConditionalCheckFailed:
-				// It was not there, or the condition does not hold.
+			case slices.Contains(refused, answer.Error.Code):
 			case slices.Contains(throttled, answer.Error.Code):
-				rest = append(rest, requests[i])
+				rest, restNumbers = append(rest, requests[i]), append(restNumbers, numbers[i])
 			default:
 				return statementError(answer.Error)
 			}
@@ -130,7 +145,7 @@ func (t *table) removeReturning(ctx context.Context, places []place, c condition
 		if err := left.wait(ctx, len(requests), len(rest)); err != nil {
 			return err
 		}
-		requests = rest
+		requests, numbers = rest, restNumbers
 	}
 	return nil
 }

@@ -176,7 +176,7 @@ func separate() drivertest.Harness {
 func TestConformance(t *testing.T) {
 	t.Run("one table for all", func(t *testing.T) { drivertest.Run(t, shared()) })
 	t.Run("a table for each repository, the caller's client, all compressed, other attributes, no TTL", func(t *testing.T) {
-		drivertest.RunTopics(t, separate(), "Open", "Names", "Schema", "Keys", "Values", "Delete", "Pop", "Expiry", "Clear", "Parts")
+		drivertest.RunTopics(t, separate(), "Open", "Names", "Schema", "Keys", "Values", "PutIf", "Renew", "Delete", "Pop", "Expiry", "Clear", "Parts")
 	})
 }
 

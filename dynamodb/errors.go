@@ -14,6 +14,9 @@ import (
 
 const codeValidation = "ValidationException"
 
+// codeStatement is the same of a statement in a batch.
+const codeStatement = string(types.BatchStatementErrorCodeEnumValidationError)
+
 // errorCode is DynamoDB's code for err, or empty.
 func errorCode(err error) string {
 	var e smithy.APIError
@@ -28,7 +31,7 @@ func explain(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
-	case errorCode(err) == codeValidation && strings.Contains(err.Error(), "size has exceeded"):
+	case (errorCode(err) == codeValidation || errorCode(err) == codeStatement) && strings.Contains(err.Error(), "size has exceeded"):
 		return fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
 	}
 	return err
@@ -41,6 +44,13 @@ func statementError(e *types.BatchStatementError) error {
 		message = *e.Message
 	}
 	return &smithy.GenericAPIError{Code: string(e.Code), Message: message}
+}
+
+// refused are the codes of statements whose condition does not hold: there is another
+// item, or none, or one where there must be none.
+var refused = []types.BatchStatementErrorCodeEnum{
+	types.BatchStatementErrorCodeEnumConditionalCheckFailed,
+	types.BatchStatementErrorCodeEnumDuplicateItem,
 }
 
 // throttled are the codes of statements that DynamoDB has refused, because there are

@@ -243,6 +243,10 @@ func TestBulkTakesFewRequests(t *testing.T) {
 		medium[i].Payload = noise(200 << 10)
 	}
 	ctx := t.Context()
+	putIf := func(some []driver.Entry, precondition driver.Precondition) error {
+		_, err := table.PutIf(ctx, some, driver.Condition{If: precondition})
+		return err
+	}
 	for _, op := range []struct {
 		name string
 		want map[string]int
@@ -250,6 +254,11 @@ func TestBulkTakesFewRequests(t *testing.T) {
 	}{
 		{"put 1", map[string]int{"PutItem": 1}, func() error { return table.Put(ctx, entries[:1]) }},
 		{"put 1000", map[string]int{"BatchWriteItem": 40}, func() error { return table.Put(ctx, entries) }},
+		{"put 1 if absent", map[string]int{"PutItem": 1}, func() error { return putIf(entries[:1], driver.IfAbsent) }},
+		{"put 1000 if absent", map[string]int{"BatchExecuteStatement": 40}, func() error { return putIf(entries, driver.IfAbsent) }},
+		{"put 1000 if newer", map[string]int{"PutItem": 1_000}, func() error { return putIf(entries, driver.IfNewer) }},
+		{"renew 1", map[string]int{"BatchGetItem": 1, "BatchExecuteStatement": 1}, func() error { _, err := table.Renew(ctx, renewals(entries[:1], "")); return err }},
+		{"renew 1000", map[string]int{"BatchGetItem": 40, "BatchExecuteStatement": 40}, func() error { _, err := table.Renew(ctx, renewals(entries, "")); return err }},
 		{"get 1", map[string]int{"GetItem": 1}, func() error { return table.Get(ctx, keys[:1], everything, func(int, driver.Entry) {}) }},
 		{"get 1000", map[string]int{"BatchGetItem": 10}, func() error { return table.Get(ctx, keys, everything, func(int, driver.Entry) {}) }},
 		{"get 1000, each twice", map[string]int{"BatchGetItem": 10}, func() error {

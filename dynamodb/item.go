@@ -95,19 +95,20 @@ func (t *table) item(r row) item {
 	if e.Header != "" {
 		it[attrHeaders] = stringValue(e.Header)
 	}
-	if ttl := c.ttlOf(e, 0); ttl != nil {
+	if ttl := c.ttlOf(e.ExpiresAt, 0); ttl != nil {
 		it[attrTTL] = ttl
 	}
 	return it
 }
 
-// ttlOf is when DynamoDB may remove an entry, or what outlives it by so long, or nil.
-func (c *codec) ttlOf(e *driver.Entry, longer time.Duration) types.AttributeValue {
-	if !c.ttl || e.ExpiresAt.IsZero() {
+// ttlOf is when DynamoDB may remove an entry with this expiry, or what outlives it by so
+// long, or nil.
+func (c *codec) ttlOf(expiresAt time.Time, longer time.Duration) types.AttributeValue {
+	if !c.ttl || expiresAt.IsZero() {
 		return nil
 	}
 	// The second after it, and without a time.Time, whose years could be too many.
-	seconds := e.ExpiresAt.Unix() + 1 + int64((c.grace+longer)/time.Second)
+	seconds := expiresAt.Unix() + 1 + int64((c.grace+longer)/time.Second)
 	return &number{Value: strconv.FormatInt(seconds, 10)}
 }
 

@@ -63,7 +63,7 @@ func (t *table) split(e *driver.Entry, generation string, payload []byte) []type
 	for chunk := range slices.Chunk(payload, partSize) {
 		it := c.key(t.part(generation, len(requests)))
 		it[c.value] = &binary{Value: chunk}
-		if ttl := c.ttlOf(e, partsOutlive); ttl != nil {
+		if ttl := c.ttlOf(e.ExpiresAt, partsOutlive); ttl != nil {
 			it[attrTTL] = ttl
 		}
 		requests = append(requests, types.WriteRequest{PutRequest: &types.PutRequest{Item: it}})

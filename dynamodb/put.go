@@ -20,9 +20,10 @@ const (
 
 // row is an entry and where it stands.
 type row struct {
-	place place
-	entry *driver.Entry
-	size  int // of the item without the payload, about
+	place  place
+	number int // of the entry among those of the call
+	entry  *driver.Entry
+	size   int // of the item without the payload, about
 }
 
 func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
@@ -41,7 +42,7 @@ func (t *table) rows(entries []driver.Entry) ([]row, error) {
 	rows := make([]row, 0, len(entries))
 	index := make(map[string]int, len(entries)) // by sort keys
 	for i := range entries {
-		r := row{place: t.place(entries[i].Key), entry: &entries[i]}
+		r := row{place: t.place(entries[i].Key), number: i, entry: &entries[i]}
 		r.size = t.size(r)
 		switch payload := len(r.entry.Payload); {
 		case r.size > maxItem:

@@ -192,6 +192,7 @@ func (b *batcher[K, V]) work() {
 			return
 		}
 		flights := b.ready[0]
+		b.ready[0] = nil // its payloads are not to be held
 		b.ready = b.ready[1:]
 		b.mu.Unlock()
 		b.run(flights)

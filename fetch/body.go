@@ -1,11 +1,14 @@
 package fetch
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"strconv"
+
+	"github.com/endpointcache/endpointcache/internal/exchange"
 )
 
 // The sizes of what bodies are read into at first.
@@ -16,7 +19,9 @@ const (
 
 // readBody reads the body of the response to a request with that method, and closes
 // it. The headers describe the body that is returned.
-func readBody(resp *http.Response, method string, limit int) ([]byte, error) {
+//
+// The memory that bodies take while they come in is limited for all that go to one cache.
+func readBody(ctx context.Context, resp *http.Response, method string, limit int) ([]byte, error) {
 	unread := resp.Body
 	if unread == nil {
 		unread = http.NoBody
@@ -30,7 +35,7 @@ func readBody(resp *http.Response, method string, limit int) ([]byte, error) {
 	if announced > int64(limit) {
 		return nil, fmt.Errorf("%w: %d bytes", ErrBodyTooLarge, announced)
 	}
-	body, err := readAll(unread, announced, limit)
+	body, err := readAll(ctx, unread, announced, limit)
 	if err != nil {
 		return body, err
 	}
@@ -49,15 +54,24 @@ func readBody(resp *http.Response, method string, limit int) ([]byte, error) {
 }
 
 // readAll reads to the end, which is after as many bytes as are announced, if any are.
-func readAll(r io.Reader, announced int64, limit int) ([]byte, error) {
+func readAll(ctx context.Context, r io.Reader, announced int64, limit int) ([]byte, error) {
 	size := int64(unknownBody)
 	if announced > 0 {
 		size = min(announced, trustedBody) + 1 // so that the end is found without growing
 	}
+	share := exchange.ShareOf(ctx)
+	share.Release() // of an attempt before
+	if err := share.Grow(ctx, size); err != nil {
+		return nil, err
+	}
 	body := make([]byte, 0, size)
 	for {
 		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
+			// Doubled, as every copy is garbage.
+			if err := share.Grow(ctx, int64(cap(body))); err != nil {
+				return body, err
+			}
+			body = append(make([]byte, 0, 2*cap(body)), body...)
 		}
 		n, err := r.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

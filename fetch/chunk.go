@@ -4,38 +4,58 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 )
 
-// chunk are keys of a Fill that are looked up together.
+// chunk are keys of a Fill that are looked up together. One whose keys were all found
+// can be used again for others.
 type chunk[K comparable, V any] struct {
-	run  *fill[K, V]
-	keys []K
-	asks *exchange.Many
+	run    *fill[K, V]
+	keys   []K
+	told   []bool // of keys that are not sent for
+	memory []exchange.Ask
+	doors  []door[K, V]
+	values driver.Key
+	asks   *exchange.Many
 
 	mu     sync.Mutex // guards what joins, ends and settles flights
 	flying map[int]bool
-	stop   func() bool // ends waiting for the end of the run; nil where none is flying
+	forget func() bool // lets the run's context hold the chunk no longer; nil where it does not
 }
 
-func (r *fill[K, V]) newChunk(keys []K) (*chunk[K, V], error) {
-	c := &chunk[K, V]{run: r, keys: keys, flying: make(map[int]bool)}
-	asks := make([]exchange.Ask, len(keys))
-	doors := make([]door[K, V], len(keys))
-	values := make(driver.Key, 0, len(keys)*len(r.f.key.Fields))
-	for i, key := range keys {
-		from := len(values)
-		if err := r.f.set(&asks[i], &doors[i], r.rules, values[from:from:cap(values)], key); err != nil {
-			return nil, err
+func (r *fill[K, V]) newChunk(keys ...K) *chunk[K, V] {
+	return &chunk[K, V]{run: r, keys: keys, flying: make(map[int]bool)}
+}
+
+// prepare makes an ask for each key.
+func (c *chunk[K, V]) prepare() error {
+	r, n := c.run, len(c.keys)
+	c.told, c.memory, c.doors = cleared(c.told, n), cleared(c.memory, n), cleared(c.doors, n)
+	values := cleared(c.values, n*len(r.f.key.Fields))[:0]
+	c.values = values
+	for i, key := range c.keys {
+		a, from := &c.memory[i], len(values)
+		if err := r.f.set(a, &c.doors[i], r.rules, values[from:from:cap(values)], key); err != nil {
+			return err
 		}
-		values = values[:from+len(asks[i].Key)]
-		asks[i].Batched, asks[i].Bare, asks[i].Idle = true, true, true
-		asks[i].Doubt = &r.doubt
+		values = values[:from+len(a.Key)]
+		a.Batched, a.Bare, a.MostUnsaved = true, true, r.unsavedMost
+		a.Doubt, a.Answers = &r.doubt, &r.answers
 	}
-	c.asks = r.f.table.Exchange().NewMany(asks, c.found)
-	return c, nil
+	c.asks = r.f.table.Exchange().NewMany(c.memory, c.found)
+	return nil
+}
+
+// cleared is memory for n elements.
+func cleared[S ~[]E, E any](s S, n int) S {
+	if cap(s) < n {
+		return make(S, n)
+	}
+	clear(s[:cap(s)])
+	return s[:n]
 }
 
 // found reports a key of which the repository knows.
@@ -44,35 +64,45 @@ func (c *chunk[K, V]) found(i int, e driver.Entry) bool {
 	if exchange.Gone(e.Status) {
 		status = Absent
 	}
-	c.run.done(Filled[K]{Key: c.keys[i], Status: status})
+	c.tell(i, status, nil)
 	return true
 }
 
-// fly looks keys up and joins or begins the flights of those that are missing.
-func (c *chunk[K, V]) fly(ctx context.Context, keys []int) {
-	r := c.run
+func (c *chunk[K, V]) tell(i int, status Status, err error) {
+	if !c.told[i] {
+		c.told[i] = true
+		c.run.done(c.keys[i], status, err)
+	}
+}
+
+// fly looks all keys up and joins or begins the flights of those that are missing. It
+// reports whether the chunk can be used again.
+func (c *chunk[K, V]) fly(ctx context.Context) (free bool) {
+	keys := make([]int, len(c.keys))
+	for i := range keys {
+		keys[i] = i
+	}
+	free = true
 	for len(keys) > 0 {
 		missing, err := c.asks.Lookup(ctx, keys, func(i int, err error) {
-			r.done(Filled[K]{Key: c.keys[i], Status: Failed, Err: r.f.explain(c.keys[i], err)})
+			c.tell(i, Failed, c.run.f.explain(c.keys[i], err))
 		})
-		if err == nil {
-			if err := c.asks.StoreErr(); err != nil {
-				r.storeFailed(err)
-			}
+		if err != nil {
+			missing = keys
+		} else if err := c.asks.StoreErr(); err != nil {
+			free = false
+			c.run.storeFailed(err)
 		}
-		if err != nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			for _, i := range missing {
-				r.done(Filled[K]{Key: c.keys[i], Status: Cancelled})
+				c.tell(i, Cancelled, nil)
 			}
-			if err != nil {
-				for _, i := range keys {
-					r.done(Filled[K]{Key: c.keys[i], Status: Cancelled})
-				}
-			}
-			return
+			return false
 		}
+		free = free && len(missing) == 0
 		keys = c.join(ctx, missing)
 	}
+	return free
 }
 
 // join begins flights as there is room for them, and returns the keys that are to be
@@ -85,7 +115,7 @@ func (c *chunk[K, V]) join(ctx context.Context, missing []int) (again []int) {
 			n++
 		}
 		r.flying.Add(n)
-		begun, more := c.begin(ctx, missing[:n])
+		begun, more := c.depart(ctx, missing[:n])
 		for range more {
 			<-r.room
 			r.flying.Done()
@@ -93,40 +123,51 @@ func (c *chunk[K, V]) join(ctx context.Context, missing []int) (again []int) {
 		again = append(again, more...)
 		missing = missing[n:]
 		r.batches.add(begun...)
+		if d := c.asks.SoftLimit(); d > 0 {
+			time.AfterFunc(d, c.answerSoon)
+		}
 	}
 	return again
 }
 
-func (c *chunk[K, V]) begin(ctx context.Context, missing []int) (begun []*exchange.Flight, again []int) {
+// depart joins or begins flights, which end with ctx.
+func (c *chunk[K, V]) depart(ctx context.Context, of []int) (begun []*exchange.Flight, again []int) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, i := range missing {
+	defer c.mu.Unlock() // those that have landed are settled afterwards
+	begun, again = c.asks.Join(ctx, of, c)
+	for _, i := range of {
 		c.flying[i] = true
 	}
-	begun, again = c.asks.Join(ctx, missing, c)
 	for _, i := range again {
 		delete(c.flying, i)
 	}
-	if c.stop == nil && len(c.flying) > 0 {
-		c.stop = context.AfterFunc(ctx, c.giveUp)
+	if c.forget == nil && len(c.flying) > 0 {
+		c.forget = context.AfterFunc(ctx, c.giveUp)
+	} else if ctx.Err() != nil {
+		c.giveUpLocked()
 	}
 	return begun, again
 }
 
-// result is what a flight that has landed has brought.
-func (c *chunk[K, V]) result(i int) (exchange.Result, bool) {
+// landed takes the result of a flight. The chunk is not held by the run's context any
+// longer than it has flights.
+func (c *chunk[K, V]) landed(i int) (res exchange.Result, flying, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.flying, i)
-	if len(c.flying) == 0 {
-		c.stop() // else the run would remember the chunk to its end
-		c.stop = nil
+	if !c.flying[i] {
+		return res, false, false
 	}
-	return c.asks.Result(i)
+	delete(c.flying, i)
+	if len(c.flying) == 0 && c.forget != nil {
+		c.forget()
+		c.forget = nil
+	}
+	res, ok = c.asks.Result(i)
+	return res, true, ok
 }
 
 // hasRoom reports whether one more flight may be under way; with must, it waits until
-// one may, for which those that wait for others are sent.
+// one may. Where too many wait for others to share a request with, the oldest are sent.
 func (r *fill[K, V]) hasRoom(must bool) bool {
 	select {
 	case r.room <- struct{}{}:
@@ -134,7 +175,7 @@ func (r *fill[K, V]) hasRoom(must bool) bool {
 	default:
 	}
 	if must {
-		r.batches.flush()
+		r.batches.flushTo(heldFlights)
 		r.room <- struct{}{}
 	}
 	return must
@@ -144,8 +185,28 @@ func (r *fill[K, V]) hasRoom(must bool) bool {
 func (c *chunk[K, V]) giveUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.giveUpLocked()
+}
+
+func (c *chunk[K, V]) giveUpLocked() {
 	for i := range c.flying {
 		c.asks.GiveUp(i)
+	}
+}
+
+// answerSoon answers with what is stored for the keys that the origin takes its time for.
+func (c *chunk[K, V]) answerSoon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.flying {
+		res, ok := c.asks.Soon(i)
+		if !ok {
+			continue
+		}
+		delete(c.flying, i)
+		c.tell(i, Stale, res.Err)
+		<-c.run.room
+		c.run.flying.Done()
 	}
 }
 
@@ -154,29 +215,33 @@ func (c *chunk[K, V]) Landed(i int, _ *exchange.Flight) {
 	c.run.tell(report[K, V]{chunk: c, i: i})
 }
 
-// settle reports what the flight of a key has brought.
-func (c *chunk[K, V]) settle(ctx context.Context, i int) {
+// settle reports what the flight of a key has brought, before which there were so many
+// answers of use.
+func (c *chunk[K, V]) settle(ctx context.Context, i int, answers int64) {
 	r := c.run
+	res, flying, ok := c.landed(i)
+	if !flying {
+		return // it had an answer before
+	}
 	defer r.flying.Done()
-	res, ok := c.result(i)
 	<-r.room
 	switch {
 	case ok:
-		r.settle(ctx, c.keys[i], res)
+		r.settle(ctx, c.keys[i], res, answers)
 	case ctx.Err() != nil:
 		r.call(Filled[K]{Key: c.keys[i], Status: Cancelled})
 	default:
 		r.flying.Add(1)
 		go func() {
 			defer r.flying.Done()
-			r.begin(ctx, c.keys[i:i+1])
+			r.begin(ctx, r.newChunk(c.keys[i]))
 			r.batches.flush()
 		}()
 	}
 }
 
 // settle reports a result.
-func (r *fill[K, V]) settle(ctx context.Context, key K, res exchange.Result) {
+func (r *fill[K, V]) settle(ctx context.Context, key K, res exchange.Result, answers int64) {
 	defer r.catch()
 	filled := Filled[K]{Key: key}
 	filled.Err = r.f.failure(ctx, key, &res)
@@ -203,14 +268,22 @@ func (r *fill[K, V]) settle(ctx context.Context, key K, res exchange.Result) {
 	case Failed:
 		if ctx.Err() != nil && (errors.Is(filled.Err, context.Canceled) || errors.Is(filled.Err, exchange.ErrGivenUp)) {
 			filled.Status, filled.Err = Cancelled, nil // the run did not come to it
+		} else {
+			filled.Row = r.failed(answers)
 		}
+	case Stale:
+		filled.Err, filled.Row = res.Err, r.failed(answers)
 	default:
 	}
 	if res.SaveErr != nil {
 		filled.Status, filled.Err = Failed, res.SaveErr
+		r.unsaved++
+		filled.Row = r.unsaved
 		if !errors.Is(res.SaveErr, driver.ErrTooLarge) {
 			r.storeFailed(res.SaveErr)
 		}
+	} else if filled.Status == Fetched || filled.Status == Confirmed {
+		r.unsaved = 0
 	}
 	r.call(filled)
 }

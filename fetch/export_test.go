@@ -30,13 +30,13 @@ func NewSource[K comparable, V any](c *Client, s settings.RepositorySettings[K, 
 }
 
 // Requests is how many requests have been sent so far.
-func (s *Source[K]) Requests() int64 { return s.source.requests.Load() }
+func (s *Source[K]) Requests() int64 { return s.source.traffic.Requests() }
 
 // InFlight is how many requests are under way.
-func (s *Source[K]) InFlight() int64 { return s.source.inFlight.Load() }
+func (s *Source[K]) InFlight() int64 { return s.source.traffic.InFlight() }
 
 // Limited is a source like s with no more than n requests at once.
-func (s *Source[K]) Limited(n int) *Source[K] { return &Source[K]{s.source.limited(n)} }
+func (s *Source[K]) Limited(n int) *Source[K] { return &Source[K]{s.source.limited(n, &Traffic{})} }
 
 // Batches are keys by the requests that a run of them makes.
 func (s *Source[K]) Batches(keys []K) (batches [][]K) {

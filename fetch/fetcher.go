@@ -138,7 +138,7 @@ func (f *Fetcher[K, V]) Repository() *repository.ResponseRepository[K, V] { retu
 func (f *Fetcher[K, V]) Client() *Client { return f.client }
 
 // Requests is how many requests have been sent so far, each attempt counted.
-func (f *Fetcher[K, V]) Requests() int64 { return f.source.requests.Load() }
+func (f *Fetcher[K, V]) Requests() int64 { return f.source.traffic.Requests() }
 
 // Decode returns the value of an entry that [Fetcher.FetchEntry] has returned. One
 // that cannot be decoded is a repository.DecodeError.

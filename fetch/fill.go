@@ -36,29 +36,24 @@ type FillOptions struct {
 }
 
 // Traffic counts the requests of a Fill while it goes on.
-type Traffic struct {
-	sent, inFlight func() int64
-}
+type Traffic struct{ requests, inFlight atomic.Int64 }
 
 // Requests is how many requests were sent so far, each attempt counted.
-func (t *Traffic) Requests() int64 { return counted(t.sent) }
+func (t *Traffic) Requests() int64 { return t.requests.Load() }
 
 // InFlight is how many requests are under way.
-func (t *Traffic) InFlight() int64 { return counted(t.inFlight) }
-
-func counted(count func() int64) int64 {
-	if count == nil {
-		return 0
-	}
-	return count()
-}
+func (t *Traffic) InFlight() int64 { return t.inFlight.Load() }
 
 // Filled is what became of a key of a Fill.
 type Filled[K comparable] struct {
 	Key    K
 	Status Status
 	Size   int   // of the body, where it was fetched
-	Err    error // of a key that has failed
+	Err    error // of a key that has failed, or is stale
+
+	// Row is how many keys have failed one after another, up to this one, in the order
+	// in which answers came. A key that cannot be saved is in the row of such keys.
+	Row int
 }
 
 // ErrAllAbsent means that the origin had nothing for any of the first keys that it was
@@ -68,10 +63,11 @@ var ErrAllAbsent = errors.New("the origin has nothing for any key")
 // The sizes of a Fill.
 const (
 	lookupBatch  = 1000                   // keys that are looked up together
+	heldFlights  = 4 * lookupBatch        // flights that may wait for others to share a request with
 	mostReports  = 4 * lookupBatch        // keys to be reported, while no more are looked up
-	heldFlights  = 16 * lookupBatch       // flights that may wait for others to share a request with
 	heldIdle     = 200 * time.Millisecond // how long they wait when no more keys come
 	heldWithin   = time.Second            // how long they wait when keys come slowly
+	mostUnsaved  = 64                     // answers that wait to be saved; of batches, those of each request
 	doubtAbsents = 10                     // absences without a value after which a run is in doubt
 )
 
@@ -111,6 +107,7 @@ func (f *Fetcher[K, V]) Fill(ctx context.Context, keys iter.Seq[K], opts *FillOp
 	}
 	r.rules = rules
 	r.prepare()
+	defer func() { f.source.traffic.requests.Add(r.opts.Traffic.Requests()) }()
 	return r.run(ctx, keys)
 }
 
@@ -121,48 +118,59 @@ func (f *Fetcher[K, V]) Fill(ctx context.Context, keys iter.Seq[K], opts *FillOp
 // No stage waits for a later one, except that no more keys are looked up while too many
 // are under way.
 type fill[K comparable, V any] struct {
-	f       *Fetcher[K, V]
-	opts    FillOptions
-	rules   *exchange.Rules
-	each    func(Filled[K])
-	batches *batcher[K, V]
-	doubt   atomic.Bool // absences are not believed yet
-	stop    context.CancelCauseFunc
-	pulled  chan K
-	room    chan struct{} // holds an element for each flight under way
-	flying  sync.WaitGroup
+	f           *Fetcher[K, V]
+	opts        FillOptions
+	rules       *exchange.Rules
+	each        func(Filled[K])
+	batches     *batcher[K, V]
+	doubt       atomic.Bool  // absences are not believed yet
+	answers     atomic.Int64 // of use
+	stop        context.CancelCauseFunc
+	pulled      chan K
+	unsavedMost int           // answers that may wait to be saved
+	room        chan struct{} // holds an element for each flight under way
+	flying      sync.WaitGroup
 
-	mu      sync.Mutex
-	reports []report[K, V]
+	mu       sync.Mutex
+	reports  []report[K, V]
+	panicked any // of the user's code
+
 	arrived chan struct{} // tells the reporter of reports
 	backlog int           // what was not reported yet
 	calm    sync.Cond     // tells of a backlog that has become small
 
 	// Of the goroutine that reports.
 	doubted  []exchange.Result // absences that are not believed yet
-	panicked any               // of the user's code
+	answered int64             // answers of use before the last failure
+	row      int               // failures since the last answer of use
+	unsaved  int               // answers that could not be saved since one was
 }
 
-// report tells that the flight of a chunk's i-th key has landed, or with done what
-// became of a key without one.
+// report tells that the flight of a chunk's i-th key has landed, or without a chunk what
+// became of a key.
 type report[K comparable, V any] struct {
-	chunk *chunk[K, V]
-	i     int
-	done  *Filled[K]
+	chunk   *chunk[K, V]
+	i       int
+	key     K
+	status  Status
+	err     error
+	answers int64 // of use, before it
 }
 
 func (r *fill[K, V]) prepare() {
-	limited := r.f.source.limited(cmp.Or(r.opts.Concurrency, r.f.opts.Concurrency))
+	if r.opts.Traffic == nil {
+		r.opts.Traffic = &Traffic{}
+	}
+	limited := r.f.source.limited(cmp.Or(r.opts.Concurrency, r.f.opts.Concurrency), r.opts.Traffic)
 	r.batches = newBatcher(r.f, heldWithin)
 	r.batches.source = limited
 	r.batches.most = cap(limited.slots)
 	window := 2 * lookupBatch
+	r.unsavedMost = mostUnsaved
 	if limited.BatchSize() > 1 {
-		window = 2 * heldFlights
 		r.batches.most *= 2 // while one answer is taken apart, another request is sent
-	}
-	if t := r.opts.Traffic; t != nil {
-		t.sent, t.inFlight = limited.requests.Load, limited.inFlight.Load
+		r.unsavedMost = max(mostUnsaved, cap(limited.slots)*limited.BatchSize())
+		window = heldFlights + r.batches.most*limited.BatchSize()
 	}
 	r.doubt.Store(!r.opts.BelieveAbsent)
 	r.pulled = make(chan K, lookupBatch)
@@ -232,17 +240,17 @@ func (r *fill[K, V]) lookUp(ctx context.Context) {
 		defer close(reported)
 		r.report(ctx, ended)
 	}()
+	c := r.newChunk()
 	for open := true; open; {
 		r.awaitCalm()
-		var keys []K
-		keys, open = r.receive()
+		c.keys, open = r.receive(c.keys[:0])
 		switch {
 		case ctx.Err() != nil:
-			r.cancel(keys)
-		case len(keys) == 0:
+			r.cancel(c.keys)
+		case len(c.keys) == 0:
 			r.batches.flush()
-		default:
-			r.begin(ctx, keys)
+		case !r.begin(ctx, c):
+			c = r.newChunk()
 		}
 	}
 	r.batches.flush() // also where the run has ended: those flights land without a request
@@ -269,9 +277,9 @@ func (r *fill[K, V]) reported(n int) {
 	}
 }
 
-// receive returns the keys that have come, or those that come next, none where flights
-// wait for others and no key comes for a while.
-func (r *fill[K, V]) receive() (keys []K, open bool) {
+// receive adds the keys that have come to keys, or those that come next, none where
+// flights wait for others and no key comes for a while.
+func (r *fill[K, V]) receive(keys []K) (_ []K, open bool) {
 	var idle <-chan time.Time
 	if r.batches.waiting() > 0 {
 		timer := time.NewTimer(heldIdle)
@@ -281,11 +289,11 @@ func (r *fill[K, V]) receive() (keys []K, open bool) {
 	select {
 	case key, ok := <-r.pulled:
 		if !ok {
-			return nil, false
+			return keys, false
 		}
-		keys = append(make([]K, 0, min(1+len(r.pulled), lookupBatch)), key)
+		keys = append(keys, key)
 	case <-idle:
-		return nil, true
+		return keys, true
 	}
 	for len(keys) < lookupBatch {
 		select {
@@ -303,14 +311,17 @@ func (r *fill[K, V]) receive() (keys []K, open bool) {
 
 func (r *fill[K, V]) cancel(keys []K) {
 	for _, key := range keys {
-		r.done(Filled[K]{Key: key, Status: Cancelled})
+		r.done(key, Cancelled, nil)
 	}
 }
 
 // done has it reported what became of a key.
-func (r *fill[K, V]) done(filled Filled[K]) { r.tell(report[K, V]{done: &filled}) }
+func (r *fill[K, V]) done(key K, status Status, err error) {
+	r.tell(report[K, V]{key: key, status: status, err: err})
+}
 
 func (r *fill[K, V]) tell(one report[K, V]) {
+	one.answers = r.answers.Load()
 	r.mu.Lock()
 	r.reports = append(r.reports, one)
 	r.backlog++
@@ -321,37 +332,51 @@ func (r *fill[K, V]) tell(one report[K, V]) {
 	}
 }
 
-// begin looks keys up and begins the flights of those that are missing.
-func (r *fill[K, V]) begin(ctx context.Context, keys []K) {
-	c, err := r.newChunk(keys)
-	if err != nil {
+// begin looks the keys of a chunk up and begins the flights of those that are missing.
+// It reports whether the chunk can be used again.
+func (r *fill[K, V]) begin(ctx context.Context, c *chunk[K, V]) (free bool) {
+	if err := r.prepareChunk(c); err != nil {
 		r.abort(err)
-		r.cancel(keys)
-		return
+		r.cancel(c.keys)
+		return false
 	}
-	all := make([]int, len(keys))
-	for i := range all {
-		all[i] = i
-	}
-	c.fly(ctx, all)
+	return c.fly(ctx)
+}
+
+// prepareChunk prepares a chunk. A panic of the keys' own code is Fill's.
+func (r *fill[K, V]) prepareChunk(c *chunk[K, V]) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.panics(p)
+			err = errEnded
+		}
+	}()
+	return c.prepare()
 }
 
 // report tells of keys until there are no more to come.
 func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}) {
 	defer r.believe(ctx)
+	var spare []report[K, V]
 	for {
 		r.mu.Lock()
 		reports := r.reports
-		r.reports = nil
+		r.reports = spare
 		r.mu.Unlock()
 		for _, one := range reports {
-			if one.done == nil {
-				one.chunk.settle(ctx, one.i)
-			} else {
-				r.call(*one.done)
+			if one.chunk != nil {
+				one.chunk.settle(ctx, one.i, one.answers)
+				continue
 			}
+			filled := Filled[K]{Key: one.key, Status: one.status, Err: one.err}
+			if filled.Status == Failed {
+				filled.Row = r.failed(one.answers)
+			}
+			r.call(filled)
 		}
 		r.reported(len(reports))
+		clear(reports)
+		spare = reports[:0]
 		if len(reports) > 0 {
 			continue
 		}
@@ -368,10 +393,23 @@ func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}) {
 	}
 }
 
+// failed returns how many keys have failed in a row, with one before which there were so
+// many answers of use.
+func (r *fill[K, V]) failed(answers int64) int {
+	if answers != r.answered {
+		r.answered, r.row = answers, 0
+	}
+	r.row++
+	return r.row
+}
+
 // call calls the user's function, whose panic is that of Fill.
 func (r *fill[K, V]) call(filled Filled[K]) {
 	defer r.catch()
-	if r.panicked == nil {
+	r.mu.Lock()
+	ended := r.panicked != nil
+	r.mu.Unlock()
+	if !ended {
 		r.each(filled)
 	}
 }
@@ -379,9 +417,16 @@ func (r *fill[K, V]) call(filled Filled[K]) {
 // catch, deferred around the user's code, ends the run after a panic.
 func (r *fill[K, V]) catch() {
 	if p := recover(); p != nil {
-		r.panicked = p
-		r.stop(nil)
+		r.panics(p)
 	}
+}
+
+// panics ends the run with a panic of the user's code.
+func (r *fill[K, V]) panics(p any) {
+	r.mu.Lock()
+	r.panicked = p
+	r.mu.Unlock()
+	r.stop(nil)
 }
 
 // believe removes, or remembers to be absent, the keys that the origin has nothing for,

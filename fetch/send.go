@@ -99,7 +99,7 @@ func (s *sending) exchange(req *http.Request) (*http.Response, error) {
 		// As of a redirect that is not followed, the status decides about another attempt.
 		return resp, &url.Error{Op: req.Method, URL: withoutSecrets(req.URL), Err: withoutURL(err)}
 	}
-	s.body, err = readBody(resp, s.method(), s.maxBody)
+	s.body, err = readBody(req.Context(), resp, s.method(), s.maxBody)
 	if errors.Is(err, ErrBodyTooLarge) {
 		err = origin.Permanent(err)
 	}

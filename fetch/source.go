@@ -28,9 +28,9 @@ type source[K comparable] struct {
 	key      *keytype.Type
 	headers  bool // may make a difference to the key
 
-	ownBase            atomic.Pointer[url.URL] // with which requests are recognized; nil: the client's, as far as is known
-	inFlight, requests atomic.Int64
-	slots              chan struct{} // one for each request under way; nil: any number
+	ownBase atomic.Pointer[url.URL] // with which requests are recognized; nil: the client's, as far as is known
+	traffic *Traffic
+	slots   chan struct{} // one for each request under way; nil: any number
 }
 
 // newSource returns a source for the endpoint and the batch of the settings, of
@@ -52,7 +52,7 @@ func newSource[K comparable, V any](c *Client, s settings.RepositorySettings[K, 
 	}
 	return &source[K]{
 		client: c, name: s.Name, endpoint: s.Endpoint, batch: s.Batch, key: key,
-		headers: endpoint.ReadsHeaders(s.Endpoint),
+		headers: endpoint.ReadsHeaders(s.Endpoint), traffic: &Traffic{},
 	}, nil
 }
 
@@ -75,12 +75,12 @@ func (s *source[K]) Group(key K) (group any, ok bool) {
 }
 
 // limited is the source with no more than n requests under way at once, and counts of
-// its own. Requests wait for each attempt; no waiting before a retry counts, nor taking an
+// their own in traffic. Requests wait for each attempt; no waiting before a retry counts, nor taking an
 // answer apart.
-func (s *source[K]) limited(n int) *source[K] {
+func (s *source[K]) limited(n int, traffic *Traffic) *source[K] {
 	return &source[K]{
 		client: s.client, name: s.name, endpoint: s.endpoint, batch: s.batch, headers: s.headers, key: s.key,
-		slots: make(chan struct{}, n),
+		slots: make(chan struct{}, n), traffic: traffic,
 	}
 }
 
@@ -177,7 +177,7 @@ func (s *source[K]) request(ctx context.Context, base *url.URL, key K) (*http.Re
 }
 
 func (s *source[K]) sending(req *http.Request) *sending {
-	return &sending{Client: s.client, req: req, inFlight: &s.inFlight, requests: &s.requests, slots: s.slots}
+	return &sending{Client: s.client, req: req, inFlight: &s.traffic.inFlight, requests: &s.traffic.requests, slots: s.slots}
 }
 
 // errLeftOut is the error of a key that the answer to a batch has left out.

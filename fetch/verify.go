@@ -88,9 +88,9 @@ func joinQuery(a, b string) string {
 
 // verify reads the key back from what the client has sent: a header or parameter
 // that it adds may have made it another's request, whose answer must not be saved
-// under this key. A request with a body is not looked at, as that has been read.
+// under this key. A request with a body that can be read but once is not looked at.
 func (s *source[K]) verify(ctx context.Context, key K, built, sent *http.Request) error {
-	if built.Body != nil && built.Body != http.NoBody {
+	if built.Body != nil && built.Body != http.NoBody && built.GetBody == nil {
 		return nil
 	}
 	if !s.headers && sent.URL.RawQuery == built.URL.RawQuery {
@@ -121,12 +121,20 @@ func (s *source[K]) same(a, b K) bool {
 }
 
 // readBack takes the key from a request with the query and the headers as they were
-// sent.
+// sent, and with the body that was built.
 func (s *source[K]) readBack(built, sent *http.Request) (K, bool, error) {
 	location := *built.URL
 	location.RawQuery = sent.URL.RawQuery
 	actual := *sent
 	actual.URL, actual.Host = &location, built.Host
+	if built.GetBody != nil {
+		body, err := built.GetBody()
+		if err != nil {
+			var none K
+			return none, false, err
+		}
+		actual.Body, actual.GetBody = body, built.GetBody
+	}
 	return s.endpoint.Key(&actual)
 }
 

@@ -60,7 +60,7 @@ func (c *clearing) all(ctx context.Context) error {
 	if err := c.folder.sweep(shardName(c.shard), names); err != nil {
 		return err
 	}
-	var found []string
+	var entries, found []string
 	for _, name := range entryNames(names) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -69,43 +69,43 @@ func (c *clearing) all(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case goes && entry && c.filter.State == driver.All: // whoever has replaced it
-			if err := c.remove(name, entry); err != nil {
-				return err
-			}
+		case goes && entry && c.filter.State == driver.All: // whoever replaces it
+			entries = append(entries, name)
 		case goes:
 			found = append(found, name)
 		}
 	}
-	for some := range slices.Chunk(found, maxRenames) {
-		if err := c.locked(ctx, some); err != nil {
+	if err := c.locked(ctx, entries, func(name string) error { return c.remove(name, true) }); err != nil {
+		return err
+	}
+	return c.locked(ctx, found, func(name string) error { return c.removeStill(ctx, name) })
+}
+
+// locked removes files while nobody else replaces them.
+func (c *clearing) locked(ctx context.Context, names []string, remove func(name string) error) error {
+	for some := range slices.Chunk(names, maxRenames) {
+		unlock, err := c.table.lock(ctx, c.folder, int(c.shard>>4))
+		if err != nil {
+			return err
+		}
+		for i := 0; i < len(some) && err == nil; i++ {
+			err = remove(some[i])
+		}
+		unlock()
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// locked removes files, if they are still to be removed now that nobody else replaces
-// them.
-func (c *clearing) locked(ctx context.Context, names []string) error {
-	unlock, err := c.table.lock(ctx, c.folder, int(c.shard>>4))
-	if err != nil {
+// removeStill removes a file if it is still to be removed.
+func (c *clearing) removeStill(ctx context.Context, name string) error {
+	goes, entry, err := c.goes(ctx, name)
+	if err != nil || !goes {
 		return err
 	}
-	defer unlock()
-	for _, name := range names {
-		goes, entry, err := c.goes(ctx, name)
-		if err != nil {
-			return err
-		}
-		if !goes {
-			continue
-		}
-		if err := c.remove(name, entry); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.remove(name, entry)
 }
 
 func (c *clearing) remove(name string, entry bool) error {

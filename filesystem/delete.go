@@ -11,8 +11,12 @@ import (
 	"github.com/endpointcache/endpointcache/internal/parallel"
 )
 
-// Delete needs no lock: of several who remove a file, the system lets one succeed.
-// It does not look into files, and so counts a damaged one as well.
+// maxRemoves is how many entries are removed under one lock. To remove one is faster than
+// to replace it.
+const maxRemoves = 4 * maxRenames
+
+// Delete holds the lock of those who replace entries, so that none puts back what it
+// renews. It does not look into files, and so counts a damaged one as well.
 func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 	var deleted atomic.Int64
 	err := t.store.run(ctx, "delete from", t.id.spec.Name, func() error {
@@ -24,7 +28,10 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 			places[i] = t.id.place(lines, key)
 		}
 		slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.shard(), b.shard()) })
-		groups := groupBy(places, func(a, b place) bool { return a.shard() == b.shard() })
+		var groups [][]place
+		for _, stripe := range groupBy(places, func(a, b place) bool { return a.stripe() == b.stripe() }) {
+			groups = slices.AppendSeq(groups, slices.Chunk(stripe, maxRemoves))
+		}
 		workers := min(t.store.workers, 1+(len(places)-1)/minPerWorker)
 		var taken atomic.Int64
 		return parallel.Do(workers, func(int) error {
@@ -33,7 +40,7 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 				if i >= len(groups) {
 					return nil
 				}
-				if err := f.deleteFrom(ctx, groups[i], &deleted); err != nil {
+				if err := t.deleteGroup(ctx, f, groups[i], &deleted); err != nil {
 					return err
 				}
 			}
@@ -45,23 +52,45 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 	return int(deleted.Load()), nil
 }
 
-// deleteFrom removes the files of entries in one folder.
-func (f *folder) deleteFrom(ctx context.Context, places []place, deleted *atomic.Int64) (err error) {
-	sub, ok, err := f.open(places[0].shard())
-	if err != nil || !ok {
-		return err
-	}
-	defer func() { err = errors.Join(err, sub.close()) }()
-	for _, p := range places {
-		if err := ctx.Err(); err != nil {
-			return err
+// deleteGroup removes the files of entries that share a lock. It does not take it where
+// none of their folders is there.
+func (t *table) deleteGroup(ctx context.Context, f *folder, places []place, deleted *atomic.Int64) (err error) {
+	var subs []subfolder
+	var shards [][]place
+	defer func() {
+		for _, sub := range subs {
+			err = errors.Join(err, sub.close())
 		}
-		removed, err := sub.remove(p.name())
+	}()
+	for _, shard := range groupBy(places, func(a, b place) bool { return a.shard() == b.shard() }) {
+		sub, ok, err := f.open(shard[0].shard())
 		if err != nil {
 			return err
 		}
-		if removed {
-			deleted.Add(1)
+		if ok {
+			subs, shards = append(subs, sub), append(shards, shard)
+		}
+	}
+	if len(shards) == 0 {
+		return nil
+	}
+	unlock, err := t.lock(ctx, f, places[0].stripe())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for i, shard := range shards {
+		for _, p := range shard {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			removed, err := subs[i].remove(p.name())
+			if err != nil {
+				return err
+			}
+			if removed {
+				deleted.Add(1)
+			}
 		}
 	}
 	return nil

@@ -111,8 +111,9 @@ func appendCRC(b []byte, sum uint32) []byte {
 
 // head is a head as it was read. Its slices are parts of what was read.
 type head struct {
-	size    int // of the head itself
-	payload int // size of the payload
+	text    []byte // the head itself
+	size    int    // of it
+	payload int    // size of the payload
 	crc     []byte
 	status  int
 	cached  []byte
@@ -153,7 +154,7 @@ func (h *head) parse(b []byte, columns int) error {
 	if string(appendCRC(sum[:0], crc32.Checksum(b[firstLine:], castagnoli))) != string(b[len(magic):firstLine-1]) || b[firstLine-1] != '\n' {
 		return errHead
 	}
-	h.size = len(b)
+	h.text, h.size = b, len(b)
 	lines := lines{rest: b[firstLine:], ok: true}
 	length := lines.value(lengthName)
 	length = length[min(len(length), sizeDigits+1):]

@@ -66,6 +66,8 @@ func otherProcess() {
 		fmt.Println(removeAll(ctx, table))
 	case "replace":
 		replaceAndPop(ctx, table, os.Getenv(writerVariable))
+	case "claim":
+		fmt.Println(claimAll(ctx, table))
 	}
 }
 

@@ -19,14 +19,7 @@ const maxRenames = 64
 
 func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 	return t.store.run(ctx, "save to", t.id.spec.Name, func() error {
-		f := t.folder.Load()
-		err := t.put(ctx, f, entries)
-		if errors.Is(err, fs.ErrNotExist) { // somebody has removed the folder
-			if err := t.reopen(ctx, f); err != nil {
-				return err
-			}
-			return t.put(ctx, t.folder.Load(), entries)
-		}
+		_, err := t.save(ctx, func() []saving { return t.savings(entries, nil) })
 		return err
 	})
 }
@@ -35,19 +28,46 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 // is one.
 type saving struct {
 	place
-	entry     *driver.Entry
+	number    int           // among those of the call
+	entry     *driver.Entry // of a renewal: while its file is being written
 	temporary string
+	saved     bool // it has taken its place
+
+	condition *driver.Condition // nil for none
+
+	renewal *driver.Renewal // nil for an entry that is given
+	seen    string          // the head of the entry that is renewed
+	again   bool            // another has taken its place meanwhile
 }
 
-// put writes groups of entries that share a lock.
-func (t *table) put(ctx context.Context, f *folder, entries []driver.Entry) error {
+func (t *table) savings(entries []driver.Entry, c *driver.Condition) []saving {
 	all := make([]saving, len(entries))
 	var lines []byte
 	for i := range entries {
 		e := &entries[i]
 		lines = t.id.append(lines[:0], e.Key)
-		all[i] = saving{place: t.id.place(lines, e.Key), entry: e}
+		all[i] = saving{place: t.id.place(lines, e.Key), number: i, entry: e, condition: c}
 	}
+	return all
+}
+
+// save puts all that start returns, once more where somebody has removed the folder.
+func (t *table) save(ctx context.Context, start func() []saving) ([]saving, error) {
+	f := t.folder.Load()
+	all := start()
+	err := t.put(ctx, f, all)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := t.reopen(ctx, f); err != nil {
+			return nil, err
+		}
+		all = start()
+		err = t.put(ctx, t.folder.Load(), all)
+	}
+	return all, err
+}
+
+// put writes groups of entries that share a lock. It changes the order of all.
+func (t *table) put(ctx context.Context, f *folder, all []saving) error {
 	// Of two entries with one key, the later stays the later.
 	slices.SortStableFunc(all, func(a, b saving) int { return cmp.Compare(a.shard(), b.shard()) })
 	var groups [][]saving
@@ -64,12 +84,14 @@ func (t *table) put(ctx context.Context, f *folder, entries []driver.Entry) erro
 	}
 	var taken atomic.Int64
 	return parallel.Do(min(t.store.workers, max(1, len(groups))), func(int) error {
+		b := takeBuffers()
+		defer b.free()
 		for {
 			i := int(taken.Add(1)) - 1
 			if i >= len(groups) {
 				return nil
 			}
-			if err := t.putGroup(ctx, f, groups[i]); err != nil {
+			if err := t.putGroup(ctx, f, b, groups[i]); err != nil {
 				return err
 			}
 		}
@@ -78,20 +100,27 @@ func (t *table) put(ctx context.Context, f *folder, entries []driver.Entry) erro
 
 // putGroup writes temporary files, each beside the place of its entry, then has the
 // lock while they take these places.
-func (t *table) putGroup(ctx context.Context, f *folder, group []saving) (err error) {
+func (t *table) putGroup(ctx context.Context, f *folder, b *buffers, group []saving) (err error) {
 	defer func() { err = errors.Join(err, f.removeTemporary(group)) }()
-	shards := groupBy(group, func(a, b saving) bool { return a.shard() == b.shard() })
-	for _, shard := range shards {
-		if err := t.writeShard(ctx, f, shard); err != nil {
+	var shards [][]saving
+	for _, shard := range groupBy(group, func(a, b saving) bool { return a.shard() == b.shard() }) {
+		written, err := t.writeShard(ctx, f, b, shard)
+		if err != nil {
 			return err
 		}
+		if written {
+			shards = append(shards, shard)
+		}
+	}
+	if len(shards) == 0 {
+		return nil
 	}
 	unlock, err := t.lock(ctx, f, group[0].stripe())
 	if err != nil {
 		return err
 	}
 	for i := 0; i < len(shards) && err == nil; i++ {
-		err = f.replaceShard(shards[i])
+		err = t.replaceShard(ctx, f, b, shards[i])
 	}
 	unlock()
 	if err == nil && t.store.opts.Sync {
@@ -100,36 +129,54 @@ func (t *table) putGroup(ctx context.Context, f *folder, group []saving) (err er
 	return err
 }
 
-// writeShard writes the temporary files of entries in one folder.
-func (t *table) writeShard(ctx context.Context, f *folder, shard []saving) (err error) {
-	sub, err := f.makeShard(shard[0].shard())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, sub.close()) }()
+// writeShard writes the temporary files of those entries in one folder that may take
+// their places, and reports whether there are any.
+func (t *table) writeShard(ctx context.Context, f *folder, b *buffers, shard []saving) (written bool, err error) {
+	var sub subfolder
+	defer func() {
+		if written {
+			err = errors.Join(err, sub.close())
+		}
+	}()
 	var data, lines []byte
 	for i := range shard {
 		if err := ctx.Err(); err != nil {
-			return err
+			return written, err
 		}
 		s := &shard[i]
+		if ok, err := t.prepare(ctx, f, b, s); err != nil || !ok {
+			if err != nil {
+				return written, err
+			}
+			continue
+		}
+		if !written {
+			if sub, err = f.makeShard(s.shard()); err != nil {
+				return false, err
+			}
+			written = true
+		}
 		lines = t.id.append(lines[:0], s.entry.Key)
 		if data = appendHead(data[:0], s.entry, lines); data == nil {
-			return fmt.Errorf("%w: its key, name and headers take more than %d bytes", driver.ErrTooLarge, maxHead)
+			return written, fmt.Errorf("%w: its key, name and headers take more than %d bytes", driver.ErrTooLarge, maxHead)
 		}
 		rest := s.entry.Payload
 		if len(rest) <= maxJoined {
 			data, rest = append(data, rest...), nil
 		}
 		if s.temporary, err = write(sub, t.store.opts.Sync, data, rest); err != nil {
-			return err
+			return written, err
+		}
+		if s.renewal != nil {
+			s.entry = nil // the payload may be large
 		}
 	}
-	return nil
+	return written, nil
 }
 
-// replaceShard moves the temporary files to the places of their entries.
-func (f *folder) replaceShard(shard []saving) (err error) {
+// replaceShard moves the temporary files to the places of their entries, as far as
+// they still may take them.
+func (t *table) replaceShard(ctx context.Context, f *folder, b *buffers, shard []saving) (err error) {
 	sub, err := f.reader.subfolder(shardName(shard[0].shard()))
 	if err != nil {
 		return err
@@ -137,10 +184,19 @@ func (f *folder) replaceShard(shard []saving) (err error) {
 	defer func() { err = errors.Join(err, sub.close()) }()
 	for i := range shard {
 		s := &shard[i]
+		if s.temporary == "" {
+			continue
+		}
+		if ok, err := t.confirm(ctx, f, b, s); err != nil || !ok {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		if err := sub.rename(s.temporary, s.name()); err != nil {
 			return err
 		}
-		s.temporary = ""
+		s.temporary, s.saved = "", true
 	}
 	return nil
 }

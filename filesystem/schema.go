@@ -138,7 +138,14 @@ func (s *Store) createSchema(ctx context.Context, f *folder, spec driver.TableSp
 func (f *folder) compareSchema(spec driver.TableSpec) (found bool, err error) {
 	text, err := f.root.ReadFile(schemaFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, f.checkNew(spec)
+		notNew := f.checkNew(spec)
+		if notNew == nil {
+			return false, nil
+		}
+		// Another call may have made it the table's since, and saved entries.
+		if text, err = f.root.ReadFile(schemaFile); errors.Is(err, fs.ErrNotExist) {
+			return false, notNew
+		}
 	}
 	if err != nil {
 		return false, err

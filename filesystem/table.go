@@ -139,7 +139,7 @@ func (t *table) Pop(ctx context.Context, key driver.Key, filter driver.Filter) (
 		if ok = there; err != nil || !ok {
 			return err
 		}
-		ok, err = sub.remove(p.name()) // a delete may have been faster, which has no lock
+		ok, err = sub.remove(p.name())
 		return errors.Join(err, sub.close())
 	})
 	if err != nil || !ok {

@@ -65,6 +65,10 @@ func appendDate(b []byte, name string, t time.Time) []byte {
 	return binary.LittleEndian.AppendUint64(appendName(b, bson.TypeDateTime, name), uint64(t.UnixMilli()))
 }
 
+func appendObjectID(b []byte, name string, id bson.ObjectID) []byte {
+	return append(appendName(b, bson.TypeObjectID, name), id[:]...)
+}
+
 func appendBool(b []byte, name string, v bool) []byte {
 	b = appendName(b, bson.TypeBoolean, name)
 	if v {

@@ -3,14 +3,267 @@ package mongodb
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
 
-func (t *table) PutIf(context.Context, []driver.Entry, driver.Condition) ([]bool, error) {
-	return nil, errors.ErrUnsupported
+// PutIf saves chunks of entries by commands that replace what the condition allows, and
+// insert what then seems to be missing: where the document is there, its _id refuses
+// that. What was refused is looked at, and sent again where it changed meanwhile.
+func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) (stored []bool, err error) {
+	err = t.store.run(ctx, "save to", t.spec.Name, func() error {
+		if err := c.Validate(); err != nil {
+			return err
+		}
+		items, err := t.items(entries)
+		if err != nil {
+			return err
+		}
+		stored = make([]bool, len(entries))
+		for len(items) > 0 {
+			chunk := nextChunk(items, maxPut)
+			err := t.store.write(ctx, func() error { return t.putChunkIf(ctx, chunk, c, stored) })
+			if err != nil {
+				return err
+			}
+			items = items[len(chunk):]
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return stored, nil
 }
 
-func (t *table) Renew(context.Context, []driver.Renewal) ([]bool, error) {
-	return nil, errors.ErrUnsupported
+func (t *table) putChunkIf(ctx context.Context, items []item, c driver.Condition, stored []bool) (err error) {
+	for tries := 0; len(items) > 0; tries++ {
+		if tries > maxConflicts {
+			return fmt.Errorf("%d entries were changed by others again and again", len(items))
+		}
+		if tries > 0 {
+			if err := wait(ctx, rand.N(time.Duration(tries)*5*time.Millisecond)); err != nil {
+				return err
+			}
+		}
+		if tries > 0 || t.store.ferret != nil {
+			if items, err = t.allowed(ctx, items, c); err != nil || len(items) == 0 {
+				return err
+			}
+		}
+		var left []item
+		for len(items) > 0 {
+			some := items[:min(len(items), t.store.maxPut())]
+			refused, err := t.tryPutIf(ctx, some, c)
+			if err != nil {
+				return err
+			}
+			for i, it := range some {
+				if stored[it.number] = !refused[i]; refused[i] {
+					left = append(left, it)
+				}
+			}
+			items = items[len(some):]
+		}
+		if c.If == driver.IfAbsent && t.store.ferret == nil {
+			return nil // what was refused is there
+		}
+		items = left
+	}
+	return nil
+}
+
+// tryPutIf reports which of the items were refused, because their documents are there.
+func (t *table) tryPutIf(ctx context.Context, items []item, c driver.Condition) (refused []bool, err error) {
+	models, upsert := make([]mongo.WriteModel, len(items)), true
+	for i := range items {
+		doc := bson.Raw(t.appendEntry(make([]byte, 0, items[i].size), items[i].id, items[i].entry))
+		if c.If == driver.IfAbsent {
+			models[i] = &mongo.InsertOneModel{Document: doc}
+		} else {
+			models[i] = &mongo.ReplaceOneModel{Filter: t.store.replaceable(items[i], c), Replacement: doc, Upsert: &upsert}
+		}
+	}
+	refused = make([]bool, len(items))
+	result, err := t.docs.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+	var failure mongo.BulkWriteException
+	switch {
+	case err == nil && !result.Acknowledged:
+		return nil, errUnacknowledged
+	case err == nil:
+		return refused, nil
+	case !errors.As(err, &failure) || failure.WriteConcernError != nil || len(failure.WriteErrors) == 0:
+		return nil, err
+	}
+	for _, e := range failure.WriteErrors {
+		i := slices.Index(models, e.Request)
+		if e.Code != codeDuplicateKey || i < 0 {
+			return nil, err
+		}
+		refused[i] = true
+	}
+	return t.store.withRest(refused), nil
+}
+
+// replaceable is the query for the document that an item may replace.
+func (s *Store) replaceable(it item, c driver.Condition) bson.Raw {
+	if s.ferret != nil {
+		return withID(it.id, driver.Filter{}) // it was asked for its document just now
+	}
+	if c.If == driver.IfNotLive {
+		return withID(it.id, driver.Filter{State: driver.Expired, Now: c.Now})
+	}
+	start, b := begin(nil)
+	b = appendString(b, fieldID, it.id)
+	condition, b := beginDocument(b, fieldCachedUS)
+	b = end(appendInt64(b, "$lte", it.entry.CachedAt.UnixMicro()), condition)
+	return end(b, start)
+}
+
+// allowed are those of the items that may be saved where the documents are that are
+// there.
+func (t *table) allowed(ctx context.Context, items []item, c driver.Condition) ([]item, error) {
+	keys := make([]driver.Key, len(items))
+	for i := range items {
+		keys[i] = items[i].entry.Key
+	}
+	refused := make([]bool, len(items))
+	err := repeat(ctx, func() error {
+		w := newWanted(keys)
+		return t.getChunk(ctx, w.ids, w, driver.Selection{Parts: driver.Meta}, func(i int, old driver.Entry) {
+			refused[i] = !c.Allows(old, *items[i].entry)
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	var left []item
+	for i := range items {
+		if !refused[i] {
+			left = append(left, items[i])
+		}
+	}
+	return left, nil
+}
+
+// fieldRenewal tells which of several calls has renewed a document last.
+const fieldRenewal = "_renewal"
+
+// Renew sends chunks of updates that leave other documents alone. The server answers how
+// many it has found. Where they are not all, those are asked for that this call has
+// marked; one of them that was replaced since counts as left alone.
+func (t *table) Renew(ctx context.Context, renewals []driver.Renewal) (renewed []bool, err error) {
+	err = t.store.run(ctx, "renew in", t.spec.Name, func() error {
+		for i := range renewals {
+			if n := len(renewals[i].Header); n > maxDocument {
+				return fmt.Errorf("%w: its headers have %d bytes, MongoDB can hold %d", driver.ErrTooLarge, n, maxDocument)
+			}
+		}
+		renewed = make([]bool, len(renewals))
+		for from := 0; from < len(renewals); {
+			to, size := from+1, len(renewals[from].Header)
+			for to < len(renewals) && to-from < maxPut && size+len(renewals[to].Header) <= maxPutBytes {
+				size += len(renewals[to].Header)
+				to++
+			}
+			err := t.store.write(ctx, func() error { return t.renewChunk(ctx, renewals[from:to], renewed[from:to]) })
+			if err != nil {
+				return err
+			}
+			from = to
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return renewed, nil
+}
+
+func (t *table) renewChunk(ctx context.Context, renewals []driver.Renewal, renewed []bool) error {
+	if t.store.ferret != nil {
+		return t.renewSeen(ctx, renewals, renewed)
+	}
+	mark := bson.NewObjectID()
+	ids := make(map[string]int, len(renewals))
+	models := make([]mongo.WriteModel, len(renewals))
+	for i := range renewals {
+		id := documentID(renewals[i].Key)
+		ids[id] = i
+		models[i] = &mongo.UpdateOneModel{Filter: seen(id, &renewals[i]), Update: renewal(&renewals[i], mark)}
+	}
+	result, err := t.docs.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+	switch {
+	case err != nil:
+		return err
+	case !result.Acknowledged:
+		return errUnacknowledged
+	case result.MatchedCount == 0:
+		return nil
+	case result.MatchedCount == int64(len(renewals)):
+		for i := range renewed {
+			renewed[i] = true
+		}
+		return nil
+	}
+	return repeat(ctx, func() error { return t.findMarked(ctx, mark, ids, renewed) })
+}
+
+// findMarked finds which of the documents with these ids have the mark.
+func (t *table) findMarked(ctx context.Context, mark bson.ObjectID, ids map[string]int, renewed []bool) error {
+	all := make([]string, 0, len(ids))
+	for id := range ids {
+		all = append(all, id)
+	}
+	slices.Sort(all)
+	start, b := begin(nil)
+	query := end(appendObjectID(t.store.appendIDs(b, all), fieldRenewal, mark), start)
+	cursor, err := t.search(ctx, query, t.find(0, false, len(all)).SetProjection(onlyID))
+	if err != nil {
+		return err
+	}
+	defer cursor.close(ctx)
+	for cursor.Next(ctx) {
+		id, err := idOf(cursor.Current)
+		if err != nil {
+			return err
+		}
+		if i, ok := ids[string(id)]; ok {
+			renewed[i] = true
+		}
+	}
+	return cursor.Err()
+}
+
+// seen is the query for the document that a renewal means.
+func seen(id string, r *driver.Renewal) bson.Raw {
+	start, b := begin(nil)
+	return end(appendInt64(appendString(b, fieldID, id), fieldCachedUS, r.Seen.UnixMicro()), start)
+}
+
+// renewal is the update that renews a document.
+func renewal(r *driver.Renewal, mark bson.ObjectID) bson.Raw {
+	start, b := begin(nil)
+	set, b := beginDocument(b, "$set")
+	b = appendDate(b, fieldCachedAt, r.CachedAt)
+	if !r.ExpiresAt.IsZero() {
+		b = appendDate(b, fieldExpiresAt, r.ExpiresAt)
+	}
+	b = appendInt64(b, fieldCachedUS, r.CachedAt.UnixMicro())
+	b = appendInt64(b, fieldExpiresUS, expiry(r.ExpiresAt))
+	b = appendText(b, fieldHeaders, r.Header, isText(r.Header))
+	b = end(appendObjectID(b, fieldRenewal, mark), set)
+	if r.ExpiresAt.IsZero() {
+		unset, d := beginDocument(b, "$unset")
+		b = end(appendString(d, fieldExpiresAt, ""), unset)
+	}
+	return end(b, start)
 }

@@ -4,7 +4,11 @@ import (
 	"context"
 	"slices"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/endpointcache/endpointcache/driver"
 )
 
 // ferretDB is what differs with the first version of FerretDB:
@@ -15,7 +19,8 @@ import (
 //     until the end, and waits for ever for one more.
 //   - It stops at the first document of an unordered bulk write that fails.
 //   - It reads the whole collection for all but one _id. So a page is long, and of many
-//     keys it is told the smallest and the largest before it compares each.
+//     keys it is told the smallest and the largest before it compares each. A document
+//     that is to be changed on a condition is read first, and asked for by its _id.
 //   - Its answers have as many documents as were asked for, however large they are. So
 //     it is asked for few, and then for as many more as seem to fit.
 type ferretDB struct{ writing chan struct{} }
@@ -103,4 +108,46 @@ func (d *documents) close(ctx context.Context) {
 	ctx, cancel := leaving(ctx)
 	defer cancel()
 	_ = d.Close(ctx)
+}
+
+// withRest are the documents that a command has refused, and on FerretDB those behind the
+// first of them: it has not come to these.
+func (s *Store) withRest(refused []bool) []bool {
+	if first := slices.Index(refused, true); s.ferret != nil && first >= 0 {
+		for i := first; i < len(refused); i++ {
+			refused[i] = true
+		}
+	}
+	return refused
+}
+
+// renewSeen renews those documents that it has just found to be the ones that are meant.
+// No other command of this store writes in between.
+func (t *table) renewSeen(ctx context.Context, renewals []driver.Renewal, renewed []bool) error {
+	keys := make([]driver.Key, len(renewals))
+	for i := range renewals {
+		keys[i] = renewals[i].Key
+	}
+	err := repeat(ctx, func() error {
+		w := newWanted(keys)
+		return t.getChunk(ctx, w.ids, w, driver.Selection{Parts: driver.Meta}, func(i int, e driver.Entry) {
+			renewed[i] = e.CachedAt.Equal(renewals[i].Seen)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	var models []mongo.WriteModel
+	for i := range renewals {
+		if renewed[i] {
+			filter := withID(documentID(keys[i]), driver.Filter{})
+			models = append(models, &mongo.UpdateOneModel{Filter: filter, Update: renewal(&renewals[i], bson.NilObjectID)})
+		}
+	}
+	for some := range slices.Chunk(models, ferretPut) {
+		if _, err := t.docs.BulkWrite(ctx, some, options.BulkWrite().SetOrdered(false)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -119,7 +119,7 @@ func defaultHarness() drivertest.Harness {
 func TestConformance(t *testing.T) {
 	h := defaultHarness()
 	if isFerretDB(t) {
-		h.Many = ferretMany
+		h.Many, h.Loose = ferretMany, true
 	}
 	drivertest.Run(t, h)
 }

@@ -21,9 +21,10 @@ const (
 
 // item is an entry that is saved.
 type item struct {
-	id    string
-	entry *driver.Entry
-	size  int // of its document
+	id     string
+	number int // of the entry among those of the call
+	entry  *driver.Entry
+	size   int // of its document
 }
 
 func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
@@ -50,7 +51,7 @@ func (t *table) items(entries []driver.Entry) ([]item, error) {
 	places := make(map[string]int, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		it := item{documentID(e.Key), e, 0}
+		it := item{documentID(e.Key), i, e, 0}
 		it.size = t.documentSize(it.id, e)
 		switch {
 		case it.size > maxDocument:

@@ -62,7 +62,9 @@ const (
 	codeUnauthorized   = 13
 	codeIndexOptions   = 85
 	codeObjectTooLarge = 10334
+	codeDuplicateKey   = 11000
 	codeKeyTooLong     = 17280
+	codeUpdateTooLarge = 17419
 )
 
 // explain adds to err what a caller can act on.
@@ -70,7 +72,7 @@ func explain(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
-	case hasCode(err, codeObjectTooLarge) || hasCode(err, codeKeyTooLong):
+	case hasCode(err, codeObjectTooLarge) || hasCode(err, codeUpdateTooLarge) || hasCode(err, codeKeyTooLong):
 		return fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
 	}
 	return err

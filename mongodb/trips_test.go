@@ -68,9 +68,26 @@ func TestBulkTakesFewCommands(t *testing.T) {
 	}
 	// MongoDB's answers have up to 16 MB, and its commands any number of documents.
 	// FerretDB is asked for 30, and then for 1,000; its commands have 50.
-	more, perSave, rest := func(int) string { return "" }, 1_000, " find find"
+	putIf := func(n int) func() error {
+		return func() error {
+			_, err := table.PutIf(t.Context(), entries[:n], driver.Condition{If: driver.IfNewer})
+			return err
+		}
+	}
+	renew := func(n int) func() error {
+		return func() error {
+			renewals := make([]driver.Renewal, n)
+			for i, e := range entries[:n] {
+				renewals[i] = driver.Renewal{Key: e.Key, Seen: e.CachedAt, Header: e.Header, CachedAt: e.CachedAt, ExpiresAt: e.ExpiresAt}
+			}
+			_, err := table.Renew(t.Context(), renewals)
+			return err
+		}
+	}
+	more, perSave, rest, look := func(int) string { return "" }, 1_000, " find find", func(int) string { return "" }
 	if isFerretDB(t) {
 		more, perSave = func(n int) string { return " " + times((n-30+999)/1_000, "getMore") }, 50
+		look = func(n int) string { return strings.TrimSpace("find"+more(n)) + " " }
 		rest = " find" + more(n-1_100)
 	}
 	for _, op := range []struct {
@@ -81,6 +98,10 @@ func TestBulkTakesFewCommands(t *testing.T) {
 		{"put 1", "update", put(1)},
 		{"put 1000", times(1_000/perSave, "update"), put(1_000)},
 		{"put 3000", times(3_000/perSave, "update"), put(n)},
+		{"put 1 if newer", look(1) + "update", putIf(1)},
+		{"put 1000 if newer", look(1_000) + times(1_000/perSave, "update"), putIf(1_000)},
+		{"renew 1", look(1) + "update", renew(1)},
+		{"renew 1000", look(1_000) + times(1_000/perSave, "update"), renew(1_000)},
 		{"get 1", "find", get(1)},
 		{"get 1000", "find" + more(1_000), get(1_000)},
 		{"get 3000", "find" + more(n), get(n)},

@@ -49,7 +49,6 @@ func TestHitsCostNothing(t *testing.T) {
 	// After two requests, the next would have to wait for hours.
 	rt := origin.New(base, &origin.Options{Limits: origin.Limits{Rate: 0.0001, Burst: 2, InFlight: 1}, MaxPause: time.Hour})
 	cached := transport.New(c, &transport.Options{Base: rt})
-	defer cached.Close()
 
 	mustGet(t, cached, server.URL+"/kept", http.StatusOK)
 	mustGet(t, cached, server.URL+"/refused", http.StatusTooManyRequests)

@@ -74,7 +74,6 @@ func Example() {
 		log.Fatal(err)
 	}
 	cached := transport.New(c, &transport.Options{Base: retrier})
-	defer cached.Close()
 	client := resty.New().SetBaseURL(api.URL).SetTransport(cached)
 
 	var all sync.WaitGroup

@@ -8,7 +8,7 @@
 //		…
 //	}
 //
-// Each page has a key and is fetched through its endpoint, so it is cached under that
+// Each page has a key and is fetched through its fetcher, so it is cached under that
 // key, and a walk that was interrupted goes on from the cache. A [Next] tells the key
 // of the page after one: [Offset], [Number] and [Cursor] count or copy it, [Link] and
 // [URL] take it out of the URL that the server tells.

@@ -8,12 +8,11 @@ import (
 	"net/http/httptest"
 	"strconv"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/payload"
-	"github.com/endpointcache/endpointcache/repository"
-	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -54,26 +53,28 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer store.Close()
+	music, err := cache.New(store, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer music.Close()
 	client, err := fetch.NewClient(&fetch.Options{BaseURL: server.URL})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer client.Close()
 
-	albumTracks, err := newEndpoint(ctx, client, store, settings.RepositorySettings[AlbumTracksKey, AlbumTracks]{
-		Name:     "album_tracks",
-		Endpoint: request.Pattern[AlbumTracksKey]("/albums/{id}/tracks"),
-		Payload:  payload.JSON[AlbumTracks](),
-	})
+	albumTracks, err := fetch.Create(ctx, music, client, settings.RepositorySettings[AlbumTracksKey, AlbumTracks]{
+		Name:    "album_tracks",
+		Pattern: "/albums/{id}/tracks",
+	}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	tracks, err := newEndpoint(ctx, client, store, settings.RepositorySettings[string, Track]{
-		Name:     "tracks",
-		Endpoint: request.Pattern[string]("/tracks/{id}"),
-		Payload:  payload.JSON[Track](),
-	})
+	tracks, err := fetch.Create(ctx, music, client, settings.RepositorySettings[string, Track]{
+		Name:    "tracks",
+		Pattern: "/tracks/{id}",
+	}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -107,12 +108,4 @@ func Example() {
 	// the API is asked for /albums/blue/tracks?offset=4
 	// Blue
 	// once more: Blue
-}
-
-func newEndpoint[K comparable, V any](ctx context.Context, client *fetch.Client, store *memory.Store, s settings.RepositorySettings[K, V]) (*fetch.Endpoint[K, V], error) {
-	repo, err := repository.New(ctx, store, s, nil)
-	if err != nil {
-		return nil, err
-	}
-	return fetch.New(client, repo, nil)
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // follow returns the key for a URL that the page with the key from tells.
-func follow[K comparable, P any](ctx context.Context, e *fetch.Endpoint[K, P], from K, text string) (none K, err error) {
-	endpoint, base := e.Settings().Endpoint, e.Client().Base()
+func follow[K comparable, P any](ctx context.Context, f *fetch.Fetcher[K, P], from K, text string) (none K, err error) {
+	endpoint, base := f.Settings().Endpoint, f.Client().Base()
 	if endpoint == nil {
 		return none, errors.New("the repository has no endpoint, which takes keys out of URLs")
 	}

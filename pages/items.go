@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
-	"time"
 
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/repository"
-	"github.com/endpointcache/endpointcache/settings"
 )
 
 // Item is one item of a listing, with the key that was told for it.
@@ -20,36 +20,35 @@ type Item[K comparable, V any] struct {
 	Value V
 }
 
-// Split takes a page apart: the items as they stand in it, byte for byte, in their
+// ItemsOf takes the items out of a page, as they stand in it, byte for byte, in their
 // order. Those that are nil are left out. [payload.Array] makes one.
-type Split func(page []byte) ([][]byte, error)
+type ItemsOf func(page []byte) ([][]byte, error)
 
 // Into returns the pages of walk, each after its items were saved in the repository of
-// the endpoint to, all at once. An endpoint without a repository keeps none.
+// the fetcher to, all at once. A fetcher without a repository keeps none.
 //
-// An item is saved as if it had been fetched alone: its own bytes, with those headers of
-// the page that hold for it. split takes the items out of a page, and key tells
-// the key of one; ok is false for an item that is not to be saved. Items of a page that
-// has just been fetched replace what there is. Those of a page that was cached are saved
-// only where there is no live entry, and expire as if they had been saved with the page,
-// unless opts say when.
+// An item is saved as if it had been fetched alone when its page was: its own bytes, with
+// those headers of the page that hold for it. So it expires as long after that as the
+// repository, or one of opts, says, and replaces nothing that is newer than the page,
+// which may have been cached for days. items takes the items out of a page, and key
+// tells the key of one; ok is false for an item that is not to be saved.
 //
 // A page whose items could not all be taken comes together with an error: a
-// repository.DecodeError for each item that cannot be decoded, what split returned, or
+// repository.DecodeError for each item that cannot be decoded, what items returned, or
 // what is wrong with opts. The loop may go on nevertheless. A store that fails or is slow
-// is no error, but logged and counted by the endpoint, see fetch.Endpoint.Keep.
+// is no error, but logged and counted by the cache.
 func Into[K comparable, P any, IK comparable, IV any](
 	ctx context.Context,
 	walk iter.Seq2[*Page[K, P], error],
-	to *fetch.Endpoint[IK, IV],
-	split Split,
+	to *fetch.Fetcher[IK, IV],
+	items ItemsOf,
 	key func(page K, item IV) (key IK, ok bool),
 	opts ...repository.SaveOption,
 ) iter.Seq2[*Page[K, P], error] {
 	return func(yield func(*Page[K, P], error) bool) {
 		for page, err := range walk {
 			if page != nil {
-				_, itemErr := keep(ctx, page, to, split, key, opts)
+				_, itemErr := keep(ctx, page, to, items, key, opts)
 				err = errors.Join(err, itemErr)
 			}
 			if !yield(page, err) {
@@ -66,23 +65,23 @@ func Into[K comparable, P any, IK comparable, IV any](
 func Items[K comparable, P any, IK comparable, IV any](
 	ctx context.Context,
 	walk iter.Seq2[*Page[K, P], error],
-	to *fetch.Endpoint[IK, IV],
-	split Split,
+	to *fetch.Fetcher[IK, IV],
+	items ItemsOf,
 	key func(page K, item IV) (key IK, ok bool),
 	opts ...repository.SaveOption,
 ) iter.Seq2[Item[IK, IV], error] {
 	return func(yield func(Item[IK, IV], error) bool) {
 		for page, err := range walk {
-			var items []Item[IK, IV]
+			var taken []Item[IK, IV]
 			if page != nil {
 				var itemErr error
-				items, itemErr = keep(ctx, page, to, split, key, opts)
+				taken, itemErr = keep(ctx, page, to, items, key, opts)
 				err = errors.Join(err, itemErr)
 			}
 			if err != nil && !yield(Item[IK, IV]{}, err) {
 				return
 			}
-			for _, item := range items {
+			for _, item := range taken {
 				if !yield(item, nil) {
 					return
 				}
@@ -95,16 +94,16 @@ func Items[K comparable, P any, IK comparable, IV any](
 func keep[K comparable, P any, IK comparable, IV any](
 	ctx context.Context,
 	page *Page[K, P],
-	to *fetch.Endpoint[IK, IV],
-	split Split,
+	to *fetch.Fetcher[IK, IV],
+	items ItemsOf,
 	key func(K, IV) (IK, bool),
 	opts []repository.SaveOption,
 ) ([]Item[IK, IV], error) {
-	if to == nil || split == nil || key == nil {
-		return nil, errors.New("pages: the items have no endpoint, split or key")
+	if to == nil || items == nil || key == nil {
+		return nil, errors.New("pages: the items have no fetcher, or there is no function for them or for their keys")
 	}
 	// The page is the caller's to change, also while a slow store still reads its items.
-	raws, err := split(bytes.Clone(page.Entry.Payload))
+	raws, err := items(bytes.Clone(page.Entry.Payload))
 	if err != nil {
 		return nil, fmt.Errorf("pages: items of a page: %w", err)
 	}
@@ -112,8 +111,8 @@ func keep[K comparable, P any, IK comparable, IV any](
 	if err != nil {
 		return nil, fmt.Errorf("pages: items of a page: %w", err)
 	}
-	items := make([]Item[IK, IV], 0, len(raws))
-	found := make([]repository.Decoded[IK, IV], 0, len(raws))
+	taken := make([]Item[IK, IV], 0, len(raws))
+	found := make(map[IK]repository.Entry, len(raws))
 	var failed []error
 	for _, raw := range raws {
 		if raw == nil {
@@ -130,26 +129,31 @@ func keep[K comparable, P any, IK comparable, IV any](
 		item := Item[IK, IV]{Value: value}
 		var ok bool
 		if item.Key, ok = key(page.Key, value); ok {
-			found = append(found, repository.Decoded[IK, IV]{Key: item.Key, Entry: entry, Value: value})
+			found[item.Key] = entry
 		}
-		items = append(items, item)
+		taken = append(taken, item)
 	}
-	failed = append(failed, save(ctx, to, page.Entry.CachedAt, found, opts))
-	return items, errors.Join(failed...)
+	failed = append(failed, save(ctx, to.Repository(), found, append(opts[:len(opts):len(opts)], repository.AsOf(page.asOf))))
+	return taken, errors.Join(failed...)
 }
 
-// save saves items of a page that was saved at cachedAt, which is zero where it was
-// not cached.
-func save[K comparable, V any](ctx context.Context, to *fetch.Endpoint[K, V], cachedAt time.Time, items []repository.Decoded[K, V], opts []repository.SaveOption) error {
-	keep := to.Keep
-	if repo := to.Repository(); repo != nil && !cachedAt.IsZero() {
-		keep = to.KeepMissing
-		if d := repo.Expire(); d != settings.NeverExpire {
-			opts = append([]repository.SaveOption{repository.ExpireAt(cachedAt.Add(d))}, opts...)
-		}
+// save saves items, where there is a repository. An error is one of the options.
+func save[K comparable, V any](ctx context.Context, repo *repository.ResponseRepository[K, V], items map[K]repository.Entry, opts []repository.SaveOption) error {
+	if repo == nil {
+		return nil
 	}
-	if err := keep(ctx, items, opts...); err != nil {
+	if err := repo.SaveEntries(ctx, nil, opts...); err != nil {
 		return fmt.Errorf("pages: %w", err)
+	}
+	table := exchange.OfRepository(repo.Responses)
+	err := table.Try(ctx, "save", len(items), func(ctx context.Context) error { return repo.SaveEntries(ctx, items, opts...) })
+	if !errors.Is(err, driver.ErrTooLarge) {
+		return nil
+	}
+	for key, entry := range items { // one is, and the others are not to be lost
+		if err := table.Try(ctx, "save", 1, func(ctx context.Context) error { return repo.SaveEntry(ctx, key, entry, opts...) }); err != nil {
+			table.Exchange().Logger().Warn("endpointcache: save failed", "repository", repo.Name(), "error", err)
+		}
 	}
 	return nil
 }

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/pages"
@@ -90,7 +90,7 @@ func TestItemsKeepTheirBytes(t *testing.T) {
 	}
 }
 
-// Items of a page from the cache fill gaps and replace nothing that is live.
+// Items of a page from the cache fill gaps and replace nothing that is newer than it.
 func TestCachedPagesReplaceNothing(t *testing.T) {
 	s := newSite(t, 6)
 	start := s.now
@@ -104,7 +104,7 @@ func TestCachedPagesReplaceNothing(t *testing.T) {
 	if err := s.tracks.Repository().Save(t.Context(), "t1", track{ID: "t1", Title: "newer"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.tracks.Repository().Save(t.Context(), "t2", track{ID: "t2", Title: "expired"}, repository.ExpireAt(start)); err != nil {
+	if err := s.tracks.Repository().Save(t.Context(), "t2", track{ID: "t2", Title: "expired"}, repository.ExpireAt(start.Add(time.Minute))); err != nil {
 		t.Fatal(err)
 	}
 	s.now = start.Add(30 * time.Minute)
@@ -114,13 +114,16 @@ func TestCachedPagesReplaceNothing(t *testing.T) {
 	}
 	var titles []string
 	for _, id := range numbered(6) {
-		e := s.stored(t, id)
+		e, ok, err := s.tracks.Repository().GetEntry(t.Context(), id, repository.AllowExpired())
+		if err != nil || !ok {
+			t.Fatalf("track %s: %t, %v", id, ok, err)
+		}
 		titles = append(titles, e.Name)
-		if id != "t1" && !e.ExpiresAt.Equal(start.Add(time.Hour)) {
+		if e.Name == "Title" && !e.ExpiresAt.Equal(start.Add(time.Hour)) {
 			t.Errorf("%s expires %v after the page was saved, want 1h", id, e.ExpiresAt.Sub(start))
 		}
 	}
-	if want := []string{"Title", "newer", "Title", "Title", "Title", "Title"}; !slices.Equal(titles, want) {
+	if want := []string{"Title", "newer", "expired", "Title", "Title", "Title"}; !slices.Equal(titles, want) {
 		t.Errorf("titles %q, want %q", titles, want)
 	}
 
@@ -139,22 +142,28 @@ func TestCachedPagesLeaveTheAbsent(t *testing.T) {
 	s := newSite(t, 3)
 	rs := s.tracks.Settings()
 	rs.Name, rs.ExpireAbsent = "others", time.Hour
-	s.tracks = endpointOf(t, s, rs)
+	s.cache.Remove("tracks")
+	s.tracks = fetcherOf(t, s, rs)
 	if _, err := collect(s.walk(t)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.tracks.Repository().SaveAbsent(t.Context(), []string{"t1"}); err != nil {
+	s.now = s.now.Add(time.Minute)
+	s.api.Config.Handler = http.NotFoundHandler()
+	if _, err := s.tracks.Fetch(t.Context(), "t1"); !errors.Is(err, fetch.ErrAbsent) {
 		t.Fatal(err)
 	}
+	s.api.Config.Handler = s.api
+	s.now = s.now.Add(time.Minute)
 	for _, test := range []struct {
 		opts []fetch.Option
-		want repository.Presence
-	}{{nil, repository.Absent}, {[]fetch.Option{fetch.Refresh()}, repository.Present}} {
+		want bool
+	}{{nil, false}, {[]fetch.Option{fetch.Refresh()}, true}} {
 		if _, err := collect(s.into(t, test.opts...)); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.tracks.Repository().Presence(t.Context(), []string{"t0", "t1"}); err != nil || got[0] != repository.Present || got[1] != test.want {
-			t.Errorf("presence %v, %v, want present and %v", got, err, test.want)
+		s.stored(t, "t0")
+		if _, ok, err := s.tracks.Repository().Get(t.Context(), "t1"); err != nil || ok != test.want {
+			t.Errorf("the track that was absent is there: %t, %v", ok, err)
 		}
 	}
 }
@@ -228,7 +237,8 @@ func TestItemsThatFail(t *testing.T) {
 	rs := settings.RepositorySettings[listKey, payloadItems]{
 		Name: "loose", Endpoint: s.lists.Settings().Endpoint, Payload: payload.JSON[payloadItems](),
 	}
-	loose := endpointOf(t, s, rs)
+	s.cache.Remove("lists")
+	loose := fetcherOf(t, s, rs)
 	walk := func() iter.Seq2[*pages.Page[listKey, payloadItems], error] {
 		return pages.Walk(t.Context(), loose, first("x"), pages.Offset(offsetOf, func(p payloadItems) pages.Extent {
 			return pages.Extent{Items: len(p.Items), Total: p.Total}
@@ -286,8 +296,8 @@ func TestIntoAStoreThatFails(t *testing.T) {
 		}
 		s.store.Close() // the pages come from the origin now
 	}
-	if failed := s.tracks.Stats().StoreErrors; n != 2 || failed != 1 {
-		t.Errorf("%d pages, %d errors of the store; want 2 and 1", n, failed)
+	if failed := s.cache.Stats().StoreErrors; n != 2 || failed == 0 {
+		t.Errorf("%d pages, %d errors of the store; want 2 and some", n, failed)
 	}
 }
 
@@ -314,14 +324,14 @@ func (t hangingTable) Get(ctx context.Context, keys []driver.Key, sel driver.Sel
 	return t.Table.Get(ctx, keys, sel, visit)
 }
 
-func (t hangingTable) Put(ctx context.Context, entries []driver.Entry) error {
+func (t hangingTable) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
 	if t.store.release != nil {
 		<-t.store.release
 	}
-	return t.Table.Put(ctx, entries)
+	return t.Table.PutIf(ctx, entries, c)
 }
 
-// A store that hangs holds a listing up for the endpoint's time alone, whether its pages
+// A store that hangs holds a listing up for the cache's time alone, whether its pages
 // are cached or not.
 func TestIntoAStoreThatHangs(t *testing.T) {
 	s := newSite(t, 6)
@@ -329,24 +339,19 @@ func TestIntoAStoreThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	store := &hanging{Store: s.store}
-	repo, err := repository.New(t.Context(), store, s.tracks.Settings(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.tracks, err = fetch.New(s.client, repo, &fetch.EndpointOptions{
-		StoreTimeout: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
+	hung := cacheOf(t, store, &cache.Options{StoreTimeout: 50 * time.Millisecond})
+	var err error
+	if s.tracks, err = fetch.Create(t.Context(), hung, s.client, s.tracks.Settings(), nil); err != nil {
 		t.Fatal(err)
 	}
 	store.release = make(chan struct{})
-	defer close(store.release)
+	t.Cleanup(func() { close(store.release) }) // before the cache is closed
 	for i, opts := range [][]fetch.Option{nil, {fetch.Refresh()}} {
 		ids, err := collect(s.into(t, opts...))
 		if err != nil || !slices.Equal(ids, numbered(6)) {
 			t.Errorf("items %v, error %v", ids, err)
 		}
-		if n := s.tracks.Stats().StoreErrors; n != int64(2*(i+1)) {
+		if n := hung.Stats().StoreErrors; n != int64(2*(i+1)) {
 			t.Errorf("%d errors of the store, want 2 for each walk", n)
 		}
 	}
@@ -356,8 +361,8 @@ func TestIntoAStoreThatHangs(t *testing.T) {
 func TestIntoWithAnExpiryThatCannotBe(t *testing.T) {
 	s := newSite(t, 3)
 	_, err := collect(pages.Into(t.Context(), s.walk(t), s.tracks, payload.Array("items"), idOf, repository.ExpireIn(-2)))
-	if err == nil || s.tracks.Stats().StoreErrors != 0 {
-		t.Errorf("error %v, %d of the store", err, s.tracks.Stats().StoreErrors)
+	if err == nil || s.cache.Stats().StoreErrors != 0 {
+		t.Errorf("error %v, %d of the store", err, s.cache.Stats().StoreErrors)
 	}
 }
 
@@ -377,6 +382,42 @@ func TestErrorsOfTheWalkPassThrough(t *testing.T) {
 		t.Errorf("%d turns, the last with %v", n, last)
 	}
 	if _, err := collect(pages.Into[listKey, list, string, track](t.Context(), walk, s.tracks, nil, idOf)); err == nil {
-		t.Error("no error without a split")
+		t.Error("no error without a function for the items")
+	}
+}
+
+// What a page of many days ago says replaces no item that was fetched since, though that
+// has expired meanwhile.
+func TestAnOldPageReplacesNoNewerItem(t *testing.T) {
+	s := newSite(t, 3)
+	day := 24 * time.Hour
+	lists := s.lists.Settings()
+	lists.Name, lists.Expire = "old_lists", 30*day
+	tracks := s.tracks.Settings()
+	tracks.Name, tracks.Expire = "week_tracks", 7*day
+	s.cache.Remove("lists")
+	s.cache.Remove("tracks")
+	s.lists, s.tracks = fetcherOf(t, s, lists), fetcherOf(t, s, tracks)
+	start := s.now
+	if _, err := collect(s.into(t)); err != nil {
+		t.Fatal(err)
+	}
+	if e := s.stored(t, "t1"); !e.CachedAt.Equal(start) || !e.ExpiresAt.Equal(start.Add(7*day)) {
+		t.Errorf("an item of a page of now is cached at %v, expires at %v", e.CachedAt, e.ExpiresAt)
+	}
+	s.now = start.Add(8 * day)
+	s.api.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"id":"t1","title":"newer"}`)
+	})
+	if _, err := s.tracks.Fetch(t.Context(), "t1"); err != nil {
+		t.Fatal(err)
+	}
+	s.now = start.Add(16 * day)
+	if _, err := collect(s.into(t)); err != nil {
+		t.Fatal(err)
+	}
+	e, ok, err := s.tracks.Repository().GetEntry(t.Context(), "t1", repository.AllowExpired())
+	if err != nil || !ok || e.Name != "newer" || !e.ExpiresAt.Equal(start.Add(15*day)) {
+		t.Errorf("the track is %q, expires at %v, %v", e.Name, e.ExpiresAt, err)
 	}
 }

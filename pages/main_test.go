@@ -16,13 +16,13 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/payload"
-	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -55,9 +55,9 @@ type track struct {
 
 type (
 	page      = pages.Page[listKey, list]
-	listing   = fetch.Endpoint[listKey, list]
+	listing   = fetch.Fetcher[listKey, list]
 	next      = pages.Next[listKey, list]
-	tracks    = fetch.Endpoint[string, track]
+	tracks    = fetch.Fetcher[string, track]
 	trackItem = pages.Item[string, track]
 )
 
@@ -126,6 +126,7 @@ func (a *api) asked() []string {
 type site struct {
 	api    *api
 	store  driver.Store
+	cache  *cache.ResponseCache
 	client *fetch.Client
 	now    time.Time
 
@@ -143,19 +144,19 @@ func newSiteAt(t testing.TB, a *api, path string) *site {
 	if s.store, err = memory.New(nil); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.store.Close() })
+	s.cache = cacheOf(t, s.store, &cache.Options{Now: func() time.Time { return s.now }})
 	s.client, err = fetch.NewClient(&fetch.Options{BaseURL: a.URL + path, Retry: &origin.RetryOptions{Retries: origin.NoRetries}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.client.Close() })
-	s.lists = endpointOf(t, s, settings.RepositorySettings[listKey, list]{
+	s.lists = fetcherOf(t, s, settings.RepositorySettings[listKey, list]{
 		Name:     "lists",
 		Endpoint: request.Pattern[listKey]("/lists/{list}", request.IgnoreQuery("market")),
 		Payload:  payload.JSON[list](),
 		Expire:   24 * time.Hour,
 	})
-	s.tracks = endpointOf(t, s, settings.RepositorySettings[string, track]{
+	s.tracks = fetcherOf(t, s, settings.RepositorySettings[string, track]{
 		Name:     "tracks",
 		Endpoint: request.Pattern[string]("/tracks/{id}"),
 		Payload:  payload.JSON[track](),
@@ -165,17 +166,24 @@ func newSiteAt(t testing.TB, a *api, path string) *site {
 	return s
 }
 
-func endpointOf[K comparable, V any](t testing.TB, s *site, rs settings.RepositorySettings[K, V]) *fetch.Endpoint[K, V] {
+func fetcherOf[K comparable, V any](t testing.TB, s *site, rs settings.RepositorySettings[K, V]) *fetch.Fetcher[K, V] {
 	t.Helper()
-	repo, err := repository.New(t.Context(), s.store, rs, &repository.Options{Now: func() time.Time { return s.now }})
+	f, err := fetch.Create(t.Context(), s.cache, s.client, rs, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := fetch.New(s.client, repo, &fetch.EndpointOptions{Logger: slog.New(slog.DiscardHandler)})
+	return f
+}
+
+func cacheOf(t testing.TB, store driver.Store, opts *cache.Options) *cache.ResponseCache {
+	t.Helper()
+	opts.Logger = slog.New(slog.DiscardHandler)
+	c, err := cache.New(store, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
 func offsetOf(k *listKey) *int    { return &k.Offset }

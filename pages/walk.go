@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
+	"slices"
+	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -42,11 +45,12 @@ type Page[K comparable, P any] struct {
 	// Entry is the response itself. Its Payload is not to be changed.
 	Entry repository.Entry
 
+	// Cached tells that the page was in the repository already.
+	Cached bool
+
+	asOf   time.Time // when the origin was asked for it
 	follow func(url string) (K, error)
 }
-
-// Cached reports whether the page was in the repository already.
-func (p *Page[K, P]) Cached() bool { return !p.Entry.CachedAt.IsZero() }
 
 // Follow returns the key of the page with that URL, which may be relative to this
 // page's. A URL of another host, or that is not one of the endpoint's requests, is an
@@ -58,51 +62,50 @@ func (p *Page[K, P]) Follow(url string) (K, error) { return p.follow(url) }
 type Next[K comparable, P any] func(page *Page[K, P]) (next K, ok bool, err error)
 
 // Walk returns the pages of a listing from the one with the key first on, in their
-// order. Each is fetched when the loop gets to it, from the endpoint's repository where
+// order. Each is fetched when the loop gets to it, from the fetcher's repository where
 // it has it, so to break off the loop ends the walk.
 //
+// A page that was cached may lead to one that the origin has no more, as a cursor has
+// expired: it answers 400, 404, 410 or 422. Then the cached page is fetched anew, though
+// the loop has had it, and the walk goes on from where it leads to now.
+//
 // An error, which comes without a page, ends it. It is what fetching the page or next
-// has failed with, as [fetch.Endpoint.Fetch] says, or wraps [ErrLoop], [ErrMaxPages] or
+// has failed with, as [fetch.Fetcher.Fetch] says, or wraps [ErrLoop], [ErrMaxPages] or
 // [ErrForeign]. An API that answers 404 after its last page ends with an error that
 // wraps fetch.ErrAbsent.
 //
 // The sequence may be used several times. A page belongs to the caller.
-func Walk[K comparable, P any](ctx context.Context, e *fetch.Endpoint[K, P], first K, next Next[K, P], opts *Options) iter.Seq2[*Page[K, P], error] {
+func Walk[K comparable, P any](ctx context.Context, f *fetch.Fetcher[K, P], first K, next Next[K, P], opts *Options) iter.Seq2[*Page[K, P], error] {
 	return func(yield func(*Page[K, P], error) bool) {
-		w, err := newWalk(e, next, opts)
+		w, err := newWalk(f, next, opts)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		key, more := first, true
-		for more {
-			page, err := w.fetch(ctx, key)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
+		page, err := w.fetch(ctx, first)
+		for page != nil && err == nil {
 			if !yield(page, nil) {
 				return
 			}
-			if key, more, err = w.after(page); err != nil {
-				yield(nil, err)
-				return
-			}
+			page, err = w.after(ctx, page)
+		}
+		if err != nil {
+			yield(nil, err)
 		}
 	}
 }
 
 // walk is one use of a sequence.
 type walk[K comparable, P any] struct {
-	endpoint *fetch.Endpoint[K, P]
-	next     Next[K, P]
-	max      int
-	opts     []fetch.Option
-	seen     map[K]struct{}
+	fetcher *fetch.Fetcher[K, P]
+	next    Next[K, P]
+	max     int
+	opts    []fetch.Option
+	seen    map[K]struct{}
 }
 
-func newWalk[K comparable, P any](e *fetch.Endpoint[K, P], next Next[K, P], opts *Options) (*walk[K, P], error) {
-	w := &walk[K, P]{endpoint: e, next: next, max: 10_000, seen: make(map[K]struct{})}
+func newWalk[K comparable, P any](f *fetch.Fetcher[K, P], next Next[K, P], opts *Options) (*walk[K, P], error) {
+	w := &walk[K, P]{fetcher: f, next: next, max: 10_000, seen: make(map[K]struct{})}
 	if opts != nil {
 		w.opts = opts.Fetch
 		if opts.MaxPages != 0 {
@@ -110,8 +113,8 @@ func newWalk[K comparable, P any](e *fetch.Endpoint[K, P], next Next[K, P], opts
 		}
 	}
 	switch {
-	case e == nil:
-		return nil, errors.New("pages: the endpoint is nil")
+	case f == nil:
+		return nil, errors.New("pages: the fetcher is nil")
 	case next == nil:
 		return nil, errors.New("pages: next is nil")
 	case w.max < 0:
@@ -120,37 +123,86 @@ func newWalk[K comparable, P any](e *fetch.Endpoint[K, P], next Next[K, P], opts
 	return w, nil
 }
 
-func (w *walk[K, P]) fetch(ctx context.Context, key K) (*Page[K, P], error) {
+func (w *walk[K, P]) fetch(ctx context.Context, key K, opts ...fetch.Option) (*Page[K, P], error) {
 	w.seen[key] = struct{}{}
-	entry, err := w.endpoint.FetchEntry(ctx, key, w.opts...)
-	if err != nil {
+	page := &Page[K, P]{Key: key, asOf: time.Now(), follow: func(url string) (K, error) {
+		return follow(ctx, w.fetcher, key, url)
+	}}
+	var err error
+	if page.Entry, page.Cached, err = w.fetcher.FetchEntry(ctx, key, append(slices.Clip(w.opts), opts...)...); err != nil {
 		return nil, w.failed(err)
 	}
-	value, err := w.endpoint.Decode(key, entry)
-	if err != nil {
+	if !page.Entry.CachedAt.IsZero() {
+		page.asOf = page.Entry.CachedAt
+	}
+	if page.Value, err = w.fetcher.Decode(key, page.Entry); err != nil {
 		return nil, w.failed(err)
 	}
-	return &Page[K, P]{Key: key, Value: value, Entry: entry, follow: func(url string) (K, error) {
-		return follow(ctx, w.endpoint, key, url)
-	}}, nil
+	return page, nil
 }
 
-// after returns the key of the page after one, if there is another.
-func (w *walk[K, P]) after(page *Page[K, P]) (key K, more bool, err error) {
+// after returns the page after one, nil if that is the last.
+func (w *walk[K, P]) after(ctx context.Context, page *Page[K, P]) (*Page[K, P], error) {
+	key, more, err := w.leadsTo(page)
+	if err != nil || !more {
+		return nil, err
+	}
+	following, err := w.fetch(ctx, key)
+	if err == nil || !page.Cached || !isLost(err) {
+		return following, err
+	}
+	again, anewErr := w.fetch(ctx, page.Key, fetch.Refresh())
+	if anewErr != nil {
+		return nil, err
+	}
+	anew, more, anewErr := w.next(again)
+	switch {
+	case anewErr != nil:
+		return nil, w.failed(anewErr)
+	case !more:
+		return nil, nil
+	case anew == key:
+		return nil, err
+	}
+	delete(w.seen, key) // the listing has no such page
+	if err := w.check(anew); err != nil {
+		return nil, err
+	}
+	return w.fetch(ctx, anew)
+}
+
+// isLost reports whether the origin does not know the page, or its cursor, any more.
+func isLost(err error) bool {
+	var status *fetch.StatusError
+	if errors.As(err, &status) && (status.Code == http.StatusBadRequest || status.Code == http.StatusUnprocessableEntity) {
+		return true
+	}
+	return errors.Is(err, fetch.ErrAbsent)
+}
+
+// leadsTo returns the key of the page after one, if there is another.
+func (w *walk[K, P]) leadsTo(page *Page[K, P]) (key K, more bool, err error) {
 	key, more, err = w.next(page)
-	if err == nil && more {
-		if _, again := w.seen[key]; again {
-			err = ErrLoop
-		} else if len(w.seen) == w.max {
-			err = ErrMaxPages
-		}
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return key, false, w.failed(err)
+	case more:
+		err = w.check(key)
 	}
-	return key, more, nil
+	return key, more, err
+}
+
+// check tells why there cannot be a page of that key, nil where there can.
+func (w *walk[K, P]) check(key K) error {
+	if _, again := w.seen[key]; again {
+		return w.failed(ErrLoop)
+	}
+	if len(w.seen) == w.max {
+		return w.failed(ErrMaxPages)
+	}
+	return nil
 }
 
 func (w *walk[K, P]) failed(err error) error {
-	return fmt.Errorf("pages: repository %q: page %d: %w", w.endpoint.Settings().Name, len(w.seen), err)
+	return fmt.Errorf("pages: repository %q: page %d: %w", w.fetcher.Settings().Name, len(w.seen), err)
 }

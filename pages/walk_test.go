@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -76,8 +77,8 @@ func TestPagesHaveKeysOfTheirOwn(t *testing.T) {
 		if err != nil || !ok || fmt.Sprint(value) != fmt.Sprint(p.Value) || p.Key.List != "told" {
 			t.Errorf("page %+v is stored as %v, %t, %v", p.Key, value, ok, err)
 		}
-		if p.Cached() || !strings.Contains(string(p.Entry.Payload), `"items"`) {
-			t.Errorf("page %+v: cached %t, payload %q", p.Key, p.Cached(), p.Entry.Payload)
+		if p.Cached || !strings.Contains(string(p.Entry.Payload), `"items"`) {
+			t.Errorf("page %+v: cached %t, payload %q", p.Key, p.Cached, p.Entry.Payload)
 		}
 	}
 	if !slices.Equal(offsets, []int{1, 4}) {
@@ -234,7 +235,7 @@ func TestURLOfTheEndpointsHost(t *testing.T) {
 		s := newSite(t, 4)
 		rs := s.lists.Settings()
 		rs.Name, rs.Endpoint = "hosted", request.Pattern[listKey]("GET api.example.com/lists/{list}")
-		hosted := endpointOf(t, s, rs)
+		hosted := fetcherOf(t, s, rs)
 		next := pages.URL[listKey](func(l list) string {
 			if l.Next == "" {
 				return ""
@@ -326,5 +327,45 @@ func TestWithoutEndpointOrNext(t *testing.T) {
 	}
 	if _, err := collect(pages.Walk[listKey, list](t.Context(), nil, first("all"), pages.Link, nil)); err == nil {
 		t.Error("no error without an endpoint")
+	}
+}
+
+// A cursor lives for an hour at the origin, and the page that told it for a day here.
+func TestAStoredPageWhoseCursorHasExpired(t *testing.T) {
+	for _, code := range []int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity} {
+		s := newSite(t, 0)
+		generation, refused := 1, false
+		s.api.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch cursor := r.URL.Query().Get("cursor"); {
+			case cursor == "":
+				fmt.Fprintf(w, `{"items":[{"id":"t0"}],"cursor":"g%d"}`, generation)
+			case refused || cursor != fmt.Sprint("g", generation):
+				w.WriteHeader(code)
+			default:
+				io.WriteString(w, `{"items":[{"id":"t1"}]}`)
+			}
+		})
+		walk := pages.Walk(t.Context(), s.lists, first("all"), pages.Cursor(cursorOf, func(l list) string { return l.Cursor }), nil)
+		for range walk {
+			break // the first page is cached
+		}
+		generation = 2
+		if ids, err := collect(walk); err != nil || !slices.Equal(ids, numbered(2)) {
+			t.Errorf("status %d: items %v, %v", code, ids, err)
+		}
+		// The page is asked for once more, and no more often.
+		generation, refused = 3, true
+		repo := s.lists.Repository()
+		if _, err := repo.Delete(t.Context(), listKey{List: "all", Number: 1, Cursor: "g2"}); err != nil {
+			t.Fatal(err)
+		}
+		requests := s.lists.Requests()
+		var status *fetch.StatusError
+		if ids, err := collect(walk); !errors.As(err, &status) || status.Code != code || len(ids) != 1 {
+			t.Errorf("status %d: items %v, %v", code, ids, err)
+		}
+		if n := s.lists.Requests() - requests; n != 3 {
+			t.Errorf("status %d: %d requests, want 3", code, n)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,6 +118,7 @@ type transaction struct {
 	conn     *conn
 	pipeline *pgconn.Pipeline
 	prepared map[*statement]*pgconn.StatementDescription
+	each     []func(row [][]byte) error // for the rows of each statement
 }
 
 // atOnce sends the statements that send adds as one transaction and returns how
@@ -144,15 +146,19 @@ func (c *conn) atOnce(ctx context.Context, statements []*statement, send func(*t
 		return 0, errors.Join(err, c.PgConn().Close(ctx))
 	}
 	affected := 0
-	for {
+	for next := 0; ; {
 		result, err := t.pipeline.GetResults()
 		if err != nil {
 			return 0, errors.Join(err, ignore(t.pipeline.Close()))
 		}
 		switch result := result.(type) {
 		case *pgconn.ResultReader:
-			tag, err := result.Close()
-			if err != nil {
+			for err == nil && result.NextRow() {
+				err = t.each[next](result.Values())
+			}
+			next++
+			tag, closeErr := result.Close()
+			if err = cmp.Or(err, closeErr); err != nil {
 				return 0, errors.Join(err, ignore(t.pipeline.Close()))
 			}
 			if !tag.Select() {
@@ -167,8 +173,12 @@ func (c *conn) atOnce(ctx context.Context, statements []*statement, send func(*t
 // ignore is for the error of a close after another error, which it repeats.
 func ignore(error) error { return nil }
 
-// add sends a statement.
-func (t *transaction) add(s *statement, args *arguments) error {
+// add sends a statement whose rows nobody wants.
+func (t *transaction) add(s *statement, args *arguments) error { return t.read(s, args, noRow) }
+
+// read sends a statement. Each of its rows is valid while each is called with it.
+func (t *transaction) read(s *statement, args *arguments, each func(row [][]byte) error) error {
+	t.each = append(t.each, each)
 	if prepared := t.prepared[s]; prepared != nil {
 		t.pipeline.SendQueryStatement(prepared, args.values, binaryFormat, binaryFormat)
 	} else {

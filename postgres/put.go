@@ -23,9 +23,10 @@ const maxEntry = 1<<30 - 1<<24
 
 // row is an entry with its key as it stands in the table.
 type row struct {
-	key   driver.Key
-	short bool // a value of the key is shortened
-	entry *driver.Entry
+	key    driver.Key
+	short  bool // a value of the key is shortened
+	number int  // of the entry among those of the call
+	entry  *driver.Entry
 }
 
 func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
@@ -45,7 +46,7 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 func (t *table) rows(entries []driver.Entry) ([]row, error) {
 	rows := make([]row, len(entries))
 	for i := range entries {
-		r := row{entry: &entries[i]}
+		r := row{number: i, entry: &entries[i]}
 		r.key, r.short = t.keyTexts.stored(entries[i].Key)
 		if size := r.size(); size > maxEntry {
 			return nil, fmt.Errorf("%w: it has %d bytes, PostgreSQL can hold %d", driver.ErrTooLarge, size, maxEntry)

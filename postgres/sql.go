@@ -21,6 +21,11 @@ const (
 	opPut              // one entry
 	opPutAll
 	opPutShort // entries of which a key is shortened
+	opPutIfAbsent
+	opPutIfNotLive
+	opPutIfNewer
+	opRenew
+	opRenewAll
 	opPop
 	opDelete
 	opDeleteAll
@@ -53,7 +58,7 @@ func newStatement(text string) *statement {
 // simple reports whether there is one good plan for the statement.
 func (o op) simple() bool {
 	switch o {
-	case opGet, opPut, opPutAll, opPutShort, opPop, opDelete:
+	case opGet, opPut, opPutAll, opPutShort, opPutIfAbsent, opPutIfNotLive, opPutIfNewer, opRenew, opPop, opDelete:
 		return true
 	default:
 		return false
@@ -101,6 +106,14 @@ func entryColumns(p PayloadType) []column {
 
 // keyColumn holds the whole of a key that is shortened.
 var keyColumn = column{"_key", "bytea", pgtype.ByteaOID}
+
+// renewColumns are what a renewal brings.
+var renewColumns = []column{
+	{"seen", "timestamp with time zone", pgtype.TimestamptzOID},
+	{"cached_at", "timestamp with time zone", pgtype.TimestamptzOID},
+	{"expires_at", "timestamp with time zone", pgtype.TimestamptzOID},
+	{"headers", "jsonb", pgtype.JSONBOID},
+}
 
 func columnNames(columns []column) []string {
 	var names []string
@@ -168,6 +181,16 @@ func (t *table) text(op op, parts driver.Parts, state driver.State) string {
 	case opPutShort:
 		columns = append(columns, keyColumn)
 		return t.insert(columns) + " SELECT * FROM unnest(" + t.arrays(columns) + ")" + t.replace(columns)
+	case opPutIfAbsent, opPutIfNotLive, opPutIfNewer:
+		columns = append(columns, keyColumn)
+		return t.insert(columns) + " SELECT * FROM unnest(" + t.arrays(columns) + ")" +
+			t.replaceIf(op, columns, n+len(columns)+1) + " RETURNING " + keys
+	case opRenew:
+		return fmt.Sprintf("UPDATE %s AS t SET cached_at = $%d, expires_at = $%d, headers = $%d%s", table, n+2, n+3, n+4,
+			where(t.keyIs(), fmt.Sprintf("t.cached_at = $%d", n+1)))
+	case opRenewAll:
+		return fmt.Sprintf("UPDATE %s AS t SET cached_at = k.cached_at, expires_at = k.expires_at, headers = k.headers FROM %s%s RETURNING k.i",
+			table, t.chunk(renewColumns...), where(t.keyIsOfChunk(), "t.cached_at = k.seen"))
 	case opPop:
 		return fmt.Sprintf("DELETE FROM %s AS t%s RETURNING %s", table, where(t.keyIs(), condition(state, n+1)), t.selected(parts))
 	case opDelete:
@@ -220,14 +243,15 @@ func (t *table) keyIs() string {
 	return strings.Join(terms, " AND ")
 }
 
-// chunk is a table of keys and their numbers, which count from 1, so that keys
-// need not be read back.
-func (t *table) chunk() string {
-	columns := make([]string, len(t.names.keys))
-	for i := range columns {
-		columns[i] = fmt.Sprintf("c%d", i)
+// chunk is a table of keys, what comes with them, and their numbers, which count from
+// 1, so that keys need not be read back.
+func (t *table) chunk(more ...column) string {
+	var columns []string
+	for i := range t.names.keys {
+		columns = append(columns, fmt.Sprintf("c%d", i))
 	}
-	return fmt.Sprintf("unnest(%s) WITH ORDINALITY AS k(%s, i)", t.arrays(nil), strings.Join(columns, ", "))
+	columns = append(columns, columnNames(more)...)
+	return fmt.Sprintf("unnest(%s) WITH ORDINALITY AS k(%s, i)", t.arrays(more), strings.Join(columns, ", "))
 }
 
 func (t *table) keyIsOfChunk() string {
@@ -294,6 +318,18 @@ func (t *table) replace(columns []column) string {
 		set[i] = c.name + " = excluded." + c.name
 	}
 	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(t.names.keys, ", "), strings.Join(set, ", "))
+}
+
+// replaceIf is replace on a condition, whose parameter, where it has one, is now.
+func (t *table) replaceIf(op op, columns []column, parameter int) string {
+	switch op {
+	case opPutIfNotLive:
+		return t.replace(columns) + where(condition(driver.Expired, parameter))
+	case opPutIfNewer:
+		return t.replace(columns) + where("t.cached_at <= excluded.cached_at")
+	default:
+		return " ON CONFLICT (" + strings.Join(t.names.keys, ", ") + ") DO NOTHING"
+	}
 }
 
 // page reads the rows from one key, or the first, to another in their order. With

@@ -69,11 +69,32 @@ func TestBulkTakesFewRoundTrips(t *testing.T) {
 					return err
 				}
 			}
+			putIf := func(n int) func() error {
+				return func() error {
+					_, err := table.PutIf(t.Context(), entries[:n], driver.Condition{If: driver.IfNewer})
+					return err
+				}
+			}
+			renew := func(n int) func() error {
+				return func() error {
+					renewals := make([]driver.Renewal, n)
+					for i, e := range entries[:n] {
+						renewals[i] = driver.Renewal{Key: e.Key, Seen: e.CachedAt, Header: e.Header, CachedAt: e.CachedAt, ExpiresAt: e.ExpiresAt}
+					}
+					renewed, err := table.Renew(t.Context(), renewals)
+					if slices.Contains(renewed, false) {
+						t.Errorf("of %d entries not all were renewed", n)
+					}
+					return err
+				}
+			}
 			for _, op := range []struct {
 				name string
 				most int64
 				do   func() error
 			}{
+				{"put 1 if newer", 1, putIf(1)}, {"put 1000 if newer", 1, putIf(1_000)}, {"put 3000 if newer", 3, putIf(3_000)},
+				{"renew 1", 1, renew(1)}, {"renew 1000", 1, renew(1_000)}, {"renew 3000", 3, renew(3_000)},
 				{"put 1", 1, put(1)}, {"put 1000", 1, put(1_000)}, {"put 3000", 3, put(3_000)},
 				{"get 1", 1, get(1)}, {"get 1000", 1, get(1_000)}, {"get 3000", 3, get(3_000)},
 				{"delete 1", 1, remove(1)}, {"delete 3000", 1, remove(3_000)},
@@ -123,7 +144,7 @@ var inNoOrder = regexp.MustCompile("Seq Scan|Bitmap|Backward|Hash|Merge|Material
 
 // Whatever the planner knows about the table, rows are locked in the order of the
 // keys.
-func TestDeletesGoInTheOrderOfTheKeys(t *testing.T) {
+func TestDeletesAndRenewalsGoInTheOrderOfTheKeys(t *testing.T) {
 	schema := newSchema(t)
 	s := open(t, serverURL(t), &postgres.Options{Schema: schema})
 	table := openTable(t, s)
@@ -149,17 +170,24 @@ func TestDeletesGoInTheOrderOfTheKeys(t *testing.T) {
 				ids, markets = append(ids, k[0].(string)), append(markets, k[1].(string))
 				pages, explicits = append(pages, k[2].(int64)), append(explicits, k[3].(bool))
 			}
-			rows, err := c.Query(t.Context(), "EXPLAIN "+postgres.DeleteText(table), ids, markets, pages, explicits)
-			if err != nil {
-				t.Fatal(err)
-			}
-			lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-			if err != nil {
-				t.Fatal(err)
-			}
-			plan := strings.Join(lines, "\n")
-			if !strings.Contains(plan, `Index Scan using "tracks key`) || inNoOrder.MatchString(plan) {
-				t.Errorf("%d rows, analyzed: %v:\n%s", n, analyze, plan)
+			times, headers := make([]time.Time, len(ids)), make([]*string, len(ids))
+			for _, text := range []string{postgres.DeleteText(table), postgres.RenewText(table)} {
+				args := []any{ids, markets, pages, explicits}
+				if strings.HasPrefix(text, "UPDATE") {
+					args = append(args, times, times, times, headers)
+				}
+				rows, err := c.Query(t.Context(), "EXPLAIN "+text, args...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+				if err != nil {
+					t.Fatal(err)
+				}
+				plan := strings.Join(lines, "\n")
+				if !strings.Contains(plan, `Index Scan using "tracks key`) || inNoOrder.MatchString(plan) {
+					t.Errorf("%d rows, analyzed: %v:\n%s", n, analyze, plan)
+				}
 			}
 		}
 	}

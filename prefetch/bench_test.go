@@ -81,7 +81,7 @@ func benchMissing(b *testing.B, latency time.Duration) {
 		repo := benchRepository(b)
 		b.ReportAllocs()
 		for b.Loop() {
-			result, err := prefetch.Run(b.Context(), repo, slices.Values(keys), &prefetch.Options{Client: to(b, fetch.Options{BaseURL: server.URL}), Concurrency: concurrency})
+			result, err := prefetch.Run(b.Context(), over(b, repo, to(b, fetch.Options{BaseURL: server.URL})), slices.Values(keys), &prefetch.Options{Concurrency: concurrency})
 			if err != nil || result.Fetched != len(keys) {
 				b.Fatal(result, err)
 			}
@@ -160,7 +160,7 @@ func BenchmarkCached(b *testing.B) {
 	b.Run("Run", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			result, err := prefetch.Run(b.Context(), repo, slices.Values(keys), nil)
+			result, err := prefetch.Run(b.Context(), alone(b, repo), slices.Values(keys), nil)
 			if err != nil || result.Cached != len(keys) {
 				b.Fatal(result, err)
 			}

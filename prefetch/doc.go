@@ -1,8 +1,8 @@
 // Package prefetch fills a repository in bulk: it fetches those of many keys
 // that are missing, and saves them as it goes.
 //
-//	client, err := fetch.NewClient(&fetch.Options{BaseURL: "https://api.example.com"})
-//	result, err := prefetch.Run(ctx, tracks, slices.Values(keys), &prefetch.Options{Client: client})
+//	tracks, err := fetch.Create(ctx, c, client, settings, nil)
+//	result, err := prefetch.Run(ctx, tracks, slices.Values(keys), nil)
 //	fmt.Print(result.Report())
 //
 // Where the repository's settings have a request.Batch, missing keys share requests.

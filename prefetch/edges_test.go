@@ -82,14 +82,14 @@ func TestItemsFollowTheInputAndTellTheTruth(t *testing.T) {
 		repo := newMarketTracks(t, inBatches)
 		keys := mixture(rand.New(rand.NewPCG(seed, 0)), 1500)
 		saveThere(t, repo, keys)
-		result := runMarkets(t, repo, &prefetch.Options{Client: client, SaveEvery: 7}, keys...)
+		result := runMarkets(t, over(t, repo, client), nil, keys...)
 		want := unique(keys)
-		presence, err := repo.Presence(t.Context(), want)
+		values, err := repo.GetMany(t.Context(), want)
 		if err != nil || len(result.Items) != len(want) {
 			t.Fatalf("%d items for %d keys, %v", len(result.Items), len(want), err)
 		}
 		for i, item := range result.Items {
-			stored := presence[i] == repository.Present
+			_, stored := values[item.Key]
 			if item.Key != want[i] || item.Status != kindOf(item.Key.ID) || stored != (item.Status == prefetch.Cached || item.Status == prefetch.Fetched) {
 				t.Errorf("item %d of %+v is %+v, stored: %v", i, want[i], item, stored)
 			}
@@ -126,7 +126,7 @@ func TestARunMayBeInterruptedAnywhere(t *testing.T) {
 		var ctx context.Context
 		ctx, cancel = context.WithCancel(t.Context())
 		told := map[marketKey]prefetch.Status{}
-		result, err := prefetch.Each(ctx, repo, slices.Values(keys), &prefetch.Options{Client: client, SaveEvery: 1 + random.IntN(60)},
+		result, err := prefetch.Each(ctx, over(t, repo, client), slices.Values(keys), nil,
 			func(item prefetch.Item[marketKey]) {
 				if told[item.Key] == 0 { // the second time it is found in the store
 					told[item.Key] = item.Status
@@ -137,13 +137,14 @@ func TestARunMayBeInterruptedAnywhere(t *testing.T) {
 			t.Fatalf("%v, %v", result, err)
 		}
 		once := unique(keys)
-		presence, err := repo.Presence(t.Context(), once)
+		values, err := repo.GetMany(t.Context(), once)
 		if err != nil {
 			t.Fatal(err)
 		}
 		missing := 0
-		for i, key := range once {
-			status, stored := told[key], presence[i] == repository.Present
+		for _, key := range once {
+			status := told[key]
+			_, stored := values[key]
 			if status != 0 && status != prefetch.Cancelled && status != kindOf(key.ID) || stored != (status == prefetch.Fetched || kindOf(key.ID) == prefetch.Cached) {
 				t.Errorf("%+v was told %v, stored: %v", key, status, stored)
 			}
@@ -152,7 +153,7 @@ func TestARunMayBeInterruptedAnywhere(t *testing.T) {
 			}
 		}
 		left.Store(0)
-		if again := runMarkets(t, repo, &prefetch.Options{Client: client}, keys...); again.Fetched != missing {
+		if again := runMarkets(t, over(t, repo, client), nil, keys...); again.Fetched != missing {
 			t.Errorf("the next run has fetched %d of %d", again.Fetched, missing)
 		}
 	}
@@ -168,13 +169,13 @@ func (s noAbsent) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.
 	return noAbsentTable{table}, err
 }
 
-func (t noAbsentTable) Put(ctx context.Context, entries []driver.Entry) error {
+func (t noAbsentTable) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
 	for _, e := range entries {
 		if e.Status == http.StatusNotFound {
-			return &driver.OpError{Store: "noAbsent", Op: "save to", Err: errors.New("the disk is full")}
+			return nil, &driver.OpError{Store: "noAbsent", Op: "save to", Err: errors.New("the disk is full")}
 		}
 	}
-	return t.Table.Put(ctx, entries)
+	return t.Table.PutIf(ctx, entries, c)
 }
 
 // What was saved has not failed, though what came with it has.
@@ -192,17 +193,17 @@ func TestSavedKeysHaveNotFailed(t *testing.T) {
 	}
 	client := to(t, fetch.Options{BaseURL: newBatches(t).URL, Client: quick(t)})
 	keys := marketKeys("", "a", "gone1", "b", "gone2", "c")
-	result, err := prefetch.Run(t.Context(), repo, slices.Values(keys), &prefetch.Options{Client: client})
+	result, err := prefetch.Run(t.Context(), over(t, repo, client), slices.Values(keys), nil)
 	if err == nil || !strings.Contains(err.Error(), "the disk is full") {
 		t.Errorf("error %v", err)
 	}
 	check(t, result)
-	presence, err := repo.Presence(t.Context(), keys)
+	values, err := repo.GetMany(t.Context(), keys)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, item := range result.Items {
-		if stored := presence[i] == repository.Present; stored != (item.Status == prefetch.Fetched) || stored != (kindOf(item.Key.ID) == prefetch.Fetched) {
+	for _, item := range result.Items {
+		if _, stored := values[item.Key]; stored != (item.Status == prefetch.Fetched) || stored != (kindOf(item.Key.ID) == prefetch.Fetched) {
 			t.Errorf("%+v, stored: %v", item, stored)
 		}
 	}
@@ -225,7 +226,7 @@ func TestAKeyThatWasTakenIsAnItem(t *testing.T) {
 			}
 		}
 	}
-	result, err := prefetch.Run(ctx, repo, queue, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})})
+	result, err := prefetch.Run(ctx, over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), queue, nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
@@ -250,11 +251,10 @@ func TestALatePanicOfProgress(t *testing.T) {
 			t.Errorf("recovered %v", p)
 		}
 	}()
-	_, err := prefetch.Run(t.Context(), repo, func(yield func(string) bool) {
+	_, err := prefetch.Run(t.Context(), over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), func(yield func(string) bool) {
 		yield("a")
 		<-began
 	}, &prefetch.Options{
-		Client: to(t, fetch.Options{BaseURL: server.URL}),
 		Progress: func(prefetch.Progress) {
 			if calls++; calls == 1 {
 				close(began)
@@ -283,7 +283,7 @@ func TestACauseIsAShortLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := newOrigin(t, nil)
-	result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})}, "a", "b")
+	result := run(t, over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), nil, "a", "b")
 	if report := result.Report(); strings.Count(report, "\n") != 2 || len(report) > 1000 || !strings.Contains(report, "line of a text é") {
 		t.Errorf("%q", report)
 	}

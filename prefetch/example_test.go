@@ -57,9 +57,12 @@ func ExampleRun() {
 	}
 	defer client.Close()
 
-	opts := &prefetch.Options{Client: client}
+	fetcher, err := fetch.New(client, tracks, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
 	for _, keys := range [][]string{{"a", "b", "unknown"}, {"a", "b", "c"}} {
-		result, err := prefetch.Run(ctx, tracks, slices.Values(keys), opts)
+		result, err := prefetch.Run(ctx, fetcher, slices.Values(keys), nil)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -109,11 +112,15 @@ func ExampleEach() {
 	}
 	defer client.Close()
 
+	fetcher, err := fetch.New(client, tracks, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
 	ids := func(yield func(int) bool) {
 		for id := 1; id <= 100 && yield(id); id++ {
 		}
 	}
-	result, err := prefetch.Each(ctx, tracks, ids, &prefetch.Options{Client: client}, func(item prefetch.Item[int]) {
+	result, err := prefetch.Each(ctx, fetcher, ids, nil, func(item prefetch.Item[int]) {
 		if item.Status == prefetch.Absent {
 			fmt.Println("there is no track", item.Key)
 		}

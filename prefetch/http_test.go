@@ -62,7 +62,7 @@ func TestCutBodiesAreNeverSaved(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			repo := tracksOf(t, byID)
 			server := newOrigin(t, cut)
-			result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retry: retries(1)})}, "a", "b")
+			result := run(t, over(t, repo, to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retry: retries(1)})), nil, "a", "b")
 			if result.Failed != 2 || !errors.Is(result.Items[0].Err, io.ErrUnexpectedEOF) {
 				t.Error(result.Items)
 			}
@@ -84,7 +84,7 @@ func TestHeadersAndStatusAreKept(t *testing.T) {
 		w.Header().Set("Set-Cookie", "session=1")
 		serveTrack(w, r)
 	})
-	run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})}, "a")
+	run(t, over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), nil, "a")
 	e, ok, err := repo.GetEntry(t.Context(), "a")
 	if err != nil || !ok {
 		t.Fatal(ok, err)
@@ -121,7 +121,7 @@ func TestBodiesAreKeptByteForByte(t *testing.T) {
 			w.Write(body)
 		}
 	})
-	result, err := prefetch.Run(t.Context(), repo, slices.Values([]string{"a", "empty", "other"}), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})})
+	result, err := prefetch.Run(t.Context(), over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), slices.Values([]string{"a", "empty", "other"}), nil)
 	if err != nil || result.Fetched != 3 {
 		t.Fatal(result, err)
 	}
@@ -140,7 +140,7 @@ func TestRedirectIsSavedUnderTheKeyAskedFor(t *testing.T) {
 		}
 		serveTrack(w, r)
 	})
-	run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})}, "old")
+	run(t, over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), nil, "old")
 	if got, _, err := repo.Get(t.Context(), "old"); err != nil || got.ID != "new" {
 		t.Error(got, err)
 	}
@@ -151,7 +151,7 @@ func TestRedirectIsSavedUnderTheKeyAskedFor(t *testing.T) {
 	mistake := errors.New("it has moved")
 	client := quick(t)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return mistake }
-	result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: client}), Refresh: true}, "old")
+	result := run(t, over(t, repo, to(t, fetch.Options{BaseURL: server.URL, Client: client})), &prefetch.Options{Refresh: true}, "old")
 	var err *fetch.StatusError
 	if result.Failed != 1 || !errors.As(result.Items[0].Err, &err) || err.Code != 301 || !errors.Is(err, mistake) {
 		t.Error(result.Items)
@@ -172,7 +172,7 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 	endpoint := request.Pattern[string]("/tracks/{id}", request.IgnoreQuery("token"))
 	base := strings.Replace(server.URL, "http://", "http://me:s3cret@", 1) + "?token=s3cret"
 	client := addingQuery(t, "key", "s3cret")
-	result := run(t, tracksOf(t, endpoint), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: base, Client: client, Retry: retries(1)})}, "abort", "loop", "forbidden")
+	result := run(t, over(t, tracksOf(t, endpoint), to(t, fetch.Options{BaseURL: base, Client: client, Retry: retries(1)})), nil, "abort", "loop", "forbidden")
 	if result.Failed != 3 {
 		t.Fatal(result.Items)
 	}
@@ -185,7 +185,7 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 
 func TestRequestThatCannotBeBuilt(t *testing.T) {
 	server := newOrigin(t, nil)
-	result := run(t, tracksOf(t, byID), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})}, "..", "a", "")
+	result := run(t, over(t, tracksOf(t, byID), to(t, fetch.Options{BaseURL: server.URL})), nil, "..", "a", "")
 	if counts(result) != [3]int{0, 1, 2} {
 		t.Error(result.Items)
 	}
@@ -226,7 +226,7 @@ func TestAnAnswerForAnotherKeyIsNotSaved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := []key{{ID: "a"}, {ID: "a", Market: "DE"}, {ID: "a", User: mine}, {ID: "a", Market: "DE", User: mine}, {ID: "a", User: "another's"}}
-			result, err := prefetch.Run(t.Context(), repo, slices.Values(keys), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL, Client: test.client}), Refresh: true})
+			result, err := prefetch.Run(t.Context(), over(t, repo, to(t, fetch.Options{BaseURL: server.URL, Client: test.client})), slices.Values(keys), &prefetch.Options{Refresh: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -260,7 +260,7 @@ func TestMaxFailuresCountsWhatCannotBeDecoded(t *testing.T) {
 		for i := 0; yield(i); i++ {
 		}
 	}
-	result, err := prefetch.Run(t.Context(), repo, endless, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL}), MaxFailures: 5})
+	result, err := prefetch.Run(t.Context(), over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), endless, &prefetch.Options{MaxFailures: 5})
 	if !errors.Is(err, prefetch.ErrMaxFailures) || result.Failed < 5 {
 		t.Errorf("%d failed, %v", result.Failed, err)
 	}
@@ -276,16 +276,20 @@ func TestAPanicIsTheCallers(t *testing.T) {
 	defer store.Close()
 	own := to(t, fetch.Options{BaseURL: server.URL})
 	broken := changed(t, func(*http.Request) error { panic("oops") })
-	for name, opts := range map[string]*prefetch.Options{
-		"the client": {Client: to(t, fetch.Options{BaseURL: server.URL, Client: broken})},
-		"a name":     {Client: own},
-		"progress":   {Client: own, Progress: func(prefetch.Progress) { panic("oops") }},
-		"an item":    {Client: own},
-		"a group":    {Client: own},
+	for name, client := range map[string]*fetch.Client{
+		"the client": to(t, fetch.Options{BaseURL: server.URL, Client: broken}),
+		"a name":     own,
+		"progress":   own,
+		"an item":    own,
+		"a group":    own,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := settings.RepositorySettings[int, string]{
 				Name: name, Endpoint: request.Pattern[int]("GET /tracks/{id}"), Payload: payload.String(),
+			}
+			opts := &prefetch.Options{}
+			if name == "progress" {
+				opts.Progress = func(prefetch.Progress) { panic("oops") }
 			}
 			if name == "a name" {
 				s.NameOf = func(string) string { panic("oops") }
@@ -301,15 +305,16 @@ func TestAPanicIsTheCallers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			fetcher := over(t, repo, client)
 			defer func() {
 				if p := recover(); p != "oops" {
 					t.Errorf("recovered %v", p)
 				}
 			}()
 			if name == "an item" {
-				_, err = prefetch.Each(t.Context(), repo, slices.Values(numbers(500)), opts, func(prefetch.Item[int]) { panic("oops") })
+				_, err = prefetch.Each(t.Context(), fetcher, slices.Values(numbers(500)), opts, func(prefetch.Item[int]) { panic("oops") })
 			} else {
-				_, err = prefetch.Run(t.Context(), repo, slices.Values(numbers(500)), opts)
+				_, err = prefetch.Run(t.Context(), fetcher, slices.Values(numbers(500)), opts)
 			}
 			t.Errorf("no panic, %v", err)
 		})

@@ -1,14 +1,8 @@
 package prefetch
 
 import (
-	"fmt"
 	"testing"
 	"time"
-
-	"github.com/endpointcache/endpointcache/fetch"
-	"github.com/endpointcache/endpointcache/payload"
-	"github.com/endpointcache/endpointcache/request"
-	"github.com/endpointcache/endpointcache/settings"
 )
 
 func TestPaceIsThatOfTheLastWhile(t *testing.T) {
@@ -50,48 +44,5 @@ func TestLeft(t *testing.T) {
 	}
 	if got := left(&Progress{Total: 1 << 30, Rate: 1e-9}); got <= 0 {
 		t.Errorf("a very long time is %v", got)
-	}
-}
-
-type pair struct {
-	Group int `query:"group"`
-	ID    int `path:"id"`
-}
-
-// What is held is bounded, however many groups there are.
-func TestHolderSendsTheOldestWhenItHoldsTooMuch(t *testing.T) {
-	client, err := fetch.NewClient(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	source, err := fetch.NewSource(client, settings.RepositorySettings[pair, []byte]{
-		Name: "pairs", Payload: payload.Bytes(),
-		Batch: request.BatchPattern[pair]("/pairs?ids={id}", 3, payload.SplitArray(""), nil),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	requests := make(chan []job[pair], 3*heldKeys)
-	h := newHolder(source, requests)
-	add := func(group, id int) { h.add(job[pair]{key: pair{group, id}}) }
-	for i := range heldKeys {
-		add(i, 0)
-	}
-	if len(requests) != 0 || h.patience() == nil {
-		t.Errorf("%d requests", len(requests))
-	}
-	add(0, 1)
-	if jobs := <-requests; fmt.Sprint(keysOf(jobs)) != "[{0 0} {0 1}]" {
-		t.Errorf("the first request is for %v", jobs)
-	}
-	add(1, 1)
-	add(1, 2)
-	if jobs := <-requests; fmt.Sprint(keysOf(jobs)) != "[{1 0} {1 1} {1 2}]" {
-		t.Errorf("the second request is for %v", jobs)
-	}
-	h.flush()
-	if len(requests) != heldKeys-2 || h.keys != 0 || len(h.groups) != 0 || h.patience() != nil {
-		t.Errorf("%d requests, %d keys and %d groups are left", len(requests), h.keys, len(h.groups))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path"
 	"slices"
 	"sync"
@@ -23,7 +24,16 @@ import (
 	"github.com/endpointcache/endpointcache/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if isOtherProcess() {
+		if err := otherProcess(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 type track struct {
 	ID    string `json:"id"`
@@ -185,10 +195,26 @@ func to(t testing.TB, opts fetch.Options) *fetch.Client {
 	return client
 }
 
-// run runs over keys and ends the test where the run fails.
-func run(t *testing.T, repo *tracks, opts *prefetch.Options, keys ...string) *prefetch.Result[string] {
+// over is a fetcher of a repository.
+func over[K comparable, V any](t testing.TB, repo *repository.ResponseRepository[K, V], client *fetch.Client) *fetch.Fetcher[K, V] {
 	t.Helper()
-	result, err := prefetch.Run(t.Context(), repo, slices.Values(keys), opts)
+	fetcher, err := fetch.New(client, repo, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fetcher
+}
+
+// alone is a fetcher of a repository whose origin is not asked.
+func alone[K comparable, V any](t testing.TB, repo *repository.ResponseRepository[K, V]) *fetch.Fetcher[K, V] {
+	t.Helper()
+	return over(t, repo, to(t, fetch.Options{Offline: true}))
+}
+
+// run runs over keys and ends the test where the run fails.
+func run(t *testing.T, fetcher *fetch.Fetcher[string, track], opts *prefetch.Options, keys ...string) *prefetch.Result[string] {
+	t.Helper()
+	result, err := prefetch.Run(t.Context(), fetcher, slices.Values(keys), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +228,7 @@ func check[K comparable](t *testing.T, result *prefetch.Result[K]) {
 	counts := map[prefetch.Status]int{}
 	for _, item := range result.Items {
 		counts[item.Status]++
-		if (item.Status == prefetch.Failed) != (item.Err != nil) {
+		if (item.Status == prefetch.Failed || item.Status == prefetch.Stale) != (item.Err != nil) {
 			t.Errorf("key %v is %v with error %v", item.Key, item.Status, item.Err)
 		}
 	}
@@ -210,6 +236,7 @@ func check[K comparable](t *testing.T, result *prefetch.Result[K]) {
 	for status, n := range map[prefetch.Status]int{
 		prefetch.Cached: result.Cached, prefetch.Fetched: result.Fetched, prefetch.Absent: result.Absent,
 		prefetch.Failed: result.Failed, prefetch.Cancelled: result.Cancelled,
+		prefetch.Confirmed: result.Confirmed, prefetch.Stale: result.Stale,
 	} {
 		if n > 0 {
 			want[status] = n

@@ -6,16 +6,16 @@ import (
 	"math"
 	"sync"
 	"time"
-
-	"github.com/endpointcache/endpointcache/fetch"
 )
 
 // Progress is how far a run has come.
 type Progress struct {
-	Done      int // Cached + Fetched + Absent + Failed
+	Done      int // all but Cancelled
 	Total     int // Options.Total until the number of keys is known; 0: unknown
 	Cached    int
 	Fetched   int // saved, too
+	Confirmed int // by a 304
+	Stale     int // not refreshed, as the origin failed
 	Absent    int
 	Failed    int
 	Cancelled int // in the last call; these are not Done
@@ -50,8 +50,10 @@ func (p *Progress) add(status Status, size int) {
 	case Cancelled:
 		p.Cancelled++
 		return
-	case fetch.Stale: // which no key of a run is
-		return
+	case Confirmed:
+		p.Confirmed++
+	case Stale:
+		p.Stale++
 	}
 	p.Done++
 }
@@ -62,6 +64,7 @@ func (p Progress) LogValue() slog.Value {
 		slog.Int("done", p.Done),
 		slog.Int("cached", p.Cached),
 		slog.Int("fetched", p.Fetched),
+		slog.Int("confirmed", p.Confirmed),
 		slog.Int("absent", p.Absent),
 		slog.Int("failed", p.Failed),
 		slog.Int("requests", p.Requests),
@@ -133,8 +136,8 @@ func left(p *Progress) time.Duration {
 func (r *run[K, V]) progress() Progress {
 	p := r.ledger.snapshot()
 	p.Total = int(r.total.Load())
-	p.InFlight = r.source.InFlight()
-	p.Requests = int(r.source.Requests())
+	p.InFlight = int(r.traffic.InFlight())
+	p.Requests = int(r.traffic.Requests())
 	p.Elapsed = time.Since(r.start)
 	p.Rate = r.pace.rate(&p)
 	p.Left = left(&p)
@@ -192,6 +195,6 @@ func (r *run[K, V]) reportLast(ctx context.Context, p Progress, err error) {
 }
 
 func (r *run[K, V]) log(ctx context.Context, level slog.Level, text string, p Progress, more ...slog.Attr) {
-	attrs := append([]slog.Attr{slog.String("repository", r.repo.Name())}, p.LogValue().Group()...)
+	attrs := append([]slog.Attr{slog.String("repository", r.fetcher.Settings().Name)}, p.LogValue().Group()...)
 	r.Logger.LogAttrs(ctx, level, text, append(attrs, more...)...)
 }

@@ -32,8 +32,8 @@ func TestFailuresAreListedByCause(t *testing.T) {
 		}
 	})
 	keys := []string{"a", "f1", "f2", "h10", "f3", "c", "f4", "h2222", ".."}
-	result := run(t, tracksOf(t, byID), &prefetch.Options{
-		Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retry: retries(origin.NoRetries)}), Concurrency: 1,
+	result := run(t, over(t, tracksOf(t, byID), to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retry: retries(origin.NoRetries)})), &prefetch.Options{
+		Concurrency: 1,
 	}, keys...)
 	var got []string
 	for _, cause := range result.Causes {
@@ -56,9 +56,7 @@ func TestFailuresAreListedByCause(t *testing.T) {
 func TestCausesOfTheConnection(t *testing.T) {
 	server := newOrigin(t, nil)
 	server.Close()
-	result := run(t, tracksOf(t, byID), &prefetch.Options{
-		Client: to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retry: retries(origin.NoRetries)}),
-	}, numbered(0, 20)...)
+	result := run(t, over(t, tracksOf(t, byID), to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retry: retries(origin.NoRetries)})), nil, numbered(0, 20)...)
 	if len(result.Causes) != 1 || result.Causes[0].Count != 20 || len(result.Causes[0].Keys) != 3 ||
 		!strings.Contains(result.Causes[0].Text, strings.TrimPrefix(server.URL, "http://")) {
 		t.Errorf("%q", result.Causes)
@@ -71,8 +69,8 @@ func TestCausesAreBounded(t *testing.T) {
 		mistakes++
 		return origin.Permanent(errors.New(strings.Repeat("x", mistakes)))
 	})
-	result := run(t, tracksOf(t, byID), &prefetch.Options{
-		Client: to(t, fetch.Options{BaseURL: "http://localhost", Client: client}), Concurrency: 1,
+	result := run(t, over(t, tracksOf(t, byID), to(t, fetch.Options{BaseURL: "http://localhost", Client: client})), &prefetch.Options{
+		Concurrency: 1,
 	}, numbered(0, 100)...)
 	n := 0
 	for _, cause := range result.Causes {
@@ -88,7 +86,7 @@ func TestRetryBudgetIsThatOfTheRun(t *testing.T) {
 	client := to(t, fetch.Options{BaseURL: server.URL, Client: quick(t), Retry: retries(3)})
 	for range 2 {
 		before := server.total()
-		result := run(t, tracksOf(t, byID), &prefetch.Options{Client: client, RetryBudget: 5}, numbered(0, 20)...)
+		result := run(t, over(t, tracksOf(t, byID), client), &prefetch.Options{RetryBudget: 5}, numbered(0, 20)...)
 		if result.Failed != 20 || result.Requests != 25 || server.total()-before != 25 || !result.NoRetriesLeft {
 			t.Errorf("%d failed after %d requests, no retries are left: %t", result.Failed, result.Requests, result.NoRetriesLeft)
 		}
@@ -96,13 +94,13 @@ func TestRetryBudgetIsThatOfTheRun(t *testing.T) {
 			t.Errorf("the report is %q", report)
 		}
 	}
-	result := run(t, tracksOf(t, byID), &prefetch.Options{Client: client, RetryBudget: 3}, "a")
+	result := run(t, over(t, tracksOf(t, byID), client), &prefetch.Options{RetryBudget: 3}, "a")
 	if result.Requests != 4 || result.NoRetriesLeft || strings.Contains(result.Report(), "budget") {
 		t.Errorf("one key: %q", result.Report())
 	}
 	// Without one of its own, a run has that of its context.
 	ctx := origin.WithRetryBudget(t.Context(), origin.NewRetryBudget(2))
-	result, err := prefetch.Run(ctx, tracksOf(t, byID), slices.Values(numbered(0, 5)), &prefetch.Options{Client: client})
+	result, err := prefetch.Run(ctx, over(t, tracksOf(t, byID), client), slices.Values(numbered(0, 5)), nil)
 	if err != nil || result.Requests != 7 {
 		t.Errorf("%d requests, %v", result.Requests, err)
 	}
@@ -111,8 +109,8 @@ func TestRetryBudgetIsThatOfTheRun(t *testing.T) {
 func TestAClosedClientEndsTheRun(t *testing.T) {
 	client := to(t, fetch.Options{BaseURL: "http://localhost"})
 	client.Close()
-	result, err := prefetch.Run(t.Context(), tracksOf(t, byID), slices.Values(numbered(0, 5)), &prefetch.Options{Client: client})
-	if !errors.Is(err, fetch.ErrClosed) || result.Cancelled != 5 {
+	result, err := prefetch.Run(t.Context(), over(t, tracksOf(t, byID), client), slices.Values(numbered(0, 5)), nil)
+	if !errors.Is(err, fetch.ErrClosed) || len(result.Items) != 0 {
 		t.Errorf("%v, %v", result, err)
 	}
 }
@@ -127,11 +125,12 @@ func TestLogger(t *testing.T) {
 		serveTrack(w, r)
 	})
 	var out bytes.Buffer
+	client := to(t, fetch.Options{BaseURL: server.URL})
 	opts := &prefetch.Options{
-		Client: to(t, fetch.Options{BaseURL: server.URL}), Concurrency: 1, Total: 40,
+		Concurrency: 1, Total: 40,
 		Logger: slog.New(slog.NewJSONHandler(&out, nil)), LogEvery: 100 * time.Millisecond,
 	}
-	run(t, tracksOf(t, byID), opts, numbered(0, 40)...)
+	run(t, over(t, tracksOf(t, byID), client), opts, numbered(0, 40)...)
 	lines := bytes.Split(bytes.TrimSpace(out.Bytes()), []byte("\n"))
 	if len(lines) < 2 || len(lines) > 20 {
 		t.Fatalf("%d lines: %s", len(lines), &out)
@@ -155,7 +154,7 @@ func TestLogger(t *testing.T) {
 
 	out.Reset()
 	opts.LogEvery = 0
-	run(t, tracksOf(t, byID), opts, "a")
+	run(t, over(t, tracksOf(t, byID), client), opts, "a")
 	if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), `"level":"INFO"`) {
 		t.Errorf("a short run logs %s", &out)
 	}

@@ -10,14 +10,15 @@ import (
 	"github.com/endpointcache/endpointcache/fetch"
 )
 
-// Status tells what became of a key, as it does for a fetch.Endpoint. No key of a run is
-// fetch.Stale.
+// Status tells what became of a key, as it does for a fetch.Fetcher.
 type Status = fetch.Status
 
 // What becomes of keys.
 const (
 	Cached    = fetch.Cached    // it was there
 	Fetched   = fetch.Fetched   // it was fetched and has been saved
+	Confirmed = fetch.Confirmed // the origin has said, by a 304, that what is stored still holds
+	Stale     = fetch.Stale     // the origin failed, and a policy lets what is stored be used
 	Absent    = fetch.Absent    // the origin has nothing for it, or is remembered to have nothing
 	Failed    = fetch.Failed    // it is not there, see [Item.Err]
 	Cancelled = fetch.Cancelled // the run ended before it was decided
@@ -27,7 +28,7 @@ const (
 type Item[K comparable] struct {
 	Key    K
 	Status Status
-	Err    error // why it has failed
+	Err    error // why it has failed, or is stale
 }
 
 // Result is what a run has done.
@@ -39,6 +40,8 @@ type Result[K comparable] struct {
 
 	Cached    int
 	Fetched   int
+	Confirmed int // by a 304, see [Options.Refresh]
+	Stale     int // the origin failed, and a policy lets what is stored be used
 	Absent    int
 	Failed    int
 	Cancelled int
@@ -70,11 +73,16 @@ func (r *Result[K]) Failures() iter.Seq2[K, error] {
 // one for each cause of failures.
 func (r *Result[K]) Report() string {
 	var b strings.Builder
-	keys := r.Cached + r.Fetched + r.Absent + r.Failed + r.Cancelled
+	keys := r.Cached + r.Fetched + r.Confirmed + r.Stale + r.Absent + r.Failed + r.Cancelled
 	fmt.Fprintf(&b, "%d keys in %v: %d cached, %d fetched, %d absent, %d failed", keys, r.Elapsed.Round(time.Millisecond),
 		r.Cached, r.Fetched, r.Absent, r.Failed)
-	if r.Cancelled > 0 {
-		fmt.Fprintf(&b, ", %d cancelled", r.Cancelled)
+	for _, more := range []struct {
+		count int
+		name  string
+	}{{r.Confirmed, "confirmed"}, {r.Stale, "stale"}, {r.Cancelled, "cancelled"}} {
+		if more.count > 0 {
+			fmt.Fprintf(&b, ", %d %s", more.count, more.name)
+		}
 	}
 	fmt.Fprintf(&b, "; %d requests, %s saved\n", r.Requests, sizeText(r.Bytes))
 	for _, cause := range r.Causes {

@@ -11,29 +11,33 @@ import (
 
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/origin"
-	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/request"
 )
 
-// Run fetches the keys that have no live entry in repo and saves what comes
-// back, responses whose status comes with a value, as its entries. Where the repository's settings
-// have a request.Batch, keys share requests.
+// Run fetches the keys that have no live entry in the fetcher's repository and saves
+// what comes back, responses whose status comes with a value, as its entries. Where the
+// repository's settings have a request.Batch, keys share requests.
 //
 // The result says what became of each key, in the order of the input. That a key
 // failed is no error of the run, and keeps no other key from being fetched. The run
-// fails, without a result, where the options are wrong, the repository has no endpoint
+// fails, without a result, where the options are wrong, the fetcher has no repository
 // or nothing can be saved in it. It ends early where ctx is done, the store fails, the
-// client is closed, the endpoint builds no requests, or as [Options.MaxFailures] says:
-// then there is an error and the result of what was done until then.
+// client or the cache is closed, the endpoint builds no requests, the origin has
+// nothing for any key, or as [Options.MaxFailures] says: then there is an error and the
+// result of what was done until then.
 //
-// When ctx is done, requests are aborted, what was already fetched is saved, and
+// When ctx is done, requests are aborted, what was already received is saved, and
 // the error wraps that of ctx. Keys are taken from the sequence by the calling
-// goroutine, no more than a few thousand ahead of the requests, so it may be
+// goroutine, no more than some ten thousand ahead of the requests, so it may be
 // endless. Run cannot return while the sequence blocks: one that waits for
 // its keys should watch ctx itself.
 //
+// A process that is killed loses what it was saving: a few dozen responses, or as many
+// as come in a twentieth of a second.
+//
 // Memory grows by the keys, which the result has. [Each] is for more keys than that.
-func Run[K comparable, V any](ctx context.Context, repo *repository.ResponseRepository[K, V], keys iter.Seq[K], opts *Options) (*Result[K], error) {
-	return start(ctx, repo, keys, opts, nil)
+func Run[K comparable, V any](ctx context.Context, fetcher *fetch.Fetcher[K, V], keys iter.Seq[K], opts *Options) (*Result[K], error) {
+	return start(ctx, fetcher, keys, opts, nil)
 }
 
 // Each is [Run] for any number of keys: it calls item with what became of each, as
@@ -48,54 +52,42 @@ func Run[K comparable, V any](ctx context.Context, repo *repository.ResponseRepo
 // comes again later counts twice: it is found in the store then. With
 // [Options.Refresh], or where it was absent and this is not remembered, it is
 // asked for again.
-func Each[K comparable, V any](ctx context.Context, repo *repository.ResponseRepository[K, V], keys iter.Seq[K], opts *Options, item func(Item[K])) (*Result[K], error) {
+func Each[K comparable, V any](ctx context.Context, fetcher *fetch.Fetcher[K, V], keys iter.Seq[K], opts *Options, item func(Item[K])) (*Result[K], error) {
 	if item == nil {
 		return nil, errors.New("prefetch: the function for the items is nil")
 	}
-	return start(ctx, repo, keys, opts, item)
+	return start(ctx, fetcher, keys, opts, item)
 }
 
-func start[K comparable, V any](ctx context.Context, repo *repository.ResponseRepository[K, V], keys iter.Seq[K], opts *Options, item func(Item[K])) (_ *Result[K], err error) {
-	if repo == nil || keys == nil {
-		return nil, errors.New("prefetch: the repository or the sequence of keys is nil")
+func start[K comparable, V any](ctx context.Context, fetcher *fetch.Fetcher[K, V], keys iter.Seq[K], opts *Options, item func(Item[K])) (*Result[K], error) {
+	switch {
+	case fetcher == nil || keys == nil:
+		return nil, errors.New("prefetch: the fetcher or the sequence of keys is nil")
+	case fetcher.Repository() == nil:
+		return nil, errors.New("prefetch: the fetcher has no repository")
 	}
 	p, err := opts.plan()
 	if err != nil {
 		return nil, fmt.Errorf("prefetch: %w", err)
 	}
-	defer func() { err = errors.Join(err, p.close()) }()
-	s := repo.Settings()
-	source, err := fetch.NewSource(p.Client, s)
-	if err != nil {
-		return nil, fmt.Errorf("prefetch: %w", err)
-	}
-	source.Limit(p.Concurrency)
 	// Nothing is saved to learn, before the first request, that it can be.
-	if err := repo.SaveDecoded(ctx, nil, p.Save...); err != nil && ctx.Err() == nil {
+	if err := fetcher.Repository().SaveMany(ctx, nil); err != nil && ctx.Err() == nil && !p.Unsaved {
 		return nil, fmt.Errorf("prefetch: %w", err)
 	}
-	r := &run[K, V]{plan: p, repo: repo, source: source, ledger: newLedger(item), decode: decoder(repo), start: time.Now()}
+	r := &run[K, V]{plan: p, fetcher: fetcher, ledger: newLedger(item), start: time.Now()}
 	return r.run(ctx, keys)
 }
 
-// run is one call of Run or Each. Keys go from stage to stage through channels:
-//
-//	pull -> lookup -> fetch, on many goroutines -> collect -> save
-//
-// Each stage receives until its channel is closed and then closes the next, so
-// that no send ever blocks for good. What is left to do once the run has been
-// stopped is to do nothing for each key, except for saving what was fetched.
+// run is one call of Run or Each. The fetcher does the work; a run keeps the books.
 type run[K comparable, V any] struct {
 	*plan
-	repo   *repository.ResponseRepository[K, V]
-	source *fetch.Source[K]
-	ledger *ledger[K]
-	decode func(K, repository.Entry) (repository.Decoded[K, V], error)
-	start  time.Time
-	pace   pace
-	total  atomic.Int64 // the number of keys, as far as it is known
-	broken error        // of the store, once it has failed; the stage that saves has it
-	stop   context.CancelCauseFunc
+	fetcher *fetch.Fetcher[K, V]
+	traffic fetch.Traffic
+	ledger  *ledger[K]
+	start   time.Time
+	pace    pace
+	total   atomic.Int64 // the number of keys, as far as it is known
+	stop    context.CancelCauseFunc
 
 	panicOnce sync.Once
 	panicked  any // of the user's code on one of the run's goroutines
@@ -112,14 +104,27 @@ func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], e
 	endReports := r.report(ctx)
 	defer endReports()
 
-	unique, ended := r.work(ctx, keys)
+	unique, ended := 0, false
+	err := r.fetcher.Fill(ctx, func(yield func(K) bool) {
+		for key := range keys {
+			if !r.ledger.enter(key) {
+				if ctx.Err() != nil {
+					return
+				}
+				continue
+			}
+			if unique++; !yield(key) {
+				return
+			}
+		}
+		ended = true
+		r.total.Store(int64(unique))
+	}, r.filling(), r.decide)
 	endReports() // also those of a panic
 	if r.panicked != nil {
 		panic(r.panicked)
 	}
-	complete := ended && r.ledger.snapshot().Done == unique
-	err := r.outcome(parent, ctx, complete)
-	r.ledger.cancelRest()
+	err = r.outcome(parent, ctx, err, ended && r.ledger.snapshot().Done == unique)
 	final := r.progress()
 	final.Ended = true
 	r.reportLast(parent, final, err)
@@ -128,27 +133,23 @@ func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], e
 	return result, err
 }
 
-// work lets the keys go through the stages until all have ended. It returns how many
-// keys there were, and whether these were all.
-func (r *run[K, V]) work(ctx context.Context, keys iter.Seq[K]) (unique int, ended bool) {
-	var stages sync.WaitGroup
-	pulled := make(chan job[K], lookupBatch)
-	requests := make(chan []job[K], max(2*r.Concurrency, lookupBatch/r.source.BatchSize()))
-	fetched := make(chan []answer[K, V])
-	batches := make(chan []answer[K, V])
-	stages.Go(func() { r.lookup(ctx, pulled, requests) })
-	stages.Go(func() { r.fetch(ctx, requests, fetched) })
-	stages.Go(func() { r.collect(fetched, batches) })
-	stages.Go(func() { r.save(ctx, batches) })
-	// Also if the sequence panics.
-	defer func() {
-		if !ended {
-			r.stop(nil)
-		}
-		close(pulled)
-		stages.Wait()
-	}()
-	return r.pull(ctx, keys, pulled)
+func (r *run[K, V]) filling() *fetch.FillOptions {
+	return &fetch.FillOptions{
+		Concurrency: r.Concurrency, Options: r.Fetch,
+		BelieveAbsent: r.BelieveAbsent, Unsaved: r.Unsaved, Traffic: &r.traffic,
+	}
+}
+
+// decide enters what became of a key, and ends the run where no other will fare better.
+func (r *run[K, V]) decide(f fetch.Filled[K]) {
+	switch {
+	case f.Err == nil:
+	case errors.Is(f.Err, request.ErrNoRequest) && r.fetcher.Settings().Batch == nil:
+		r.abort(fmt.Errorf("prefetch: %w", f.Err))
+	case r.MaxFailures > 0 && f.Row >= r.MaxFailures:
+		r.abort(fmt.Errorf("%w: %d, the last: %w", ErrMaxFailures, f.Row, f.Err))
+	}
+	r.ledger.decide(f)
 }
 
 // catch, deferred around the user's code, ends the run after a panic, which then is
@@ -160,17 +161,16 @@ func (r *run[K, V]) catch() {
 	}
 }
 
-// outcome is the error of a run whose stages have ended.
-func (r *run[K, V]) outcome(parent, ctx context.Context, complete bool) error {
+// outcome is the error of a run that has ended with that of its fetcher.
+func (r *run[K, V]) outcome(parent, ctx context.Context, err error, complete bool) error {
 	var fatal *fatalError
 	switch {
 	case errors.As(context.Cause(ctx), &fatal):
 		return fatal.err
-	case complete:
+	case err == nil, complete && parent.Err() != nil && errors.Is(err, parent.Err()):
 		return nil
-	default:
-		return fmt.Errorf("prefetch: %w", parent.Err())
 	}
+	return fmt.Errorf("prefetch: %w", err)
 }
 
 // fatalError is the cause of a run's own end, as opposed to its context's.
@@ -179,25 +179,3 @@ type fatalError struct{ err error }
 func (e *fatalError) Error() string { return e.err.Error() }
 
 func (r *run[K, V]) abort(err error) { r.stop(&fatalError{err}) }
-
-// pull sends each key once. It returns how many it has taken, and whether these were
-// all. One that comes when the run has ended is Cancelled: the sequence has it no more.
-func (r *run[K, V]) pull(ctx context.Context, keys iter.Seq[K], pulled chan<- job[K]) (unique int, ended bool) {
-	if ctx.Err() != nil {
-		return 0, false
-	}
-	for key := range keys {
-		j, ok := r.ledger.enter(key)
-		if ok {
-			unique++
-		}
-		switch {
-		case ctx.Err() != nil:
-			return unique, false
-		case ok:
-			pulled <- j
-		}
-	}
-	r.total.Store(int64(unique))
-	return unique, true
-}

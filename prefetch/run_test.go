@@ -24,6 +24,7 @@ import (
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
@@ -51,8 +52,8 @@ func TestRunFetchesWhatIsMissing(t *testing.T) {
 	if err := repo.Save(t.Context(), "old", track{}, repository.ExpireAt(time.Now().Add(-time.Hour))); err != nil {
 		t.Fatal(err)
 	}
-	opts := &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})}
-	result := run(t, repo, opts, "b", "gone", "a", "b", "html", "c", "old", "a", "empty")
+	fetcher := over(t, repo, to(t, fetch.Options{BaseURL: server.URL}))
+	result := run(t, fetcher, nil, "b", "gone", "a", "b", "html", "c", "old", "a", "empty")
 
 	want := []prefetch.Item[string]{
 		{Key: "b", Status: prefetch.Fetched},
@@ -102,7 +103,7 @@ func TestRunFetchesWhatIsMissing(t *testing.T) {
 	}
 
 	before := server.total()
-	again := run(t, repo, opts, "a", "b", "c", "old")
+	again := run(t, fetcher, nil, "a", "b", "c", "old")
 	if counts(again) != [3]int{4, 0, 0} || server.total() != before {
 		t.Errorf("the second run has %v and made %d requests", counts(again), server.total()-before)
 	}
@@ -114,7 +115,7 @@ func TestRefreshFetchesWhatIsCached(t *testing.T) {
 	if err := repo.Save(t.Context(), "a", track{ID: "a", Title: "old"}); err != nil {
 		t.Fatal(err)
 	}
-	result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL}), Refresh: true}, "a", "a", "b")
+	result := run(t, over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), &prefetch.Options{Refresh: true}, "a", "a", "b")
 	if counts(result) != [3]int{0, 2, 0} {
 		t.Error(result)
 	}
@@ -123,17 +124,20 @@ func TestRefreshFetchesWhatIsCached(t *testing.T) {
 	}
 }
 
-func TestSaveOptionsApply(t *testing.T) {
+func TestPoliciesOfTheCallApply(t *testing.T) {
 	repo := tracksOf(t, byID)
 	server := newOrigin(t, nil)
+	fetcher := over(t, repo, to(t, fetch.Options{BaseURL: server.URL}))
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
-	run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL}), Save: []repository.SaveOption{repository.ExpireAt(until)}}, "a")
+	run(t, fetcher, &prefetch.Options{Fetch: []fetch.Option{fetch.With(policy.Policy{Expire: policy.At(until)})}}, "a")
 	if e, _, err := repo.GetEntry(t.Context(), "a"); err != nil || !e.ExpiresAt.Equal(until) {
 		t.Errorf("it expires at %v (%v), want %v", e.ExpiresAt, err, until)
 	}
-	_, err := prefetch.Run(t.Context(), repo, slices.Values([]string{"b"}), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL}), Save: []repository.SaveOption{repository.ExpireIn(0)}})
+	_, err := prefetch.Run(t.Context(), fetcher, slices.Values([]string{"b"}), &prefetch.Options{
+		Fetch: []fetch.Option{fetch.With(policy.Policy{RefreshAhead: 2})},
+	})
 	if err == nil || server.total() != 1 {
-		t.Errorf("a wrong option: error %v after %d requests", err, server.total())
+		t.Errorf("a wrong policy: error %v after %d requests", err, server.total())
 	}
 }
 
@@ -143,7 +147,7 @@ func TestConcurrencyIsNeverExceeded(t *testing.T) {
 		time.Sleep(2 * time.Millisecond)
 		serveTrack(w, r)
 	})
-	result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL}), Concurrency: 3}, numbered(0, 60)...)
+	result := run(t, over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), &prefetch.Options{Concurrency: 3}, numbered(0, 60)...)
 	if result.Fetched != 60 || server.most != 3 {
 		t.Errorf("fetched %d, up to %d at once, want 60 and 3", result.Fetched, server.most)
 	}
@@ -163,7 +167,7 @@ func TestRateCountsRetriesButNoCachedKeys(t *testing.T) {
 	}
 	// 4 keys with 3 attempts each are 12 requests, 11 of which wait.
 	start := time.Now()
-	result := run(t, repo, &prefetch.Options{Client: limited(t, server, 50, 2)},
+	result := run(t, over(t, repo, limited(t, server, 50, 2)), nil,
 		append(numbered(0, 1000), "w", "x", "y", "z")...)
 	if took := time.Since(start); took < 200*time.Millisecond || took > 10*time.Second {
 		t.Errorf("12 requests at 50 in a second took %v, want 220ms", took)
@@ -189,7 +193,7 @@ func TestLimitIsSharedByRuns(t *testing.T) {
 	for range 2 {
 		repo := tracksOf(t, byID)
 		go func() {
-			_, err := prefetch.Run(t.Context(), repo, slices.Values(numbered(0, 10)), &prefetch.Options{Client: client})
+			_, err := prefetch.Run(t.Context(), over(t, repo, client), slices.Values(numbered(0, 10)), nil)
 			done <- err
 		}()
 	}
@@ -212,15 +216,16 @@ func TestMaxFailures(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusUnauthorized)
 	})
-	opts := &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL}), Concurrency: 1, MaxFailures: 3}
-	result, err := prefetch.Run(t.Context(), repo, slices.Values(numbered(0, 5000)), opts)
+	opts := &prefetch.Options{Concurrency: 1, MaxFailures: 3}
+	result, err := prefetch.Run(t.Context(), over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), slices.Values(numbered(0, 5000)), opts)
 	var status *fetch.StatusError
 	if !errors.Is(err, prefetch.ErrMaxFailures) || !errors.As(err, &status) || status.Code != 401 {
 		t.Errorf("error %v", err)
 	}
 	check(t, result)
-	// 0 to 19 alternate, and 19 is the first of three in a row.
-	if counts(result) != [3]int{0, 10, 12} || server.total() != 22 {
+	// 0 to 19 alternate, and 19 is the first of three in a row. A few more are asked for
+	// until the run has learnt of it.
+	if result.Fetched != 10 || result.Failed < 12 || result.Failed > 500 {
 		t.Errorf("result %v after %d requests", counts(result), server.total())
 	}
 }
@@ -232,7 +237,7 @@ func TestOneTooLargeForTheStore(t *testing.T) {
 			io.WriteString(w, strings.Repeat("x", 20_000))
 		}
 	})
-	result, err := prefetch.Run(t.Context(), repo, slices.Values(numbered(0, 20)), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})})
+	result, err := prefetch.Run(t.Context(), over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), slices.Values(numbered(0, 20)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +255,7 @@ func TestStoreClosedMidRun(t *testing.T) {
 		}
 		serveTrack(w, r)
 	})
-	result, err := prefetch.Run(t.Context(), repo, slices.Values(numbered(0, 50_000)), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL}), SaveEvery: 10})
+	result, err := prefetch.Run(t.Context(), over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), slices.Values(numbered(0, 50_000)), nil)
 	if !errors.Is(err, driver.ErrClosed) {
 		t.Errorf("error %v, want ErrClosed", err)
 	}
@@ -264,7 +269,7 @@ func TestStoreClosedMidRun(t *testing.T) {
 	if result.Fetched > 40 || len(result.Items) > 5000 || result.Cancelled == 0 {
 		t.Errorf("fetched %d, cancelled %d of %d", result.Fetched, result.Cancelled, len(result.Items))
 	}
-	if _, err := prefetch.Run(t.Context(), repo, slices.Values(numbered(0, 1)), nil); !errors.Is(err, driver.ErrClosed) {
+	if _, err := prefetch.Run(t.Context(), alone(t, repo), slices.Values(numbered(0, 1)), nil); !errors.Is(err, driver.ErrClosed) {
 		t.Errorf("a run on a closed store: %v", err)
 	}
 }
@@ -296,10 +301,10 @@ func TestInterruptedRunResumes(t *testing.T) {
 		serveTrack(w, r)
 	})
 	keys := numbered(0, 300)
-	opts := &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL}), SaveEvery: 1000}
+	client := to(t, fetch.Options{BaseURL: server.URL})
 
 	repo, closeStore := open()
-	result, err := prefetch.Run(ctx, repo, slices.Values(keys), opts)
+	result, err := prefetch.Run(ctx, over(t, repo, client), slices.Values(keys), nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v, want context.Canceled", err)
 	}
@@ -312,7 +317,7 @@ func TestInterruptedRunResumes(t *testing.T) {
 
 	repo, closeStore = open()
 	defer closeStore()
-	again, err := prefetch.Run(t.Context(), repo, slices.Values(keys), opts)
+	again, err := prefetch.Run(t.Context(), over(t, repo, client), slices.Values(keys), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +353,7 @@ func TestCancelAbortsRequestsAndWaits(t *testing.T) {
 			time.AfterFunc(30*time.Millisecond, cancel)
 			start := time.Now()
 			keys := []string{name + "1", name + "2", name + "3"}
-			result, err := prefetch.Run(ctx, repo, slices.Values(keys), &prefetch.Options{Client: client})
+			result, err := prefetch.Run(ctx, over(t, repo, client), slices.Values(keys), nil)
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v", err)
 			}
@@ -368,7 +373,7 @@ func TestContextDoneBefore(t *testing.T) {
 	server := newOrigin(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	result, err := prefetch.Run(ctx, repo, slices.Values([]string{"a"}), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})})
+	result, err := prefetch.Run(ctx, over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), slices.Values([]string{"a"}), nil)
 	if !errors.Is(err, context.Canceled) || len(result.Items) > 0 {
 		t.Errorf("result %v, error %v", result, err)
 	}
@@ -394,7 +399,7 @@ func TestEndlessSequence(t *testing.T) {
 			}
 		}
 	}
-	result, err := prefetch.Run(ctx, repo, endless, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})})
+	result, err := prefetch.Run(ctx, over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), endless, nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
@@ -429,7 +434,7 @@ func TestSlowSequenceIsFetchedAsItComes(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	result, err := prefetch.Run(t.Context(), repo, slow, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})})
+	result, err := prefetch.Run(t.Context(), over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), slow, nil)
 	if err != nil || result.Fetched != 3 {
 		t.Error(result, err)
 	}
@@ -443,14 +448,14 @@ func TestPanicOfTheSequence(t *testing.T) {
 			t.Errorf("recovered %v", got)
 		}
 	}()
-	prefetch.Run(t.Context(), repo, func(yield func(string) bool) {
+	prefetch.Run(t.Context(), over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), func(yield func(string) bool) {
 		yield("a")
 		panic("no more keys")
-	}, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL})})
+	}, nil)
 }
 
 func TestEmptySequence(t *testing.T) {
-	result := run(t, tracksOf(t, byID), nil)
+	result := run(t, alone(t, tracksOf(t, byID)), nil)
 	if len(result.Items) != 0 {
 		t.Error(result)
 	}
@@ -487,7 +492,7 @@ func TestManyCachedKeysNeedLittleMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := allocated()
-	result, err := prefetch.Run(t.Context(), repo, slices.Values(keys), nil)
+	result, err := prefetch.Run(t.Context(), alone(t, repo), slices.Values(keys), nil)
 	if err != nil || result.Cached != n {
 		t.Fatal(counts(result), err)
 	}
@@ -516,7 +521,7 @@ func TestPayloadsHeldAreBounded(t *testing.T) {
 		}
 		w.Write(blob)
 	})
-	result, err := prefetch.Run(t.Context(), repo, slices.Values(numbered(0, n)), &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL}), Concurrency: 4, SaveEvery: 100_000})
+	result, err := prefetch.Run(t.Context(), over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), slices.Values(numbered(0, n)), &prefetch.Options{Concurrency: 4})
 	if err != nil || result.Fetched != n {
 		t.Fatal(counts(result), err)
 	}
@@ -547,7 +552,7 @@ func TestProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	var all []prefetch.Progress
-	result := run(t, repo, &prefetch.Options{Client: to(t, fetch.Options{BaseURL: server.URL}), Concurrency: 2, Total: 500, Progress: func(p prefetch.Progress) { all = append(all, p) }}, append(numbered(0, 150), numbered(0, 10)...)...)
+	result := run(t, over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), &prefetch.Options{Concurrency: 2, Total: 500, Progress: func(p prefetch.Progress) { all = append(all, p) }}, append(numbered(0, 150), numbered(0, 10)...)...)
 	if len(all) < 2 {
 		t.Fatalf("%d calls in %v", len(all), result.Elapsed)
 	}
@@ -584,27 +589,30 @@ func TestOptionsAreChecked(t *testing.T) {
 		"prefetch: Concurrency is -1: it cannot be negative": {Concurrency: -1},
 		"prefetch: RetryBudget is -1: it cannot be negative": {RetryBudget: -1},
 		"prefetch: MaxFailures is -1: it cannot be negative": {MaxFailures: -1},
-		"prefetch: SaveEvery is -1: it cannot be negative":   {SaveEvery: -1},
 		"prefetch: Total is -1: it cannot be negative":       {Total: -1},
 		"prefetch: LogEvery is -1s: it cannot be negative":   {LogEvery: -time.Second},
 	} {
-		result, err := prefetch.Run(t.Context(), repo, slices.Values([]string{"a"}), opts)
+		result, err := prefetch.Run(t.Context(), alone(t, repo), slices.Values([]string{"a"}), opts)
 		if err == nil || !strings.HasPrefix(err.Error(), want) || result != nil {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	if _, err := prefetch.Run(t.Context(), repo, nil, nil); err == nil {
+	if _, err := prefetch.Run(t.Context(), alone(t, repo), nil, nil); err == nil {
 		t.Error("a nil sequence passes")
 	}
-	if _, err := prefetch.Run(t.Context(), (*tracks)(nil), slices.Values([]string{"a"}), nil); err == nil {
-		t.Error("a nil repository passes")
+	if _, err := prefetch.Run(t.Context(), (*fetch.Fetcher[string, track])(nil), slices.Values([]string{"a"}), nil); err == nil {
+		t.Error("a nil fetcher passes")
 	}
-	if _, err := prefetch.Run(t.Context(), tracksOf(t, nil), slices.Values([]string{"a"}), nil); err == nil {
-		t.Error("a repository without an endpoint passes")
+	uncached, err := fetch.Uncached(to(t, fetch.Options{}), settings.RepositorySettings[string, track]{Name: "tracks", Endpoint: byID}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := prefetch.Run(t.Context(), uncached, slices.Values([]string{"a"}), nil); err == nil {
+		t.Error("a fetcher without a repository passes")
 	}
 	onlyKeys := request.Func(func(*http.Request) (string, bool, error) { return "", false, nil },
 		func(context.Context, *url.URL, string) (*http.Request, error) { return nil, request.ErrNoRequest })
-	if _, err := prefetch.Run(t.Context(), tracksOf(t, onlyKeys), slices.Values([]string{"a"}), nil); !errors.Is(err, request.ErrNoRequest) {
+	if _, err := prefetch.Run(t.Context(), alone(t, tracksOf(t, onlyKeys)), slices.Values([]string{"a"}), nil); !errors.Is(err, request.ErrNoRequest) {
 		t.Errorf("an endpoint that builds no requests: %v", err)
 	}
 }

@@ -151,8 +151,8 @@ func TestStringsAndIndexesAgreeAfterDisturbances(t *testing.T) {
 // load does operations of all kinds on the same entries.
 func load(ctx context.Context, table driver.Table, r *rand.Rand, steps int) error {
 	some := func() (entries []driver.Entry, keys []driver.Key) {
-		for range 1 + r.IntN(60) {
-			e := track(r.IntN(300))
+		for _, i := range r.Perm(300)[:1+r.IntN(60)] {
+			e := track(i)
 			e.ExpiresAt = now.Add(time.Duration(1+r.IntN(1_000)) * time.Minute)
 			entries, keys = append(entries, e), append(keys, e.Key)
 		}
@@ -162,7 +162,7 @@ func load(ctx context.Context, table driver.Table, r *rand.Rand, steps int) erro
 		entries, keys := some()
 		instant := now.Add(time.Duration(r.IntN(300)) * time.Minute)
 		var err error
-		switch r.IntN(8) {
+		switch r.IntN(11) {
 		case 0:
 			_, err = table.Delete(ctx, keys)
 		case 1:
@@ -178,6 +178,10 @@ func load(ctx context.Context, table driver.Table, r *rand.Rand, steps int) erro
 			}
 		case 4:
 			err = table.Get(ctx, keys, everything, func(int, driver.Entry) {})
+		case 5, 6:
+			_, err = table.PutIf(ctx, entries, driver.Condition{If: driver.Precondition(1 + r.IntN(3)), Now: instant})
+		case 7:
+			_, err = table.Renew(ctx, renewals(entries, r.IntN(3)))
 		default:
 			err = table.Put(ctx, entries)
 		}
@@ -186,4 +190,13 @@ func load(ctx context.Context, table driver.Table, r *rand.Rand, steps int) erro
 		}
 	}
 	return nil
+}
+
+// renewals give entries their own times, and headers that are so much longer.
+func renewals(entries []driver.Entry, longer int) []driver.Renewal {
+	all := make([]driver.Renewal, len(entries))
+	for i, e := range entries {
+		all[i] = driver.Renewal{Key: e.Key, Seen: e.CachedAt, Header: e.Header + strings.Repeat(" ", longer), CachedAt: e.CachedAt, ExpiresAt: e.ExpiresAt}
+	}
+	return all
 }

@@ -130,12 +130,12 @@ func TestTimeToStay(t *testing.T) {
 		{now.AddDate(9, 0, 0), 0},
 		{time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), 0},
 	} {
-		if got := table.timeToStay(&driver.Entry{ExpiresAt: tt.expires}, now); got != tt.want {
+		if got := table.timeToStay(tt.expires, now); got != tt.want {
 			t.Errorf("what expires at %v stays for %dms, want %d", tt.expires, got, tt.want)
 		}
 	}
 	table.store.opts.KeepExpired = math.MaxInt64
-	if got := table.timeToStay(&driver.Entry{ExpiresAt: now}, now); got != 0 {
+	if got := table.timeToStay(now, now); got != 0 {
 		t.Errorf("what is kept for ever stays for %dms", got)
 	}
 }

@@ -21,6 +21,18 @@ func operations(ctx context.Context, s *redis.Store, table driver.Table) map[str
 	return map[string]func() error{
 		"put":     func() error { return table.Put(ctx, entries) },
 		"put one": func() error { return table.Put(ctx, entries[:1]) },
+		"put if newer": func() error {
+			_, err := table.PutIf(ctx, entries, driver.Condition{If: driver.IfNewer})
+			return err
+		},
+		"put one if newer": func() error {
+			_, err := table.PutIf(ctx, entries[:1], driver.Condition{If: driver.IfNewer})
+			return err
+		},
+		"renew": func() error {
+			_, err := table.Renew(ctx, renewals(entries, 1))
+			return err
+		},
 		"get":     func() error { return table.Get(ctx, keys, everything, func(int, driver.Entry) {}) },
 		"get one": func() error { return table.Get(ctx, keys[:1], everything, func(int, driver.Entry) {}) },
 		"delete": func() error {
@@ -263,7 +275,7 @@ func TestAReplica(t *testing.T) {
 	for name, op := range operations(t.Context(), s, copied) {
 		err := op()
 		switch name {
-		case "put", "put one", "delete", "pop", "clear":
+		case "put", "put one", "put if newer", "put one if newer", "renew", "delete", "pop", "clear":
 			if err == nil || !strings.Contains(err.Error(), "the server is a replica") {
 				t.Errorf("%s: %v", name, err)
 			}

@@ -21,24 +21,35 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 				return err
 			}
 		}
-		for len(entries) > 0 {
-			n, bytes := 1, size(&entries[0])
-			for n < len(entries) && n < maxKeys && bytes+size(&entries[n]) <= maxPutBytes {
-				bytes += size(&entries[n])
-				n++
-			}
-			if err := t.putChunk(ctx, entries[:n], bytes); err != nil {
-				return err
-			}
-			entries = entries[n:]
-		}
-		return nil
+		return eachChunk(len(entries), func(i int) int { return size(&entries[i]) }, func(from, to int) error {
+			return t.putChunk(ctx, entries[from:to])
+		})
 	})
 }
 
-func (t *table) putChunk(ctx context.Context, entries []driver.Entry, bytes int) error {
+// eachChunk calls do for what is sent at once of n entries.
+func eachChunk(n int, size func(i int) int, do func(from, to int) error) error {
+	for from := 0; from < n; {
+		to, bytes := from+1, size(from)
+		for to < n && to-from < maxKeys && bytes+size(to) <= maxPutBytes {
+			bytes += size(to)
+			to++
+		}
+		if err := do(from, to); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+func (t *table) putChunk(ctx context.Context, entries []driver.Entry) error {
 	places := t.names.places(len(entries), func(i int) driver.Key { return entries[i].Key })
 	values := make([]string, len(entries))
+	bytes := 0
+	for i := range entries {
+		bytes += size(&entries[i])
+	}
 	var b strings.Builder
 	b.Grow(bytes)
 	ends := make([]int, len(entries))
@@ -75,7 +86,7 @@ func (t *table) putCommands(group []place, entries []driver.Entry, values []stri
 	for _, p := range group {
 		e := &entries[p.i]
 		set := b.Set().Key(p.name).Value(values[p.i])
-		if ttl := t.timeToStay(e, now); ttl > 0 {
+		if ttl := t.timeToStay(e.ExpiresAt, now); ttl > 0 {
 			commands = append(commands, set.PxMilliseconds(ttl).Build())
 		} else {
 			commands = append(commands, set.Build())
@@ -91,14 +102,14 @@ func (t *table) putCommands(group []place, entries []driver.Entry, values []stri
 // maxTimeToStay is what all servers take: Dragonfly has 28 bits for the seconds.
 const maxTimeToStay = 8 * 365 * 24 * time.Hour / time.Millisecond
 
-// timeToStay returns how many milliseconds the server is to keep an entry, at least 1,
-// or 0 for no limit.
-func (t *table) timeToStay(e *driver.Entry, now time.Time) int64 {
-	if e.ExpiresAt.IsZero() {
+// timeToStay returns how many milliseconds the server is to keep an entry with this
+// expiry, at least 1, or 0 for no limit.
+func (t *table) timeToStay(expiresAt, now time.Time) int64 {
+	if expiresAt.IsZero() {
 		return 0
 	}
 	// A Duration cannot tell the difference between the years 1 and 9999.
-	left := e.ExpiresAt.UnixMilli() - now.UnixMilli()
+	left := expiresAt.UnixMilli() - now.UnixMilli()
 	keep := t.store.opts.KeepExpired.Milliseconds()
 	if left > int64(maxTimeToStay) || keep > int64(maxTimeToStay)-left {
 		return 0

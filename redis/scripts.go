@@ -1,11 +1,14 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1" // #nosec G505 -- how the server names scripts
 	"encoding/hex"
 
 	"github.com/redis/rueidis"
+
+	"github.com/endpointcache/endpointcache/internal/parallel"
 )
 
 // Scripts name all keys that they touch, as Dragonfly demands it. They take times as
@@ -125,4 +128,53 @@ func (s *Store) evalOnce(ctx context.Context, script script, keys, args []string
 	})
 	s.awake(err)
 	return result, err
+}
+
+// call is what a script is run for. The first of its keys is the index.
+type call struct{ keys, args []string }
+
+// evalAllOnce runs a script several times, none of which must be done twice, and returns
+// the answers, which are lists. On one server all are sent at once, on a cluster each to
+// its own, at the same time.
+func (s *Store) evalAllOnce(ctx context.Context, script script, calls []call) ([][]rueidis.RedisMessage, error) {
+	indexes := make([]string, len(calls))
+	for i, c := range calls {
+		indexes[i] = c.keys[0]
+	}
+	if err := s.awaken(ctx, indexes...); err != nil {
+		return nil, err
+	}
+	answers := make([][]rueidis.RedisMessage, len(calls))
+	var err error
+	if s.cluster {
+		err = parallel.Do(len(calls), func(i int) error {
+			return persist(ctx, once, func() (err error) {
+				answers[i], err = script.once.Exec(ctx, s.client, calls[i].keys, calls[i].args).ToArray()
+				return err
+			})
+		})
+	} else {
+		err = persist(ctx, once, func() error { return s.sendCalls(ctx, script, calls, answers) })
+	}
+	s.awake(err)
+	return answers, err
+}
+
+// sendCalls runs the script for those calls that have no answer yet.
+func (s *Store) sendCalls(ctx context.Context, script script, calls []call, answers [][]rueidis.RedisMessage) (err error) {
+	b := s.client.B()
+	commands := rueidis.Commands{resendable(b.Ping().Build())} // as in evalOnce
+	var sent []int
+	for i, c := range calls {
+		if answers[i] == nil {
+			commands = append(commands, b.Eval().Script(script.text).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build())
+			sent = append(sent, i)
+		}
+	}
+	for j, result := range s.client.DoMulti(ctx, commands...)[1:] {
+		var failed error
+		answers[sent[j]], failed = result.ToArray()
+		err = cmp.Or(err, failed)
+	}
+	return err
 }

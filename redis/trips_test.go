@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -79,6 +80,21 @@ func TestBulkTakesFewRoundTrips(t *testing.T) {
 				}
 			}
 			put := func(n int) func() error { return func() error { return table.Put(ctx, entries[:n]) } }
+			putIf := func(n int) func() error {
+				return func() error {
+					_, err := table.PutIf(ctx, entries[:n], driver.Condition{If: driver.IfNewer})
+					return err
+				}
+			}
+			renew := func(n int) func() error {
+				return func() error {
+					renewed, err := table.Renew(ctx, renewals(entries[:n], 0))
+					if slices.Contains(renewed, false) {
+						t.Errorf("of %d entries not all were renewed", n)
+					}
+					return err
+				}
+			}
 			remove := func(n int) func() error {
 				return func() error {
 					_, err := table.Delete(ctx, keys[:n])
@@ -101,6 +117,8 @@ func TestBulkTakesFewRoundTrips(t *testing.T) {
 				{"put 1", 1, put(1)}, {"put 1000", 1, put(1_000)}, {"put 3000", 3, put(3_000)},
 				{"get 1", 1, get(1, driver.Payload)}, {"get 1000", 1, get(1_000, driver.Payload)}, {"get 3000", 3, get(3_000, driver.Payload)},
 				{"get 1000 statuses", 1, get(1_000, 0)}, {"get 1000 headers", 1, get(1_000, driver.Meta)},
+				{"put 1 if newer", 1, putIf(1)}, {"put 1000 if newer", 1, putIf(1_000)}, {"put 3000 if newer", 3, putIf(3_000)},
+				{"renew 1", 1, renew(1)}, {"renew 1000", 1, renew(1_000)}, {"renew 3000", 3, renew(3_000)},
 				{"pop", 1, func() error {
 					_, _, err := table.Pop(ctx, keys[2_999], driver.Filter{})
 					return err
@@ -154,6 +172,14 @@ func TestChunksAreBoundedByBytes(t *testing.T) {
 	}
 	if n := c.most.Load(); n > 5<<20 {
 		t.Errorf("%d bytes were sent at once", n)
+	}
+	c.received.Store(0)
+	c.most.Store(0)
+	if renewed, err := table.Renew(ctx, renewals(entries, 1)); err != nil || slices.Contains(renewed, false) {
+		t.Errorf("renew reports %v, %v", renewed, err)
+	}
+	if sent, got := c.most.Load(), c.received.Load(); sent > 1<<16 || got > 1<<16 {
+		t.Errorf("renewals have sent %d bytes and received %d", sent, got)
 	}
 	c.received.Store(0)
 	n := 0

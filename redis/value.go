@@ -90,13 +90,7 @@ func check(e *driver.Entry) error {
 // write writes the string of e.
 func write(b *strings.Builder, e *driver.Entry) {
 	var space [maxHead]byte
-	head := space[:0]
-	if e.ExpiresAt.IsZero() {
-		head = append(head, never...)
-	} else {
-		head = appendTime(head, e.ExpiresAt)
-	}
-	head = appendTime(append(head, ' '), e.CachedAt)
+	head := appendTimes(space[:0], e.ExpiresAt, e.CachedAt)
 	head = strconv.AppendInt(append(head, ' '), int64(e.Status), 10)
 	head = strconv.AppendInt(append(head, ' '), int64(len(e.Name)), 10)
 	head = strconv.AppendInt(append(head, ' '), int64(len(e.Header)), 10)
@@ -106,6 +100,16 @@ func write(b *strings.Builder, e *driver.Entry) {
 	b.WriteString(e.Header)
 	b.WriteByte('\n')
 	b.Write(e.Payload)
+}
+
+// appendTimes appends what a string begins with.
+func appendTimes(b []byte, expiresAt, cachedAt time.Time) []byte {
+	if expiresAt.IsZero() {
+		b = append(b, never...)
+	} else {
+		b = appendTime(b, expiresAt)
+	}
+	return appendTime(append(b, ' '), cachedAt)
 }
 
 // filter is a [driver.Filter] in the form of the strings.

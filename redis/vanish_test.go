@@ -44,6 +44,72 @@ func TestTheServerKeepsAnExpiredEntryForAWhile(t *testing.T) {
 	}
 }
 
+// What the server keeps an entry for follows its expiry.
+func TestTheServerKeepsWhatIsRenewedForItsNewTime(t *testing.T) {
+	prefix := newPrefix(t, serverURL(t))
+	table := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: prefix, KeepExpired: time.Hour}))
+	c := newClient(t, serverURL(t))
+	e := expiring(0, time.Time{})
+	wantKept := func(want time.Duration) {
+		t.Helper()
+		ms, err := do(t, c, "PTTL", prefix+":{tracks:0}:id-000000:DE:0:true").AsInt64()
+		if got := time.Duration(ms) * time.Millisecond; err != nil || got > want || got < want-10*time.Minute {
+			t.Errorf("it is kept for %v, %v, want %v", got, err, want)
+		}
+	}
+	put := func() {
+		t.Helper()
+		if stored, err := table.PutIf(t.Context(), []driver.Entry{e}, driver.Condition{If: driver.IfNewer}); err != nil || !stored[0] {
+			t.Fatalf("put reports %v, %v", stored, err)
+		}
+	}
+	renew := func(header string) {
+		t.Helper()
+		e.Header = header
+		if renewed, err := table.Renew(t.Context(), renewals([]driver.Entry{e}, 0)); err != nil || !renewed[0] {
+			t.Fatalf("renew reports %v, %v", renewed, err)
+		}
+	}
+	put()
+	wantKept(-time.Millisecond)
+	for _, header := range []string{`{"A":["1"]}`, `{"A":["2"]}`, `{"Longer":["3"]}`, ""} {
+		e.ExpiresAt = now.Add(2 * time.Hour)
+		renew(header)
+		wantKept(3 * time.Hour)
+		e.ExpiresAt = time.Time{}
+		renew(header)
+		wantKept(-time.Millisecond)
+		e.ExpiresAt = now.Add(-10 * time.Minute)
+		renew(header)
+		wantKept(50 * time.Minute)
+		e.ExpiresAt = now.Add(time.Hour)
+		put()
+		wantKept(2 * time.Hour)
+	}
+	if n := wantConsistent(t, c, prefix); n != 1 {
+		t.Errorf("%d entries, want 1", n)
+	}
+}
+
+// Conditional saves take away the places of what has vanished, as others do.
+func TestAConditionalSaveTakesAwayPlaces(t *testing.T) {
+	prefix := newPrefix(t, serverURL(t))
+	table := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: prefix, KeepExpired: 50 * time.Millisecond}))
+	var entries []driver.Entry
+	for i := range 300 {
+		entries = append(entries, expiring(i, time.Now().UTC().Truncate(time.Microsecond).Add(-10*time.Millisecond)))
+	}
+	put(t, table, entries...)
+	c := newClient(t, serverURL(t))
+	until(t, "the index keeps the places of what has vanished", func() bool {
+		if _, err := table.PutIf(t.Context(), []driver.Entry{track(1_000)}, driver.Condition{If: driver.IfAbsent}); err != nil {
+			t.Fatal(err)
+		}
+		n, err := do(t, c, "ZCARD", prefix+":{tracks:0}").AsInt64()
+		return err == nil && n <= 100
+	})
+}
+
 // until waits for what the server does by itself.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()

@@ -4,38 +4,40 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 )
 
-// getMany gets the entries for keys that are wanted, each turned into a T.
-func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[K, V], keys []K, parts driver.Parts, wanted func(status int) bool, opts []ReadOption, convert func(K, driver.Entry) (T, error)) (map[K]T, error) {
+// getMany gets the entries for keys that are wanted, each turned into a T: beside
+// reading, where that is worth it.
+func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[K, V], keys []K, parts driver.Parts, wanted func(status int) bool, opts []ReadOption, beside bool, convert func(K, driver.Entry) (T, error)) (map[K]T, error) {
 	driverKeys, err := r.driverKeys(keys)
 	if err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	var failed []error
-	values := make(map[K]T, len(keys))
-	err = r.table.Read(ctx, driverKeys, r.selection(parts, opts), func(i int, e driver.Entry) {
-		if !wanted(e.Status) {
-			return
+	// Written without a lock, as no index is visited twice.
+	values, found, failed := make([]T, len(keys)), make([]bool, len(keys)), make([]error, len(keys))
+	take := func(i int, e driver.Entry) {
+		if wanted(e.Status) {
+			values[i], failed[i] = convert(keys[i], e)
+			found[i] = failed[i] == nil
 		}
-		value, err := convert(keys[i], e)
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			failed = append(failed, err)
-			return
-		}
-		values[keys[i]] = value
-	})
-	if err != nil {
+	}
+	read := r.table.Get
+	if beside {
+		read = r.table.Read
+	}
+	if err := read(ctx, driverKeys, r.selection(parts, opts), take); err != nil {
 		return nil, err
 	}
-	return values, errors.Join(failed...)
+	byKey := make(map[K]T, len(keys))
+	for i, key := range keys {
+		if found[i] {
+			byKey[key] = values[i]
+		}
+	}
+	return byKey, errors.Join(failed...)
 }
 
 // lookup is the memory of one get, in one allocation.
@@ -75,7 +77,10 @@ func saveResponses(ctx context.Context, t *exchange.Table, keys []driver.Key, en
 			CachedAt: s.now, ExpiresAt: s.expires,
 		})
 	}
-	if err := t.Put(ctx, rows); err != nil {
+	if len(rows) == 0 {
+		return 0, errors.Join(refused...)
+	}
+	if err := s.put(ctx, t, rows); err != nil {
 		return 0, errors.Join(append(refused, err)...)
 	}
 	return len(rows), errors.Join(refused...)

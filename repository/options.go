@@ -1,7 +1,8 @@
 package repository
 
 import (
-	"fmt"
+	"cmp"
+	"errors"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -40,17 +41,25 @@ type SaveOption func(*saving)
 type saving struct {
 	now     time.Time
 	expires time.Time
-	err     error
+	asOf    bool // it is about an instant of the past
+
+	expiry expiryFunc
+	err    error
 }
+
+// expiryFunc is the instant at which what is saved at another expires.
+type expiryFunc func(now time.Time) time.Time
 
 // ExpireIn lets what is saved live for d, which is positive or
 // [settings.NeverExpire], instead of the repository's own expiry.
 func ExpireIn(d time.Duration) SaveOption {
 	return func(s *saving) {
-		if s.err = expire.Validate(d); s.err == nil && d == 0 {
-			s.err = fmt.Errorf("expiry is zero")
+		err := expire.Validate(d)
+		if err == nil && d == 0 {
+			err = errors.New("expiry is zero")
 		}
-		s.expires = expiry(s.now, d)
+		s.err = cmp.Or(s.err, err)
+		s.expiry = expiryIn(d)
 	}
 }
 
@@ -59,15 +68,32 @@ func ExpireIn(d time.Duration) SaveOption {
 func ExpireAt(t time.Time) SaveOption {
 	return func(s *saving) {
 		if t.IsZero() {
-			s.err = fmt.Errorf("expiry is the zero time")
+			s.err = cmp.Or(s.err, errors.New("expiry is the zero time"))
 		}
-		s.expires = exchange.Instant(t)
+		s.expiry = func(time.Time) time.Time { return exchange.Instant(t) }
 	}
 }
 
-func expiry(now time.Time, d time.Duration) time.Time {
-	if d == settings.NeverExpire {
-		return time.Time{}
+// AsOf tells that what is saved is what was known at t, such as the items of a page that
+// was cached then: t is its CachedAt, an expiry that is a duration counts from t, and it
+// replaces nothing that is newer. An instant that is still to come counts as now.
+func AsOf(t time.Time) SaveOption {
+	return func(s *saving) {
+		if t.IsZero() {
+			s.err = cmp.Or(s.err, errors.New("the instant that it is known of is the zero time"))
+		}
+		if t = exchange.Instant(t); t.Before(s.now) {
+			s.now = t
+		}
+		s.asOf = true
 	}
-	return exchange.Instant(now.Add(d))
+}
+
+func expiryIn(d time.Duration) expiryFunc {
+	return func(now time.Time) time.Time {
+		if d == settings.NeverExpire {
+			return time.Time{}
+		}
+		return exchange.Instant(now.Add(d))
+	}
 }

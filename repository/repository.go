@@ -270,7 +270,7 @@ func (r *ResponseRepository[K, V]) get(ctx context.Context, key K, parts driver.
 // not in the map. Where entries cannot be decoded, the map holds the others and
 // the error joins a [DecodeError] for each.
 func (r *ResponseRepository[K, V]) GetMany(ctx context.Context, keys []K, opts ...ReadOption) (map[K]V, error) {
-	return getMany(ctx, r, keys, driver.Payload, exchange.HasValue, opts, func(key K, e driver.Entry) (V, error) {
+	return getMany(ctx, r, keys, driver.Payload, exchange.HasValue, opts, true, func(key K, e driver.Entry) (V, error) {
 		return r.decode(key, e.Payload)
 	})
 }
@@ -278,7 +278,7 @@ func (r *ResponseRepository[K, V]) GetMany(ctx context.Context, keys []K, opts .
 // GetManyRaw is [ResponseRepository.GetMany] without decoding: it returns the
 // bodies as they were saved, which belong to the caller.
 func (r *ResponseRepository[K, V]) GetManyRaw(ctx context.Context, keys []K, opts ...ReadOption) (map[K][]byte, error) {
-	return getMany(ctx, r, keys, driver.Payload, exchange.HasValue, opts, func(_ K, e driver.Entry) ([]byte, error) {
+	return getMany(ctx, r, keys, driver.Payload, exchange.HasValue, opts, false, func(_ K, e driver.Entry) ([]byte, error) {
 		return r.own(e.Payload), nil
 	})
 }
@@ -286,7 +286,7 @@ func (r *ResponseRepository[K, V]) GetManyRaw(ctx context.Context, keys []K, opt
 // GetEntries returns the live entries for keys, of any status, which belong to the caller. Keys
 // without one are not in the map.
 func (r *ResponseRepository[K, V]) GetEntries(ctx context.Context, keys []K, opts ...ReadOption) (map[K]Entry, error) {
-	return getMany(ctx, r, keys, driver.Payload|driver.Meta, anyStatus, opts, func(_ K, e driver.Entry) (Entry, error) {
+	return getMany(ctx, r, keys, driver.Payload|driver.Meta, anyStatus, opts, false, func(_ K, e driver.Entry) (Entry, error) {
 		e.Payload = r.own(e.Payload)
 		return newEntry(e), nil
 	})
@@ -329,7 +329,7 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		}
 		rows = append(rows, row)
 	}
-	return r.table.Put(ctx, rows)
+	return s.put(ctx, r.table, rows)
 }
 
 // SaveEntry stores a response, as [ResponseRepository.SaveEntries] does.

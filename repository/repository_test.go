@@ -192,6 +192,52 @@ func TestEntriesExpireAtTheInstant(t *testing.T) {
 	})
 }
 
+// Knowledge of an instant counts from then, and replaces nothing newer.
+func TestWhatIsKnownAsOfAnInstant(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store driver.Store, clock *clock) {
+		ctx := t.Context()
+		r := create(t, store, tracks, clock)
+		then := clock.Now().UTC().Truncate(time.Microsecond)
+		key := trackKey{ID: "a"}
+		stored := func() (repository.Entry, bool) {
+			t.Helper()
+			e, ok, err := r.GetEntry(ctx, key, repository.AllowExpired())
+			check(t, err)
+			return e, ok
+		}
+		clock.Advance(10 * time.Minute)
+		for name, test := range map[string]struct {
+			opts []repository.SaveOption
+			want time.Time
+		}{
+			"the repository's":      {[]repository.SaveOption{repository.AsOf(then)}, then.Add(time.Hour)},
+			"an expiry before":      {[]repository.SaveOption{repository.ExpireIn(time.Minute), repository.AsOf(then)}, then.Add(time.Minute)},
+			"an expiry after":       {[]repository.SaveOption{repository.AsOf(then), repository.ExpireIn(time.Minute)}, then.Add(time.Minute)},
+			"an instant":            {[]repository.SaveOption{repository.AsOf(then), repository.ExpireAt(then.Add(time.Second))}, then.Add(time.Second)},
+			"never":                 {[]repository.SaveOption{repository.AsOf(then), repository.ExpireIn(settings.NeverExpire)}, time.Time{}},
+			"a value saved as well": {[]repository.SaveOption{nil, repository.AsOf(then)}, then.Add(time.Hour)},
+		} {
+			check(t, r.Save(ctx, key, track{Title: name}, test.opts...))
+			if e, ok := stored(); !ok || e.Name != name || !e.CachedAt.Equal(then) || !e.ExpiresAt.Equal(test.want) {
+				t.Errorf("%s: %q, cached at %v, expires at %v", name, e.Name, e.CachedAt, e.ExpiresAt)
+			}
+		}
+		check(t, r.Save(ctx, key, track{Title: "newer"}, repository.ExpireIn(time.Second)))
+		clock.Advance(time.Minute)
+		check(t, r.Save(ctx, key, track{Title: "older"}, repository.AsOf(then)))
+		if e, _ := stored(); e.Name != "newer" {
+			t.Errorf("%q has replaced what is newer, expired as it is", e.Name)
+		}
+		check(t, r.Save(ctx, key, track{Title: "future"}, repository.AsOf(then.Add(24*time.Hour))))
+		if e, _ := stored(); e.Name != "future" || !e.CachedAt.Equal(clock.Now().UTC().Truncate(time.Microsecond)) {
+			t.Errorf("an instant to come: %q, cached at %v", e.Name, e.CachedAt)
+		}
+		if err := r.Save(ctx, key, track{}, repository.AsOf(time.Time{})); err == nil {
+			t.Error("the zero time passes")
+		}
+	})
+}
+
 func TestExpiryIsTheRepositorysElseTheCachesElseTheDefault(t *testing.T) {
 	store, err := memory.New(nil)
 	check(t, err)

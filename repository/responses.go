@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -23,10 +24,10 @@ func init() {
 
 func newResponses(t *exchange.Table) *Responses {
 	r := &Responses{table: t}
-	r.Routed = NewRouted(func(req *http.Request) (*exchange.Table, driver.Key, bool, error) {
+	r.Routed = Routed{func(req *http.Request) (*exchange.Table, driver.Key, bool, error) {
 		key, ok, err := t.Match(req)
 		return t, key, ok, err
-	})
+	}}
 	return r
 }
 
@@ -71,16 +72,40 @@ func selectionOf(t *exchange.Table, parts driver.Parts, opts []ReadOption) drive
 
 func newSaving(t *exchange.Table, opts []SaveOption) (saving, error) {
 	s := saving{now: exchange.Instant(t.Exchange().Now())}
-	s.expires = expiry(s.now, t.Expire)
+	s.expiry = expiryIn(t.Expire)
 	for _, opt := range opts {
-		if opt == nil {
-			continue
-		}
-		if opt(&s); s.err != nil {
-			return s, fmt.Errorf("repository %q: save: %w", t.Name, s.err)
+		if opt != nil {
+			opt(&s)
 		}
 	}
+	if s.err != nil {
+		return s, fmt.Errorf("repository %q: save: %w", t.Name, s.err)
+	}
+	s.expires = s.expiry(s.now)
 	return s, nil
+}
+
+// put stores entries, of two with the same key the later.
+func (s *saving) put(ctx context.Context, t *exchange.Table, rows []driver.Entry) error {
+	if !s.asOf {
+		return t.Put(ctx, rows)
+	}
+	_, err := t.PutNewer(ctx, lastOfEach(rows))
+	return err
+}
+
+// lastOfEach are the entries that have no later one of the same key.
+func lastOfEach(rows []driver.Entry) []driver.Entry {
+	seen := make(map[string]bool, len(rows))
+	var key []byte
+	for i := len(rows) - 1; i >= 0; i-- {
+		key = driver.AppendKey(key[:0], rows[i].Key)
+		if seen[string(key)] {
+			rows = slices.Delete(rows, i, i+1)
+		}
+		seen[string(key)] = true
+	}
+	return rows
 }
 
 func newEntry(e driver.Entry) Entry {

@@ -14,14 +14,10 @@ import (
 // in a cache. A request that no key can be taken from is a miss: it is not
 // found, its response is not saved, and there is nothing to delete. It is no
 // error.
-type Routed struct{ route route }
+type Routed struct{ route exchange.Route }
 
-// route finds the table of a request and its key there; it is false where there is none.
-type route = func(req *http.Request) (*exchange.Table, driver.Key, bool, error)
-
-// NewRouted is for package cache: the side that route leads to.
-func NewRouted(route func(req *http.Request) (*exchange.Table, driver.Key, bool, error)) Routed {
-	return Routed{route}
+func init() {
+	exchange.RoutedBy = func(route exchange.Route) any { return Routed{route} }
 }
 
 // targets are the entries of one repository that a call is about.

@@ -36,7 +36,7 @@ type BatchOptions struct {
 //	request.BatchPattern[TrackKey]("GET /v1/tracks?ids={id}", 50, payload.SplitArray("tracks"), nil)
 //
 // The wildcard is the value of a query parameter, or else the only one of the path. It is
-// for the field of K with a path, query or header tag of that name, or for the key
+// for the field of K with a path, query, header or body tag of that name, or for the key
 // itself where it is a single value. The other fields have their places as in a [Pattern], and
 // only keys that are equal in them go together.
 //

@@ -61,6 +61,8 @@ func (p *plan) bindRest() error {
 		}
 	}
 	switch {
+	case p.members != nil && len(p.named) == 0:
+		return errors.New(`the key has a body: name the method, as in "POST /v1/search"`)
 	case p.method != nil:
 	case len(p.methods) > 1:
 		return errors.New("several methods would share keys: name one, or give the key a field with a method tag")

@@ -10,8 +10,16 @@
 //
 //	var endpoint = request.Pattern[TrackKey]("GET /v1/tracks/{id}")
 //
-// Any other endpoint, such as a search whose key is in the body, is a [Func].
-// [Any] is all that no endpoint was declared for.
+// A search by POST, whose question is in a JSON body, is one, too:
+//
+//	type SearchKey struct {
+//		Sector string `body:"filter.sector,required"`
+//		Page   int    `body:"page" default:"1"`
+//	}
+//
+//	var search = request.Pattern[SearchKey]("POST /v1/search")
+//
+// Any other endpoint is a [Func]. [Any] is all that no endpoint was declared for.
 //
 // Where an API answers for many keys at once, a [Batch] makes such requests:
 //
@@ -23,9 +31,13 @@
 //
 // METHOD is a method in upper case, or several separated by "|"; then the key
 // has a method field, so that they do not share keys. Without one the pattern
-// is for GET, or for any method where the key has a method field.
+// is for GET, or for any method where the key has a method field; a key with a
+// body field needs one. A transport serves GET, HEAD and the methods that are
+// named here.
 //
-// HOST is compared without regard to case, to a trailing dot and to a port
+// HOST is localhost, an address, a name with a dot, or any name with a port. So
+// "v1/tracks" and "v1.0/tracks", which were meant for paths, are errors. Another
+// name without a dot is written with one at its end: "backend./v1/tracks". HOST is compared without regard to case, to a trailing dot and to a port
 // that is the default of the request's scheme. A request whose Host differs
 // from its URL's must match with both. A pattern without a host matches every
 // host, whose requests then share keys; the scheme is never part of a key.
@@ -45,7 +57,7 @@
 // # Fields
 //
 // The tag of a field says what it holds. A key that is no struct but a single
-// string or integer holds the pattern's only wildcard.
+// value holds the pattern's only wildcard.
 //
 //	path:"name"            the wildcard of that name
 //	query:"name"           the query parameter
@@ -53,9 +65,20 @@
 //	query:"name,set"       all values of the parameter, sorted and each once
 //	header:"Name"          the header, its lines joined by ", "
 //	header:"Name,hash"     the hexadecimal SHA-256 of the header's value
+//	body:"a.b"             the member b of the member a of a JSON body
+//	body:"a,list"          the strings of an array; body:"a,set": sorted and each once
+//	body:"a,number"        a number as it is written, also with list or set
 //	method:""              the method
 //
-// A query or header field without a value in the request holds the text of its
+// A field of a type that has MarshalText and UnmarshalText, such as a UUID, holds
+// what they make of the text. What it would write otherwise does not match.
+//
+// A member is a string, a number or a bool, as the type of its field is; a list's
+// field is a string, see [JoinList]. In a member's name, a dot, a comma or a
+// backslash has a backslash before it, of which a tag needs two: body:"a\\.b".
+// A request for a key has the members in the order of the fields.
+//
+// A query, header or body field without a value in the request holds the text of its
 // default tag, or else its type's zero value. With the option required, as in
 // query:"q,required", the request does not match instead.
 //
@@ -72,13 +95,21 @@
 //     none;
 //   - the order of the parameters; the order of a set's values and how often
 //     each is there; parameters that [IgnoreQuery] names;
-//   - a parameter or header that is absent or has its default (or zero) value;
+//   - the order of the members of a body; members that [IgnoreMembers] names;
+//   - a parameter, header or member that is absent or has its default (or zero)
+//     value;
 //   - spelling: how the host is written, how a byte is escaped, "?a" for
-//     "?a=", header lines apart or joined, spaces around a header's value.
+//     "?a=", header lines apart or joined, spaces around a header's value, white
+//     space and escapes in JSON.
 //
 // What a key cannot hold does not match: parameters that the key does not have,
 // a parameter given twice that is no list or set, a malformed query, text such
-// as "007" for an integer, and a body, unless [IgnoreBody] is given.
+// as "007" for an integer. Without a body field, a body does not match, unless
+// [IgnoreBody] is given. With one, these do not: no body, one that is not a JSON
+// object by its text or its Content-Type, is compressed, or is larger than
+// [DefaultBodyLimit]; a member that the key does not have, that is there twice,
+// null or of another kind; an object in the body that has no members; text with
+// U+FFFD, which stands for what is no Unicode.
 //
 // # Several endpoints
 //
@@ -97,7 +128,8 @@
 //   - fewer methods;
 //   - more fixed parameters;
 //   - more fields that are required;
-//   - fewer kinds of ignored parameters: none, some, any.
+//   - fewer kinds of ignored parameters: none, some, any; of ignored members, or
+//     an ignored body.
 //
 // Every pattern is more specific than a [Func] or an endpoint of your own, and
 // all are more than [Any].

@@ -44,49 +44,29 @@ func ExamplePattern_mistake() {
 	// request: pattern "GET /v1/tracks/{track}": field ID: the pattern has no wildcard {id}
 }
 
-// A search whose question is in the body of a POST: the key holds the question,
-// so the request can be built for it.
-func ExampleFunc() {
-	type SearchKey struct{ Query string }
-	const path = "/v1/search"
-
-	search := request.Func(
-		func(req *http.Request) (key SearchKey, ok bool, err error) {
-			if req.Method != http.MethodPost || req.URL.Path != path || req.URL.RawQuery != "" {
-				return key, false, nil
-			}
-			body, err := request.Body(req, 0)
-			if err != nil {
-				return key, false, err
-			}
-			// What has more to it than the key is another request.
-			var question struct{ Query string }
-			decoder := json.NewDecoder(bytes.NewReader(body))
-			decoder.DisallowUnknownFields()
-			if decoder.Decode(&question) != nil || decoder.More() {
-				return key, false, nil
-			}
-			return SearchKey(question), true, nil
-		},
-		func(ctx context.Context, base *url.URL, key SearchKey) (*http.Request, error) {
-			body, err := json.Marshal(key)
-			if err != nil {
-				return nil, err
-			}
-			return http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath(path).String(), bytes.NewReader(body))
-		},
-	)
-
+// A search whose question is in the JSON body of a POST.
+func ExamplePattern_body() {
+	type SearchKey struct {
+		Query  string `body:"q,required"`
+		Sector string `body:"filter.sector"`
+		Page   int    `body:"page" default:"1"`
+	}
+	search := request.Pattern[SearchKey]("POST /v1/search")
 	base := &url.URL{Scheme: "https", Host: "api.example.com"}
-	req, err := search.Request(context.Background(), base, SearchKey{"blue train"})
+
+	req, err := search.Request(context.Background(), base, SearchKey{Query: "blue train", Sector: "jazz", Page: 1})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
+	body, err := request.Body(req, 0)
+	fmt.Printf("%s %s %s %v\n", req.Method, req.URL, body, err)
+
 	key, ok, err := search.Key(req)
 	fmt.Printf("%+v %t %v\n", key, ok, err)
 	// Output:
-	// {Query:blue train} true <nil>
+	// POST https://api.example.com/v1/search {"q":"blue train","filter":{"sector":"jazz"},"page":1} <nil>
+	// {Query:blue train Sector:jazz Page:1} true <nil>
 }
 
 // Where the body is too rich for a key, its hash tells searches apart.
@@ -99,7 +79,7 @@ func ExampleBodyHash() {
 		}
 		key.Body, err = request.BodyHash(req)
 		return key, err == nil, err
-	}, nil)
+	}, nil, http.MethodPost)
 
 	for _, body := range []string{`{"q":"a"}`, `{"q":"b"}`} {
 		req, err := http.NewRequest(http.MethodPost, "https://api.example.com/v1/search", strings.NewReader(body))

@@ -15,18 +15,20 @@ type host struct {
 	port string // empty: the default of the request's scheme
 }
 
-func parseHost(text string) (host, error) {
+// parseHost parses the host of a pattern. The error shows asPath, which is the pattern
+// with a slash before it.
+func parseHost(text, asPath string) (host, error) {
 	if text == "" {
 		return host{}, nil
 	}
 	u, err := url.Parse("//" + text)
 	if err != nil || u.Host != text || u.Hostname() == "" {
-		return host{}, fmt.Errorf("%q is not a host with an optional port; a path begins with a slash: %q", text, "/"+text)
+		return host{}, fmt.Errorf("%q is not a host with an optional port; a path begins with a slash, as in %q", text, asPath)
 	}
 	h := host{text: text, name: hostName(u), port: u.Port()}
 	if u.Port() == "" && h.name == u.Hostname() && !likelyHost(h.name) {
-		return host{}, fmt.Errorf(`%q would be the host: a path begins with a slash, as in %q; such a host is written with a dot or a port, as in %q`,
-			text, "/"+text+"/", text+".")
+		return host{}, fmt.Errorf("%q would be the host: a path begins with a slash, as in %q; such a host is written with a dot at its end, as in %q",
+			text, asPath, text+".")
 	}
 	if !strings.Contains(h.name, ".") {
 		h.text = strings.TrimSuffix(text, ".") // which was only to say that it is a host

@@ -67,24 +67,34 @@ func (m *members) add(f memberField) error {
 		return err
 	}
 	f.name, f.index = jsonpath.Join(names), len(m.fields)
-	at := &m.root
+	if !isText(f.name) {
+		return fmt.Errorf("member %q: the name is not valid UTF-8", f.name)
+	}
+	at := m.root.at(names)
+	if at == nil || len(at.children) > 0 || at.field != nil {
+		return fmt.Errorf("member %q: another field has it, or a part of it", f.name)
+	}
+	at.field = &f
+	m.fields = append(m.fields, &f)
+	return nil
+}
+
+// at returns the member that names lead to, which it adds where there is none, or nil
+// where a field has one of the objects on the way.
+func (m *member) at(names []string) *member {
+	at := m
 	for i, name := range names {
-		if !isText(name) {
-			return fmt.Errorf("member %q: the name is not valid UTF-8", f.name)
+		if at.field != nil {
+			return nil
 		}
 		next := at.child(name)
 		if next == nil {
 			next = &member{name: name, path: jsonpath.Join(names[:i+1])}
 			at.children = append(at.children, next)
 		}
-		if next.field != nil || i == len(names)-1 && len(next.children) > 0 {
-			return fmt.Errorf("member %q: another field has it, or a part of it", f.name)
-		}
 		at = next
 	}
-	at.field = &f
-	m.fields = append(m.fields, &f)
-	return nil
+	return at
 }
 
 func (m *member) child(name string) *member {
@@ -94,6 +104,22 @@ func (m *member) child(name string) *member {
 		}
 	}
 	return nil
+}
+
+// resembles tells whether name is that of another member to servers that do not tell
+// cases apart.
+func (m *member) resembles(name string) bool {
+	return slices.ContainsFunc(m.children, func(child *member) bool {
+		return child.name != name && strings.EqualFold(child.name, name)
+	})
+}
+
+func (m *member) pathOf(name string) string {
+	path := jsonpath.Join([]string{name})
+	if m.path != "" {
+		path = m.path + "." + path
+	}
+	return path
 }
 
 func (m *members) owns(path string) bool {
@@ -117,7 +143,9 @@ func (m *members) setIgnored(paths []string) error {
 		normal := jsonpath.Join(names)
 		if open {
 			normal += "*"
-		} else if m.owns(normal) {
+		}
+		object := m.root.at(names[:max(len(names)-1, 0)])
+		if object == nil || object.field != nil || !open && m.owns(normal) {
 			return fmt.Errorf("IgnoreMembers: member %q is part of the key", path)
 		}
 		m.ignored = append(m.ignored, normal)
@@ -193,13 +221,9 @@ func (r *memberReader) object(m *member) bool {
 	for ; r.dec.More(); empty = false {
 		name, _ := r.next().(string)
 		child := m.child(name)
-		if child == nil {
-			path := jsonpath.Join([]string{name})
-			if m.path != "" {
-				path = m.path + "." + path
-			}
+		if path := m.pathOf(name); child == nil || r.ignores(path) && !r.owns(path) {
 			var skipped json.RawMessage
-			if !r.ignores(path) || r.dec.Decode(&skipped) != nil {
+			if !r.ignores(path) || m.resembles(name) || r.dec.Decode(&skipped) != nil {
 				return false
 			}
 			continue
@@ -337,6 +361,7 @@ func (f *memberField) appendText(dst []byte, text string) ([]byte, error) {
 		if !isNumber(text) {
 			return nil, fmt.Errorf("%s: %q is not a JSON number", f.field, text)
 		}
+	case boolMember:
 	}
 	return append(dst, text...), nil
 }

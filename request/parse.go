@@ -43,6 +43,7 @@ func (p *plan) parse(text string) error {
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return errors.New("it has a control character")
 	}
+	whole := text
 	before, _, _ := strings.Cut(text, "/")
 	if method, rest, ok := strings.Cut(before, " "); ok {
 		if err := p.parseMethods(method); err != nil {
@@ -58,7 +59,7 @@ func (p *plan) parse(text string) error {
 		return errors.New("it has no path, which begins with a slash")
 	}
 	var err error
-	if p.host, err = parseHost(before); err != nil {
+	if p.host, err = parseHost(before, strings.TrimSuffix(whole, text)+"/"+text); err != nil {
 		return err
 	}
 	path, query, _ := strings.Cut(text[len(before):], "?")

@@ -39,12 +39,12 @@ func TestPatternThatCannotWorkIsRefused(t *testing.T) {
 		{"user in host", bad[id]("me@example.com/{id}"), "not a host"},
 		{"port only", bad[id](":80/{id}"), "not a host"},
 		{"bad port", bad[id]("example.com:http/{id}"), "not a host"},
-		{"segment taken for a host", bad[id]("GET v1/tracks/{id}"), `"v1" would be the host: a path begins with a slash, as in "/v1/"`},
-		{"segment taken for a host without a method", bad[id]("api/{id}"), `as in "/api/"; such a host is written with a dot or a port, as in "api."`},
-		{"version taken for a host", bad[id]("GET v1.0/{id}"), `as in "/v1.0/"`},
-		{"number taken for a host", bad[id]("GET 1.1/{id}"), `as in "/1.1/"`},
+		{"segment taken for a host", bad[id]("GET v1/tracks/{id}"), `"v1" would be the host: a path begins with a slash, as in "GET /v1/tracks/{id}"`},
+		{"segment taken for a host without a method", bad[id]("api/{id}"), `as in "/api/{id}"; such a host is written with a dot at its end, as in "api."`},
+		{"version taken for a host", bad[id]("GET v1.0/{id}"), `as in "GET /v1.0/{id}"`},
+		{"number taken for a host", bad[id]("GET 1.1/{id}"), `as in "GET /1.1/{id}"`},
 		{"method without a space", bad[id]("GET/{id}"), `"GET" would be the host`},
-		{"wildcard taken for a host", bad[id]("GET {id}/x"), `a path begins with a slash: "/{id}"`},
+		{"wildcard taken for a host", bad[id]("GET {id}/x"), `a path begins with a slash, as in "GET /{id}/x"`},
 		{"space in path", bad[id]("GET /a b/{id}"), "not escaped"},
 		{"fragment", bad[id]("GET /{id}#x"), "not escaped"},
 		{"control character", bad[id]("GET /\n/{id}"), "control character"},
@@ -152,6 +152,9 @@ func TestPatternThatCannotWorkIsRefused(t *testing.T) {
 			A int `path:"id"`
 		}]("/{id...}"), "field A: wildcard {id...} needs a string"},
 
+		{"member without a method", bad[struct {
+			A string `body:"a"`
+		}]("/search"), "the key has a body: name the method"},
 		{"member without a name", bad[struct {
 			A string `body:""`
 		}]("POST /"), "field A: its body tag has the name"},
@@ -186,6 +189,12 @@ func TestPatternThatCannotWorkIsRefused(t *testing.T) {
 		{"ignored member of the key", bad[struct {
 			A string `body:"a.b"`
 		}]("POST /", request.IgnoreMembers("a")), `IgnoreMembers: member "a" is part of the key`},
+		{"ignored member within one of the key", bad[struct {
+			A string `body:"a"`
+		}]("POST /", request.IgnoreMembers("a.b")), `IgnoreMembers: member "a.b" is part of the key`},
+		{"ignored members within one of the key", bad[struct {
+			A string `body:"a"`
+		}]("POST /", request.IgnoreMembers("a.*")), `IgnoreMembers: member "a.*" is part of the key`},
 		{"ignored member that is malformed", bad[struct {
 			A string `body:"a"`
 		}]("POST /", request.IgnoreMembers(`b\`)), "IgnoreMembers: path"},

@@ -60,7 +60,9 @@ type RepositorySettings[K comparable, V any] struct {
 	// nil. What comes is kept under each key as if it had been asked for alone.
 	Batch request.Batch[K]
 
-	// Payload converts between bodies and values. Nil stands for [payload.JSON].
+	// Payload converts between bodies and values. Nil stands for [payload.JSON],
+	// also for a V that is a string or bytes: text as it is has [payload.String],
+	// and bytes have [payload.Bytes].
 	Payload payload.Handler[V]
 
 	// NameOf takes from a value the readable name that is kept beside it.

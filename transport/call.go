@@ -27,6 +27,7 @@ type call struct {
 	readOnly bool // its response is not one of the key, as HEAD's
 
 	handedOver bool // the request's body is that of the request to the origin
+	ours       bool // the cache itself sends it
 }
 
 // newCall finds the request's table, key and policy. The error is that of a policy which
@@ -38,7 +39,9 @@ func (t *Transport) newCall(req *http.Request, base http.RoundTripper) (*call, e
 		c.rules, err = exchange.RulesOf(c.context())
 		return c, err
 	}
-	if c.rules, err = t.cache.Rules(c.context()); err != nil || c.rules.CallUses(policy.Disabled) {
+	c.rules, err = t.cache.Rules(c.context())
+	c.ours = t.cache.Sends(c.context())
+	if err != nil || c.ours || c.rules.CallUses(policy.Disabled) {
 		return c, err // where the call turns the cache off, not even its body is looked at
 	}
 	if err := c.route(); err != nil {

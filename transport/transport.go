@@ -91,7 +91,7 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 	switch {
 	case c.table != nil:
 		return c.do()
-	case c.neverForward():
+	case c.neverForward() && !c.ours:
 		closeBody(req)
 		if t.cache != nil {
 			t.cache.CountUnanswered()
@@ -102,7 +102,7 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 		t.cache.CountBypassed()
 	}
 	resp, err := base.RoundTrip(c.req)
-	if err == nil && resp != nil && t.cache != nil && c.rules.Use() != policy.Disabled {
+	if err == nil && resp != nil && t.cache != nil && !c.ours && c.rules.Use() != policy.Disabled {
 		t.invalidateAfter(req, resp)
 	}
 	if resp != nil {

@@ -10,8 +10,6 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/semver"
 
-	"github.com/endpointcache/endpointcache/payload"
-	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -36,20 +34,18 @@ func (k VersionKey) String() string { return k.Module + "@" + k.Version }
 // List is text: the versions of a module, one a line. New ones are published, so
 // it expires soon.
 var List = settings.RepositorySettings[ModuleKey, string]{
-	Name:     "list",
-	Endpoint: request.Pattern[ModuleKey]("GET /{module...}/@v/list"),
-	Payload:  payload.String(),
-	NameOf:   latest,
-	Expire:   24 * time.Hour,
+	Name:    "list",
+	Pattern: "GET /{module...}/@v/list",
+	NameOf:  latest,
+	Expire:  24 * time.Hour,
 }
 
 // Info is JSON. A proxy may add to it what it has learned, so it expires, and as
 // it does not say when, after the cache's default of a week.
 var Info = settings.RepositorySettings[VersionKey, VersionInfo]{
-	Name:     "info",
-	Endpoint: request.Pattern[VersionKey]("GET /{module...}/@v/{version}.info"),
-	Payload:  payload.JSON[VersionInfo](),
-	NameOf:   func(i VersionInfo) string { return i.Version + " of " + i.Time.Format(time.DateOnly) },
+	Name:    "info",
+	Pattern: "GET /{module...}/@v/{version}.info",
+	NameOf:  func(i VersionInfo) string { return i.Version + " of " + i.Time.Format(time.DateOnly) },
 }
 
 // VersionInfo is the part of an .info file that the protocol promises. The table
@@ -61,20 +57,18 @@ type VersionInfo struct {
 
 // Mod is text: the go.mod file of a version, which never changes.
 var Mod = settings.RepositorySettings[VersionKey, string]{
-	Name:     "mod",
-	Endpoint: request.Pattern[VersionKey]("GET /{module...}/@v/{version}.mod"),
-	Payload:  payload.String(),
-	NameOf:   func(file string) string { return modfile.ModulePath([]byte(file)) },
-	Expire:   settings.NeverExpire,
+	Name:    "mod",
+	Pattern: "GET /{module...}/@v/{version}.mod",
+	NameOf:  func(file string) string { return modfile.ModulePath([]byte(file)) },
+	Expire:  settings.NeverExpire,
 }
 
 // Zip is binary: the source code of a version, which never changes.
 var Zip = settings.RepositorySettings[VersionKey, []byte]{
-	Name:     "zip",
-	Endpoint: request.Pattern[VersionKey]("GET /{module...}/@v/{version}.zip"),
-	Payload:  payload.Bytes(),
-	NameOf:   zipRoot,
-	Expire:   settings.NeverExpire,
+	Name:    "zip",
+	Pattern: "GET /{module...}/@v/{version}.zip",
+	NameOf:  zipRoot,
+	Expire:  settings.NeverExpire,
 }
 
 // latest names a list by its greatest version.

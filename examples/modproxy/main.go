@@ -40,6 +40,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/origin"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
@@ -142,16 +143,16 @@ type job struct {
 // fill makes the repository that s describes, fetches those of the keys that it
 // does not have, and notes what became of them.
 func fill[K comparable, V any](ctx context.Context, j *job, s settings.RepositorySettings[K, V], keys []K) error {
-	keys = answerable(ctx, j, s.Endpoint, keys)
-	row := row{name: s.Name, keys: len(keys)}
-
 	always := context.WithoutCancel(ctx) // an interrupted job has its table, too
-	repo, err := cache.CreateRepository(always, j.cache, s)
+	fetcher, err := fetch.Create(always, j.cache, j.client, s, nil)
 	if err != nil {
 		return err
 	}
-	err = fetchMissing(ctx, j, repo, keys, &row)
+	keys = answerable(ctx, j, fetcher.Settings().Endpoint, keys)
+	row := row{name: s.Name, keys: len(keys)}
+	err = fetchMissing(ctx, j, fetcher, keys, &row)
 	var errAll, errLive error
+	repo := fetcher.Repository()
 	row.rows, errAll = repo.Count(always, repository.All)
 	row.live, errLive = repo.Count(always, repository.Live)
 	j.rows = append(j.rows, row)
@@ -171,26 +172,26 @@ func answerable[K comparable](ctx context.Context, j *job, endpoint request.Endp
 	return kept
 }
 
-// fetchMissing fetches those of the keys that repo does not have.
-func fetchMissing[K comparable, V any](ctx context.Context, j *job, repo *repository.ResponseRepository[K, V], keys []K, row *row) error {
+// fetchMissing fetches those of the keys that the fetcher's repository does not have.
+func fetchMissing[K comparable, V any](ctx context.Context, j *job, fetcher *fetch.Fetcher[K, V], keys []K, row *row) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	name := fetcher.Settings().Name
 	opts := &prefetch.Options{
-		Client:      j.client,
 		Concurrency: j.concurrency,
 		Refresh:     j.refresh,
 		Total:       len(keys),
-		Progress:    newProgress(j.stderr, repo.Name()),
+		Progress:    newProgress(j.stderr, name),
 	}
 	if j.expire > 0 {
-		opts.Save = append(opts.Save, repository.ExpireIn(j.expire))
+		opts.Fetch = append(opts.Fetch, fetch.With(policy.Policy{Expire: policy.After(j.expire)}))
 	}
-	result, err := prefetch.Run(ctx, repo, slices.Values(keys), opts)
+	result, err := prefetch.Run(ctx, fetcher, slices.Values(keys), opts)
 	if result != nil { // also if the run ended early, but not if it did not begin
-		row.cached, row.fetched, row.absent, row.failed = result.Cached, result.Fetched, result.Absent, result.Failed
+		row.cached, row.fetched, row.absent, row.failed = result.Cached, result.Fetched+result.Confirmed, result.Absent, result.Failed
 		row.bytes, row.elapsed = result.Bytes, result.Elapsed
-		showItems(j.stderr, repo.Name(), result, j.verbose)
+		showItems(j.stderr, name, result, j.verbose)
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/origin"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -67,17 +68,16 @@ type Options struct {
 // Client asks the music API. Many goroutines may use it at once.
 type Client struct {
 	market string
-	calls  []fetch.Option // of each call
 
 	requests *fetch.Client
 	cache    *cache.ResponseCache // nil: nothing is kept
 
-	tracks       *fetch.Endpoint[TrackKey, Track]
-	albums       *fetch.Endpoint[AlbumKey, Album]
-	artists      *fetch.Endpoint[ArtistKey, Artist]
-	albumTracks  *fetch.Endpoint[AlbumTracksKey, TrackPage]
-	artistAlbums *fetch.Endpoint[ArtistAlbumsKey, []Album]
-	newReleases  *fetch.Endpoint[NewReleasesKey, ReleasePage]
+	tracks       *fetch.Fetcher[TrackKey, Track]
+	albums       *fetch.Fetcher[AlbumKey, Album]
+	artists      *fetch.Fetcher[ArtistKey, Artist]
+	albumTracks  *fetch.Fetcher[AlbumTracksKey, TrackPage]
+	artistAlbums *fetch.Fetcher[ArtistAlbumsKey, []Album]
+	newReleases  *fetch.Fetcher[NewReleasesKey, ReleasePage]
 }
 
 // New returns a client of the API at baseURL, as in "https://api.example.com", which
@@ -96,22 +96,30 @@ func New(ctx context.Context, baseURL string, opts *Options) (*Client, error) {
 
 func (c *Client) open(ctx context.Context, baseURL string, o Options) (err error) {
 	if o.Store != nil {
-		if c.cache, err = cache.New(o.Store, &cache.Options{Name: "music", Now: o.Now}); err != nil {
+		if c.cache, err = cache.New(o.Store, cacheOptions(o)); err != nil {
 			return errors.Join(err, o.Store.Close())
 		}
 	}
 	if err := c.connect(baseURL, o); err != nil {
 		return err
 	}
-	e := &fetch.EndpointOptions{Gather: o.Gather, Concurrency: o.InFlight, Logger: o.Logger}
+	f := &fetch.FetcherOptions{Gather: o.Gather, Concurrency: o.InFlight}
 	return errors.Join(
-		add(ctx, c, &c.tracks, Tracks, e),
-		add(ctx, c, &c.albums, Albums, e),
-		add(ctx, c, &c.artists, Artists, e),
-		add(ctx, c, &c.albumTracks, AlbumTracks, e),
-		add(ctx, c, &c.artistAlbums, ArtistAlbums, e),
-		add(ctx, c, &c.newReleases, NewReleases, e),
+		add(ctx, c, &c.tracks, Tracks, f),
+		add(ctx, c, &c.albums, Albums, f),
+		add(ctx, c, &c.artists, Artists, f),
+		add(ctx, c, &c.albumTracks, AlbumTracks, f),
+		add(ctx, c, &c.artistAlbums, ArtistAlbums, f),
+		add(ctx, c, &c.newReleases, NewReleases, f),
 	)
+}
+
+func cacheOptions(o Options) *cache.Options {
+	c := &cache.Options{Name: "music", Now: o.Now, Logger: o.Logger}
+	if o.Offline {
+		c.Policy.Use = policy.Offline
+	}
+	return c
 }
 
 // connect makes what sends the requests: from a call to the API, they are repeated,
@@ -119,9 +127,6 @@ func (c *Client) open(ctx context.Context, baseURL string, o Options) (err error
 func (c *Client) connect(baseURL string, o Options) (err error) {
 	if baseURL == "" {
 		return errors.New("the base URL is empty")
-	}
-	if o.Offline {
-		c.calls = append(c.calls, fetch.StaleIfError())
 	}
 	manners := &origin.Options{
 		Limits: origin.Limits{Rate: o.Rate, InFlight: cmp.Or(o.InFlight, 8)},
@@ -143,17 +148,13 @@ func (c *Client) connect(baseURL string, o Options) (err error) {
 // soon, as a rule.
 const pause = 200 * time.Millisecond
 
-// add sets one of the client's endpoints, with a table in its cache if it has one.
-func add[K comparable, V any](ctx context.Context, c *Client, e **fetch.Endpoint[K, V], s settings.RepositorySettings[K, V], opts *fetch.EndpointOptions) (err error) {
+// add sets one of the client's fetchers, with a table in its cache if it has one.
+func add[K comparable, V any](ctx context.Context, c *Client, f **fetch.Fetcher[K, V], s settings.RepositorySettings[K, V], opts *fetch.FetcherOptions) (err error) {
 	if c.cache == nil {
-		*e, err = fetch.Uncached(c.requests, s, opts)
+		*f, err = fetch.Uncached(c.requests, s, opts)
 		return err
 	}
-	repo, err := cache.CreateRepository(ctx, c.cache, s)
-	if err != nil {
-		return err
-	}
-	*e, err = fetch.New(c.requests, repo, opts)
+	*f, err = fetch.Create(ctx, c.cache, c.requests, s, opts)
 	return err
 }
 

@@ -37,9 +37,8 @@ type (
 // with null for one that is unknown, which is remembered for a day.
 var Tracks = settings.RepositorySettings[TrackKey, Track]{
 	Name:         "tracks",
-	Endpoint:     request.Pattern[TrackKey]("GET /v1/tracks/{id}"),
+	Pattern:      "GET /v1/tracks/{id}",
 	Batch:        request.BatchPattern[TrackKey]("GET /v1/tracks?ids={id}", maxBatch, payload.SplitArray("tracks"), nil),
-	Payload:      payload.JSON[Track](),
 	NameOf:       func(t Track) string { return t.Title },
 	Expire:       14 * day,
 	ExpireAbsent: day,
@@ -49,9 +48,8 @@ var Tracks = settings.RepositorySettings[TrackKey, Track]{
 // itself tells which one it is.
 var Albums = settings.RepositorySettings[AlbumKey, Album]{
 	Name:         "albums",
-	Endpoint:     request.Pattern[AlbumKey]("GET /v1/albums/{id}"),
+	Pattern:      "GET /v1/albums/{id}",
 	Batch:        request.BatchPattern[AlbumKey]("GET /v1/albums?ids={id}", maxBatch, payload.SplitArrayBy("albums", "id"), nil),
-	Payload:      payload.JSON[Album](),
 	NameOf:       func(a Album) string { return a.Name },
 	Expire:       14 * day,
 	ExpireAbsent: day,
@@ -60,9 +58,8 @@ var Albums = settings.RepositorySettings[AlbumKey, Album]{
 // Artists gain followers every day. A batch answers an object: {"artists": {id: …}}.
 var Artists = settings.RepositorySettings[ArtistKey, Artist]{
 	Name:         "artists",
-	Endpoint:     request.Pattern[ArtistKey]("GET /v1/artists/{id}"),
+	Pattern:      "GET /v1/artists/{id}",
 	Batch:        request.BatchPattern[ArtistKey]("GET /v1/artists?ids={id}", maxBatch, payload.SplitObject("artists"), nil),
-	Payload:      payload.JSON[Artist](),
 	NameOf:       func(a Artist) string { return a.Name },
 	Expire:       day,
 	ExpireAbsent: day,
@@ -71,10 +68,9 @@ var Artists = settings.RepositorySettings[ArtistKey, Artist]{
 // AlbumTracks has a page of an album's tracks for each key, by offset. The tracks
 // in it are whole, so they are kept in the table of tracks, too.
 var AlbumTracks = settings.RepositorySettings[AlbumTracksKey, TrackPage]{
-	Name:     "album_tracks",
-	Endpoint: request.Pattern[AlbumTracksKey]("GET /v1/albums/{id}/tracks"),
-	Payload:  payload.JSON[TrackPage](),
-	Expire:   14 * day,
+	Name:    "album_tracks",
+	Pattern: "GET /v1/albums/{id}/tracks",
+	Expire:  14 * day,
 }
 
 // AlbumTracksKey is the key of a page.
@@ -88,10 +84,9 @@ type AlbumTracksKey struct {
 // ArtistAlbums has a page of an artist's albums for each key. It is a bare list; the
 // Link header tells whether there is another page. Its albums are whole, too.
 var ArtistAlbums = settings.RepositorySettings[ArtistAlbumsKey, []Album]{
-	Name:     "artist_albums",
-	Endpoint: request.Pattern[ArtistAlbumsKey]("GET /v1/artists/{id}/albums"),
-	Payload:  payload.JSON[[]Album](),
-	Expire:   day,
+	Name:    "artist_albums",
+	Pattern: "GET /v1/artists/{id}/albums",
+	Expire:  day,
 }
 
 // ArtistAlbumsKey is the key of a page.
@@ -105,10 +100,9 @@ type ArtistAlbumsKey struct {
 // NewReleases has a page of all albums for each key, the newest first, by cursor:
 // that of the first page is empty.
 var NewReleases = settings.RepositorySettings[NewReleasesKey, ReleasePage]{
-	Name:     "new_releases",
-	Endpoint: request.Pattern[NewReleasesKey]("GET /v1/new-releases"),
-	Payload:  payload.JSON[ReleasePage](),
-	Expire:   time.Hour,
+	Name:    "new_releases",
+	Pattern: "GET /v1/new-releases",
+	Expire:  time.Hour,
 }
 
 // NewReleasesKey is the key of a page.

@@ -56,7 +56,7 @@ func kindOf(err error) error {
 	var failed *fetch.RequestError
 	var status *fetch.StatusError
 	switch {
-	case errors.Is(err, fetch.ErrOffline):
+	case errors.Is(err, fetch.ErrOffline), errors.Is(err, fetch.ErrNotCached):
 		return ErrOffline
 	case errors.Is(err, fetch.ErrAbsent):
 		return ErrNotFound

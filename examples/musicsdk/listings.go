@@ -17,7 +17,7 @@ import (
 // track that cannot be decoded.
 func (c *Client) AlbumTracks(ctx context.Context, album string, opts ...fetch.Option) iter.Seq2[Track, error] {
 	first := AlbumTracksKey{Album: album, Market: c.market, Limit: maxPage}
-	walk := pages.Walk(ctx, c.albumTracks, first, nextTracks, c.walk(opts))
+	walk := pages.Walk(ctx, c.albumTracks, first, nextTracks, &pages.Options{Fetch: opts})
 	items := pages.Items(ctx, walk, c.tracks, payload.Array("items"), func(page AlbumTracksKey, t Track) (TrackKey, bool) {
 		return TrackKey{ID: t.ID, Market: page.Market}, true
 	})
@@ -34,7 +34,7 @@ var nextTracks = pages.Offset(
 // [Client.AlbumTracks] returns tracks.
 func (c *Client) ArtistAlbums(ctx context.Context, artist string, opts ...fetch.Option) iter.Seq2[Album, error] {
 	first := ArtistAlbumsKey{Artist: artist, Market: c.market, Limit: maxPage, Page: 1}
-	walk := pages.Walk(ctx, c.artistAlbums, first, pages.Link, c.walk(opts))
+	walk := pages.Walk(ctx, c.artistAlbums, first, pages.Link, &pages.Options{Fetch: opts})
 	items := pages.Items(ctx, walk, c.albums, payload.Array(""), func(page ArtistAlbumsKey, a Album) (AlbumKey, bool) {
 		return AlbumKey{ID: a.ID, Market: page.Market}, true
 	})
@@ -45,7 +45,7 @@ func (c *Client) ArtistAlbums(ctx context.Context, artist string, opts ...fetch.
 // tracks. What has come out lately is found after an hour.
 func (c *Client) NewReleases(ctx context.Context, opts ...fetch.Option) iter.Seq2[Album, error] {
 	first := NewReleasesKey{Market: c.market, Limit: maxPage}
-	walk := pages.Walk(ctx, c.newReleases, first, nextReleases, c.walk(opts))
+	walk := pages.Walk(ctx, c.newReleases, first, nextReleases, &pages.Options{Fetch: opts})
 	items := pages.Items(ctx, walk, c.albums, payload.Array("items"), func(page NewReleasesKey, a Album) (AlbumKey, bool) {
 		return AlbumKey{ID: a.ID, Market: page.Market}, true
 	})
@@ -57,10 +57,6 @@ var nextReleases = pages.Cursor(
 	func(k *NewReleasesKey) *string { return &k.Cursor },
 	func(p ReleasePage) string { return p.Cursors.After },
 )
-
-func (c *Client) walk(opts []fetch.Option) *pages.Options {
-	return &pages.Options{Fetch: c.with(opts)}
-}
 
 // values are those of items.
 func values[K comparable, V any](items iter.Seq2[pages.Item[K, V], error], what string) iter.Seq2[V, error] {

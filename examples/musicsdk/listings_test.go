@@ -155,8 +155,8 @@ func (s broken) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	return brokenTable{table}, err
 }
 
-func (brokenTable) Put(context.Context, []driver.Entry) error {
-	return &driver.OpError{Store: "broken", Op: "save to", Err: errors.New("the disk is full")}
+func (brokenTable) PutIf(context.Context, []driver.Entry, driver.Condition) ([]bool, error) {
+	return nil, &driver.OpError{Store: "broken", Op: "save to", Err: errors.New("the disk is full")}
 }
 
 func TestStoreThatFails(t *testing.T) {

@@ -12,17 +12,11 @@ import (
 // what became of each. It is for thousands of them: it can be interrupted and goes on the
 // next time.
 //
-// opts may be nil; its Client is this client's. Without a store, the error is
-// [ErrNoStore].
+// opts may be nil. Without a store, the error is [ErrNoStore].
 func (c *Client) PrefetchTracks(ctx context.Context, ids iter.Seq[string], opts *prefetch.Options) (*prefetch.Result[TrackKey], error) {
 	if c.cache == nil {
 		return nil, describe(ErrNoStore, "prefetch")
 	}
-	var o prefetch.Options
-	if opts != nil {
-		o = *opts
-	}
-	o.Client = c.requests
 	keys := func(yield func(TrackKey) bool) {
 		for id := range ids {
 			if !yield(c.trackKey(id)) {
@@ -30,6 +24,6 @@ func (c *Client) PrefetchTracks(ctx context.Context, ids iter.Seq[string], opts 
 			}
 		}
 	}
-	result, err := prefetch.Run(ctx, c.tracks.Repository(), keys, &o)
+	result, err := prefetch.Run(ctx, c.tracks, keys, opts)
 	return result, describe(err, "prefetch")
 }

@@ -40,8 +40,8 @@ import (
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/fetch/restyfetch"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/prefetch"
-	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
@@ -58,12 +58,11 @@ type Track struct {
 // by the track's id, which typed code reads, too. A prefetch asks for fifty with one
 // request; they are kept as if each had been asked for alone.
 var Tracks = settings.RepositorySettings[string, Track]{
-	Name:     "tracks",
-	Endpoint: request.Pattern[string]("GET /v1/tracks/{id}"),
-	Batch:    request.BatchPattern[string]("GET /v1/tracks?ids={id}", 50, payload.SplitArray("tracks"), nil),
-	Payload:  payload.JSON[Track](),
-	NameOf:   func(t Track) string { return t.Title },
-	Expire:   14 * 24 * time.Hour,
+	Name:    "tracks",
+	Pattern: "GET /v1/tracks/{id}",
+	Batch:   request.BatchPattern[string]("GET /v1/tracks?ids={id}", 50, payload.SplitArray("tracks"), nil),
+	NameOf:  func(t Track) string { return t.Title },
+	Expire:  14 * 24 * time.Hour,
 }
 
 // Rest is for the requests to all other endpoints.
@@ -127,15 +126,14 @@ func runOnce(ctx context.Context, file string, api *api, out io.Writer) (err err
 	if err != nil {
 		return err
 	}
-	c, err := cache.New(store, &cache.Options{Name: "music"})
+	c, err := cache.New(store, &cache.Options{Name: "music", Policy: policy.Policy{
+		// What is not there may come: it is asked for again, though not at once.
+		ExpireStatus: map[int]policy.Expiry{http.StatusNotFound: policy.After(time.Hour)},
+	}})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	tracks, err := cache.CreateRepository(ctx, c, Tracks)
-	if err != nil {
-		return err
-	}
 	if _, err := cache.CreateRepository(ctx, c, Rest); err != nil {
 		return err
 	}
@@ -148,25 +146,28 @@ func runOnce(ctx context.Context, file string, api *api, out io.Writer) (err err
 		return err
 	}
 	defer base.CloseIdleConnections()
-	cached := transport.New(c, &transport.Options{
-		Base: base,
-		Policy: transport.Policy{
-			// What is not there may come: it is asked for again, though not at once.
-			ExpireStatus: map[int]transport.Expiry{http.StatusNotFound: transport.After(time.Hour)},
-		},
-	})
-	defer func() { err = errors.Join(err, cached.Close()) }()
-	client.SetTransport(cached)
+	client.SetTransport(transport.New(c, &transport.Options{Base: base}))
+	// Typed calls are sent by the same client. Their requests pass the transport, as the
+	// cache is asked before.
+	requests, err := fetch.NewClient(restyfetch.Options(client))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, requests.Close()) }()
+	tracks, err := fetch.Create(ctx, c, requests, Tracks, nil)
+	if err != nil {
+		return err
+	}
 
 	api.requests.Store(0)
 	if err := show(ctx, client, out); err != nil {
 		return err
 	}
-	if err := fetchTracks(ctx, client, tracks, out); err != nil {
+	if err := fetchTracks(ctx, tracks, out); err != nil {
 		return err
 	}
-	stats := cached.Stats()
-	fmt.Fprintf(out, "Of the transport: %d hits, %d misses, %d stored. The API was asked %d times.\n\n",
+	stats := c.Stats()
+	fmt.Fprintf(out, "Of the cache: %d hits, %d misses, %d stored. The API was asked %d times.\n\n",
 		stats.Hits, stats.Misses, stats.Stored, api.requests.Load())
 	return nil
 }
@@ -189,24 +190,16 @@ func show(ctx context.Context, client *resty.Client, out io.Writer) error {
 	return table.Flush()
 }
 
-// fetchTracks prefetches tracks by the same client and reads them.
-func fetchTracks(ctx context.Context, client *resty.Client, tracks *repository.ResponseRepository[string, Track], out io.Writer) (err error) {
-	// The run looks itself for what is there and saves what it has fetched. That
-	// its requests do not go through the cache saves doing both twice.
-	direct := transport.WithPolicy(ctx, transport.Policy{Use: transport.Disabled})
-	fetcher, err := fetch.NewClient(restyfetch.Options(client))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, fetcher.Close()) }()
+// fetchTracks prefetches tracks and reads them.
+func fetchTracks(ctx context.Context, tracks *fetch.Fetcher[string, Track], out io.Writer) (err error) {
 	ids := []string{"a", "b", "c", "d", "unknown"}
-	result, err := prefetch.Run(direct, tracks, slices.Values(ids), &prefetch.Options{Client: fetcher})
+	result, err := prefetch.Run(ctx, tracks, slices.Values(ids), nil)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nPrefetch of %d tracks: %d cached, %d fetched, %d absent, %d failed, with %d requests.\n",
 		len(ids), result.Cached, result.Fetched, result.Absent, result.Failed, result.Requests)
-	found, err := tracks.GetMany(ctx, ids)
+	found, err := tracks.Repository().GetMany(ctx, ids)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ Prefetch of 5 tracks: 2 cached, 2 fetched, 1 absent, 0 failed, with 1 requests.
   c is "Freddie Freeloader"
   d is "All Blues"
   unknown is absent
-Of the transport: 3 hits, 5 misses, 5 stored. The API was asked 6 times.
+Of the cache: 6 hits, 7 misses, 7 stored. The API was asked 6 times.
 
 `
 
@@ -63,7 +63,7 @@ Prefetch of 5 tracks: 4 cached, 0 fetched, 1 absent, 0 failed, with 0 requests.
   c is "Freddie Freeloader"
   d is "All Blues"
   unknown is absent
-Of the transport: 8 hits, 0 misses, 0 stored. The API was asked 0 times.
+Of the cache: 13 hits, 0 misses, 0 stored. The API was asked 0 times.
 
 `
 

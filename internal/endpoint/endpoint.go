@@ -48,7 +48,7 @@ func Hides(first, second any) bool {
 	if first == nil || second == nil {
 		return false
 	}
-	if a, b := reflect.TypeOf(first), reflect.TypeOf(second); a == b && a.Comparable() && first == second {
+	if reflect.ValueOf(first).Comparable() && reflect.ValueOf(second).Comparable() && first == second {
 		return true
 	}
 	e, ok := first.(interface{ Covers(other any) bool })

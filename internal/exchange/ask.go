@@ -29,7 +29,6 @@ type Ask struct {
 	Partial  bool // the origin's answer to the request as it stands is for this caller alone
 	ReadOnly bool // the answer is not one of the key, as a HEAD's
 	Bare     bool // the payload of what is stored is not wanted
-	Idle     bool // nobody waits for the save, which may wait for others
 	Distrust bool // what is stored cannot be decoded
 	Batched  bool // flights are sent by Door.Launch, perhaps with others
 	Gathers  bool // so are renewals in the background
@@ -37,6 +36,14 @@ type Ask struct {
 	// Doubt is true while the origin's word that it has nothing is not believed: it is
 	// neither kept nor does it remove what is stored. See [Table.SaveAbsences].
 	Doubt *atomic.Bool
+
+	// MostUnsaved lets the save wait for others, as nobody waits for it: for as many
+	// as that, which a process that is killed loses.
+	MostUnsaved int
+
+	// Answers counts the answers of use, as soon as they have come: what is saved lands
+	// later. It may be nil, and counts those of flights that a door sends itself.
+	Answers *atomic.Int64
 
 	key     string // encoded
 	present bool   // the store has an entry for the key, of use or not

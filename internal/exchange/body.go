@@ -17,7 +17,7 @@ import (
 type body struct {
 	limit    int64
 	patience time.Duration // how long the slowest reader of a stream may hold up others
-	budget   *budget
+	share    *Share
 
 	mu      sync.Mutex
 	parts   [][]byte // what has come and was not dropped
@@ -29,7 +29,7 @@ type body struct {
 	err     error         // with done: nil, or why the body ended early
 	changed chan struct{} // closed at the next change; nil where nobody waits
 	trailer http.Header   // with done
-	readers map[*Reader]bool
+	readers []*Reader
 	awaited int // callers who have not begun to read yet
 }
 
@@ -49,7 +49,7 @@ const (
 // that the given number of callers will read.
 func (f *Flight) newBody(size int64, awaited int) *body {
 	b := &body{
-		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, budget: &f.x.budget,
+		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, share: &f.share,
 		awaited: awaited,
 	}
 	// What is announced is not believed without limit. The room behind it is for
@@ -61,7 +61,7 @@ func (f *Flight) newBody(size int64, awaited int) *body {
 // wholeBody returns a body that has come already.
 func (f *Flight) wholeBody(payload []byte, awaited int) *body {
 	return &body{
-		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, budget: &f.x.budget,
+		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, share: &f.share,
 		awaited: awaited,
 		parts:   [][]byte{payload}, size: int64(len(payload)),
 	}
@@ -108,7 +108,7 @@ func (b *body) room(ctx context.Context) ([]byte, error) {
 	}
 	if !b.stream {
 		b.mu.Unlock()
-		err := b.budget.grow(ctx, b, int64(grown))
+		err := b.share.Grow(ctx, int64(grown))
 		b.mu.Lock()
 		if err != nil {
 			return nil, err
@@ -161,7 +161,7 @@ func (b *body) becomeStream() {
 	if !b.stream {
 		b.stream = true
 		b.notify()
-		b.budget.release(b)
+		b.share.Release()
 	}
 }
 
@@ -201,7 +201,7 @@ func (b *body) pace(ctx context.Context) error {
 // has come. The lock is held.
 func (b *body) drop() (slowest int64) {
 	slowest = b.size
-	for r := range b.readers {
+	for _, r := range b.readers {
 		slowest = min(slowest, r.offset)
 	}
 	if b.awaited > 0 {
@@ -223,15 +223,15 @@ func (b *body) leaveBehind() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	fastest := b.dropped
-	for r := range b.readers {
+	for _, r := range b.readers {
 		fastest = max(fastest, r.offset)
 	}
-	for r := range b.readers {
+	b.readers = slices.DeleteFunc(b.readers, func(r *Reader) bool {
 		if r.offset < fastest {
 			r.err = errTooSlow
-			delete(b.readers, r)
 		}
-	}
+		return r.offset < fastest
+	})
 	b.notify()
 }
 
@@ -245,7 +245,7 @@ func (b *body) finish(err error, trailer http.Header) {
 	}
 	b.done, b.err, b.trailer = true, err, trailer
 	b.notify()
-	b.budget.release(b)
+	b.share.Release()
 }
 
 // useful reports whether there is more to come, and all of it may be kept.
@@ -289,8 +289,8 @@ type Reader struct {
 	ctx     context.Context
 	body    *body
 	flight  *Flight
-	release func() // tells that this caller needs the body no more
-	stop    func() bool
+	release func()         // tells that this caller needs the body no more
+	stop    func() bool    // nil where the context does not end
 	resp    *http.Response // whose body it is; given its trailer at the end
 
 	// Guarded by the body's lock.
@@ -308,12 +308,11 @@ func (b *body) read(ctx context.Context, f *Flight) (*Reader, bool) {
 		return nil, false
 	}
 	r := &Reader{ctx: ctx, body: b, flight: f, release: f.release}
-	if b.readers == nil {
-		b.readers = make(map[*Reader]bool, 1)
-	}
-	b.readers[r] = true
+	b.readers = append(b.readers, r)
 	b.awaited--
-	r.stop = context.AfterFunc(ctx, func() { r.leave() })
+	if ctx.Done() != nil {
+		r.stop = context.AfterFunc(ctx, r.leave)
+	}
 	return r, true
 }
 
@@ -401,7 +400,9 @@ const littleUnread = 4 << 10
 // returns: a decoder may stop reading at the end of a value, before it sees that of the
 // body.
 func (r *Reader) Close() error {
-	r.stop()
+	if r.stop != nil {
+		r.stop()
+	}
 	r.awaitEnd()
 	r.leave()
 	return nil
@@ -452,7 +453,7 @@ func (r *Reader) leave() {
 	b.mu.Lock()
 	left := !r.closed
 	r.closed = true
-	delete(b.readers, r)
+	b.readers = slices.DeleteFunc(b.readers, func(other *Reader) bool { return other == r })
 	if b.stream {
 		b.notify()
 	}

@@ -12,23 +12,43 @@ type budget struct {
 	mu      sync.Mutex
 	limit   int64 // of all but the one that is let through
 	used    int64
-	through *body
+	through *Share
 	changed chan struct{} // closed when something was released; nil where nobody waits
 }
 
 func (g *budget) init(total, largest int64) { g.limit = total - largest }
 
-// grow counts n more bytes of b, once they fit.
-func (g *budget) grow(ctx context.Context, b *body, n int64) error {
+// Share is what one body that is coming in has of the memory for all. The zero value and
+// nil are without a limit.
+type Share struct {
+	budget *budget
+	held   int64
+}
+
+type shareKey struct{}
+
+// ShareOf is the share for the body of a request with that context, nil where there is
+// no limit.
+func ShareOf(ctx context.Context) *Share {
+	s, _ := ctx.Value(shareKey{}).(*Share)
+	return s
+}
+
+// Grow counts n more bytes, once they fit. The error is that of ctx.
+func (s *Share) Grow(ctx context.Context, n int64) error {
+	if s == nil || s.budget == nil {
+		return nil
+	}
+	g := s.budget
 	for {
 		g.mu.Lock()
 		fits := g.used+n <= g.limit
 		if !fits && g.through == nil {
-			g.through = b
+			g.through = s
 		}
-		if fits || g.through == b {
+		if fits || g.through == s {
 			g.used += n
-			b.held += n
+			s.held += n
 			g.mu.Unlock()
 			return nil
 		}
@@ -45,20 +65,46 @@ func (g *budget) grow(ctx context.Context, b *body, n int64) error {
 	}
 }
 
-// release gives back what b has counted.
-func (g *budget) release(b *body) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if b.held == 0 && g.through != b {
+// Release gives back all that was counted.
+func (s *Share) Release() {
+	if s == nil || s.budget == nil {
 		return
 	}
-	g.used -= b.held
-	b.held = 0
-	if g.through == b {
+	g := s.budget
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.held == 0 && g.through != s {
+		return
+	}
+	g.used -= s.held
+	s.held = 0
+	if g.through == s {
 		g.through = nil
 	}
 	if g.changed != nil {
 		close(g.changed)
 		g.changed = nil
 	}
+}
+
+// Sends reports whether a request with that context is one that the exchange itself
+// sends to the origin. It is not to be answered from the cache, nor to wait for itself,
+// where a door's client has a transport over the same cache.
+func (x *Exchange) Sends(ctx context.Context) bool {
+	s := ShareOf(ctx)
+	return s != nil && s.budget == &x.budget
+}
+
+// sharing is a context whose request has a share.
+type sharing struct {
+	context.Context
+	share *Share
+}
+
+// Value implements [context.Context].
+func (s *sharing) Value(key any) any {
+	if key == (shareKey{}) {
+		return s.share
+	}
+	return s.Context.Value(key)
 }

@@ -81,14 +81,23 @@ func (x *Exchange) hit(s *Stored) *Answer {
 func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, conditional bool) *Flight {
 	f := &Flight{x: x, ask: *a, old: old, conditional: conditional}
 	f.ask.flightKey()
-	f.values = context.WithoutCancel(ctx)
+	f.values = detached(ctx)
 	f.ctx = f.values
 	if a.Batched {
 		return f
 	}
-	f.ctx, f.cancel = context.WithCancelCause(f.ctx)
+	f.share.budget = &x.budget
+	f.ctx, f.cancel = context.WithCancelCause(&sharing{f.ctx, &f.share})
 	f.send, f.ask.Request = a.Door.Begin(f)
 	return f
+}
+
+// detached is ctx without its end.
+func detached(ctx context.Context) context.Context {
+	if ctx.Done() == nil {
+		return ctx // it has none
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // answer answers the ask from the origin, together with others that ask the same.

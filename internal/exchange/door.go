@@ -31,6 +31,13 @@ var (
 	OfRepository func(responses any) *Table
 )
 
+// Route finds the table of a request and its key there; it is false where there is none.
+type Route func(req *http.Request) (*Table, driver.Key, bool, error)
+
+// RoutedBy returns the repository.Routed that a route leads to. Package repository sets
+// it, for package cache.
+var RoutedBy func(route Route) any
+
 // CachesMethod reports whether requests of that method are cached in the table, by its
 // endpoint or by a policy of the rules.
 func (t *Table) CachesMethod(method string, r *Rules) bool {

@@ -65,6 +65,7 @@ type Exchange struct {
 	opts    Options
 	log     *slog.Logger
 	general *layer
+	fixed   *Rules // of what belongs to no table
 	flights flights
 	guard   guard
 	budget  budget
@@ -85,6 +86,7 @@ func New(opts Options) (*Exchange, error) {
 	if x.general.err != nil {
 		return nil, x.general.err
 	}
+	x.fixed = fixedRules(x.general)
 	x.flights.byKey = make(map[flightKey]*Flight)
 	x.flights.endOf = make(map[flightKey]int64)
 	x.guard.init(x)

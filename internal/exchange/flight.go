@@ -39,6 +39,7 @@ type Flight struct {
 	values      context.Context // has the values of the first caller's, and does not end
 	ctx         context.Context
 	cancel      context.CancelCauseFunc // nil: it has no request of its own, see trip
+	share       Share                   // of the memory for bodies
 	outdated    atomic.Bool             // its answer must not be saved
 	given       atomic.Bool             // its decoded value was given to a caller
 
@@ -74,6 +75,8 @@ type answer struct {
 	cookies  []string // of the 304 that confirmed used, for the first caller alone
 	resp     *http.Response
 	trailer  http.Header   // that resp announces
+	like     *Flight       // one of the same response, see [Flight.likeness]
+	stream   bool          // resp does not end
 	asked    time.Time     // when the request was sent
 	answered time.Time     // when the answer came
 	age      time.Duration // how old it was then
@@ -82,8 +85,10 @@ type answer struct {
 	complete bool          // all of the body has come
 	kept     bool          // the policy lets it be stored
 	close    func() error  // closes the body of one that is neither
-	variant  string        // of resp, where it varies
-	coding   string        // of the request, where resp is coded
+
+	interrupt func() error // closes a body that is being kept, guarded by the flights' lock
+	variant   string       // of resp, where it varies
+	coding    string       // of the request, where resp is coded
 
 	exchange  policy.Exchange // of resp, for the policies
 	save      saveKind
@@ -426,6 +431,9 @@ func (f *Flight) end(cause error) {
 	if f.close != nil {
 		go f.close() //nolint:errcheck // nobody is left to be told
 	}
+	if f.interrupt != nil {
+		go f.interrupt() //nolint:errcheck // likewise
+	}
 }
 
 // finishes lets a flight that nobody needs any more go on in the background, for a
@@ -506,6 +514,11 @@ func (f *Flight) land() {
 		return
 	}
 	f.landed, f.headed = true, true
+	if f.kept && f.variant == "" && f.ask.wantsNews() {
+		for older := f.next; older != nil; older = older.next {
+			older.outdated.Store(true) // it was asked before
+		}
+	}
 	fs.forget(f)
 	if !f.saving {
 		fs.unlink(f)
@@ -526,6 +539,7 @@ func (f *Flight) land() {
 	if f.close == nil && f.cancel != nil {
 		f.cancel(context.Canceled)
 	}
+	f.share.Release()
 	f.changed()
 	waiters := f.waiters
 	f.waiters = nil

@@ -34,6 +34,7 @@ type guard struct {
 	failing  map[access]bool // what did not work when it was last tried
 	since    time.Time       // when the spell began
 	failures int64           // of it
+	last     error           // of these
 	skipped  int64           // operations of it that were not tried
 	until    time.Time       // when the store is tried again; zero: it is not left alone
 	pause    time.Duration   // the last one
@@ -107,6 +108,13 @@ func (g *guard) probe(t *Table, reading, writing bool) {
 	}
 }
 
+// down is the error of an operation that is not tried.
+func (g *guard) down() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return fmt.Errorf("%w: %w", ErrStoreDown, g.last)
+}
+
 // report tells how an operation has ended.
 func (g *guard) report(t *Table, op string, err error) {
 	if err == nil && !g.failed.Load() {
@@ -120,6 +128,7 @@ func (g *guard) report(t *Table, op string, err error) {
 	}
 	g.failing[accessOf(op)] = true
 	g.failures++
+	g.last = err
 	if g.failed.CompareAndSwap(false, true) {
 		g.since = time.Now()
 		g.x.log.Warn("endpointcache: "+op+" failed", "repository", t.Name, "error", err)
@@ -153,7 +162,7 @@ func ofStore(ctx context.Context, err error) bool {
 func (g *guard) do(ctx context.Context, t *Table, op string, n int, run func(context.Context) error) error {
 	if !g.allow(t) {
 		g.x.counts.storeErrors.Add(1)
-		return ErrStoreDown
+		return g.down()
 	}
 	err := g.bounded(ctx, n, run)
 	return g.ended(ctx, t, op, err)
@@ -164,7 +173,7 @@ func (g *guard) do(ctx context.Context, t *Table, op string, n int, run func(con
 func (g *guard) prompt(ctx context.Context, t *Table, op string, n int, run func(context.Context) error) error {
 	if !g.allow(t) {
 		g.x.counts.storeErrors.Add(1)
-		return ErrStoreDown
+		return g.down()
 	}
 	limited := &limitedContext{Context: ctx, deadline: time.Now().Add(g.limit(n))}
 	err := guarded(func() error { return run(limited) })
@@ -181,16 +190,16 @@ func (g *guard) prompt(ctx context.Context, t *Table, op string, n int, run func
 func (g *guard) watch(ctx context.Context, t *Table, op string, n int, run func(context.Context) error, late func()) (onTime bool, err error) {
 	if !g.allow(t) {
 		g.x.counts.storeErrors.Add(1)
-		return true, ErrStoreDown
+		return true, g.down()
 	}
 	limit := g.limit(n)
 	limited := &limitedContext{Context: ctx, deadline: time.Now().Add(limit)}
-	defer limited.stop()
 	timer := time.AfterFunc(limit, func() {
 		_ = g.ended(ctx, t, op, ErrStoreSlow)
 		late()
 	})
 	err = guarded(func() error { return run(limited) })
+	limited.stop()
 	if !timer.Stop() {
 		return false, nil
 	}

@@ -1,9 +1,9 @@
 package exchange
 
 import (
-	"mime"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
@@ -77,8 +77,9 @@ func (t *Terms) controlledExpiry(x *policy.Exchange, fixed policy.Expiry, age ti
 
 // isStream reports whether a body is one that does not end.
 func isStream(h http.Header) bool {
-	mediaType, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	return mediaType == "text/event-stream" || mediaType == "multipart/x-mixed-replace"
+	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	mediaType = strings.TrimSpace(mediaType)
+	return strings.EqualFold(mediaType, "text/event-stream") || strings.EqualFold(mediaType, "multipart/x-mixed-replace")
 }
 
 // mayShare reports whether a response that is not kept may be the answer to others who

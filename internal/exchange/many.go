@@ -178,6 +178,7 @@ func (m *Many) judge(ctx context.Context, of []int, stored []bool, refuse func(i
 // looked up once more.
 func (m *Many) Join(ctx context.Context, of []int, w Waiter) (begun []*Flight, again []int) {
 	fs := &m.x.flights
+	ctx = context.WithoutCancel(ctx)
 	var landed, started []*Flight
 	var landedAt []int
 	fs.mu.Lock()
@@ -333,14 +334,29 @@ func Deliver(replies []Reply) {
 			saving[0].ask.Table.save(saving...)
 		}
 	}()
+	var last *Flight
 	for _, r := range replies {
-		if r.Flight.deliver(r) {
-			saving = append(saving, r.Flight)
+		f := r.Flight
+		f.like, last = f.likeness(last, r.Response), f
+		saves := f.deliver(r)
+		f.like = nil
+		if saves {
+			saving = append(saving, f)
 		} else {
-			r.Flight.land()
+			f.land()
 		}
 		delivered++
 	}
+}
+
+// likeness is the flight before, where it had the same response but for the body: what
+// it has made of that holds for this one, too.
+func (f *Flight) likeness(before *Flight, resp *http.Response) *Flight {
+	if before == nil || resp == nil || before.resp != resp || before.ask.Rules != f.ask.Rules || !before.asked.Equal(f.asked) ||
+		f.ask.Rules.Controls() || before.coding != "" {
+		return nil
+	}
+	return before
 }
 
 // deliver takes a reply, and reports whether there is something to be saved.
@@ -356,7 +372,21 @@ func (f *Flight) deliver(r Reply) (saves bool) {
 		f.fill()
 	}
 	f.doubtAbsence()
+	if n := f.ask.Answers; n != nil && f.isOfUse() {
+		n.Add(1)
+	}
 	return f.save != saveNothing
+}
+
+// isOfUse reports whether the origin's answer tells what there is for the key.
+func (f *Flight) isOfUse() bool {
+	switch {
+	case f.err != nil, f.decodeErr != nil, f.panicked != nil:
+		return false
+	case f.used != nil:
+		return f.outcome.Detail == ""
+	}
+	return f.resp != nil && (hasValue(f.resp.StatusCode) || Gone(f.resp.StatusCode))
 }
 
 // ConfirmsAnother reports whether a 304 is about another response than the stored one:

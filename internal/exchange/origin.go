@@ -109,7 +109,11 @@ func (f *Flight) confirmsAnother(resp *http.Response) bool {
 
 // take decides what becomes of what the origin has said.
 func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error) {
-	f.answered = f.x.Now()
+	if f.like != nil {
+		f.answered = f.like.answered
+	} else {
+		f.answered = f.x.Now()
+	}
 	late := errors.Is(context.Cause(f.context()), ErrTimeout)
 	gaveUp := f.context().Err() != nil && !late
 	switch {
@@ -192,8 +196,7 @@ func (f *Flight) forwarded() string {
 // the headers and expiry that it has now.
 func (f *Flight) confirm(h http.Header) {
 	f.x.counts.revalidated.Add(1)
-	s := f.old.Clone()
-	s.Head.Header = rfc9111.Update(f.old.Head.Header, h, f.answered)
+	s := f.old.withHeader(rfc9111.Update(f.old.Head.Header, h, f.answered))
 	if !f.ask.Rules.Controls() {
 		f.cookies = h["Set-Cookie"]
 		s.Head.Header.Del("Set-Cookie")
@@ -234,7 +237,11 @@ func (f *Flight) confirm(h http.Header) {
 
 // receiveBody answers with the origin's response, which is kept or shared if it may be.
 func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
-	f.age = rfc9111.InitialAge(resp.Header, f.asked, f.answered)
+	if l := f.like; l != nil {
+		f.age, f.stream = l.age, l.stream
+	} else {
+		f.age, f.stream = rfc9111.InitialAge(resp.Header, f.asked, f.answered), isStream(resp.Header)
+	}
 	f.resp, f.trailer = resp, resp.Trailer.Clone()
 	f.kept = f.mayKeep()
 	if f.ask.Rules.Controls() && rfc9111.Varies(resp.Header) {
@@ -266,7 +273,7 @@ func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
 // body has come.
 func (f *Flight) mayKeep() bool {
 	resp := f.resp
-	if f.announced() > f.x.opts.MaxBody || isStream(resp.Header) || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
+	if f.announced() > f.x.opts.MaxBody || f.stream || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
 		return false
 	}
 	if f.ask.leadsToItself(resp.StatusCode, resp.Header) {
@@ -344,8 +351,7 @@ func (f *Flight) readBody() (whole bool, err error) {
 	}()
 	closed := closer(f.resp.Body)
 	defer closed() //nolint:errcheck // all that counts was read
-	// Not every body ends with the context of its request.
-	defer context.AfterFunc(f.ctx, func() { _ = closed() })()
+	f.interruptWith(closed)
 	if f.announced() < 0 {
 		late := time.AfterFunc(f.x.opts.StreamAfter, f.becomeStream)
 		defer late.Stop()
@@ -366,6 +372,19 @@ func (f *Flight) readBody() (whole bool, err error) {
 		}
 		return size <= min(limit, f.x.opts.MaxBody) || !f.unused(true)
 	})
+}
+
+// interruptWith has a body closed when nobody needs the flight any more: not every body
+// ends with the context of its request.
+func (f *Flight) interruptWith(closed func() error) {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	f.interrupt = closed
+	abandoned := f.abandoned
+	fs.mu.Unlock()
+	if abandoned {
+		_ = closed()
+	}
 }
 
 // becomeStream gives up keeping and sharing a body that does not end.
@@ -410,6 +429,10 @@ func (f *Flight) prepare(payload []byte) {
 		return
 	}
 	f.entry.CachedAt, f.entry.ExpiresAt = instant(f.asked), expires
+	if l := f.like; l != nil && l.entry.Header != "" {
+		f.entry.Header, f.save = l.entry.Header, saveEntry
+		return
+	}
 	s := &Stored{Entry: f.entry, Head: head.Of(f.resp)}
 	if f.ask.Rules.Controls() {
 		s.Head.Header = f.resp.Header // with cookies: the origin says what is not to be stored
@@ -449,7 +472,7 @@ func (f *Flight) decode(payload []byte) {
 	}()
 	var panicked *panicError
 	err := guarded(func() (err error) {
-		f.value, f.entry.Name, err = t.Decode(payload, f.ask.Values)
+		f.value, f.entry.Name, err = t.Decode(payload, f.ask.Values && !f.ask.Bare)
 		return err
 	})
 	returned = true
@@ -460,7 +483,9 @@ func (f *Flight) decode(payload []byte) {
 		f.x.log.Error("endpointcache: panic in a function of the declaration", "repository", t.Name, "panic", fmt.Sprint(panicked.value))
 	case err != nil:
 		f.decodeErr = err
-		f.x.undecodable("save", t, err)
+		if f.x.counts.undecodable.Add(1); f.ask.MostUnsaved == 0 { // else there is a report
+			f.x.undecodable("save", t, err)
+		}
 	}
 }
 
@@ -469,13 +494,13 @@ func (t *Table) Undecodable(err error) {
 	if cause := errors.Unwrap(err); cause != nil {
 		err = cause
 	}
+	t.x.counts.undecodable.Add(1)
 	t.x.undecodable("get", t, err)
 }
 
 // undecodable tells of a body that is not what the declaration takes. The error's text
 // has often a piece of the body.
 func (x *Exchange) undecodable(op string, t *Table, err error) {
-	x.counts.undecodable.Add(1)
 	x.log.Warn("endpointcache: "+op+" failed: the body cannot be decoded", "repository", t.Name, "error", fmt.Sprintf("%T", err))
 }
 

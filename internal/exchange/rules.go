@@ -150,7 +150,7 @@ func RulesOf(ctx context.Context) (*Rules, error) {
 
 // Rules are those of a call that belongs to no table.
 func (x *Exchange) Rules(ctx context.Context) (*Rules, error) {
-	r := fixedRules(x.general).over(policy.Of(ctx))
+	r := x.fixed.over(policy.Of(ctx))
 	return r, r.err
 }
 

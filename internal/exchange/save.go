@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,29 +33,58 @@ type saver struct {
 	urgent  bool // somebody waits for one of the queue
 	running bool
 	more    chan struct{} // tells a saver that waits of more
+
+	// What was received and is not saved yet.
+	unsaved, unsavedSize int
+	room                 sync.Cond // tells of less of it
 }
 
 // The sizes of saves.
 const (
-	saveAtOnce  = 500                   // flights that are saved together, at most
-	worthSaving = 64                    // flights for which a save is worth it though nobody waits
-	bytesWorth  = 1 << 20               // of payloads for which it is worth it
-	saveWithin  = 50 * time.Millisecond // how long flights that nobody waits for are gathered
+	saveAtOnce = 500                   // flights that are saved together, at most
+	bytesWorth = 1 << 20               // of payloads for which a save is worth it though nobody waits
+	bytesMost  = 8 << 20               // of payloads that nobody waits for, and that are not saved
+	saveWithin = 50 * time.Millisecond // how long flights that nobody waits for are gathered
 )
 
-func (s *saver) init() { s.more = make(chan struct{}, 1) }
+func (s *saver) init() {
+	s.more = make(chan struct{}, 1)
+	s.room.L = &s.mu
+}
+
+// awaitRoom waits until flights that nobody waits for can be added. The lock is held.
+func (s *saver) awaitRoom(flights []*Flight) {
+	for most := flights[0].ask.MostUnsaved; s.unsaved > 0 && (s.unsaved+len(flights) > most || s.unsavedSize > bytesMost); {
+		s.room.Wait()
+	}
+}
+
+// landed tells that flights were saved, or will not be.
+func (s *saver) landed(flights []*Flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsaved -= len(flights)
+	for _, f := range flights {
+		s.unsavedSize -= len(f.entry.Payload)
+	}
+	s.room.Broadcast()
+}
 
 // save has flights saved, which land then. They were begun by callers for whom
 // Exchange.Close waits, or go on in the background.
 func (t *Table) save(flights ...*Flight) {
 	s := &t.saver
+	idle := !slices.ContainsFunc(flights, func(f *Flight) bool { return f.ask.MostUnsaved == 0 })
 	s.mu.Lock()
-	idle := true
+	if idle {
+		s.awaitRoom(flights)
+	}
 	for _, f := range flights {
 		s.queue = append(s.queue, f)
 		s.size += len(f.entry.Payload)
-		idle = idle && f.ask.Idle
+		s.unsavedSize += len(f.entry.Payload)
 	}
+	s.unsaved += len(flights)
 	s.urgent = s.urgent || !idle
 	if s.running {
 		s.mu.Unlock()
@@ -67,6 +97,7 @@ func (t *Table) save(flights ...*Flight) {
 	if !t.x.running.enterAlso() {
 		s.queue, s.size, s.urgent = nil, 0, false
 		s.mu.Unlock()
+		s.landed(flights)
 		landUnsaved(flights, ErrClosed)
 		return
 	}
@@ -96,29 +127,34 @@ func (s *saver) next(closing context.Context) []*Flight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gather(closing)
-	n := 0
-	var taken map[string]bool
-	if len(s.queue) > 1 {
-		taken = make(map[string]bool, min(len(s.queue), saveAtOnce))
+	n := min(len(s.queue), saveAtOnce)
+	if n > 1 {
+		n = s.different(n)
 	}
-	for _, f := range s.queue[:min(len(s.queue), saveAtOnce)] {
-		key := f.ask.flightKey().key
-		if taken[key] {
-			break
-		}
-		if taken != nil {
-			taken[key] = true
-		}
+	for _, f := range s.queue[:n] {
 		s.size -= len(f.entry.Payload)
-		n++
 	}
-	batch := s.queue[:n:n]
-	s.queue = s.queue[n:]
+	batch := slices.Clone(s.queue[:n])
+	s.queue = slices.Delete(s.queue, 0, n) // which holds no payloads any more
 	if len(s.queue) == 0 {
 		s.queue, s.urgent, s.size = nil, false, 0
 	}
 	s.running = n > 0
 	return batch
+}
+
+// different is how many of the first n of the queue have keys that differ. The lock is
+// held.
+func (s *saver) different(n int) int {
+	taken := make(map[string]bool, n)
+	for i, f := range s.queue[:n] {
+		key := f.ask.flightKey().key
+		if taken[key] {
+			return i
+		}
+		taken[key] = true
+	}
+	return n
 }
 
 // gather waits for more flights where nobody waits for those of the queue. The lock is
@@ -148,7 +184,9 @@ func (s *saver) gather(closing context.Context) {
 
 // enough reports whether what is queued is worth a save. The lock is held.
 func (s *saver) enough() bool {
-	return s.urgent || len(s.queue) >= worthSaving || s.size >= bytesWorth
+	// One half is gathered while the other is saved.
+	worth := min((s.queue[0].ask.MostUnsaved+1)/2, saveAtOnce)
+	return s.urgent || len(s.queue) >= worth || s.size >= bytesWorth
 }
 
 // saveBatch saves what flights have, which then land in any case. It is false where the
@@ -158,14 +196,16 @@ func (t *Table) saveBatch(batch []*Flight) (onTime bool) {
 	saves := &saves{t: t, flights: batch, errs: make([]error, len(batch))}
 	onTime, err := t.x.guard.watch(ctx, t, "save", len(batch), saves.run, func() {
 		landUnsaved(batch, ErrStoreSlow)
+		t.saver.landed(batch)
 		if t.x.running.enterAlso() {
 			t.saveQueued()
 		}
 	})
-	switch {
-	case !onTime:
+	if !onTime {
 		return false
-	case err != nil:
+	}
+	defer t.saver.landed(batch)
+	if err != nil {
 		landUnsaved(batch, err)
 		return true
 	}

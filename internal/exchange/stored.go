@@ -77,6 +77,13 @@ func (s *Stored) Clone() *Stored {
 	return &c
 }
 
+// withHeader is Clone with another header.
+func (s *Stored) withHeader(h http.Header) *Stored {
+	c := *s
+	c.Head.Header, c.Head.Notes = h, maps.Clone(s.Head.Notes)
+	return &c
+}
+
 func (s *Stored) note(name, value string) {
 	if s.Head.Notes == nil {
 		s.Head.Notes = make(map[string]string, 3)

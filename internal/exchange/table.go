@@ -139,6 +139,13 @@ func (t *Table) PutNewer(ctx context.Context, entries []driver.Entry) ([]bool, e
 	return stored, explained(ctx, err)
 }
 
+// Try runs an operation on n keys of the table's store as calls do for which the store is
+// no more than a help: one that fails or is slow is logged and counted. After an error it
+// may go on.
+func (t *Table) Try(ctx context.Context, op string, n int, run func(context.Context) error) error {
+	return t.x.guard.do(ctx, t, op, n, run)
+}
+
 // Delete removes entries, see [driver.Table].
 func (t *Table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 	ctx, cancel := limitless(ctx)

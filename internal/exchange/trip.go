@@ -11,7 +11,8 @@ import (
 type Trip struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	wanted int // guarded by the flights' lock
+	share  Share // of the memory for bodies
+	wanted int   // guarded by the flights' lock
 }
 
 // leave tells that one of the flights is not wanted any more. The flights' lock is
@@ -43,15 +44,16 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 		return nil, nil, func() {}
 	}
 	x := flights[0].x
-	t := &Trip{}
-	t.ctx, t.cancel = context.WithCancelCause(flights[0].ctx)
+	t := &Trip{share: Share{budget: &x.budget}}
+	t.ctx, t.cancel = context.WithCancelCause(&sharing{flights[0].ctx, &t.share})
+	now := x.Now()
 	x.flights.mu.Lock()
 	for _, f := range flights {
 		if f.abandoned {
 			continue
 		}
 		f.trip, f.sent = t, true
-		f.asked = x.Now()
+		f.asked = now
 		t.wanted++
 		boarded = append(boarded, f)
 	}
@@ -65,6 +67,7 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 			late.Stop()
 		}
 		t.cancel(context.Canceled)
+		t.share.Release()
 	}
 }
 

@@ -19,10 +19,10 @@ var (
 // made of again. A struct that embeds such a type has its methods, but they tell only
 // of a part of it: it has to be taken field by field.
 func hasText(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
 		return false
-	case reflect.Struct:
+	}
+	if t.Kind() == reflect.Struct {
 		for i := range t.NumField() {
 			if sf := t.Field(i); sf.Anonymous && (reflect.PointerTo(sf.Type).Implements(marshaler) || sf.Type.Implements(marshaler)) {
 				return false

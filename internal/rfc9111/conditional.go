@@ -86,8 +86,11 @@ func Update(stored, h http.Header, answered time.Time) http.Header {
 	// They tell of the state when they came, not of that of the 304.
 	delete(u, "Age")
 	delete(u, "Date")
-	connection := make(map[string]bool)
+	var connection map[string]bool
 	for name := range Elements(h, "Connection") {
+		if connection == nil {
+			connection = make(map[string]bool)
+		}
 		connection[textproto.CanonicalMIMEHeaderKey(name)] = true
 	}
 	for name, values := range h {

@@ -1,0 +1,20 @@
+package cache
+
+// Stats are counts of a cache's answers, by whichever door they were asked for, since it
+// was made; of keys where nothing else is said.
+type Stats struct {
+	Hits        int64 // answered from the store without the origin
+	Misses      int64 // answered by a request to the origin, which they have begun
+	Shared      int64 // answered by a request that another caller had begun
+	Revalidated int64 // confirmed by the origin with a 304
+	Stale       int64 // answered with an expired response, as the origin failed or was slow
+	Renewed     int64 // asked for in the background
+	Unanswered  int64 // neither stored nor to be asked for
+	Bypassed    int64 // requests that are not for the cache: no repository, or a method that is not cached
+	Stored      int64 // entries saved or renewed
+	Invalidated int64 // URLs that an unsafe request has made outdated
+	Unkeyed     int64 // requests whose key could not be told
+	Undecodable int64 // bodies that their repository cannot decode
+	StoreErrors int64 // operations on the store that failed, took too long or were not tried
+	Panics      int64 // panics in functions of a policy, a declaration or a base transport
+}

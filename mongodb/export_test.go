@@ -1,0 +1,11 @@
+package mongodb
+
+import "github.com/endpointcache/endpointcache/driver"
+
+// AsMongoDB has a table that stands on FerretDB take it for MongoDB.
+func AsMongoDB(t driver.Table) driver.Table {
+	other := *t.(*table)
+	store := &Store{db: other.store.db, opts: other.store.opts}
+	other.store = store
+	return &other
+}
