@@ -38,6 +38,7 @@ type guard struct {
 	until    time.Time       // when the store is tried again; zero: it is not left alone
 	pause    time.Duration   // the last one
 	probing  bool
+	last     error // of the last operation that has failed
 }
 
 // access tells reads from writes: a full disk can be read, and a lock may keep writers
@@ -107,6 +108,16 @@ func (g *guard) probe(t *Table, reading, writing bool) {
 	}
 }
 
+// down is why the store is not asked.
+func (g *guard) down() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.last == nil {
+		return ErrStoreDown
+	}
+	return fmt.Errorf("%w: %w", ErrStoreDown, g.last)
+}
+
 // report tells how an operation has ended.
 func (g *guard) report(t *Table, op string, err error) {
 	if err == nil && !g.failed.Load() {
@@ -120,6 +131,7 @@ func (g *guard) report(t *Table, op string, err error) {
 	}
 	g.failing[accessOf(op)] = true
 	g.failures++
+	g.last = err
 	if g.failed.CompareAndSwap(false, true) {
 		g.since = time.Now()
 		g.x.log.Warn("endpointcache: "+op+" failed", "repository", t.Name, "error", err)
@@ -153,7 +165,7 @@ func ofStore(ctx context.Context, err error) bool {
 func (g *guard) do(ctx context.Context, t *Table, op string, n int, run func(context.Context) error) error {
 	if !g.allow(t) {
 		g.x.counts.storeErrors.Add(1)
-		return ErrStoreDown
+		return g.down()
 	}
 	err := g.bounded(ctx, n, run)
 	return g.ended(ctx, t, op, err)
@@ -164,7 +176,7 @@ func (g *guard) do(ctx context.Context, t *Table, op string, n int, run func(con
 func (g *guard) prompt(ctx context.Context, t *Table, op string, n int, run func(context.Context) error) error {
 	if !g.allow(t) {
 		g.x.counts.storeErrors.Add(1)
-		return ErrStoreDown
+		return g.down()
 	}
 	limited := &limitedContext{Context: ctx, deadline: time.Now().Add(g.limit(n))}
 	err := guarded(func() error { return run(limited) })
@@ -181,7 +193,7 @@ func (g *guard) prompt(ctx context.Context, t *Table, op string, n int, run func
 func (g *guard) watch(ctx context.Context, t *Table, op string, n int, run func(context.Context) error, late func()) (onTime bool, err error) {
 	if !g.allow(t) {
 		g.x.counts.storeErrors.Add(1)
-		return true, ErrStoreDown
+		return true, g.down()
 	}
 	limit := g.limit(n)
 	limited := &limitedContext{Context: ctx, deadline: time.Now().Add(limit)}
