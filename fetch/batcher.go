@@ -260,14 +260,14 @@ func repliesOf(flights []*exchange.Flight, panicked any, err error) []exchange.R
 }
 
 func (a answer) reply(fl *exchange.Flight) exchange.Reply {
-	resp, err := a.response()
+	resp, err := a.response() //nolint:bodyclose // it has been read
 	return exchange.Reply{Flight: fl, Response: resp, Payload: a.body, Err: err}
 }
 
 // response is the answer as the exchange takes it: that a batch has left a key out is a
 // response, too.
 func (a answer) response() (*http.Response, error) {
-	if a.err == errLeftOut {
+	if errors.Is(a.err, errLeftOut) {
 		return &http.Response{
 			StatusCode: http.StatusNotFound, Header: make(http.Header), Body: http.NoBody,
 			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -290,7 +290,6 @@ func (r *fill[K, V]) settle(ctx context.Context, key K, res exchange.Result, ans
 
 // trust believes absences from now on: the origin has values.
 func (r *fill[K, V]) trust(ctx context.Context) {
-	if r.doubt.CompareAndSwap(true, false) {
-		r.believe(ctx)
-	}
+	r.doubt.Store(false)
+	r.believe(ctx)
 }

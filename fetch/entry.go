@@ -15,8 +15,7 @@ type answer struct {
 	err  error
 }
 
-// value is the answer as a caller gets it, to whom a response that holds no value is an
-
+// statusError is the error of a response that holds no value.
 func statusError(resp *http.Response) *StatusError {
 	sent := asSent(resp)
 	e := &StatusError{Code: resp.StatusCode, Method: cmp.Or(sent.Method, http.MethodGet), URL: withoutSecrets(sent.URL)}

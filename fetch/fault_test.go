@@ -126,7 +126,7 @@ func TestAChangeWhileItIsRefreshed(t *testing.T) {
 					case "FetchMany":
 						_, err = e.FetchMany(t.Context(), []string{"a"}, fetch.Refresh())
 					case "Fill":
-						_, err = fill(t, e, t.Context(), []string{"a"}, refreshingAll())
+						_, err = fill(t.Context(), t, e, []string{"a"}, refreshingAll())
 					}
 					if err != nil && !errors.Is(err, fetch.ErrAbsent) {
 						t.Error(err)

@@ -80,7 +80,7 @@ func (f filled) String() string {
 }
 
 // fill fills keys and counts. It ends the test where a key is reported twice, or never.
-func fill(t *testing.T, f *fetcher, ctx context.Context, keys []string, opts *fetch.FillOptions) (filled, error) {
+func fill(ctx context.Context, t *testing.T, f *fetcher, keys []string, opts *fetch.FillOptions) (filled, error) {
 	t.Helper()
 	counts, seen := make(filled), make(map[string]bool, len(keys))
 	err := f.Fill(ctx, slices.Values(keys), opts, func(one fetch.Filled[string]) {
@@ -106,7 +106,7 @@ func refreshing(opts fetch.FillOptions) *fetch.FillOptions {
 
 func wantFilled(t *testing.T, f *fetcher, keys []string, opts *fetch.FillOptions, want string) {
 	t.Helper()
-	got, err := fill(t, f, t.Context(), keys, opts)
+	got, err := fill(t.Context(), t, f, keys, opts)
 	if err != nil || got.String() != want {
 		t.Errorf("%v, %v; want %s", got, err, want)
 	}
@@ -184,7 +184,7 @@ func TestFillDoubtsThatAllIsGone(t *testing.T) {
 			down.Store(false)
 			wantFilled(t, e, keys, nil, "200 fetched")
 			down.Store(true)
-			got, err := fill(t, e, t.Context(), keys, refreshing(fetch.FillOptions{}))
+			got, err := fill(t.Context(), t, e, keys, refreshing(fetch.FillOptions{}))
 			if !errors.Is(err, fetch.ErrAllAbsent) || got[fetch.Absent] < 10 || got[fetch.Failed] != 0 {
 				t.Errorf("%v, %v", got, err)
 			}
@@ -253,7 +253,7 @@ func TestFillThatIsCancelled(t *testing.T) {
 				})
 				end(e, cancel)
 			}()
-			got, err := fill(t, e, ctx, numbered(1000), nil)
+			got, err := fill(ctx, t, e, numbered(1000), nil)
 			want := map[string]error{"context": context.Canceled, "client": fetch.ErrClosed}[name]
 			if !errors.Is(err, want) || got.String() != "100 fetched, 900 cancelled" {
 				t.Errorf("%v, %v", got, err)
@@ -374,12 +374,12 @@ func TestFillIntoAStoreThatFails(t *testing.T) {
 			}
 			client := &direct{answer: tagged}
 			e := directly(t, client, store, settingsOf(byID, nil), nil)
-			got, err := fill(t, e, t.Context(), numbered(5000), nil)
+			got, err := fill(t.Context(), t, e, numbered(5000), nil)
 			if !errors.Is(err, errDisk) || client.requests.Load() == 5000 {
 				t.Errorf("%v, %v, after %d requests", got, err, client.requests.Load())
 			}
 			client.requests.Store(0)
-			got, err = fill(t, e, t.Context(), numbered(5000), &fetch.FillOptions{Unsaved: true})
+			got, err = fill(t.Context(), t, e, numbered(5000), &fetch.FillOptions{Unsaved: true})
 			if err != nil || client.requests.Load() != 5000 {
 				t.Errorf("%v, %v, after %d requests", got, err, client.requests.Load())
 			}

@@ -122,13 +122,13 @@ func (m *many[K, V]) run(ctx context.Context) (err error) {
 			return ended(ctx)
 		}
 		again := m.join(ctx, missing)
-		pending = again
 		ended := m.await(ctx, missing, again)
 		for _, i := range missing {
 			if !m.settle(ctx, i, ended) {
-				pending = append(pending, i)
+				again = append(again, i)
 			}
 		}
+		pending = again
 		if ended != nil {
 			_, _ = m.cancelled(ended)
 			return ended

@@ -65,7 +65,7 @@ type Options struct {
 	Retry *origin.RetryOptions
 
 	// Offline sends no request: what would need one fails with [ErrOffline]. See
-	// also [StaleIfError], which then returns what has expired.
+	// also policy.Policy.StaleIfError, with which it returns what has expired.
 	Offline bool
 
 	// MaxBody is the size in bytes of the largest body that is fetched, as it is

@@ -373,7 +373,7 @@ func TestCloseOfTheCache(t *testing.T) {
 	calls := []func() error{
 		func() error { _, err := e.Fetch(t.Context(), "a"); return err },
 		func() error { _, err := e.FetchMany(t.Context(), []string{"b", "c"}); return err },
-		func() error { _, err := fill(t, e, t.Context(), []string{"d", "e", "f"}, nil); return err },
+		func() error { _, err := fill(t.Context(), t, e, []string{"d", "e", "f"}, nil); return err },
 	}
 	for _, call := range calls {
 		callers.Go(func() {

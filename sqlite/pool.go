@@ -6,6 +6,7 @@ import (
 	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/puddle/v2"
 )
@@ -13,22 +14,31 @@ import (
 // pool lends connections: the store's own, or those of a caller's database.
 // database/sql, which pools the latter, costs a fifth of a point get.
 type pool struct {
-	own *puddle.Pool[*conn] // nil where db is set
-	db  *sql.DB
+	own          *puddle.Pool[*conn] // nil where db is set
+	opened, lent atomic.Int32        // connections of own
+	db           *sql.DB
 }
 
 // newPool returns a pool of at most size connections, which it opens when they
 // are needed, each with the pragmas.
 func newPool(size int, dsn string, pragmas ...string) (*pool, error) {
-	own, err := puddle.NewPool(&puddle.Config[*conn]{
-		MaxSize:     int32(size),
-		Constructor: func(ctx context.Context) (*conn, error) { return connect(ctx, dsn, pragmas) },
-		Destructor:  func(c *conn) { _ = c.Close() }, // nothing is left to be written
+	p := &pool{}
+	var err error
+	p.own, err = puddle.NewPool(&puddle.Config[*conn]{
+		MaxSize: int32(size),
+		Constructor: func(ctx context.Context) (*conn, error) {
+			c, err := connect(ctx, dsn, pragmas)
+			if err == nil {
+				p.opened.Add(1)
+			}
+			return c, err
+		},
+		Destructor: func(c *conn) {
+			p.opened.Add(-1)
+			_ = c.Close() // nothing is left to be written
+		},
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &pool{own: own}, nil
+	return p, err
 }
 
 func connect(ctx context.Context, dsn string, pragmas []string) (*conn, error) {
@@ -51,12 +61,26 @@ func (p *pool) with(ctx context.Context, do func(*conn) error) error {
 	if p.db != nil {
 		return withCallers(ctx, p.db, do)
 	}
-	lent, err := p.own.Acquire(ctx)
+	lent, err := p.acquire(ctx)
 	if err != nil {
 		return err
 	}
+	p.lent.Add(1)
+	defer p.lent.Add(-1)
 	defer lent.Release()
 	return do(lent.Value())
+}
+
+// acquire takes an idle connection where there is one. To wait for one, Acquire asks the
+// context for its channel, which a deadline makes as costly as a point get.
+func (p *pool) acquire(ctx context.Context) (*puddle.Resource[*conn], error) {
+	if p.opened.Load() > p.lent.Load() && ctx.Err() == nil {
+		lent, err := p.own.TryAcquire(ctx)
+		if !errors.Is(err, puddle.ErrNotAvailable) {
+			return lent, err
+		}
+	}
+	return p.own.Acquire(ctx)
 }
 
 func withCallers(ctx context.Context, db *sql.DB, do func(*conn) error) error {

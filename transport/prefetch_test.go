@@ -3,16 +3,14 @@
 package transport_test
 
 import (
-	"context"
-	"net/http"
 	"slices"
 	"testing"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/fetch/restyfetch"
 	"github.com/endpointcache/endpointcache/payload"
-	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
 	keys "github.com/endpointcache/endpointcache/request"
@@ -23,11 +21,12 @@ func TestWhatWasPrefetchedIsAHit(t *testing.T) {
 	onEachMode(t, func(t *testing.T, opts *options) {
 		onEachStore(t, func(t *testing.T, open func(*testing.T) driver.Store) {
 			h := startTyped(t, open(t), opts)
-			defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-			client, err := fetch.NewClient(&fetch.Options{BaseURL: h.server.URL})
+			client, err := fetch.NewClient(&fetch.Options{BaseURL: h.server.URL, Transport: h.base})
 			check(t, err)
 			defer client.Close()
-			result, err := prefetch.Run(t.Context(), h.tracks, slices.Values([]string{"a", "b"}), &prefetch.Options{Client: client})
+			tracks, err := fetch.New(client, h.tracks, nil)
+			check(t, err)
+			result, err := prefetch.Run(t.Context(), tracks, slices.Values([]string{"a", "b"}), nil)
 			if err != nil || result.Fetched != 2 {
 				t.Fatal(result, err)
 			}
@@ -42,8 +41,8 @@ func TestWhatWasPrefetchedIsAHit(t *testing.T) {
 	})
 }
 
-// prefetch takes the same client. As it looks itself for what is there, its
-// requests need no cache below.
+// A prefetch takes the client whose transport is over the same cache: its requests pass
+// that, so that nothing is stored twice, and Refresh asks the origin.
 func TestRestyPrefetch(t *testing.T) {
 	h := start(t, serveSong, nil)
 	songs, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[string, song]{
@@ -52,36 +51,32 @@ func TestRestyPrefetch(t *testing.T) {
 	check(t, err)
 	client, _ := h.resty()
 	byResty(t, client.R(), "GET", "/songs/a")
-	fetcher, err := fetch.NewClient(&fetch.Options{Client: client})
+	sender, err := fetch.NewClient(restyfetch.Options(client))
 	check(t, err)
-	defer fetcher.Close()
+	defer sender.Close()
+	fetcher, err := fetch.New(sender, songs, nil)
+	check(t, err)
 
-	run := func(ctx context.Context, opts *prefetch.Options, wanted ...string) *prefetch.Result[string] {
+	run := func(opts *prefetch.Options, wanted ...string) *prefetch.Result[string] {
 		t.Helper()
-		opts.Client = fetcher
-		result, err := prefetch.Run(ctx, songs, slices.Values(wanted), opts)
+		result, err := prefetch.Run(t.Context(), fetcher, slices.Values(wanted), opts)
 		check(t, err)
 		if result.Failed > 0 {
 			t.Errorf("%+v", result)
 		}
 		return result
 	}
-	direct := policy.With(t.Context(), policy.Policy{Use: policy.Disabled})
-	if r := run(direct, &prefetch.Options{}, "a", "b"); r.Cached != 1 || r.Fetched != 1 {
+	if r := run(nil, "a", "b"); r.Cached != 1 || r.Fetched != 1 {
 		t.Errorf("what the transport has stored is fetched: %+v", r)
 	}
-	if s := h.transport.Stats(); s.Stored != 1 || s.Misses != 1 {
+	if s := h.transport.Stats(); s.Stored != 2 || s.Misses != 2 {
 		t.Errorf("the transport has stored what was prefetched, too: %+v", s)
 	}
 	if resp := byResty(t, client.R(), "GET", "/songs/b"); !hit(resp.RawResponse) {
 		t.Error("what was prefetched is no hit")
 	}
 	h.wantRequests(2)
-
-	// Otherwise Refresh would be answered by what it is to replace.
-	run(t.Context(), &prefetch.Options{Refresh: true}, "a")
-	h.wantRequests(2)
-	run(direct, &prefetch.Options{Refresh: true}, "a")
+	run(&prefetch.Options{Refresh: true}, "a")
 	h.wantRequests(3)
 	if n, err := songs.Count(t.Context(), repository.Live); n != 2 || err != nil {
 		t.Errorf("%d songs, %v", n, err)

@@ -81,7 +81,8 @@ func (x *Exchange) hit(s *Stored) *Answer {
 func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, conditional bool) *Flight {
 	f := &Flight{x: x, ask: *a, old: old, conditional: conditional}
 	f.ask.flightKey()
-	f.ctx = detached(ctx)
+	f.values = detached(ctx)
+	f.ctx = f.values
 	if a.Batched {
 		return f
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/policy"
 )
 
 var (
@@ -30,11 +31,12 @@ var (
 // waits for it.
 type Flight struct {
 	x           *Exchange
-	ask         Ask     // of the caller that began it, with a request of its own
-	old         *Stored // what is stored; may be nil
-	conditional bool    // the origin is asked whether old still holds
-	renews      bool    // it has begun in the background
-	send        Send    // nil: the door answers it, see [Flight.Answer]
+	ask         Ask             // of the caller that began it, with a request of its own
+	old         *Stored         // what is stored; may be nil
+	conditional bool            // the origin is asked whether old still holds
+	renews      bool            // it has begun in the background
+	send        Send            // nil: the door answers it, see [Flight.Answer]
+	values      context.Context // has the values of the first caller's, and does not end
 	ctx         context.Context
 	cancel      context.CancelCauseFunc // nil: it has no request of its own, see trip
 	share       Share                   // of the memory for bodies
@@ -88,6 +90,7 @@ type answer struct {
 	variant   string       // of resp, where it varies
 	coding    string       // of the request, where resp is coded
 
+	exchange  policy.Exchange // of resp, for the policies
 	save      saveKind
 	doubted   saveKind       // what is saved once it is believed
 	stored    *Stored        // the variant that is saved
@@ -511,7 +514,7 @@ func (f *Flight) land() {
 		return
 	}
 	f.landed, f.headed = true, true
-	if f.kept {
+	if f.kept && f.variant == "" && f.ask.wantsNews() {
 		for older := f.next; older != nil; older = older.next {
 			older.outdated.Store(true) // it was asked before
 		}

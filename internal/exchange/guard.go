@@ -34,11 +34,11 @@ type guard struct {
 	failing  map[access]bool // what did not work when it was last tried
 	since    time.Time       // when the spell began
 	failures int64           // of it
+	last     error           // of these
 	skipped  int64           // operations of it that were not tried
 	until    time.Time       // when the store is tried again; zero: it is not left alone
 	pause    time.Duration   // the last one
 	probing  bool
-	last     error // of the last operation that has failed
 }
 
 // access tells reads from writes: a full disk can be read, and a lock may keep writers
@@ -108,13 +108,10 @@ func (g *guard) probe(t *Table, reading, writing bool) {
 	}
 }
 
-// down is why the store is not asked.
+// down is the error of an operation that is not tried.
 func (g *guard) down() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.last == nil {
-		return ErrStoreDown
-	}
 	return fmt.Errorf("%w: %w", ErrStoreDown, g.last)
 }
 

@@ -53,13 +53,12 @@ func (x *Exchange) lookup(ctx context.Context, a *Ask) (*Stored, error) {
 	if !a.Table.Keeps() || a.Rules.Use() == policy.Disabled {
 		return nil, nil
 	}
-	var read once
-	keys := [1]driver.Key{a.Key}
-	err := a.Table.get(ctx, keys[:], allParts(x), read.visit)
-	if err != nil || !read.ok {
+	a.keys[0], a.found, a.ok = a.Key, driver.Entry{}, false
+	err := a.Table.get(ctx, a.keys[:], allParts(x), a.visit)
+	if err != nil || !a.ok {
 		return nil, x.lookupFailed(ctx, a, err)
 	}
-	return x.stored(ctx, a, read.entry)
+	return x.stored(ctx, a, a.found)
 }
 
 // stored is the stored response that answers the ask, made of the latest entry of its

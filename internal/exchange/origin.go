@@ -36,9 +36,17 @@ func (f *Flight) run() {
 	}
 }
 
-// doubtAbsence keeps back what is to be saved of an absence that is not believed yet.
+// doubtAbsence keeps back what is to be saved of an absence that is not believed yet. A
+// value ends the doubt: not when it has been saved, which takes longer than an absence.
 func (f *Flight) doubtAbsence() {
-	if d := f.ask.Doubt; d != nil && d.Load() && f.resp != nil && Gone(f.resp.StatusCode) {
+	d := f.ask.Doubt
+	switch {
+	case d == nil || !d.Load():
+	case f.used != nil && f.outcome.Detail == "":
+		d.Store(false)
+	case f.resp != nil && hasValue(f.resp.StatusCode) && f.decodeErr == nil:
+		d.Store(false)
+	case f.resp != nil && Gone(f.resp.StatusCode):
 		f.doubted, f.save = f.save, saveNothing
 	}
 }
@@ -274,7 +282,8 @@ func (f *Flight) mayKeep() bool {
 	if f.ask.Rules.asksExpiry() {
 		return f.ask.mayStore(resp.StatusCode, resp.Header)
 	}
-	_, ok := f.expiry(&policy.Exchange{Request: f.ask.policyRequest(), Status: resp.StatusCode, Header: resp.Header})
+	f.exchange = policy.Exchange{Request: f.ask.policyRequest(), Status: resp.StatusCode, Header: resp.Header}
+	_, ok := f.expiry(&f.exchange)
 	return ok
 }
 
@@ -307,9 +316,12 @@ func (f *Flight) fill() {
 	if !whole {
 		whole, err = f.readBody()
 	}
-	payload := f.body.bytes()
-	if err == nil && whole && f.cutShort(payload) {
-		err = fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(payload), f.resp.ContentLength)
+	var payload []byte
+	if err == nil && whole {
+		payload = f.body.bytes()
+		if f.cutShort(payload) {
+			err = fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(payload), f.resp.ContentLength)
+		}
 	}
 	if err == nil && whole {
 		f.prepare(payload)
@@ -398,7 +410,8 @@ func (f *Flight) stopSharing() {
 // prepare makes the entry that is stored of a response whose body has come, if it is,
 // and decodes it.
 func (f *Flight) prepare(payload []byte) {
-	x := &policy.Exchange{Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload}
+	x := &f.exchange
+	*x = policy.Exchange{Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload}
 	f.entry = driver.Entry{Key: f.ask.Key, Status: f.resp.StatusCode, Payload: payload}
 	if hasValue(f.resp.StatusCode) && (f.kept || f.ask.Values) {
 		f.decode(payload)
@@ -428,7 +441,7 @@ func (f *Flight) prepare(payload []byte) {
 	if f.ask.Rules.beta > 0 {
 		s.note(tookNote, strconv.FormatInt(f.answered.Sub(f.asked).Milliseconds(), 10))
 	}
-	if f.ask.Rules.Controls() && rfc9111.Varies(f.resp.Header) {
+	if f.ask.Rules.Controls() && rfc9111.Varies(f.resp.Header) && !(f.ask.Values && variesByCodingAlone(f.resp.Header)) {
 		f.stored, f.save = s, saveVariant
 		return
 	}

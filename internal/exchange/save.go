@@ -20,6 +20,8 @@ const (
 	saveRenewal          // the times and headers of the entry that a 304 has confirmed
 	saveVariant          // a response with Vary, beside others of its key
 	saveRemoval          // the origin has nothing for the key any more
+
+	saveKinds
 )
 
 // saver saves what has come while it saved what came before, so that a slow store gets
@@ -158,14 +160,12 @@ func (s *saver) different(n int) int {
 // gather waits for more flights where nobody waits for those of the queue. The lock is
 // held, and given back meanwhile.
 func (s *saver) gather(closing context.Context) {
-	if len(s.queue) == 0 || s.urgent {
+	if len(s.queue) == 0 || s.enough() {
 		return
 	}
 	late := time.NewTimer(saveWithin)
 	defer late.Stop()
-	// One half is gathered while the other is saved.
-	worth := (s.queue[0].ask.MostUnsaved + 1) / 2
-	for !s.urgent && len(s.queue) < min(worth, saveAtOnce) && s.size < bytesWorth {
+	for !s.enough() {
 		s.mu.Unlock()
 		ended := false
 		select {
@@ -182,10 +182,17 @@ func (s *saver) gather(closing context.Context) {
 	}
 }
 
+// enough reports whether what is queued is worth a save. The lock is held.
+func (s *saver) enough() bool {
+	// One half is gathered while the other is saved.
+	worth := min((s.queue[0].ask.MostUnsaved+1)/2, saveAtOnce)
+	return s.urgent || len(s.queue) >= worth || s.size >= bytesWorth
+}
+
 // saveBatch saves what flights have, which then land in any case. It is false where the
 // store took too long: the flights have landed before, and the queue has another saver.
 func (t *Table) saveBatch(batch []*Flight) (onTime bool) {
-	ctx := context.WithoutCancel(batch[0].context())
+	ctx := batch[0].values
 	saves := &saves{t: t, flights: batch, errs: make([]error, len(batch))}
 	onTime, err := t.x.guard.watch(ctx, t, "save", len(batch), saves.run, func() {
 		landUnsaved(batch, ErrStoreSlow)
@@ -227,7 +234,7 @@ type saves struct {
 }
 
 func (s *saves) run(ctx context.Context) error {
-	var byKind [saveRemoval + 1][]int
+	var byKind [saveKinds][]int
 	begun := make([]int, 0, len(s.flights))
 	for i, f := range s.flights {
 		if f.beginSave() {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"hash/maphash"
+	"net/http"
 	"sync"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -106,17 +107,21 @@ func (a *Ask) matches(s *Stored) bool {
 		return false
 	}
 	own, ok := s.Head.Notes[variantNote]
-	if !ok {
-		// Saved by a typed call, of whose request headers none varies but this
-		// one of the client's own.
-		for name := range rfc9111.Elements(s.Head.Header, "Vary") {
-			if name != "Accept-Encoding" {
-				return false
-			}
-		}
-		return true
+	if !ok { // saved by a typed call
+		return variesByCodingAlone(s.Head.Header)
 	}
 	return own == rfc9111.Variant(s.Head.Header, a.header())
+}
+
+// variesByCodingAlone reports whether responses vary by no more than a header that a typed
+// call leaves to its client, which has decoded the body: it is one for all.
+func variesByCodingAlone(h http.Header) bool {
+	for name := range rfc9111.Elements(h, "Vary") {
+		if name != "Accept-Encoding" {
+			return false
+		}
+	}
+	return h.Get("Content-Encoding") == ""
 }
 
 // understands reports whether s is coded as the caller would have it from the origin.
