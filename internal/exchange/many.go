@@ -22,7 +22,8 @@ type Many struct {
 
 	x        *Exchange
 	seen     int64
-	storeErr error
+	storeErr error // of the last lookup
+	readErr  error // for which answers are not saved
 }
 
 // StoreErr is why the last lookup found nothing, where the store has failed.
@@ -85,7 +86,7 @@ func (m *Many) keys(of []int) []driver.Key {
 
 // failed notes that the store has failed. The error is the caller's context's.
 func (m *Many) failed(ctx context.Context, of []int, err error) error {
-	m.storeErr = err
+	m.storeErr, m.readErr = err, err
 	for _, at := range of {
 		if err := m.x.lookupFailed(ctx, &m.Asks[at], err); err != nil {
 			return err
@@ -221,6 +222,9 @@ func (m *Many) Result(i int) (Result, bool) {
 	a := &m.Asks[i]
 	f := a.flight
 	r, next := f.result(a, a.first)
+	if a.ReadOnly && r.SaveErr == nil && (r.Kind == Fetched || r.Kind == Confirmed) {
+		r.SaveErr = m.readErr
+	}
 	m.Leave(i)
 	switch next {
 	case settled:
