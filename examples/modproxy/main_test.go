@@ -178,9 +178,9 @@ func TestFileIsReadable(t *testing.T) {
 	}
 	defer db.Close()
 	for _, test := range []struct{ query, want string }{
-		{"SELECT name, round(julianday(expires_at) - julianday(cached_at), 3) FROM list WHERE module = 'example.com/one'", "v1.10.0, the latest of 2|1.0"},
+		{"SELECT name, round(julianday(expires_at) - julianday(cached_at), 3) FROM list WHERE module = 'example.com/one'", "v1.10.0, the latest of 2|1"},
 		{"SELECT name, '' FROM list WHERE module = 'example.com/old'", "no tagged version|"},
-		{"SELECT name, round(julianday(expires_at) - julianday(cached_at), 3) FROM info WHERE module = 'example.com/one'", "v1.2.0 of 2026-02-03|7.0"},
+		{"SELECT name, round(julianday(expires_at) - julianday(cached_at), 3) FROM info WHERE module = 'example.com/one'", "v1.2.0 of 2026-02-03|7"},
 		{"SELECT name, expires_at FROM mod WHERE module = 'github.com/!burnt!sushi/toml' AND version = 'v1.5.0'", "github.com/BurntSushi/toml|never"},
 		{"SELECT name, expires_at FROM zip", "example.com/one@v1.2.0|never"},
 		{"SELECT payload ->> 'Origin' ->> 'VCS', status FROM info WHERE module = 'example.com/old'", "git|200"},
