@@ -10,6 +10,7 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/semver"
 
+	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -36,6 +37,7 @@ func (k VersionKey) String() string { return k.Module + "@" + k.Version }
 var List = settings.RepositorySettings[ModuleKey, string]{
 	Name:    "list",
 	Pattern: "GET /{module...}/@v/list",
+	Payload: payload.String(),
 	NameOf:  latest,
 	Expire:  24 * time.Hour,
 }
@@ -59,6 +61,7 @@ type VersionInfo struct {
 var Mod = settings.RepositorySettings[VersionKey, string]{
 	Name:    "mod",
 	Pattern: "GET /{module...}/@v/{version}.mod",
+	Payload: payload.String(),
 	NameOf:  func(file string) string { return modfile.ModulePath([]byte(file)) },
 	Expire:  settings.NeverExpire,
 }
@@ -67,6 +70,7 @@ var Mod = settings.RepositorySettings[VersionKey, string]{
 var Zip = settings.RepositorySettings[VersionKey, []byte]{
 	Name:    "zip",
 	Pattern: "GET /{module...}/@v/{version}.zip",
+	Payload: payload.Bytes(),
 	NameOf:  zipRoot,
 	Expire:  settings.NeverExpire,
 }
