@@ -27,7 +27,8 @@ func newProgress(w io.Writer, name string) func(prefetch.Progress) {
 	return newLines(w, name, time.Second)
 }
 
-// newLines writes a line at most once in a while, and one at the end.
+// newLines writes a line at most once in a while, and one at the end. A key that a
+// 304 has confirmed counts as fetched.
 func newLines(w io.Writer, name string, every time.Duration) func(prefetch.Progress) {
 	shown := time.Now()
 	return func(p prefetch.Progress) {
@@ -35,7 +36,7 @@ func newLines(w io.Writer, name string, every time.Duration) func(prefetch.Progr
 			return
 		}
 		fmt.Fprintf(w, "%s: %d of %d keys: %d cached, %d fetched, %d absent, %d failed\n",
-			name, p.Done, p.Total, p.Cached, p.Fetched, p.Absent, p.Failed)
+			name, p.Done, p.Total, p.Cached, p.Fetched+p.Confirmed, p.Absent, p.Failed)
 		shown = time.Now()
 	}
 }
