@@ -8,7 +8,7 @@
 // is stored is each response as it came, byte for byte.
 //
 //   - settings describes an endpoint, with request for its requests and keys and
-//     payload for its bodies;
+//     payload for its bodies, and policy says what is kept of them and for how long;
 //   - repository is its typed table, and cache holds many on one store;
 //   - fetch asks the API for what is missing, pages walks its listings, prefetch
 //     fills repositories in bulk, and origin keeps to the API's limits;

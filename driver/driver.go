@@ -157,7 +157,7 @@ type Entry struct {
 	Status    int       // HTTP status
 	Header    string    // response headers as a JSON object without \u0000, or empty
 	Payload   []byte    // the body exactly as it came; nil and empty are one
-	CachedAt  time.Time // when it was saved
+	CachedAt  time.Time // the instant as of which it is known, such as when its request was sent
 	ExpiresAt time.Time // the first instant at which it is expired; zero: never
 }
 

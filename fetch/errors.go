@@ -21,8 +21,8 @@ var (
 	// [Options.MaxBody]. It is not asked for again.
 	ErrBodyTooLarge = errors.New("the body is too large")
 
-	// ErrNotCached means that the policy lets the origin not be asked for a key
-	// that the repository has no answer for.
+	// ErrNotCached means that the repository has no answer for a key, and the
+	// policy forbids to ask the origin.
 	ErrNotCached = errors.New("the repository has no answer for the key, and the origin is not to be asked")
 
 	// ErrOffline is why a request was not sent, with [Options.Offline].
@@ -33,8 +33,8 @@ var (
 	ErrClosed = errors.New("the client is closed")
 )
 
-// StatusError tells that the origin did not answer with a status that comes with a value
-// (see repository.HasValue) on any attempt.
+// StatusError tells that the last answer of the origin had a status that comes with no
+// value: any but those of class 2xx, and 204, 205 and 206.
 type StatusError struct {
 	Code   int
 	Method string

@@ -12,13 +12,14 @@ import (
 )
 
 // Doer sends a request and returns the response, as an [http.Client] does, a
-// transport.Transport, and package restyfetch for a resty client. Many goroutines may use
-// it at once.
+// transport.Transport, and for a resty client what package restyfetch makes of it. Many
+// goroutines may use it at once.
 //
-// It returns a response or an error. It may return both, with the body read or closed, where
-// it has something to say about a response, as an http.Client has about a redirect that it does
-// not follow: the status then decides whether it is asked again, unless the error is an
-// origin.Permanent. The request is its own, and the response no longer. A body that it leaves packed is kept as it is, with its
+// It returns a response or an error. It may return both, with the body read or closed,
+// where it has something to say about a response, as an http.Client has about a redirect
+// that it does not follow: the status then decides whether the request is sent again,
+// unless the error is an origin.Permanent. The request belongs to the Doer, and the
+// response to its caller. A body that it leaves packed is kept as it is, with its
 // Content-Encoding.
 type Doer interface {
 	Do(req *http.Request) (*http.Response, error)

@@ -124,7 +124,7 @@ const (
 	Off
 )
 
-// Expiry is when a response expires, counted from when it is saved. The zero
+// Expiry is when a response expires, counted from when the origin answered. The zero
 // value says nothing.
 type Expiry struct {
 	kind expiryKind

@@ -32,10 +32,10 @@ import (
 // endless. Run cannot return while the sequence blocks: one that waits for
 // its keys should watch ctx itself.
 //
-// A process that is killed loses what it was saving: a few dozen responses, or as many
-// as come in a twentieth of a second.
+// A process that is killed loses what it has received and not saved yet: 64 responses at
+// most and those to the requests under way, with batches those of Concurrency requests.
 //
-// Memory grows by the keys, which the result has. [Each] is for more keys than that.
+// The result has all keys, so memory grows with their number. [Each] keeps none.
 func Run[K comparable, V any](ctx context.Context, fetcher *fetch.Fetcher[K, V], keys iter.Seq[K], opts *Options) (*Result[K], error) {
 	return start(ctx, fetcher, keys, opts, nil)
 }

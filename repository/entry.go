@@ -18,7 +18,7 @@ type Entry struct {
 	Name      string    // the readable name, set when it is saved
 	Status    int       // the HTTP status code; 0 is saved as 200
 	Payload   []byte    // the body, byte for byte
-	CachedAt  time.Time // when it was saved, UTC
+	CachedAt  time.Time // when its request was sent, or without one when it was saved; UTC
 	ExpiresAt time.Time // when it expires, UTC; zero: never
 
 	head string // as head.Encode makes it

@@ -69,8 +69,9 @@ type RepositorySettings[K comparable, V any] struct {
 	// It may be nil: names are then empty.
 	NameOf func(V) string
 
-	// Expire is how long a response lives from when it is saved. Zero means
-	// the cache's own setting, [NeverExpire] for ever.
+	// Expire is how long a response lives from when the origin answered, or from when
+	// a call such as Save stores it. Zero means the cache's own setting, [NeverExpire]
+	// for ever.
 	Expire time.Duration
 
 	// ExpireAbsent is how long it is remembered that the API has nothing for a

@@ -19,16 +19,18 @@
 //   - A body streams to the caller while it is being kept. Only a response whose
 //     body came to its end is saved, before the caller sees that end. The rest of
 //     a body that is closed early is read in the background, within limits.
-//   - Equal requests at one time reach the origin once, whoever gives up. Requests
-//     that are not cached never wait for others.
+//   - Equal requests at one time reach the origin once, as long as what comes may be
+//     kept, and go on when one of their callers gives up. Requests that are not cached
+//     never wait for others.
 //   - A store that fails or hangs fails no request and holds none up beyond
-//     Options.StoreTimeout: what happened is logged and counted, and the origin
+//     cache.Options.StoreTimeout: what happened is logged and counted, and the origin
 //     answers.
 //
 // Two requests are equal where they have one repository and key. What the key does
-// not have makes no difference: where responses depend on who asks, the key must
-// tell, as that of settings.CatchAll does.
+// not have makes no difference: where responses depend on the user, the user must be in
+// the key, as in that of settings.CatchAll.
 //
-// How long a response is used, and which are kept, is told by a [Policy]; with
-// [Policy].CacheControl by the response itself, as RFC 9111 has it.
+// A policy.Policy, of the cache, the repository or the call, says how long a response is
+// used and which are kept; where its CacheControl is on, the response itself says it, by
+// the rules of RFC 9111.
 package transport

@@ -23,7 +23,7 @@ import (
 // does not repeat what resty has given up. So without SetRetryCount there is one attempt;
 // with it, resty repeats what has failed with an error, and a response of status 503
 // if a condition says so. It knows neither origin.Permanent nor a budget of retries. A
-// request counts once in fetch.Stats, however often resty has sent it, and the Timeout
+// request counts once in fetch.Fetcher.Requests, however often resty has sent it, and the Timeout
 // of the options, which is none, is one for all of that. Instead, fetch repeats
 // requests of a client without a RetryCount if the options say so:
 //
