@@ -24,7 +24,7 @@ import (
 
 // Options are the settings of a cache. A nil *Options means the defaults.
 type Options struct {
-	// Name is the cache's name, for those who have several. It may be empty.
+	// Name is the cache's name, for programs that have several. It may be empty.
 	Name string
 
 	// Expire is how long responses live whose repository does not say
@@ -168,7 +168,7 @@ func (c *ResponseCache) Stats() Stats { return Stats(c.exchange.Stats()) }
 // Close waits for what goes on in the background, and closes the store then. What has come
 // is still saved. Typed calls that wait for the origin fail, and their requests end; a
 // renewal that a transport has begun, or the rest of a body that was closed early, may take
-// RenewTimeout or FinishTimeout. A response that somebody reads from a transport goes on.
+// RenewTimeout or FinishTimeout. A response that a caller reads from a transport goes on.
 // Afterwards, calls on the cache and its repositories that need the store return
 // driver.ErrClosed, typed fetches an error, and transports ask the origin alone. Closing
 // twice is not an error.
@@ -296,8 +296,8 @@ func (c *ResponseCache) snapshot() []*repository.Responses {
 func (c *ResponseCache) Len() int { return len(c.snapshot()) }
 
 // Remove takes the repository of that name out of the cache and reports whether
-// there was one. Its table stays in the store with all it holds, and those who
-// have the repository may go on using it.
+// there was one. Its table stays in the store with all it holds, and code that
+// has the repository may go on using it.
 func (c *ResponseCache) Remove(name string) bool {
 	m := c.member(name)
 	if m == nil {

@@ -41,8 +41,8 @@ type Harness struct {
 
 	// Loose is true where the server itself checks an entry and changes it in two steps,
 	// so that what several stores put on a condition, or renew, at a time may be done by
-	// more than one. Of those who put what is absent still one does, and of the callers
-	// of one store.
+	// more than one of them. Where an entry is put if it is absent, and among the callers
+	// of one store, it is still done by one.
 	Loose bool
 }
 

@@ -57,7 +57,7 @@ func (c *Client) Base() *url.URL {
 }
 
 // Close ends all requests and everything that goes on in the background, and waits
-// for it. Whoever waits for an answer gets [ErrClosed], as does every call from
+// for it. Calls that wait for an answer get [ErrClosed], as does every call from
 // then on. Answers that have already come are still saved, so the stores are to be
 // closed afterwards. Closing twice is not an error.
 func (c *Client) Close() error {

@@ -8,7 +8,7 @@
 //	results, err := tracks.FetchMany(ctx, keys)
 //	err = tracks.Fill(ctx, slices.Values(keys), nil, func(fetch.Filled[TrackKey]) {})
 //
-// A [Fetcher] asks the origin once for all callers who want the same key at the same
+// A [Fetcher] asks the origin once for all callers that want the same key at the same
 // time, also those of a transport in front of the same cache, and saves the answer. Keys
 // that the settings have a request.Batch for are asked for together.
 //

@@ -108,7 +108,7 @@ const (
 )
 
 // faultOf tells what the error of a batch was about. Other statuses are about
-// whoever asks, or about the origin.
+// the user, or about the origin.
 func faultOf(err error) fault {
 	var batch *batchError
 	var status *StatusError

@@ -69,7 +69,7 @@ func (c *clearing) all(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case goes && entry && c.filter.State == driver.All: // whoever replaces it
+		case goes && entry && c.filter.State == driver.All: // by whatever entry it is replaced
 			entries = append(entries, name)
 		case goes:
 			found = append(found, name)

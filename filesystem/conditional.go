@@ -7,7 +7,7 @@ import (
 )
 
 // PutIf writes the files of those entries for which the condition holds, and asks once
-// more under the lock of those who replace entries.
+// more under the lock that is held to replace entries.
 func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) (stored []bool, err error) {
 	err = t.store.run(ctx, "save to", t.id.spec.Name, func() error {
 		if err := c.Validate(); err != nil {

@@ -15,8 +15,8 @@ import (
 // to replace it.
 const maxRemoves = 4 * maxRenames
 
-// Delete holds the lock of those who replace entries, so that none puts back what it
-// renews. It does not look into files, and so counts a damaged one as well.
+// Delete holds the lock that is held to replace entries, so that no renewal puts back
+// what was deleted. It does not look into files, and so counts a damaged one as well.
 func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 	var deleted atomic.Int64
 	err := t.store.run(ctx, "delete from", t.id.spec.Name, func() error {

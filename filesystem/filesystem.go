@@ -23,9 +23,9 @@
 //
 // # Processes
 //
-// Readers need no lock. Who replaces or removes an entry locks one of 16 files, so that
-// a pop returns just what it has removed, and of several who put an entry if it is
-// absent one does. The system releases the locks of a process that dies. Where it has
+// Readers need no lock. A call that replaces or removes an entry locks one of 16 files,
+// so that a pop returns just what it has removed, and of several calls that put an entry
+// if it is absent one does. The system releases the locks of a process that dies. Where it has
 // no such locks (neither flock nor LockFileEx), only one process at a time may write.
 //
 // A renewal of an entry's times and headers reads its file and writes another one, with

@@ -51,7 +51,7 @@ func (t *table) savings(entries []driver.Entry, c *driver.Condition) []saving {
 	return all
 }
 
-// save puts all that start returns, once more where somebody has removed the folder.
+// save puts all that start returns, once more where the folder was removed meanwhile.
 func (t *table) save(ctx context.Context, start func() []saving) ([]saving, error) {
 	f := t.folder.Load()
 	all := start()

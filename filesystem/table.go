@@ -114,7 +114,7 @@ func (t *table) share(ctx context.Context, n int, do func(b *buffers, i int) err
 	})
 }
 
-// Pop holds the lock of those who replace entries, so that what it removes is what
+// Pop holds the lock that is held to replace entries, so that what it removes is what
 // it has read. It does not take it where there is nothing to remove.
 func (t *table) Pop(ctx context.Context, key driver.Key, filter driver.Filter) (e driver.Entry, ok bool, err error) {
 	err = t.store.run(ctx, "pop from", t.id.spec.Name, func() error {

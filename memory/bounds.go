@@ -13,7 +13,7 @@ import (
 // It holds every entry of the store a second time, in an otter cache whose
 // policy is W-TinyLFU. Each change of an entry is made there, and the table's
 // map is changed along with it while the cache has the key locked; so the two
-// agree on every key at every time, whoever removes the entry. The locks are
+// agree on every key at every time, whichever side removes the entry. The locks are
 // always taken in this order: the cache's, then the table's.
 //
 // The cache's maintenance runs within the calls, on no goroutine of its own:

@@ -13,8 +13,8 @@ import (
 
 // ferretDB is what differs with the first version of FerretDB:
 //
-//   - It looks for a document and changes it in two steps, so that two who remove one
-//     may both be told that they have. So the store writes one command after another.
+//   - It looks for a document and changes it in two steps, so that two commands that
+//     remove one may both be told that they have. So the store writes one command after another.
 //   - For each document that a command replaces it holds one of its hundred connections
 //     until the end, and waits for ever for one more.
 //   - It stops at the first document of an unordered bulk write that fails.

@@ -80,8 +80,8 @@ func nextChunk(items []item, most int) []item {
 	return items[:n]
 }
 
-// putChunk replaces documents or inserts them. Two who insert the same one at once may
-// be in each other's way; those that were not saved are then sent again.
+// putChunk replaces documents or inserts them. Two calls that insert the same one at once
+// may be in each other's way; those that were not saved are then sent again.
 func (t *table) putChunk(ctx context.Context, items []item) error {
 	models := make([]mongo.WriteModel, len(items))
 	replacements := make([]mongo.ReplaceOneModel, len(items))

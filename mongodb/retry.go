@@ -17,7 +17,7 @@ const maxConflicts = 10
 
 // repeat does what may be done twice. It does it again, once, where the connection
 // was lost: the driver does that for reads, and for writes to a replica set alone. It
-// also does it again where somebody else has just inserted the same document.
+// also does it again where another call has just inserted the same document.
 func repeat(ctx context.Context, do func() error) error {
 	lost := false
 	for conflicts := 0; ; {

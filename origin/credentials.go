@@ -23,7 +23,7 @@ type Credentials struct {
 
 	// Token returns the token to send. It is called before the first request,
 	// when the token has expired, and when it was refused with 401: then old is
-	// that token, at first it is empty. Whoever has no other returns it again,
+	// that token, at first it is empty. A function that has no other returns it again,
 	// as [Static] does.
 	//
 	// One call is made for all requests that wait for it. It belongs to none of
@@ -135,7 +135,7 @@ func (c *tokens) secret(req *http.Request) bool {
 	return req.URL.Scheme == "https" || c.cleartext || isLoopback(req.URL.Hostname())
 }
 
-// trusted reports whether a request was not led here by somebody else: all hosts that
+// trusted reports whether a request was not led here by another host: all hosts that
 // have redirected it are named, too, and none over a safer way.
 func (c *tokens) trusted(req *http.Request) bool {
 	for r := req; r.Response != nil; {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// host is what is known of a host: who waits to ask it, and when that may be.
+// host is what is known of a host: the requests that wait for it, and when it may be asked.
 type host struct {
 	name       string
 	limiter    *rate.Limiter // nil: none

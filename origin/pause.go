@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// plea is what an answer asks of those who ask next.
+// plea is what an answer asks of the requests that come next.
 type plea struct {
 	refused bool // the request was too much
 	pause   bool

@@ -15,9 +15,9 @@ import (
 // closed.
 var ErrClosed = errors.New("origin: the transport is closed")
 
-// tokens are one after another the tokens of the credentials. Who finds the one refused
-// that it has sent says its number, so that of many who do only the first begins a
-// refresh, and none after that has ended.
+// tokens are one after another the tokens of the credentials. A request whose token was
+// refused tells the token's number, so that of many such requests only the first begins a
+// refresh, and none does after that has ended.
 type tokens struct {
 	hosts     map[string]bool
 	ask       func(ctx context.Context, old string) (Token, error)
@@ -33,7 +33,7 @@ type tokens struct {
 	kept    time.Time // until when it stays, though it was refused
 	refresh *refresh  // that can be joined, nil: none
 	closed  bool
-	turn    chan struct{} // taken by who asks: one at a time
+	turn    chan struct{} // taken by the goroutine that calls ask: one at a time
 	running sync.WaitGroup
 }
 
@@ -122,7 +122,7 @@ func (c *tokens) keep(refused int) {
 	}
 }
 
-// refresh is one call of Token, for all who wait for it.
+// refresh is one call of Token, for all requests that wait for it.
 type refresh struct {
 	cancel  context.CancelFunc
 	waiting int
@@ -133,7 +133,7 @@ type refresh struct {
 // refreshing is the key of the context's value in a refresh: the tokens.
 type refreshing struct{}
 
-// join counts the caller among those who wait for a refresh, the one that is under way
+// join counts the caller among those that wait for a refresh, the one that is under way
 // or a new one. It keeps the lock for wait.
 func (c *tokens) join() *refresh {
 	if c.refresh == nil {
@@ -166,7 +166,7 @@ func (c *tokens) begin() {
 // [runtime.Goexit], as a test's Fatal does.
 var errExited = Permanent(errors.New("origin: get the token: Token or OnRefresh has ended its goroutine"))
 
-// end tells those who wait for a refresh how it ended.
+// end tells the requests that wait for a refresh how it ended.
 func (c *tokens) end(r *refresh, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -228,7 +228,7 @@ func (t *table) text(op op, parts driver.Parts, state driver.State) string {
 }
 
 // deleteLocked deletes the rows that locked holds. The same ctid may stand for another
-// row in another partition of the table, if somebody has made it of some. It is text
+// row in another partition of the table, if a user has made it of several. It is text
 // as PostgreSQL 13 has no hash of it.
 func (t *table) deleteLocked() string {
 	return fmt.Sprintf("DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM locked)) AND ((tableoid, ctid::text) IN (SELECT tableoid, ctid::text FROM locked)) IS TRUE RETURNING 1", t.names.table)

@@ -6,8 +6,8 @@ import (
 	"github.com/endpointcache/endpointcache/fetch"
 )
 
-// ledger holds what became of each key, or where there is somebody to be told of it,
-// the keys of which nothing became yet.
+// ledger holds what became of each key, or where a function is told of that, the keys
+// that are not decided yet.
 type ledger[K comparable] struct {
 	item func(Item[K]) // nil: items are kept
 

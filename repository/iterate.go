@@ -9,7 +9,7 @@ import (
 )
 
 // Item is an entry of a repository with its key and value. A value of bytes may
-// be Payload itself: who changes one changes the other.
+// be Payload itself: changing one changes the other.
 type Item[K comparable, V any] struct {
 	Key   K
 	Value V

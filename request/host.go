@@ -56,7 +56,7 @@ func (h host) same(other host) bool {
 func hostName(u *url.URL) string { return strings.TrimSuffix(u.Hostname(), ".") }
 
 // matches holds req to both its hosts: the URL's says where it is sent, and the
-// other, which may be set on its own, who is to answer it there.
+// other, which may be set on its own, which host is to answer it there.
 func (h host) matches(req *http.Request) bool {
 	if h.name == "" {
 		return true

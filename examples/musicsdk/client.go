@@ -24,7 +24,7 @@ type Options struct {
 	// [New] where it fails. The default is to keep nothing.
 	Store driver.Store
 
-	// Token is who asks: see [ClientCredentials]. The default is to send no
+	// Token tells the API who the user is: see [ClientCredentials]. The default is to send no
 	// token.
 	Token TokenSource
 

@@ -29,7 +29,7 @@ type body struct {
 	changed chan struct{} // closed at the next change; nil where nobody waits
 	trailer http.Header   // with done
 	readers []*Reader
-	awaited int // callers who have not begun to read yet
+	awaited int // callers that have not begun to read yet
 }
 
 var (
@@ -66,7 +66,7 @@ func (f *Flight) wholeBody(payload []byte, awaited int) *body {
 	}
 }
 
-// await counts callers who will read, or with -1 one who will not after all.
+// await counts n callers that will read, or with -1 one that will not after all.
 func (b *body) await(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -74,7 +74,7 @@ func (b *body) await(n int) {
 	b.notify()
 }
 
-// notify wakes those who wait. The lock is held.
+// notify wakes the readers that wait. The lock is held.
 func (b *body) notify() {
 	if b.changed != nil {
 		close(b.changed)

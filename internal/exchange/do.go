@@ -200,7 +200,7 @@ func (f *Flight) wait(ctx context.Context, a *Ask, landed bool) (late bool, err 
 	}
 }
 
-// await answers a caller, who is counted among f's, as soon as there is an answer.
+// await answers a caller, which is counted among those of f, as soon as there is an answer.
 func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error) {
 	// Callers share what may be kept, which is perhaps told by the body.
 	late, err := f.wait(ctx, a, !first && f.ask.Rules.decidesByBody())

@@ -26,8 +26,8 @@ var (
 )
 
 // Flight is one request to the origin for one key, on behalf of one caller or of
-// several. It does not depend on the context of any: it ends when nobody is left who
-// waits for it.
+// several. It depends on the context of none: it ends when no caller waits for it any
+// more.
 type Flight struct {
 	x           *Exchange
 	ask         Ask             // of the caller that began it, with a request of its own
@@ -53,10 +53,10 @@ type Flight struct {
 	abandoned  bool          // nobody waits, and its request may end
 	callers    int           // that wait for it or read from it
 	readers    int           // of these, that want to read a response as it comes
-	finishing  *time.Timer   // ends it when nobody reads any more; nil until then
-	overdue    bool          // that went off while somebody did
+	finishing  *time.Timer   // ends it a while after the last caller has left; nil until then
+	overdue    bool          // finishing went off while a caller read
 	background bool          // Close waits for it
-	goesOn     bool          // though nobody waits, for as long as finishing lets it
+	goesOn     bool          // it goes on though nobody waits, as long as finishing lets it
 	trip       *Trip         // of several flights that share a request
 	wake       chan struct{} // closed at the next change of headed, landed or saving; nil where nobody waits
 	waiters    []waiting     // are told when it has landed
@@ -121,7 +121,7 @@ func (f *Flight) change() <-chan struct{} {
 	return f.wake
 }
 
-// changed wakes those who wait. The lock is held.
+// changed wakes the goroutines that wait. The lock is held.
 func (f *Flight) changed() {
 	if f.wake != nil {
 		close(f.wake)
@@ -240,7 +240,7 @@ func (f *Flight) end(cause error) {
 		go f.close() //nolint:errcheck // nobody is left to be told
 	}
 	if f.interrupt != nil {
-		go f.interrupt() //nolint:errcheck // likewise
+		go f.interrupt() //nolint:errcheck // nobody is left to be told
 	}
 }
 

@@ -51,7 +51,7 @@ func (fs *flights) joinableFor(a *Ask) *Flight {
 	return nil
 }
 
-// join returns the flight of the ask's key with the caller counted among those who wait
+// join returns the flight of the ask's key with the caller counted among those that wait
 // for it, and whether it has just begun. Where none is under way and one has landed since
 // seen, it returns nil. The lock is held.
 func (fs *flights) join(a *Ask, seen int64, begin func() *Flight) (f *Flight, first bool) {

@@ -256,7 +256,7 @@ func guarded(run func() error) (err error) {
 	return run()
 }
 
-// limitedContext is a context with a deadline whose timer is only set where somebody
+// limitedContext is a context with a deadline whose timer is only set where a goroutine
 // waits for it: most reads from this machine's disk end without.
 type limitedContext struct {
 	context.Context

@@ -82,8 +82,8 @@ func isStream(h http.Header) bool {
 	return strings.EqualFold(mediaType, "text/event-stream") || strings.EqualFold(mediaType, "multipart/x-mixed-replace")
 }
 
-// mayShare reports whether a response that is not kept may be the answer to others who
-// asked for the same at the same time: a failure, which the origin should not have to
+// mayShare reports whether a response that is not kept may be the answer to other callers
+// that asked for the same at the same time: a failure, which the origin should not have to
 // repeat for each, of a request that changes nothing.
 func (t *Terms) mayShare(method string, status int, h http.Header) bool {
 	if status < 400 || !rfc9111.SafeMethod(method) || slices.Contains([]int{http.StatusUnauthorized, http.StatusProxyAuthRequired}, status) {

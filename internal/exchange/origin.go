@@ -297,8 +297,8 @@ func (f *Flight) mayKeep() bool {
 	return ok
 }
 
-// overloaded are the statuses of an origin that should not be asked again by each of
-// those who asked for the same at the same time.
+// overloaded are the statuses of an origin that should not be asked again by each of the
+// callers that asked for the same at the same time.
 var overloaded = []int{http.StatusTooManyRequests, http.StatusServiceUnavailable}
 
 func (f *Flight) mayShareFailure() bool {
@@ -318,8 +318,8 @@ func (f *Flight) expiry(x *policy.Exchange) (expires time.Time, ok bool) {
 	return expires, true
 }
 
-// fill reads the body, for those who read along, and prepares the save if all of it has
-// come.
+// fill reads the body, for the callers that read along, and prepares the save if all of it
+// has come.
 func (f *Flight) fill() {
 	var err error
 	whole := f.whole
@@ -404,7 +404,7 @@ func (f *Flight) becomeStream() {
 		f.body.becomeStream()
 	}
 	f.body.mu.Unlock()
-	f.stopSharing() // after that, as it wakes those who wait for the whole of it
+	f.stopSharing() // after that, as it wakes the callers that wait for the whole of it
 }
 
 // stopSharing lets no more callers join, and wakes those that wait for the whole body:

@@ -30,7 +30,7 @@ type saver struct {
 	mu      sync.Mutex
 	queue   []*Flight
 	size    int  // bytes of the queue's payloads
-	urgent  bool // somebody waits for one of the queue
+	urgent  bool // a caller waits for one of the queue
 	running bool
 	more    chan struct{} // tells a saver that waits of more
 

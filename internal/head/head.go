@@ -1,5 +1,5 @@
 // Package head keeps what a response has before its body, without the status code,
-// as text: so a store keeps it in one column, readable by those who look at a table.
+// as text: so a store keeps it in one column, readable by people who look at a table.
 package head
 
 import (
@@ -125,7 +125,7 @@ func connectionHeaders(h http.Header) map[string]bool {
 func plainText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 // appendText appends a value, or name, as JSON. The usual one needs no escapes; <
-// and > have none either, for those who read the table.
+// and > have none either, for people who read the table.
 func appendText(b []byte, s string) ([]byte, error) {
 	switch {
 	case !plainText(s):
