@@ -108,7 +108,7 @@ func Example() {
 	// c fetched "Title of c"
 }
 
-// Callers who each want one key can share a request for all.
+// Callers that each want one key can share a request for all.
 func ExampleFetcherOptions_gather() {
 	api := newAPI(false)
 	defer api.Close()

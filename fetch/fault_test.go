@@ -185,7 +185,7 @@ func TestRefreshDuringARequest(t *testing.T) {
 	}
 }
 
-// A panic is that of each caller who waits.
+// A panic is that of each caller that waits.
 func TestAPanicIsThatOfAllWhoWait(t *testing.T) {
 	for _, in := range []string{"Decode", "NameOf"} {
 		t.Run(in, func(t *testing.T) {

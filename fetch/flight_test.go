@@ -28,14 +28,14 @@ func storesOf(t *testing.T) map[string]driver.Store {
 	return map[string]driver.Store{"memory": inMemory(t), "sqlite": onDisk, "wrapped": &wrapped{Store: inMemory(t)}}
 }
 
-// A thousand callers who begin together make one request, whatever its answer.
+// A thousand callers that begin together make one request, whatever its answer.
 func TestOneFlightForAKey(t *testing.T) {
 	for name, store := range storesOf(t) {
 		for _, key := range []string{"a", "gone", "bad", "html"} {
 			t.Run(name+" "+key, func(t *testing.T) {
 				o := newOrigin(t, answering)
 				e := fetcherIn(t, o, repositoryIn(t, store, settingsOf(byID, batchOf(10))), nil)
-				if key != "a" { // what is not saved is asked for by who comes later
+				if key != "a" { // what is not saved is asked for by a later caller
 					o.gate = make(chan struct{})
 				}
 				start := make(chan struct{})
@@ -79,8 +79,8 @@ func TestOneFlightForAKey(t *testing.T) {
 	}
 }
 
-// A caller who has found nothing, before another's answer was saved, does not ask again,
-// unless the answer was none that is saved.
+// A caller whose lookup missed before another's answer was saved looks again. It asks
+// the origin only if that answer is one that is not saved.
 func TestKeyThatIsSavedAfterItWasLookedUp(t *testing.T) {
 	for _, key := range []string{"a", "gone", "bad"} {
 		o := newOrigin(t, answering)
@@ -219,7 +219,8 @@ func TestOnlyKeysOfAGroupAreGathered(t *testing.T) {
 	}
 }
 
-// Whoever gives up while keys are gathered is not asked for, and leaves the others.
+// The key of a caller that gives up while keys are gathered is not asked for; the keys of
+// the others are.
 func TestGivingUpWhileKeysAreGathered(t *testing.T) {
 	o := newOrigin(t, nil)
 	e := fetcherOf(t, o, settingsOf(byID, batchOf(3)), &fetch.FetcherOptions{Gather: time.Hour})

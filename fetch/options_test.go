@@ -63,7 +63,7 @@ func TestOriginAboveATransport(t *testing.T) {
 	}
 }
 
-// Credentials without hosts are for the one of the API, whoever it redirects to.
+// Credentials without hosts are for the host of the API, and for none that it redirects to.
 func TestCredentialsAreForTheHostOfTheAPI(t *testing.T) {
 	var got sync.Map // what each host was sent, by path
 	note := func(host string, w http.ResponseWriter, r *http.Request) {

@@ -63,7 +63,7 @@ func TestAnOlderAbsenceDoesNotReplaceAValue(t *testing.T) {
 	}
 }
 
-// A caller who asks for a refresh gets no value from the store, though the key is being
+// A caller that asks for a refresh gets no value from the store, though the key is being
 // looked up once more for another caller.
 func TestRefreshWhileAKeyIsLookedUpAgain(t *testing.T) {
 	o := newOrigin(t, nil)

@@ -148,7 +148,7 @@ func TestHardTimeout(t *testing.T) {
 	}
 }
 
-// Of callers who wait for one failure, none asks again.
+// Of callers that wait for one failure, none asks again.
 func TestAFailureIsShared(t *testing.T) {
 	o := newOrigin(t, status(http.StatusServiceUnavailable))
 	o.gate = make(chan struct{})

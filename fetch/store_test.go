@@ -191,8 +191,8 @@ func panicking(in string) (s ofTracks) {
 	return s
 }
 
-// A panic of the user's code is that of whoever waits for the key, and of nobody
-// else.
+// A panic of the user's code is that of the callers that wait for the key, and of no
+// others.
 func TestAPanicIsTheCallers(t *testing.T) {
 	for _, in := range []string{"Decode", "NameOf", "Split", "Group"} {
 		t.Run(in, func(t *testing.T) {

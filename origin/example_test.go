@@ -170,7 +170,7 @@ func ExampleRetrier() {
 	// 200 OK
 }
 
-// A caller who reads the whole body has those repeated that were cut short, too.
+// A caller that reads the whole body lets Do repeat requests whose body was cut short.
 func ExampleRetrier_Do() {
 	api := newFlakyAPI(1)
 	defer api.Close()

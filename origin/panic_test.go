@@ -119,8 +119,8 @@ func TestTokenThatEndsItsGoroutine(t *testing.T) {
 	})
 }
 
-// Whoever recovers from a panic in a function of the options, as an HTTP server does,
-// finds that the request has left nothing behind.
+// A panic in a function of the options, from which an HTTP server recovers, leaves nothing
+// of the request behind.
 func TestPanicOfTheCallersGivesThePlaceBack(t *testing.T) {
 	refused := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "1")

@@ -113,7 +113,7 @@ func TestDateWithoutTheServersClock(t *testing.T) {
 	})
 }
 
-// A pause holds for whoever has not been sent, also where the rate would let it go.
+// A pause holds for every request that was not sent, also where the rate would let it go.
 func TestPauseHoldsForThoseWhoWaitForTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := serve(t, refuse(1, http.StatusTooManyRequests, "Retry-After", "20"))

@@ -395,7 +395,7 @@ func TestAResponseUnderWayWhileItIsChangedIsNotSaved(t *testing.T) {
 				}()
 				eventually(t, "the origin is reached", func() bool { return h.requests.Load() == 1 })
 				h.do(h.request("PUT", "/a", "new"))
-				// Who asks after the change gets what was changed, not what is under way.
+				// A request after the change gets what was changed, not what is under way.
 				if resp, body := h.get("/a"); body != "new" || hit(resp) {
 					t.Errorf("after the change %q, hit: %t", body, hit(resp))
 				}

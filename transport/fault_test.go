@@ -283,7 +283,7 @@ func TestARequestIsNotUsedAnyMoreAfterItsRoundTripHasFailed(t *testing.T) {
 		if _, err := h.transport.RoundTrip(req); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
-		// It is the caller's again: the race detector tells who else uses it.
+		// It is the caller's again: the race detector tells whether anything else uses it.
 		req.Header.Set("Accept", "text/html")
 		req.URL.Path = "/b"
 		req.Header = nil

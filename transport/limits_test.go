@@ -103,7 +103,7 @@ func TestAReaderThatStopsDoesNotHoldUpOthersOfAStreamForLong(t *testing.T) {
 		t.Errorf("it has read %d bytes of %d, %v", n, size, err)
 	}
 	if _, err := io.Copy(io.Discard, stops.Body); err == nil {
-		t.Error("who stopped reads on without an error")
+		t.Error("the reader that stopped reads on without an error")
 	}
 	if s := h.transport.Stats(); s.Stored != 0 {
 		t.Errorf("%d are stored", s.Stored)
@@ -123,7 +123,7 @@ func TestABodyThatDoesNotEndInTimeIsItsCallersAlone(t *testing.T) {
 	if got := read(t, first.Body, 6); got != "first " {
 		t.Errorf("%q", got)
 	}
-	// Who comes before the limit reads along; afterwards each asks for itself.
+	// A request before the limit reads along; afterwards each asks for itself.
 	eventually(t, "others ask for themselves", func() bool {
 		asked := h.requests.Load()
 		resp := h.open("GET", "/a")
@@ -237,8 +237,8 @@ func TestBodiesInFlightShareABudget(t *testing.T) {
 	}
 }
 
-// Who waits for room gives up with its context, and leaves none occupied.
-func TestWhoWaitsForRoomMayGiveUp(t *testing.T) {
+// A request that waits for room gives up with its context, and leaves none occupied.
+func TestARequestThatWaitsForRoomMayGiveUp(t *testing.T) {
 	const size = 512 << 10
 	release := make(chan struct{})
 	bodies := map[string]*numbered{
@@ -257,7 +257,7 @@ func TestWhoWaitsForRoomMayGiveUp(t *testing.T) {
 	check(t, err)
 	time.AfterFunc(10*time.Millisecond, cancel)
 	if _, err := copyAll(io.Discard, resp); err == nil {
-		t.Error("who waits reads to the end")
+		t.Error("the request that waits reads to the end")
 	}
 	eventually(t, "its body is closed", func() bool { return bodies["/waits"].closed.Load() > 0 })
 	close(release)
@@ -284,7 +284,7 @@ func TestSoftTimeout(t *testing.T) {
 	if status := resp.Header.Get("Cache-Status"); !hit(resp) || body != "body 1" || !strings.Contains(status, "soft-timeout") {
 		t.Errorf("%q, hit: %t, Cache-Status: %s", body, hit(resp), status)
 	}
-	// Who comes meanwhile shares the request.
+	// A caller that comes meanwhile shares the request.
 	if _, body := h.get("/a"); body != "body 1" {
 		t.Errorf("%q", body)
 	}
@@ -304,8 +304,8 @@ func TestASoftTimeoutIsForThoseWhoTakeWhatIsStale(t *testing.T) {
 		policy policy.Policy
 		call   policy.Policy
 	}{
-		"who reloads":                       {policy.Policy{}, policy.Policy{Use: policy.Reload}},
-		"who revalidates":                   {policy.Policy{}, policy.Policy{Use: policy.Revalidate}},
+		"a caller that reloads":             {policy.Policy{}, policy.Policy{Use: policy.Reload}},
+		"a caller that revalidates":         {policy.Policy{}, policy.Policy{Use: policy.Revalidate}},
 		"where nothing stale may be used":   {policy.Policy{StaleIfError: -1}, policy.Policy{}},
 		"where it is too old":               {policy.Policy{StaleIfError: time.Minute}, policy.Policy{}},
 		"where a filter refuses it":         {policy.Policy{Serve: func(*policy.Exchange) bool { return false }}, policy.Policy{}},

@@ -130,8 +130,8 @@ func TestAHeadFollowsTheRepositorysPolicy(t *testing.T) {
 	}
 }
 
-// The one who asks does so by a policy, the others in Cache-Control mode: what
-// stands in is read by all at the same time.
+// The caller that asks the origin has a policy, the others are in Cache-Control mode: all
+// read what stands in at the same time.
 func TestCallersInSeveralModesShareWhatStandsIn(t *testing.T) {
 	h, o := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute), StaleIfError: time.Hour}}, "Cache-Control", "max-age=60")
 	h.get("/a")

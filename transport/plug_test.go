@@ -224,7 +224,7 @@ func TestClientRedirects(t *testing.T) {
 	}
 }
 
-// compressed answers with gzip those who take it.
+// compressed answers with gzip the requests that accept it.
 func compressed(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Vary", "Accept-Encoding")
@@ -295,7 +295,7 @@ func TestClientCompressionOfAnEndpoint(t *testing.T) {
 	packed("/files/a")
 	resp, body := fetchBy(t, h.client.Do, h.url("/files/a"))
 	if hit(resp) || resp.Header.Get("Content-Encoding") != "" || body != text {
-		t.Errorf("packed bytes are for who asked for them: %v", resp.Header)
+		t.Errorf("packed bytes are only for callers that asked for them: %v", resp.Header)
 	}
 
 	// Packed JSON is no JSON, so it is not saved.
@@ -462,7 +462,7 @@ func retrying(base http.RoundTripper, attempts int) http.RoundTripper {
 	})
 }
 
-// authorized adds the token of whoever makes the requests.
+// authorized adds the token of the user that makes the requests.
 func authorized(base http.RoundTripper, token func() string) http.RoundTripper {
 	return sender(func(req *http.Request) (*http.Response, error) {
 		req = req.Clone(req.Context())

@@ -226,7 +226,7 @@ func TestAMissingResourceIsRemembered(t *testing.T) {
 	)
 }
 
-// What was there can still be had by those who take it expired.
+// What was there can still be had by callers that take it expired.
 func TestAFailureIsNotStoredInPlaceOfWhatExpired(t *testing.T) {
 	h, o := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute)}})
 	h.steps(step{body: "body 1", asked: 1})

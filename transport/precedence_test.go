@@ -15,7 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/settings"
 )
 
-// sources are all who can say when a response expires.
+// sources are all that can say when a response expires.
 type sources struct {
 	inner, outer       policy.Policy // of the call's context, and of that around it
 	repository, common policy.Policy
@@ -164,14 +164,14 @@ func getOf(t testing.TB, url string) *http.Request {
 func TestTheGuideHasTheTableOfPrecedence(t *testing.T) {
 	guide, err := os.ReadFile("../docs/policy.md")
 	check(t, err)
-	_, table, ok := strings.Cut(string(guide), "| who says it |")
+	_, table, ok := strings.Cut(string(guide), "| what says it |")
 	if !ok {
-		t.Fatal("the guide has no table of who says when a response expires")
+		t.Fatal("the guide has no table of what says when a response expires")
 	}
 	table, _, _ = strings.Cut(table, "\n\n")
 	lines := strings.Split(table, "\n")[2:]
 	rows := expiryRows()
-	rows = append(rows, expiryRow{name: "nobody: a week", without: true})
+	rows = append(rows, expiryRow{name: "none of these: a week", without: true})
 	mark := map[bool]string{true: "yes", false: "—"}
 	for i, row := range rows {
 		want := "| " + row.name + " | " + mark[row.without] + " | " + mark[row.controls] + " |"
@@ -184,7 +184,7 @@ func TestTheGuideHasTheTableOfPrecedence(t *testing.T) {
 	}
 }
 
-// What is not to be stored, whoever says when it would expire.
+// What is not to be stored is not, whatever says when it would expire.
 func TestDoNotCacheWinsOverLessSpecificExpiries(t *testing.T) {
 	no, hour := policy.DoNotCache(), policy.After(time.Hour)
 	for _, test := range []struct {
@@ -192,7 +192,7 @@ func TestDoNotCacheWinsOverLessSpecificExpiries(t *testing.T) {
 		call, repo, whole policy.Policy
 		without, controls bool // whether it is stored; the response has max-age
 	}{
-		{"nobody says so", policy.Policy{}, policy.Policy{}, policy.Policy{}, true, true},
+		{"nothing says so", policy.Policy{}, policy.Policy{}, policy.Policy{}, true, true},
 		{"the call", policy.Policy{Expire: no}, policy.Policy{Expire: hour}, policy.Policy{Expire: hour}, false, false},
 		{"the repository", policy.Policy{}, policy.Policy{Expire: no}, policy.Policy{Expire: hour}, false, false},
 		{"the cache", policy.Policy{}, policy.Policy{}, policy.Policy{Expire: no}, false, false},

@@ -98,7 +98,7 @@ func TestAnOverloadedOriginIsAskedOnceByEqualCallers(t *testing.T) {
 	}
 }
 
-// What a filter refuses is perhaps told by the body: whoever waited for it then asks.
+// What a filter refuses may depend on the body: callers that waited for it ask afterwards.
 func TestWhatIsNotKeptIsNotShared(t *testing.T) {
 	refuse := func(*policy.Exchange) bool { return false }
 	for name, test := range map[string]struct {

@@ -363,7 +363,7 @@ func TestWhoComesWhileTheRestIsReadReadsAlong(t *testing.T) {
 	h.open("GET", "/a").Body.Close()
 	resp := h.open("GET", "/a")
 	time.Sleep(40 * time.Millisecond) // beyond what the first has left
-	h.closes()                        // which waits for nobody who reads
+	h.closes()                        // which waits for no reader
 	close(release)
 	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "first second" {
 		t.Errorf("read %q, %v", body, err)
@@ -573,7 +573,7 @@ func TestARenewalInTheBackground(t *testing.T) {
 			h.closes()
 			h.wantRequests(2)
 		})
-		// Its limit goes off while somebody waits: then it is that caller's, and
+		// Its limit goes off while a caller waits: then it is that caller's, and
 		// ends with it.
 		t.Run("that hangs "+where+" ends with the last who joined it", func(t *testing.T) {
 			gone := make(chan struct{}, 10)

@@ -110,7 +110,7 @@ func TestNewReleases(t *testing.T) {
 	}
 }
 
-// Who breaks off has no more pages fetched.
+// A loop that breaks off has no more pages fetched.
 func TestBreakOff(t *testing.T) {
 	api, url := serve(t, nil)
 	client := connect(t, url, nil)

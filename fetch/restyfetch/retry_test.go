@@ -151,7 +151,7 @@ func TestLengthThatIsAnnouncedWrongly(t *testing.T) {
 	}
 }
 
-// A panic in a middleware is that of all who wait for the key.
+// A panic in a middleware is that of all callers that wait for the key.
 func TestPanicOfAMiddleware(t *testing.T) {
 	server := newServer(t, nil)
 	client, err := fetch.NewClient(at(server.URL, quick(t).SetRetryCount(3).OnBeforeRequest(func(*resty.Client, *resty.Request) error { panic("oops") })))

@@ -148,7 +148,7 @@ func TestMayShare(t *testing.T) {
 		{"a failure of a read", policy.Policy{}, "GET", 503, "", true},
 		{"not an answer", policy.Policy{}, "GET", 200, "", false},
 		{"not of what may change something", policy.Policy{}, "POST", 503, "", false},
-		{"not one that is about who asks", policy.Policy{}, "GET", 401, "", false},
+		{"not one that is about the user", policy.Policy{}, "GET", 401, "", false},
 		{"not what is not to be stored", controls, "GET", 503, "no-store", false},
 		{"which is nothing outside Cache-Control mode", policy.Policy{}, "GET", 503, "no-store", true},
 	} {
