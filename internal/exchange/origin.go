@@ -140,9 +140,15 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 // forgetGone removes what is stored where the origin says that there is nothing any
 // more, and its saying so is not kept instead.
 func (f *Flight) forgetGone(status int) {
-	if Gone(status) && !f.kept && f.ask.present && f.storable() {
-		f.save = saveRemoval
+	if Gone(status) && !f.kept && (f.ask.present || f.overtakes) && f.storable() {
+		f.save = saveRemoval // of what an older flight has saved meanwhile, too
 	}
+}
+
+// tellsGone reports whether the origin has said that there is nothing any more, and is
+// believed.
+func (f *Flight) tellsGone() bool {
+	return f.err == nil && f.resp != nil && Gone(f.resp.StatusCode) && (f.ask.Doubt == nil || !f.ask.Doubt.Load())
 }
 
 // asOf is the instant that the answer is knowledge of: that of the request. It is never
