@@ -153,7 +153,12 @@ func (m *Many) judge(ctx context.Context, of []int, stored []bool, refuse func(i
 		case serveIt, serveAndRenew:
 			if !m.found(at, s.Entry) {
 				a.Distrust, a.old = true, nil
-				missing = append(missing, at)
+				if a.neverForward() {
+					m.x.counts.unanswered.Add(1)
+					refuse(at, ErrUnanswered)
+				} else {
+					missing = append(missing, at)
+				}
 				continue
 			}
 			m.x.counts.hits.Add(1)
@@ -261,14 +266,16 @@ func (m *Many) Leave(i int) {
 	a.flight = nil
 }
 
-// GiveUp lets the flight of the i-th ask end, unless others wait for it. Its result can
-// still be asked for once it has landed.
-func (m *Many) GiveUp(i int) {
+// GiveUp lets the flight of the i-th ask end, and reports whether it goes on for others
+// nevertheless, for as long as these want it to. Its result can still be asked for once it
+// has landed.
+func (m *Many) GiveUp(i int) (goesOn bool) {
 	a := &m.Asks[i]
-	if a.flight != nil && !a.gaveUp {
-		a.gaveUp = true
-		a.flight.abandon(a)
+	if a.flight == nil || a.gaveUp {
+		return false
 	}
+	a.gaveUp = true
+	return a.flight.abandon(a)
 }
 
 // readGuarded is Read within the limits of the guard.
