@@ -59,7 +59,7 @@ func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err erro
 		return m.judge(ctx, of, stored, refuse)
 	}
 	sel := allParts(m.x)
-	if first.Bare {
+	if first.bare() {
 		sel.Parts = driver.Meta
 	}
 	err = first.Table.get(ctx, m.keys(of), sel, func(i int, e driver.Entry) {
