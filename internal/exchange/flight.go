@@ -46,6 +46,7 @@ type Flight struct {
 	next       *Flight       // of the same key, older
 	joinable   bool          // callers that want the key share it
 	linked     bool          // it is among the flights of its key
+	overtakes  bool          // there were others, which it was asked after
 	sent       bool          // the request is on its way
 	headed     bool          // there is an answer, perhaps without its body yet
 	landed     bool          // nothing of it goes on, except a save that is late
@@ -171,8 +172,9 @@ func (f *Flight) countReader(a *Ask, n int) {
 	}
 }
 
-// abandon is release for a caller that has not begun to read.
-func (f *Flight) abandon(a *Ask) {
+// abandon is release for a caller that has not begun to read. It reports whether the
+// flight goes on for others, or until there is an answer.
+func (f *Flight) abandon(a *Ask) (goesOn bool) {
 	fs := &f.x.flights
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -181,6 +183,7 @@ func (f *Flight) abandon(a *Ask) {
 	}
 	f.countReader(a, -1)
 	f.releaseLocked()
+	return !f.landed && !f.abandoned && (f.callers > 0 || f.body == nil)
 }
 
 // release tells that the reader of a response needs the flight no more. When nobody
@@ -306,7 +309,7 @@ func (f *Flight) land() {
 		return
 	}
 	f.landed, f.headed = true, true
-	if f.kept && f.variant == "" && f.ask.wantsNews() {
+	if f.ask.wantsNews() && (f.kept && f.variant == "" || f.tellsGone()) {
 		for older := f.next; older != nil; older = older.next {
 			older.outdated.Store(true) // it was asked before
 		}

@@ -74,6 +74,7 @@ func (fs *flights) join(a *Ask, seen int64, begin func() *Flight) (f *Flight, fi
 func (fs *flights) link(f *Flight) {
 	key := f.ask.flightKey()
 	f.next, f.linked = fs.byKey[key], true
+	f.overtakes = f.next != nil
 	f.ask.Table.flying.Add(1)
 	for older := f.next; older != nil && f.joinable; older = older.next {
 		fs.forget(older)

@@ -117,8 +117,8 @@ func (t *Table) save(flights ...*Flight) {
 	}
 	s.running = true
 	s.mu.Unlock()
-	if idle {
-		go t.saveQueued()
+	if idle || flights[0].send == nil {
+		go t.saveQueued() // the door has more to send
 		return
 	}
 	t.saveQueued() // on the flight's own goroutine: another would cost the caller time
