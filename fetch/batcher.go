@@ -12,8 +12,8 @@ import (
 	"github.com/endpointcache/endpointcache/internal/exchange"
 )
 
-// batcher puts flights on requests, as few as can be: flights wait until there are
-// enough of their group for a whole request, for a while, or until they are flushed.
+// batcher puts flights on as few requests as it can: a flight waits until there are
+// enough of its group for a full request, until its time is up, or until it is flushed.
 type batcher[K comparable, V any] struct {
 	f      *Fetcher[K, V]
 	source *source[K]
@@ -44,7 +44,7 @@ func newBatcher[K comparable, V any](f *Fetcher[K, V], wait time.Duration) *batc
 func (b *batcher[K, V]) add(flights ...*exchange.Flight) {
 	left := flights
 	defer func() {
-		if len(left) > 0 { // the user's code has ended the goroutine
+		if len(left) > 0 { // the user's code has ended this goroutine
 			exchange.Deliver(repliesOf(left, nil, errEnded))
 		}
 	}()
@@ -68,8 +68,8 @@ func (b *batcher[K, V]) addOne(fl *exchange.Flight) {
 	}
 }
 
-// groupOf is the group of a flight, where it can go with others. The user's code tells,
-// so no lock is held: where it panics, that is the answer.
+// groupOf is the group of a flight, where it can go with others. That is told by the
+// user's code, so no lock is held; a panic of it is the flight's answer.
 func (b *batcher[K, V]) groupOf(fl *exchange.Flight) (id any, ok, answered bool) {
 	if fl.Conditional() {
 		return nil, false, false

@@ -26,7 +26,7 @@ type source[K comparable] struct {
 	endpoint request.Endpoint[K] // may be nil where there is a batch
 	batch    request.Batch[K]    // may be nil
 	key      *keytype.Type
-	headers  bool // may make a difference to the key
+	headers  bool // that the client adds may make a difference to the key
 
 	ownBase atomic.Pointer[url.URL] // with which requests are recognized; nil: the client's, as far as is known
 	traffic *Traffic

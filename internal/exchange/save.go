@@ -11,7 +11,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/head"
 )
 
-// saveKind is what a flight has to be saved.
+// saveKind is what the store has to do with the answer of a flight.
 type saveKind uint8
 
 const (
@@ -36,7 +36,7 @@ type saver struct {
 
 	// What was received and is not saved yet.
 	unsaved, unsavedSize int
-	room                 sync.Cond // tells of less of it
+	room                 sync.Cond // tells that it has become less
 }
 
 // The sizes of saves.
@@ -59,7 +59,7 @@ func (s *saver) awaitRoom(flights []*Flight) {
 	}
 }
 
-// landed tells that flights were saved, or will not be.
+// landed tells that flights were saved, or are not going to be.
 func (s *saver) landed(flights []*Flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
