@@ -179,7 +179,7 @@ func (b *batcher[K, V]) depart(flights []*exchange.Flight) {
 func (b *batcher[K, V]) work() {
 	ended := false
 	defer func() {
-		if !ended { // by the user's code, which is no reason not to make the others
+		if !ended { // the user's code has ended the goroutine: another one makes the others
 			go b.work()
 		}
 	}()
