@@ -444,7 +444,7 @@ func TestFillNeedsNoMemoryForKeysThatAreDone(t *testing.T) {
 	}
 }
 
-func TestFillThatCannotBe(t *testing.T) {
+func TestFillRefusesWhatCannotBe(t *testing.T) {
 	o := newOrigin(t, nil)
 	e := fetcherOf(t, o, settingsOf(byID, nil), nil)
 	uncached, err := fetch.Uncached(clientOf(t, fetch.Options{BaseURL: o.URL}), settingsOf(byID, nil), nil)

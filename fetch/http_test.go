@@ -189,7 +189,7 @@ func TestHeadersAndStatusAreKept(t *testing.T) {
 }
 
 // What the transport has unpacked is kept unpacked, and what it has not is kept as it is.
-func TestGzip(t *testing.T) {
+func TestPackedBodiesAreKeptAsTheyCome(t *testing.T) {
 	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept-Encoding") != "gzip" {
 			t.Errorf("Accept-Encoding is %q", r.Header.Get("Accept-Encoding"))
