@@ -39,7 +39,8 @@ var fetches = map[string]func(context.Context, *fetcher, ...string) error{
 	},
 }
 
-// What was asked for before a change is not saved over it: the newer stays, or nothing.
+// An answer to a request from before a change is not saved over it: the newer value stays,
+// or nothing does.
 func TestAnAnswerAskedForBeforeAChangeIsNotSaved(t *testing.T) {
 	newer := track{"a", "newer"}
 	response := func() *http.Response {

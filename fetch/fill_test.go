@@ -387,7 +387,7 @@ func TestFillIntoAStoreThatFails(t *testing.T) {
 	}
 }
 
-// What the store cannot hold is the only key that fails.
+// Only the key whose entry the store cannot hold fails.
 func TestFillOfAnEntryThatIsTooLarge(t *testing.T) {
 	store := &wrapped{Store: inMemory(t)}
 	store.put = func(_ context.Context, entries []driver.Entry) error {

@@ -30,7 +30,7 @@ func expired(t *testing.T, e *fetcher, keys ...string) {
 	}
 }
 
-// What has expired and has an ETag is confirmed, and its payload is not moved.
+// An expired entry with an ETag is confirmed, and its payload is not moved.
 func TestExpiredEntryIsConfirmed(t *testing.T) {
 	var conditions atomic.Int32
 	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
