@@ -38,7 +38,7 @@ type Ask struct {
 	Doubt *atomic.Bool
 
 	// MostUnsaved lets the answer wait to be saved together with others, as no caller
-	// waits for it. It is how many may wait; a process that is killed loses them.
+	// waits for it. It is how many bodies may wait; a process that is killed loses them.
 	MostUnsaved int
 
 	// Answers counts useful answers of the flights that a door sends itself, as soon as
