@@ -63,7 +63,7 @@ type Options struct {
 	StreamAfter time.Duration
 
 	// StoreTimeout is the longest that an answer waits for each operation on the
-	// store, and once more for every thousand keys of it. The default is a second.
+	// store; one on many keys may take as long again for every thousand of them. The default is a second.
 	// Calls on repositories themselves wait for as long as their context lets them.
 	StoreTimeout time.Duration
 

@@ -4,7 +4,7 @@ package cache
 // was made; of keys where nothing else is said.
 type Stats struct {
 	Hits        int64 // answered from the store without the origin
-	Misses      int64 // answered by a request to the origin, which they have begun
+	Misses      int64 // answered by a request to the origin that their caller began
 	Shared      int64 // answered by a request that another caller had begun
 	Revalidated int64 // confirmed by the origin with a 304
 	Stale       int64 // answered with an expired response, as the origin failed or was slow

@@ -289,7 +289,7 @@ func TestBulkTakesFewRequests(t *testing.T) {
 	}
 }
 
-// What an answer cannot hold is asked for again; the server itself does this.
+// Items that do not fit an answer are asked for again; the server itself does this.
 func TestAnAnswerThatIsFullIsCompleted(t *testing.T) {
 	var sent requests
 	table := openTable(t, with(t, newClient(t, sent.count), &dynamodb.Options{Table: newName(t)}))

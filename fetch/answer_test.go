@@ -66,7 +66,7 @@ func TestAnswersOfAnyStatus(t *testing.T) {
 }
 
 // Conditions are those of one request, whatever headers the endpoint shares between them.
-func TestConditions(t *testing.T) {
+func TestConditionsAreThoseOfOneRequest(t *testing.T) {
 	shared := http.Header{"If-None-Match": {`"old"`}, "If-Modified-Since": {"Sat, 21 Nov 2026 10:00:00 GMT"}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("If-None-Match") == `"1"` && r.Header.Get("If-Modified-Since") == "" {
@@ -96,7 +96,7 @@ func TestConditions(t *testing.T) {
 }
 
 // Parts share a response, and what is wrong with a batch is an error of each key.
-func TestAnswersOfABatch(t *testing.T) {
+func TestPartsOfABatchShareAResponse(t *testing.T) {
 	code := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")

@@ -12,8 +12,8 @@ import (
 	"github.com/endpointcache/endpointcache/internal/exchange"
 )
 
-// batcher puts flights on requests, as few as can be: flights wait until there are
-// enough of their group for a whole request, for a while, or until they are flushed.
+// batcher puts flights on as few requests as it can: a flight waits until there are
+// enough of its group for a full request, until its time is up, or until it is flushed.
 type batcher[K comparable, V any] struct {
 	f      *Fetcher[K, V]
 	source *source[K]
@@ -68,8 +68,8 @@ func (b *batcher[K, V]) addOne(fl *exchange.Flight) {
 	}
 }
 
-// groupOf is the group of a flight, where it can go with others. The user's code tells,
-// so no lock is held: where it panics, that is the answer.
+// groupOf is the group of a flight, where it can go with others. That is told by the
+// user's code, so no lock is held; a panic of it is the flight's answer.
 func (b *batcher[K, V]) groupOf(fl *exchange.Flight) (id any, ok, answered bool) {
 	if fl.Conditional() {
 		return nil, false, false
@@ -179,7 +179,7 @@ func (b *batcher[K, V]) depart(flights []*exchange.Flight) {
 func (b *batcher[K, V]) work() {
 	ended := false
 	defer func() {
-		if !ended { // by the user's code, which is no reason not to make the others
+		if !ended { // the user's code has ended the goroutine: another one makes the others
 			go b.work()
 		}
 	}()

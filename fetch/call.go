@@ -16,8 +16,8 @@ import (
 //
 // The error wraps [ErrAbsent] where the origin has nothing for the key, or is
 // remembered to have nothing. Others are a [StatusError], a [RequestError], a
-// repository.DecodeError, that no request can be made for the key, that a policy cannot
-// be, ctx's, [ErrNotCached], [ErrOffline] or [ErrClosed].
+// repository.DecodeError, an endpoint that can make no request for the key, a policy that
+// is not valid, the error of ctx, [ErrNotCached], [ErrOffline] or [ErrClosed].
 func (f *Fetcher[K, V]) Fetch(ctx context.Context, key K, opts ...Option) (V, error) {
 	value, _, err := fetchOne(ctx, f, key, opts, false, f.value)
 	return value, err

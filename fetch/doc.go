@@ -2,7 +2,7 @@
 // used, and the origin's otherwise.
 //
 //	client, err := fetch.NewClient(&fetch.Options{BaseURL: "https://api.example.com"})
-//	tracks, err := fetch.Create(ctx, cache, client, trackSettings, nil)
+//	tracks, err := fetch.Create(ctx, c, client, trackSettings, nil)
 //
 //	track, err := tracks.Fetch(ctx, TrackKey{ID: "a"})
 //	results, err := tracks.FetchMany(ctx, keys)

@@ -176,7 +176,7 @@ func ExampleFetcher_Fetch_errors() {
 	// secret is refused with 403
 }
 
-// What has expired is better than nothing while the API is down.
+// An expired value is better than none while the API is down.
 func ExampleWith() {
 	ctx := context.Background()
 	store, err := memory.New(nil)

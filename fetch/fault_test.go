@@ -39,8 +39,9 @@ var fetches = map[string]func(context.Context, *fetcher, ...string) error{
 	},
 }
 
-// What was asked for before a change is not saved over it: the newer stays, or nothing.
-func TestAChangeWhileItIsFetched(t *testing.T) {
+// An answer to a request from before a change is not saved over it: the newer value stays,
+// or nothing does.
+func TestAnAnswerAskedForBeforeAChangeIsNotSaved(t *testing.T) {
 	newer := track{"a", "newer"}
 	response := func() *http.Response {
 		rec := httptest.NewRecorder()
@@ -100,7 +101,7 @@ func TestAChangeWhileItIsFetched(t *testing.T) {
 }
 
 // The same for what the origin has no more, and for what it confirms.
-func TestAChangeWhileItIsRefreshed(t *testing.T) {
+func TestARefreshAskedForBeforeAChangeIsNotSaved(t *testing.T) {
 	for _, status := range []int{http.StatusNotFound, http.StatusNotModified} {
 		for way := range fetches {
 			t.Run(way+" "+http.StatusText(status), func(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 
 // FetcherOptions are the settings of a fetcher. A nil *FetcherOptions means the defaults.
 type FetcherOptions struct {
-	// Gather is how long a missing key waits for others, of other callers, to
-	// share a request.Batch with. A batch that is full does not wait. The
+	// Gather is how long a missing key waits for the keys of other callers, to
+	// share a request.Batch with them. A batch that is full does not wait. The
 	// default is not to wait.
 	Gather time.Duration
 
@@ -33,7 +33,8 @@ type FetcherOptions struct {
 //
 // Of all callers that want one key at the same time, whichever method or door of the
 // cache they use, one request is made. It belongs to none of them: a caller that gives up
-// leaves it to the others, and it ends when nobody is left. Each gets a value of its own.
+// leaves it to the others, and it ends when no caller is left. Each gets a value of its
+// own.
 //
 // A repository that fails or is slow is no error of a call. The origin is asked
 // then, what came is returned without being saved, and the failure is logged and
@@ -131,13 +132,14 @@ const gatherRenewals = 250 * time.Millisecond
 // Settings are those of the repository.
 func (f *Fetcher[K, V]) Settings() settings.RepositorySettings[K, V] { return f.settings }
 
-// Repository is where values are kept, nil for a fetcher that keeps none.
+// Repository returns the repository that values are kept in, nil for a fetcher that
+// keeps none.
 func (f *Fetcher[K, V]) Repository() *repository.ResponseRepository[K, V] { return f.repo }
 
-// Client sends the fetcher's requests.
+// Client returns the client that sends the fetcher's requests.
 func (f *Fetcher[K, V]) Client() *Client { return f.client }
 
-// Requests is how many requests have been sent so far, each attempt counted.
+// Requests is how many requests the fetcher has sent so far, each attempt counted.
 func (f *Fetcher[K, V]) Requests() int64 { return f.source.traffic.Requests() }
 
 // Decode returns the value of an entry that [Fetcher.FetchEntry] has returned. One

@@ -352,7 +352,7 @@ func TestUncached(t *testing.T) {
 	}
 }
 
-// What was saved when the type was another is fetched anew.
+// An entry that was saved when V was another type is fetched anew.
 func TestEntryThatCannotBeDecodedAnyMore(t *testing.T) {
 	o := newOrigin(t, nil)
 	store := inMemory(t)

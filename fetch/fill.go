@@ -31,11 +31,12 @@ type FillOptions struct {
 	// store's error.
 	Unsaved bool
 
-	// Traffic is told of the requests; it may be nil.
+	// Traffic counts the requests while they are made; it may be nil.
 	Traffic *Traffic
 }
 
-// Traffic counts the requests of a Fill while it goes on.
+// Traffic counts the requests of a Fill while it goes on. The zero value is ready to use,
+// for one Fill. Many goroutines may read it at once.
 type Traffic struct{ requests, inFlight atomic.Int64 }
 
 // Requests is how many requests were sent so far, each attempt counted.
@@ -48,11 +49,12 @@ func (t *Traffic) InFlight() int64 { return t.inFlight.Load() }
 type Filled[K comparable] struct {
 	Key    K
 	Status Status
-	Size   int   // of the body, where it was fetched
+	Size   int   // of the body in bytes, where it was fetched
 	Err    error // of a key that has failed, or is stale
 
-	// Row is how many keys have failed one after another, up to this one, in the order
-	// in which answers came. A key that cannot be saved is in the row of such keys.
+	// Row is how many keys have failed in a row, this one included, in the order in
+	// which answers came; 0 where it has not failed. Keys that were answered and cannot
+	// be saved are counted in a row of their own.
 	Row int
 }
 
@@ -124,7 +126,7 @@ type fill[K comparable, V any] struct {
 	each        func(Filled[K])
 	batches     *batcher[K, V]
 	doubt       atomic.Bool  // absences are not believed yet
-	answers     atomic.Int64 // of use
+	answers     atomic.Int64 // that were of use
 	stop        context.CancelCauseFunc
 	pulled      chan K
 	unsavedMost int           // answers that may wait to be saved
@@ -226,7 +228,7 @@ func (r *fill[K, V]) abort(err error) { r.stop(&fatalError{err}) }
 // pull sends the keys on, and reports whether these were all.
 func (r *fill[K, V]) pull(ctx context.Context, keys iter.Seq[K]) bool {
 	for key := range keys {
-		r.pulled <- key // what looks them up never stops receiving
+		r.pulled <- key // lookUp receives until the end
 		if ctx.Err() != nil {
 			return false
 		}
@@ -322,7 +324,7 @@ func (r *fill[K, V]) cancel(keys []K) {
 	}
 }
 
-// done has it reported what became of a key.
+// done has the reporter tell what became of a key.
 func (r *fill[K, V]) done(key K, status Status, err error) {
 	r.tell(report[K, V]{key: key, status: status, err: err})
 }

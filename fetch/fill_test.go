@@ -387,7 +387,7 @@ func TestFillIntoAStoreThatFails(t *testing.T) {
 	}
 }
 
-// What the store cannot hold is the only key that fails.
+// Only the key whose entry the store cannot hold fails.
 func TestFillOfAnEntryThatIsTooLarge(t *testing.T) {
 	store := &wrapped{Store: inMemory(t)}
 	store.put = func(_ context.Context, entries []driver.Entry) error {
@@ -444,7 +444,7 @@ func TestFillNeedsNoMemoryForKeysThatAreDone(t *testing.T) {
 	}
 }
 
-func TestFillThatCannotBe(t *testing.T) {
+func TestFillRefusesWhatCannotBe(t *testing.T) {
 	o := newOrigin(t, nil)
 	e := fetcherOf(t, o, settingsOf(byID, nil), nil)
 	uncached, err := fetch.Uncached(clientOf(t, fetch.Options{BaseURL: o.URL}), settingsOf(byID, nil), nil)

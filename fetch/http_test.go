@@ -135,7 +135,7 @@ func TestResponsesMadeByHand(t *testing.T) {
 	}
 }
 
-// What is a value for a repository is one here.
+// A status that comes with a value for a repository comes with one here.
 func TestOtherStatusesWithAValue(t *testing.T) {
 	for _, code := range []int{201, 202, 203, 207, 226} {
 		server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
@@ -188,8 +188,8 @@ func TestHeadersAndStatusAreKept(t *testing.T) {
 	}
 }
 
-// What the transport has unpacked is kept unpacked, and what it has not is kept as it is.
-func TestGzip(t *testing.T) {
+// A body that the transport has unpacked is kept unpacked, another one as it is.
+func TestPackedBodiesAreKeptAsTheyCome(t *testing.T) {
 	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept-Encoding") != "gzip" {
 			t.Errorf("Accept-Encoding is %q", r.Header.Get("Accept-Encoding"))

@@ -49,7 +49,7 @@ type many[K comparable, V any] struct {
 	mu     sync.Mutex
 	landed []bool
 	flying int           // flights that have not landed
-	done   chan struct{} // closed when none is flying
+	done   chan struct{} // closed when no flight is under way
 }
 
 func newMany[K comparable, V any](f *Fetcher[K, V], keys []K) *many[K, V] {

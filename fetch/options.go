@@ -49,8 +49,8 @@ type Options struct {
 	//
 	// What it adds may not change the key: a query parameter that the endpoint
 	// neither has nor ignores, or a header whose hash is another than the
-	// key's, makes a key fail, as the answer would be another's. It is the
-	// Request of the response that tells what was sent, where there is one.
+	// key's, makes a key fail, as the answer would be another's. What was sent
+	// is read from the Request of the response, where there is one.
 	Client Doer
 
 	// Timeout is how long an attempt may take, from when an http.Transport
@@ -65,8 +65,8 @@ type Options struct {
 	// are three retries. See also origin.WithRetryBudget.
 	Retry *origin.RetryOptions
 
-	// Offline sends no request: what would need one fails with [ErrOffline]. See
-	// also policy.Policy.StaleIfError, with which it returns what has expired.
+	// Offline sends no request: a key that would need one fails with [ErrOffline],
+	// unless a policy's StaleIfError lets an expired entry be used.
 	Offline bool
 
 	// MaxBody is the size in bytes of the largest body that is fetched, as it is

@@ -30,7 +30,7 @@ func expired(t *testing.T, e *fetcher, keys ...string) {
 	}
 }
 
-// What has expired and has an ETag is confirmed, and its payload is not moved.
+// An expired entry with an ETag is confirmed, and its payload is not moved.
 func TestExpiredEntryIsConfirmed(t *testing.T) {
 	var conditions atomic.Int32
 	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
@@ -96,7 +96,7 @@ func TestExpiredEntryIsConfirmed(t *testing.T) {
 
 // Callers are answered with what has expired when the origin takes its time, and its
 // answers are saved when they come.
-func TestSoftTimeout(t *testing.T) {
+func TestASlowOriginIsAnsweredFromTheStore(t *testing.T) {
 	o := newOrigin(t, nil)
 	o.gate = make(chan struct{})
 	e := fetcherOf(t, o, settingsOf(byID, batchOf(10)), nil)
@@ -124,7 +124,7 @@ func TestSoftTimeout(t *testing.T) {
 	}
 }
 
-func TestHardTimeout(t *testing.T) {
+func TestAnOriginThatTakesTooLongIsGivenUp(t *testing.T) {
 	o := newOrigin(t, nil)
 	o.gate = make(chan struct{})
 	defer close(o.gate)
@@ -175,7 +175,7 @@ func TestAFailureIsShared(t *testing.T) {
 }
 
 // Reads of what expires soon begin its renewal, in batches, and do not wait for it.
-func TestRefreshAhead(t *testing.T) {
+func TestReadsBeginRenewalsAheadOfTheExpiry(t *testing.T) {
 	for name, due := range map[string]policy.Policy{
 		"ahead": {RefreshAhead: 0.9},
 		"beta":  {RefreshBeta: 1e13}, // so that each read is due
@@ -240,7 +240,7 @@ func TestRenewalsAreConditional(t *testing.T) {
 }
 
 // How stored responses are used is said by the call, or by its context.
-func TestUse(t *testing.T) {
+func TestTheCallSaysHowStoredResponsesAreUsed(t *testing.T) {
 	for name, call := range map[string]func(*fetcher, string, policy.Policy) (track, error){
 		"With": func(e *fetcher, key string, p policy.Policy) (track, error) {
 			return e.Fetch(t.Context(), key, fetch.With(p))
@@ -306,7 +306,7 @@ func TestUse(t *testing.T) {
 }
 
 // A 203 is a value, though it is not saved where no policy says so.
-func TestOtherValues(t *testing.T) {
+func TestA203IsAValueThatIsNotSaved(t *testing.T) {
 	var code atomic.Int32
 	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(int(code.Load()))
@@ -359,7 +359,7 @@ func TestExpiryOfAbsences(t *testing.T) {
 }
 
 // Closing the cache ends calls, and waits for them.
-func TestCloseOfTheCache(t *testing.T) {
+func TestClosingTheCacheEndsCallsAndWaitsForThem(t *testing.T) {
 	o := newOrigin(t, nil)
 	o.came, o.gate = make(chan string, 100), make(chan struct{})
 	defer close(o.gate)

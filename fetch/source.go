@@ -26,7 +26,7 @@ type source[K comparable] struct {
 	endpoint request.Endpoint[K] // may be nil where there is a batch
 	batch    request.Batch[K]    // may be nil
 	key      *keytype.Type
-	headers  bool // may make a difference to the key
+	headers  bool // that the client adds may make a difference to the key
 
 	ownBase atomic.Pointer[url.URL] // with which requests are recognized; nil: the client's, as far as is known
 	traffic *Traffic
@@ -74,9 +74,9 @@ func (s *source[K]) Group(key K) (group any, ok bool) {
 	return s.batch.Group(key)
 }
 
-// limited is the source with no more than n requests under way at once, and counts of
-// their own in traffic. Requests wait for each attempt; no waiting before a retry counts, nor taking an
-// answer apart.
+// limited is the source with no more than n requests under way at once, and with its own
+// counts in traffic. A request is under way during each attempt, and not while it waits for
+// a retry or its answer is taken apart.
 func (s *source[K]) limited(n int, traffic *Traffic) *source[K] {
 	return &source[K]{
 		client: s.client, name: s.name, endpoint: s.endpoint, batch: s.batch, headers: s.headers, key: s.key,

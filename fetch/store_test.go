@@ -107,7 +107,7 @@ func TestEntryThatIsTooLarge(t *testing.T) {
 	}
 }
 
-// What had come when the client was closed is saved.
+// An answer that had come when the client was closed is saved.
 func TestCloseWaitsForSaves(t *testing.T) {
 	o := newOrigin(t, nil)
 	store := &wrapped{Store: inMemory(t)}
@@ -230,7 +230,7 @@ func TestAPanicIsTheCallers(t *testing.T) {
 	}
 }
 
-// What is no group of a map is found before anybody else can suffer.
+// A group that cannot be a key of a map fails its own call, and no other.
 func TestGroupThatIsNotComparable(t *testing.T) {
 	o := newOrigin(t, nil)
 	s := settingsOf(byID, nil)

@@ -85,7 +85,7 @@ func TestRequestThatCannotBeBuilt(t *testing.T) {
 	}
 }
 
-// What the client adds to a request may make it another's.
+// A parameter or header that the client adds may make a request another key's.
 func TestAnAnswerForAnotherKeyIsNone(t *testing.T) {
 	server := newOrigin(t, serve)
 	type key struct {

@@ -67,7 +67,7 @@ func TestDoRepeatsBodiesThatWereCutShort(t *testing.T) {
 	}
 }
 
-// What ends last is returned as it is, response and error.
+// The outcome of the last attempt is returned as it is, response and error.
 func TestDoReturnsTheLastOutcome(t *testing.T) {
 	api := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")

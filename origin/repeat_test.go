@@ -148,7 +148,7 @@ func TestPermanentErrorsAreFinal(t *testing.T) {
 	}
 }
 
-// What a transport of this package finds wrong with a request is wrong next time, too.
+// An error that a transport of this package has found in a request is not repeated.
 func TestErrorsOfTheTransportAreFinal(t *testing.T) {
 	closed := origin.New(nil, &origin.Options{Credentials: &origin.Credentials{Hosts: []string{"localhost"}, Token: origin.Static("t")}})
 	closed.Close()

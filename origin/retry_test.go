@@ -189,7 +189,7 @@ func TestWaitsGrow(t *testing.T) {
 	})
 }
 
-// What the server asks for is not shortened: the response tells when to come back.
+// The wait that the server asks for is not shortened: the response tells when to come back.
 func TestWaitsThatAreTooLongAreNotBegun(t *testing.T) {
 	for _, after := range []string{"61", "60.5", "31536000", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
 		synctest.Test(t, func(t *testing.T) {

@@ -137,7 +137,7 @@ func TestCachedPagesReplaceNothing(t *testing.T) {
 	}
 }
 
-// What the origin is remembered not to have stays so, where the page is older.
+// An absence that is remembered stays, where the page with the item is older.
 func TestCachedPagesLeaveTheAbsent(t *testing.T) {
 	s := newSite(t, 3)
 	rs := s.tracks.Settings()
@@ -224,7 +224,7 @@ func TestItemsWithoutARepository(t *testing.T) {
 	}
 }
 
-// What fails for an item does not end the walk, and hides no other item.
+// An item that fails does not end the walk, and hides no other item.
 func TestItemsThatFail(t *testing.T) {
 	s := newSite(t, 0)
 	s.api.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -19,7 +19,10 @@ import (
 
 // Policy says what is cached and for how long. It is given for all repositories of a
 // cache, for one and for a call ([With]); of each field, the most specific one that
-// is set holds. The zero value says nothing. A policy that is in use is not changed.
+// is set holds. The zero value says nothing. A policy that is in use must not be changed.
+//
+// Its functions are called by many goroutines at once. A panic in one is no panic of the
+// program: what it was asked about is neither kept nor served, and the cache counts it.
 type Policy struct {
 	// Use is how stored responses are used. The default is [UseCache].
 	Use Use
@@ -51,7 +54,7 @@ type Policy struct {
 	Methods []string
 
 	// Keep is asked before a response is saved, Serve before a stored one is
-	// used. What it refuses is not saved, or fetched anew.
+	// used. What Keep refuses is not saved, what Serve refuses is fetched anew.
 	Keep  func(*Exchange) bool
 	Serve func(*Exchange) bool
 
@@ -108,8 +111,8 @@ const (
 	UseCache         // serve what is live, fetch the rest
 	Revalidate       // ask the origin whether what is stored still holds
 	Reload           // fetch, whatever is stored, and save
-	OnlyIfCached     // serve what is live; 504 for the rest; never the network
-	Offline          // serve what is stored, expired or not; 504 for the rest
+	OnlyIfCached     // serve what is live and never ask the origin: the rest is a 504, of a typed call an error
+	Offline          // the same, but serve what is stored though it has expired
 	Disabled         // neither read nor save: as if there were no cache
 )
 

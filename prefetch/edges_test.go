@@ -74,7 +74,7 @@ func saveThere(t *testing.T, repo *marketTracks, keys []marketKey) {
 	}
 }
 
-// What the result says is what the store has, whatever comes together.
+// The result says what the store has, also where answers are saved together.
 func TestItemsFollowTheInputAndTellTheTruth(t *testing.T) {
 	server := newBatches(t)
 	client := to(t, fetch.Options{BaseURL: server.URL, Client: quick(t)})
@@ -178,7 +178,7 @@ func (t noAbsentTable) PutIf(ctx context.Context, entries []driver.Entry, c driv
 	return t.Table.PutIf(ctx, entries, c)
 }
 
-// What was saved has not failed, though what came with it has.
+// A key that was saved has not failed, though others of its batch have.
 func TestSavedKeysHaveNotFailed(t *testing.T) {
 	store, err := sqlite.OpenMemory(t.Context(), nil)
 	if err != nil {

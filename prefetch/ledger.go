@@ -12,7 +12,7 @@ type ledger[K comparable] struct {
 	item func(Item[K]) // nil: items are kept
 
 	mu     sync.Mutex
-	keys   map[K]int // with the indexes of their items; with item those that are not decided
+	keys   map[K]int // with the indexes of their items; where item is set, only those that are not decided
 	items  []Item[K] // those with no status are on their way
 	counts Progress
 	causes causes[K]

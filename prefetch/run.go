@@ -32,8 +32,9 @@ import (
 // endless. Run cannot return while the sequence blocks: one that waits for
 // its keys should watch ctx itself.
 //
-// A process that is killed loses what it has received and not saved yet: 64 responses at
-// most and those to the requests under way, with batches those of Concurrency requests.
+// A process that is killed loses what it has received and not saved yet: 64 bodies at most
+// and those to the requests under way, with batches those of Concurrency requests; and
+// some hundred renewals by a 304, which cost a request without a body each.
 //
 // The result has all keys, so memory grows with their number. [Each] keeps none.
 func Run[K comparable, V any](ctx context.Context, fetcher *fetch.Fetcher[K, V], keys iter.Seq[K], opts *Options) (*Result[K], error) {

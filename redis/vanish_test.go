@@ -44,7 +44,7 @@ func TestTheServerKeepsAnExpiredEntryForAWhile(t *testing.T) {
 	}
 }
 
-// What the server keeps an entry for follows its expiry.
+// The time that the server keeps an entry for follows the entry's expiry.
 func TestTheServerKeepsWhatIsRenewedForItsNewTime(t *testing.T) {
 	prefix := newPrefix(t, serverURL(t))
 	table := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: prefix, KeepExpired: time.Hour}))

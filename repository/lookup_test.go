@@ -15,7 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/settings"
 )
 
-// What says that there is nothing is an entry, and no value.
+// A response that says that there is nothing is an entry, and no value.
 func TestReadsOfManyTellValuesFromOtherEntries(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store driver.Store, clock *clock) {
 		r := create(t, store, tracks, clock)

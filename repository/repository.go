@@ -35,6 +35,12 @@ type Options struct {
 // Methods for many keys take one statement or round trip for each of a few
 // hundred keys.
 //
+// A save or delete outdates what fetchers and transports of the same cache are asking the
+// origin for: an answer to a request that was sent before is not saved under the key.
+//
+// An error of the store is a driver.OpError, or wraps one; after the store was closed it is
+// driver.ErrClosed. A call whose ctx is done returns the error of ctx, wrapped.
+//
 // It has the methods of [Responses]: Name, Expire, Count and Clear; and for requests
 // and responses those of [Routed]: GetResponse, GetResponses, SaveResponse,
 // SaveResponses, DeleteResponse and DeleteResponses.

@@ -386,7 +386,7 @@ func TestIterationYieldsAllAndAllowsWrites(t *testing.T) {
 	})
 }
 
-// What was saved with another V is an error that names the key, and keeps nothing
+// An entry that was saved with another V is an error that names the key, and keeps nothing
 // else from being read.
 func TestWhatCannotBeDecodedIsAnErrorOfItsOwn(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store driver.Store, clock *clock) {

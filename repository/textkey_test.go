@@ -162,7 +162,7 @@ func TestAKeyWithoutATextIsTheErrorOfEachCall(t *testing.T) {
 	}
 }
 
-// What is no text of a list would never be found by a request.
+// A key whose text is no list would never be found by a request.
 func TestAListThatIsNoListIsAnError(t *testing.T) {
 	store, err := memory.New(nil)
 	check(t, err)

@@ -361,7 +361,7 @@ func TestAnUnsafeMethodMakesWhatIsStoredOutdated(t *testing.T) {
 	}
 }
 
-// What a GET has seen before a PUT must not outlive the PUT, whichever way it is
+// The answer to a GET from before a PUT must not outlive the PUT, whichever way it is
 // fetched.
 func TestAResponseUnderWayWhileItIsChangedIsNotSaved(t *testing.T) {
 	for name, headers := range map[string][]string{

@@ -762,7 +762,8 @@ func TestVariantsGoWithTheirEntry(t *testing.T) {
 	})
 }
 
-// What is not the same is another variant; what means the same is not.
+// Requests that mean something else have another variant; requests that mean the same share
+// one.
 func TestWhichRequestsShareAVariant(t *testing.T) {
 	for _, test := range []struct {
 		vary  string

@@ -268,7 +268,7 @@ func TestARequestThatWaitsForRoomMayGiveUp(t *testing.T) {
 	}
 }
 
-func TestSoftTimeout(t *testing.T) {
+func TestASlowOriginIsAnsweredFromTheStore(t *testing.T) {
 	release := make(chan struct{})
 	var n atomic.Int64
 	h := start(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -329,7 +329,7 @@ func TestASoftTimeoutIsForThoseWhoTakeWhatIsStale(t *testing.T) {
 	}
 }
 
-func TestHardTimeout(t *testing.T) {
+func TestAnOriginThatTakesTooLongIsGivenUp(t *testing.T) {
 	gone := make(chan struct{}, 10)
 	var hangs atomic.Bool
 	h := start(t, func(w http.ResponseWriter, r *http.Request) {

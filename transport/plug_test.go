@@ -345,7 +345,7 @@ func TestClientHTTP2(t *testing.T) {
 	client.CloseIdleConnections() // those of the base
 }
 
-// What sends the requests may be anybody's function.
+// The base may be any function of the user's.
 
 func TestBaseBreaksTheContract(t *testing.T) {
 	for name, base := range map[string]sender{

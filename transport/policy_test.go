@@ -226,7 +226,7 @@ func TestAMissingResourceIsRemembered(t *testing.T) {
 	)
 }
 
-// What was there can still be had by callers that take it expired.
+// The expired response can still be had by callers that take it.
 func TestAFailureIsNotStoredInPlaceOfWhatExpired(t *testing.T) {
 	h, o := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(time.Minute)}})
 	h.steps(step{body: "body 1", asked: 1})
@@ -570,7 +570,7 @@ func TestAStatusWithAnExpiryOfItsOwnDoesNotLiveAsLongAsValues(t *testing.T) {
 	}
 }
 
-// What the origin says is gone is not served again as if it were there.
+// A response that the origin says is gone is not served again as if it were there.
 func TestAReloadRemovesWhatIsGone(t *testing.T) {
 	for _, use := range []policy.Use{policy.Reload, policy.Revalidate} {
 		for _, status := range []int{404, 410, 500} {

@@ -184,7 +184,7 @@ func TestTheGuideHasTheTableOfPrecedence(t *testing.T) {
 	}
 }
 
-// What is not to be stored is not, whatever says when it would expire.
+// A response that is not to be stored is not, whatever says when it would expire.
 func TestDoNotCacheWinsOverLessSpecificExpiries(t *testing.T) {
 	no, hour := policy.DoNotCache(), policy.After(time.Hour)
 	for _, test := range []struct {

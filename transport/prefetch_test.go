@@ -41,7 +41,7 @@ func TestWhatWasPrefetchedIsAHit(t *testing.T) {
 
 // A prefetch takes the client whose transport is over the same cache: its requests pass
 // that, so that nothing is stored twice, and Refresh asks the origin.
-func TestRestyPrefetch(t *testing.T) {
+func TestAPrefetchPassesATransportOverTheSameCache(t *testing.T) {
 	h := start(t, serveSong, nil)
 	songs, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[string, song]{
 		Name: "songs", Endpoint: keys.Pattern[string]("GET /songs/{id}"), Payload: payload.JSON[song](),

@@ -241,7 +241,7 @@ func changedEntry(t *testing.T) repository.Entry {
 	return e
 }
 
-// What the origin says is gone is not served again, not even where expired responses
+// A response that the origin says is gone is not served again, not even where expired responses
 // may be.
 func TestWhatIsGoneIsNotServedStale(t *testing.T) {
 	for _, use := range []policy.Use{policy.Reload, policy.Revalidate, policy.UseCache} {

@@ -16,7 +16,7 @@ import (
 	"github.com/endpointcache/endpointcache/settings"
 )
 
-// What the client adds to a request may make it another's.
+// A parameter or header that the client adds may make a request another key's.
 func TestAnAnswerForAnotherKeyIsNone(t *testing.T) {
 	server := newServer(t, nil)
 	type key struct {

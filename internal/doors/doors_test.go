@@ -69,7 +69,7 @@ func TestAnExpiredEntryIsRevalidated(t *testing.T) {
 	})
 }
 
-func TestStaleWhileRevalidate(t *testing.T) {
+func TestAStaleResponseIsUsedWhileItIsRenewed(t *testing.T) {
 	stale := tracks{Expire: time.Minute, Policy: policy.Policy{StaleWhileRevalidate: time.Hour}}
 	through(t, option{settings: stale}, func(t *testing.T, h *house, ask func(string) answered) {
 		want(t, "first", ask("a"), version(1))

@@ -39,21 +39,21 @@ type Ask struct {
 	// neither kept nor does it remove what is stored. See [Table.SaveAbsences].
 	Doubt *atomic.Bool
 
-	// MostUnsaved lets the save wait for others, as nobody waits for it: for as many
-	// as that, which a process that is killed loses.
+	// MostUnsaved lets the answer wait to be saved together with others, as no caller
+	// waits for it. It is how many bodies may wait; a process that is killed loses them.
 	MostUnsaved int
 
-	// Answers counts the answers of use, as soon as they have come: what is saved lands
-	// later. It may be nil, and counts those of flights that a door sends itself.
+	// Answers counts useful answers of the flights that a door sends itself, as soon as
+	// they have come: the flights land later, when they are saved. It may be nil.
 	Answers *atomic.Int64
 
 	key     string    // encoded
 	present bool      // the store has an entry for the key, of use or not
 	asOf    time.Time // CachedAt of that
-	looked  int       // how often what a flight has left was looked for
+	looked  int       // how often the store was asked again, after another flight had landed
 	built   bool      // Door.Build was asked
 
-	// Of one get, in the ask's own memory.
+	// Of one get: it needs no memory of its own.
 	keys  [1]driver.Key
 	found driver.Entry
 	ok    bool

@@ -25,8 +25,8 @@ type Answer struct {
 	Response *http.Response // from the origin; its body is to be closed
 }
 
-// maxLooks is how often a caller looks again for what flights have left: with a slow
-// store and many requests, something would have landed each time.
+// maxLooks is how often a caller looks again because a flight has landed since it looked:
+// with a slow store and many requests, another one would have landed each time.
 const maxLooks = 3
 
 // RoundTrip answers an ask for a response, of any status.
@@ -55,7 +55,8 @@ func (x *Exchange) RoundTrip(ctx context.Context, a *Ask) (*Answer, error) {
 	}
 }
 
-// seen is what a caller that looks now has seen of the flights that have landed.
+// seen is the number of flights that have landed before a caller looks, see
+// [flights.landings].
 func (x *Exchange) seen(a *Ask) int64 {
 	if a.looked >= maxLooks {
 		return math.MaxInt64
@@ -117,7 +118,7 @@ func (x *Exchange) answer(ctx context.Context, a *Ask, old *Stored, conditional 
 	return f.await(ctx, a, first)
 }
 
-// lookAgain answers from what a flight has left in the store, or begins anew.
+// lookAgain answers from what a flight has saved in the store, or begins anew.
 func (x *Exchange) lookAgain(ctx context.Context, a *Ask) (*Answer, error) {
 	a.looked++
 	return x.RoundTrip(ctx, a)
@@ -131,7 +132,8 @@ func (x *Exchange) alone(ctx context.Context, a *Ask, old *Stored) (*Answer, err
 	return f.await(ctx, a, true)
 }
 
-// renew asks for what s was, in the background, unless that is under way.
+// renew asks the origin for a newer response than s, in the background, unless a flight
+// for it is under way.
 func (x *Exchange) renew(ctx context.Context, a *Ask, s *Stored, seen int64) {
 	if !x.running.enter() {
 		return
@@ -202,7 +204,7 @@ func (f *Flight) wait(ctx context.Context, a *Ask, landed bool) (late bool, err 
 
 // await answers a caller, which is counted among those of f, as soon as there is an answer.
 func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error) {
-	// Callers share what may be kept, which is perhaps told by the body.
+	// Callers share what may be kept. Whether it may can depend on the body.
 	late, err := f.wait(ctx, a, !first && f.ask.Rules.decidesByBody())
 	switch {
 	case err != nil:
@@ -266,8 +268,9 @@ func (f *Flight) answerSoon(a *Ask) *Answer {
 	return &Answer{Stored: old, Outcome: Outcome{Hit: true, Detail: "soft-timeout"}}
 }
 
-// standsInFor is what is stored where the flight has failed and the policy of another
-// caller than the first lets that stand in: the origin is not asked once more.
+// standsInFor is the stored response for a caller other than the first, where the flight
+// has failed and that caller's policy lets the response stand in. The origin is not asked
+// once more.
 func (f *Flight) standsInFor(a *Ask, first bool) (*Stored, Outcome) {
 	if first || f.err == nil && f.resp == nil || f.resp != nil && !a.Rules.failed(f.resp.StatusCode) {
 		return nil, Outcome{}
@@ -284,7 +287,7 @@ func (f *Flight) standsInFor(a *Ask, first bool) (*Stored, Outcome) {
 	return s, o
 }
 
-// suits reports whether the answer is one for another caller than the first.
+// suits reports whether a caller other than the first can have the flight's answer.
 func (f *Flight) suits(a *Ask) bool {
 	now := f.x.Now()
 	switch {
@@ -302,8 +305,8 @@ func (f *Flight) suits(a *Ask) bool {
 	return !rfc9111.Varies(f.resp.Header) || f.variant == rfc9111.Variant(f.resp.Header, a.header())
 }
 
-// sharesFailure reports whether an answer that is not kept is one for another caller:
-// typed callers ask with the same declaration for the same value.
+// sharesFailure reports whether another caller can have an answer that is not kept: typed
+// callers ask with the same declaration for the same value.
 func (f *Flight) sharesFailure(a *Ask) bool {
 	if f.ask.Values && a.Values {
 		return f.resp.StatusCode >= 400 || f.ask.Rules.keep == nil && !f.ask.Rules.asksExpiry()

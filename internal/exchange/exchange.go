@@ -169,7 +169,7 @@ type running struct {
 	mu     sync.Mutex
 	n      int
 	closed bool
-	ended  bool          // and nothing goes on any more
+	ended  bool          // it is closed, and nothing goes on any more
 	idle   chan struct{} // closed when it has ended; nil where nobody waits
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -189,8 +189,8 @@ func (r *running) enter() bool {
 	return !r.closed
 }
 
-// enterAlso is enter for what ends something that has begun. It is false when all has
-// ended.
+// enterAlso is enter for the end of something that has begun before: it also enters while
+// what is left is waited for. It is false when all has ended.
 func (r *running) enterAlso() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

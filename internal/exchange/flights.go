@@ -43,7 +43,7 @@ func (fs *flights) joinableFor(a *Ask) *Flight {
 	for f := fs.byKey[a.flightKey()]; f != nil; f = f.next {
 		if f.joinable {
 			if f.sent && a.wantsNews() {
-				return nil // what it brings is older than the ask
+				return nil // its answer is older than the ask
 			}
 			return f
 		}

@@ -41,8 +41,8 @@ type guard struct {
 	probing  bool
 }
 
-// access tells reads from writes: a full disk can be read, and a lock may keep writers
-// out alone. That one works says nothing of the other.
+// access tells reads from writes: a full disk can be read, and a lock may keep out
+// writers only. That one of them works says nothing of the other.
 type access bool
 
 const (
@@ -53,7 +53,7 @@ const (
 func accessOf(op string) access { return op != "get" }
 
 const (
-	failuresBefore = 3 // the store is left alone; one that hangs is at once
+	failuresBefore = 3 // in a row, and the store is left alone; one that hangs is at once
 	firstPause     = 250 * time.Millisecond
 	longestPause   = 5 * time.Second
 )

@@ -29,14 +29,14 @@ type Many struct {
 // StoreErr is why the last lookup found nothing, where the store has failed.
 func (m *Many) StoreErr() error { return m.storeErr }
 
-// NewMany prepares the asks, of which there are some.
+// NewMany prepares the asks; there is at least one.
 func (x *Exchange) NewMany(asks []Ask, found func(int, driver.Entry) bool) *Many {
 	return &Many{Asks: asks, Found: found, x: x}
 }
 
 // Lookup looks up the asks with these indexes and returns those that the origin has to
-// be asked for. The error is the caller's context's; an ask that can neither be answered
-// nor sent is told to refuse.
+// be asked for. The error is the caller's context's; refuse is called
+// for each ask that can neither be answered nor sent.
 func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err error)) (missing []int, err error) {
 	if len(of) == 0 {
 		return nil, nil
@@ -56,7 +56,7 @@ func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err erro
 		}
 	}
 	stored := make([]bool, len(of))
-	if m.storeErr != nil { // which is not asked twice
+	if m.storeErr != nil { // the store is not asked twice
 		return m.judge(ctx, of, stored, refuse)
 	}
 	sel := allParts(m.x)
@@ -180,8 +180,8 @@ func (m *Many) judge(ctx context.Context, of []int, stored []bool, refuse func(i
 }
 
 // Join joins the flights of the asks with these indexes, or begins them. The waiter is
-// told when they land. Those in begun are the door's to send; for those in again, a flight has landed meanwhile: they are to be
-// looked up once more.
+// told when they land. The flights in begun are the door's to send. For the asks in again
+// a flight has landed meanwhile: they are to be looked up once more.
 func (m *Many) Join(ctx context.Context, of []int, w Waiter) (begun []*Flight, again []int) {
 	fs := &m.x.flights
 	ctx = context.WithoutCancel(ctx)
@@ -221,8 +221,8 @@ func (m *Many) Join(ctx context.Context, of []int, w Waiter) (begun []*Flight, a
 }
 
 // Result is what the flight of the i-th ask, which has landed, has brought. It is false
-// where that is no answer: the ask is to be looked up again, or where it is to be sent
-// alone, sent by Join.
+// where that is no answer to the ask: it is to be looked up again, or to be sent alone,
+// which Join does.
 func (m *Many) Result(i int) (Result, bool) {
 	a := &m.Asks[i]
 	f := a.flight
@@ -360,8 +360,8 @@ func Deliver(replies []Reply) {
 	}
 }
 
-// likeness is the flight before, where it had the same response but for the body: what
-// it has made of that holds for this one, too.
+// likeness is the flight before this one in a batch, if their responses differ in nothing
+// but the body: the header and expiry that were made for that one hold for this one, too.
 func (f *Flight) likeness(before *Flight, resp *http.Response) *Flight {
 	if before == nil || resp == nil || before.resp != resp || before.ask.Rules != f.ask.Rules || !before.asked.Equal(f.asked) ||
 		f.ask.Rules.Controls() || before.coding != "" {

@@ -181,8 +181,8 @@ func (f *Flight) asOf() time.Time {
 // discardTimeout is how long the body of a response without use is waited for.
 const discardTimeout = 100 * time.Millisecond
 
-// discard reads what little a response without use may have, so that its connection
-// can be used again.
+// discard reads the body of a response that is of no use, if it is small, so that its
+// connection can be used again.
 func discard(resp *http.Response) {
 	if resp.Body == http.NoBody {
 		return
@@ -389,7 +389,7 @@ func (f *Flight) readBody() (whole bool, err error) {
 		late := time.AfterFunc(f.x.opts.StreamAfter, f.becomeStream)
 		defer late.Stop()
 	}
-	limit := int64(-1) // of the body's size, once nobody reads along
+	limit := int64(-1) // of the body's size, once no caller reads along; -1 until then
 	return f.body.fill(f.ctx, f.resp.Body, func(size int64) bool {
 		if size > f.x.opts.MaxBody {
 			f.stopSharing()

@@ -11,7 +11,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/head"
 )
 
-// saveKind is what a flight has to be saved.
+// saveKind is what the store has to do with the answer of a flight.
 type saveKind uint8
 
 const (
@@ -38,7 +38,7 @@ type saver struct {
 	// The bodies that were received and are not saved yet. A renewal that is lost costs
 	// a request without a body.
 	unsaved, unsavedSize int
-	room                 sync.Cond // tells of less of it
+	room                 sync.Cond // tells that it has become less
 }
 
 // The sizes of saves.
@@ -72,7 +72,7 @@ func bodiesOf(flights []*Flight) (n int) {
 	return n
 }
 
-// landed tells that flights were saved, or will not be.
+// landed tells that flights were saved, or are not going to be.
 func (s *saver) landed(flights []*Flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -182,7 +182,7 @@ func (f *Flight) awaitValue(ctx context.Context, a *Ask, first bool) Result {
 	}
 }
 
-// next is what a caller does whose flight is no answer for it.
+// next is what a caller does after its flight has landed.
 type next uint8
 
 const (
