@@ -15,6 +15,7 @@ import (
 const (
 	unknownBody = 512     // of which the length is not announced
 	trustedBody = 1 << 20 // as is announced, at most: it is not believed without limit
+	largeBody   = 64 << 10
 )
 
 // readBody reads the body of the response to a request with that method, and closes
@@ -67,21 +68,42 @@ func readAll(ctx context.Context, r io.Reader, announced int64, limit int) ([]by
 	body := make([]byte, 0, size)
 	for {
 		if len(body) == cap(body) {
+			var more []byte
+			if len(body) >= largeBody {
+				// A body that ends here would keep twice the memory that it needs.
+				var err error
+				if more, err = next(r); len(more) == 0 && err != nil {
+					return body, atEnd(err)
+				}
+			}
 			// Doubled, as every copy is garbage.
 			if err := share.Grow(ctx, int64(cap(body))); err != nil {
 				return body, err
 			}
-			body = append(make([]byte, 0, 2*cap(body)), body...)
+			body = append(append(make([]byte, 0, 2*cap(body)), body...), more...)
 		}
 		n, err := r.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
 		case len(body) > limit:
 			return nil, fmt.Errorf("%w: more than %d bytes", ErrBodyTooLarge, limit)
-		case err == io.EOF:
-			return body, nil
 		case err != nil:
-			return body, err
+			return body, atEnd(err)
 		}
 	}
+}
+
+// next reads what comes next, a little of it.
+func next(r io.Reader) ([]byte, error) {
+	var some [512]byte
+	n, err := r.Read(some[:])
+	return some[:n], err
+}
+
+// atEnd is nil for the end of a body.
+func atEnd(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
 }
