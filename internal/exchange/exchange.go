@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/endpointcache/endpointcache/internal/expire"
@@ -89,6 +90,7 @@ func New(opts Options) (*Exchange, error) {
 	x.fixed = fixedRules(x.general)
 	x.flights.byKey = make(map[flightKey]*Flight)
 	x.flights.endOf = make(map[flightKey]int64)
+	x.flights.tables = make(map[string]*atomic.Int64)
 	x.guard.init(x)
 	x.budget.init(x.opts.MaxInFlight, x.opts.MaxBody)
 	x.vary.init()

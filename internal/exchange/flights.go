@@ -18,11 +18,24 @@ type flights struct {
 	byKey map[flightKey]*Flight
 	ended []flightKey         // the last ones that cannot be joined any more, in a ring
 	endOf map[flightKey]int64 // of these: how many had ended before
-	count atomic.Int64        // of all that have; changed under mu
+
+	tables map[string]*atomic.Int64 // how many flights there are, by the names of tables
+	count  atomic.Int64             // of all that have; changed under mu
 }
 
 // recent is how many of the flights that have ended are remembered.
 const recent = 4096
+
+// ofTable counts the flights of a table. A repository that was removed may be used still,
+// beside another one of its name, which has the same table in the store.
+func (fs *flights) ofTable(name string) *atomic.Int64 {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.tables[name] == nil {
+		fs.tables[name] = new(atomic.Int64)
+	}
+	return fs.tables[name]
+}
 
 // landings counts the flights that have ended. A caller whose lookup missed before such
 // a flight landed looks again.

@@ -250,7 +250,7 @@ func (f *Flight) confirm(h http.Header) {
 	s.Entry.ExpiresAt = expires
 	switch {
 	case !f.storable():
-	case f.ask.Rules.Controls() && rfc9111.Varies(s.Head.Header):
+	case f.ask.Rules.Controls() && (s.beside || !f.ask.matches(s)):
 		if !s.bare { // a variant is moved with its payload
 			f.stored, f.save = s.Clone(), saveVariant
 		}

@@ -124,15 +124,15 @@ func (t *Table) save(flights ...*Flight) {
 	t.saveQueued() // on the flight's own goroutine: another would cost the caller time
 }
 
-// saveQueued saves until the queue is empty.
+// saveQueued saves until the queue is empty, for which Exchange.Close waits.
 func (t *Table) saveQueued() {
-	defer t.x.running.leave()
 	closing := t.x.running.ctx
 	for batch := t.saver.next(closing); len(batch) > 0; batch = t.saver.next(closing) {
 		if !t.saveBatch(batch) {
-			return // another goroutine goes on with the queue
+			return // another goroutine goes on with the queue, and is waited for instead
 		}
 	}
+	t.x.running.leave()
 }
 
 // next takes those from the queue that can be saved together: of one key, a later
@@ -212,9 +212,7 @@ func (t *Table) saveBatch(batch []*Flight) (onTime bool) {
 	onTime, err := t.x.guard.watch(ctx, t, "save", len(batch), saves.run, func() {
 		landUnsaved(batch, ErrStoreSlow)
 		t.saver.landed(batch)
-		if t.x.running.enterAlso() {
-			t.saveQueued()
-		}
+		t.saveQueued()
 	})
 	if !onTime {
 		return false

@@ -18,6 +18,7 @@ type Stored struct {
 	Head  head.Head
 
 	bare       bool // the payload was not read
+	beside     bool // it is a variant that is not the latest of its key
 	parsed     bool
 	directives rfc9111.Directives
 }

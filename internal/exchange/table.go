@@ -45,14 +45,14 @@ type Table struct {
 	probeKey driver.Key
 	fixed    *Rules
 	saver    saver
-	flying   atomic.Int64 // flights that have not landed
+	flying   *atomic.Int64 // flights of a table of that name that have not landed
 }
 
 // Open returns the table of a declaration in the store, which creates it where it is
 // absent. With a nil store there is none: nothing is found or kept, and equal asks at
 // one time still share a flight.
 func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) (*Table, error) {
-	t := &Table{Declaration: d, x: x}
+	t := &Table{Declaration: d, x: x, flying: x.flights.ofTable(d.Name)}
 	own := newLayer(withAbsences(d.Policy, d.ExpireAbsent))
 	if own.err != nil {
 		return nil, own.err

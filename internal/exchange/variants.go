@@ -158,7 +158,11 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 	if err != nil || !ok {
 		return nil, err
 	}
-	return newStored(found)
+	s, err := newStored(found)
+	if err == nil {
+		s.beside = true
+	}
+	return s, err
 }
 
 // once takes the one entry of a get.
