@@ -44,8 +44,8 @@ func newBatcher[K comparable, V any](f *Fetcher[K, V], wait time.Duration) *batc
 func (b *batcher[K, V]) add(flights ...*exchange.Flight) {
 	left := flights
 	defer func() {
-		if len(left) > 0 { // the user's code has ended this goroutine
-			exchange.Deliver(repliesOf(left, nil, errEnded))
+		if len(left) > 0 { // the user's code has ended the goroutine
+			fail(left, nil)
 		}
 	}()
 	for _, fl := range flights {
@@ -78,7 +78,7 @@ func (b *batcher[K, V]) groupOf(fl *exchange.Flight) (id any, ok, answered bool)
 	defer func() {
 		if !ended {
 			answered = true
-			exchange.Deliver(repliesOf([]*exchange.Flight{fl}, recover(), errEnded))
+			fail([]*exchange.Flight{fl}, recover())
 		}
 	}()
 	id, ok = b.source.Group(keyOf[K, V](fl))
@@ -250,6 +250,14 @@ func (b *batcher[K, V]) askOne(ctx context.Context, fl *exchange.Flight) exchang
 }
 
 var errEnded = errors.New("fetch: a function of the settings or of the client ended its goroutine")
+
+// fail answers flights that are not sent, as the user's code has panicked or ended the
+// goroutine. Those that nobody waits for have ended by themselves.
+func fail(flights []*exchange.Flight, panicked any) {
+	left, _, done := exchange.Board(flights)
+	defer done()
+	exchange.Deliver(repliesOf(left, panicked, errEnded))
+}
 
 func repliesOf(flights []*exchange.Flight, panicked any, err error) []exchange.Reply {
 	replies := make([]exchange.Reply, len(flights))

@@ -19,19 +19,20 @@ import (
 // repository.DecodeError, an endpoint that can make no request for the key, a policy that
 // is not valid, the error of ctx, [ErrNotCached], [ErrOffline] or [ErrClosed].
 func (f *Fetcher[K, V]) Fetch(ctx context.Context, key K, opts ...Option) (V, error) {
-	value, _, err := fetchOne(ctx, f, key, opts, f.value)
+	value, _, err := fetchOne(ctx, f, key, opts, false, f.value)
 	return value, err
 }
 
 // FetchEntry is [Fetcher.Fetch] for the whole response, which belongs to the caller.
 // Cached tells that it was in the repository already.
 func (f *Fetcher[K, V]) FetchEntry(ctx context.Context, key K, opts ...Option) (entry repository.Entry, cached bool, err error) {
-	entry, kind, err := fetchOne(ctx, f, key, opts, f.entry)
+	entry, kind, err := fetchOne(ctx, f, key, opts, true, f.entry)
 	return entry, err == nil && kind != exchange.Fetched, err
 }
 
-// fetchOne returns a T for key, which take makes of the answer.
-func fetchOne[K comparable, V, T any](ctx context.Context, f *Fetcher[K, V], key K, opts []Option, take func(context.Context, K, *exchange.Result) (T, error)) (value T, kind exchange.Kind, err error) {
+// fetchOne returns a T for key, which take makes of the answer. With meta, that has headers
+// and times.
+func fetchOne[K comparable, V, T any](ctx context.Context, f *Fetcher[K, V], key K, opts []Option, meta bool, take func(context.Context, K, *exchange.Result) (T, error)) (value T, kind exchange.Kind, err error) {
 	if err := f.enter(); err != nil {
 		return value, exchange.Ended, err
 	}
@@ -47,7 +48,7 @@ func fetchOne[K comparable, V, T any](ctx context.Context, f *Fetcher[K, V], key
 	if err := f.set(&a.Ask, &a.door, rules, a.values[:0], key); err != nil {
 		return value, exchange.Failed, err
 	}
-	a.Batched = f.shared != nil && f.batched(key)
+	a.Meta, a.Batched = meta, f.shared != nil && f.batched(key)
 	r := f.table.Exchange().Value(ctx, &a.Ask)
 	value, err = take(ctx, key, &r)
 	if err != nil && r.Kind == exchange.Hit && isDecodeError(err) {

@@ -181,7 +181,8 @@ func (r *fill[K, V]) hasRoom(must bool) bool {
 	return must
 }
 
-// giveUp lets the requests of the chunk end.
+// giveUp lets the requests of the chunk end. For those that go on, as others wait for
+// them, the run does not wait.
 func (c *chunk[K, V]) giveUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,8 +191,18 @@ func (c *chunk[K, V]) giveUp() {
 
 func (c *chunk[K, V]) giveUpLocked() {
 	for i := range c.flying {
-		c.asks.GiveUp(i)
+		if c.asks.GiveUp(i) {
+			c.answer(i, Cancelled, nil)
+		}
 	}
+}
+
+// answer reports a key whose flight goes on. The lock is held.
+func (c *chunk[K, V]) answer(i int, status Status, err error) {
+	delete(c.flying, i)
+	c.tell(i, status, err)
+	<-c.run.room
+	c.run.flying.Done()
 }
 
 // answerSoon answers with what is stored for the keys that the origin takes its time for.
@@ -199,14 +210,9 @@ func (c *chunk[K, V]) answerSoon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.flying {
-		res, ok := c.asks.Soon(i)
-		if !ok {
-			continue
+		if res, ok := c.asks.Soon(i); ok {
+			c.answer(i, Stale, res.Err)
 		}
-		delete(c.flying, i)
-		c.tell(i, Stale, res.Err)
-		<-c.run.room
-		c.run.flying.Done()
 	}
 }
 

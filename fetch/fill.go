@@ -135,13 +135,16 @@ type fill[K comparable, V any] struct {
 
 	mu       sync.Mutex
 	reports  []report[K, V]
-	panicked any // of the user's code
+	panicked any  // of the user's code
+	exited   bool // the user's code has ended its goroutine
 
 	arrived chan struct{} // tells the reporter of reports
 	backlog int           // what was not reported yet
 	calm    sync.Cond     // tells of a backlog that has become small
 
 	// Of the goroutine that reports.
+	taken    []report[K, V]    // that are being reported
+	next     int               // of these
 	doubted  []exchange.Result // absences that are not believed yet
 	answered int64             // answers of use before the last failure
 	row      int               // failures since the last answer of use
@@ -188,8 +191,9 @@ func (r *fill[K, V]) run(parent context.Context, keys iter.Seq[K]) error {
 	r.stop = stop
 	defer context.AfterFunc(r.f.client.closing.ctx, func() { r.abort(fmt.Errorf("fetch: %w", ErrClosed)) })()
 	defer context.AfterFunc(r.f.table.Exchange().Closing(), func() { r.abort(fmt.Errorf("fetch: %w", exchange.ErrClosed)) })()
-	var stages sync.WaitGroup
-	stages.Go(func() { r.lookUp(ctx) })
+	lookedUp, reported := make(chan struct{}), make(chan struct{})
+	go r.lookUp(ctx, lookedUp)
+	go r.report(ctx, lookedUp, reported)
 	complete := false
 	func() {
 		defer func() { // also if the sequence panics
@@ -197,7 +201,7 @@ func (r *fill[K, V]) run(parent context.Context, keys iter.Seq[K]) error {
 				stop(nil)
 			}
 			close(r.pulled)
-			stages.Wait()
+			<-reported
 		}()
 		complete = r.pull(ctx, keys)
 	}()
@@ -233,14 +237,18 @@ func (r *fill[K, V]) pull(ctx context.Context, keys iter.Seq[K]) bool {
 }
 
 // lookUp looks up the keys that have come while it looked up those before, so that it
-// neither waits for more of a slow sequence nor asks for few of a fast one. It returns
-// when all have been reported.
-func (r *fill[K, V]) lookUp(ctx context.Context) {
-	ended := make(chan struct{})
-	reported := make(chan struct{})
-	go func() {
-		defer close(reported)
-		r.report(ctx, ended)
+// neither waits for more of a slow sequence nor asks for few of a fast one. It ends when
+// no more will be reported. Where the user's code ends the goroutine, another one cancels
+// the rest.
+func (r *fill[K, V]) lookUp(ctx context.Context, ended chan<- struct{}) {
+	complete := false
+	defer func() {
+		if complete {
+			close(ended)
+			return
+		}
+		r.exits()
+		go r.lookUp(ctx, ended)
 	}()
 	c := r.newChunk()
 	for open := true; open; {
@@ -257,8 +265,7 @@ func (r *fill[K, V]) lookUp(ctx context.Context) {
 	}
 	r.batches.flush() // also where the run has ended: those flights land without a request
 	r.flying.Wait()
-	close(ended)
-	<-reported
+	complete = true
 }
 
 // awaitCalm waits until no more than a few chunks are to be reported.
@@ -335,9 +342,11 @@ func (r *fill[K, V]) tell(one report[K, V]) {
 }
 
 // begin looks the keys of a chunk up and begins the flights of those that are missing.
-// It reports whether the chunk can be used again.
+// It reports whether the chunk can be used again. A panic of the keys' or the endpoint's
+// own code is Fill's.
 func (r *fill[K, V]) begin(ctx context.Context, c *chunk[K, V]) (free bool) {
-	if err := r.prepareChunk(c); err != nil {
+	defer r.catch()
+	if err := c.prepare(); err != nil {
 		r.abort(err)
 		r.cancel(c.keys)
 		return false
@@ -345,41 +354,30 @@ func (r *fill[K, V]) begin(ctx context.Context, c *chunk[K, V]) (free bool) {
 	return c.fly(ctx)
 }
 
-// prepareChunk prepares a chunk. A panic of the keys' own code is Fill's.
-func (r *fill[K, V]) prepareChunk(c *chunk[K, V]) (err error) {
+// report tells of keys until there are no more to come. Where the user's function ends
+// the goroutine, another one goes on without it.
+func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}, reported chan<- struct{}) {
+	complete := false
 	defer func() {
-		if p := recover(); p != nil {
-			r.panics(p)
-			err = errEnded
+		if !complete {
+			go r.report(ctx, ended, reported)
+			return
 		}
+		r.believe(ctx)
+		close(reported)
 	}()
-	return c.prepare()
-}
-
-// report tells of keys until there are no more to come.
-func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}) {
-	defer r.believe(ctx)
-	var spare []report[K, V]
 	for {
-		r.mu.Lock()
-		reports := r.reports
-		r.reports = spare
-		r.mu.Unlock()
-		for _, one := range reports {
-			if one.chunk != nil {
-				one.chunk.settle(ctx, one.i, one.answers)
-				continue
-			}
-			filled := Filled[K]{Key: one.key, Status: one.status, Err: one.err}
-			if filled.Status == Failed {
-				filled.Row = r.failed(one.answers)
-			}
-			r.call(filled)
+		for r.next < len(r.taken) {
+			one := r.taken[r.next]
+			r.next++
+			r.reportOne(ctx, one)
 		}
-		r.reported(len(reports))
-		clear(reports)
-		spare = reports[:0]
-		if len(reports) > 0 {
+		r.reported(len(r.taken))
+		clear(r.taken)
+		r.mu.Lock()
+		r.taken, r.reports, r.next = r.reports, r.taken[:0], 0
+		r.mu.Unlock()
+		if len(r.taken) > 0 {
 			continue
 		}
 		select {
@@ -389,10 +387,23 @@ func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}) {
 			left := len(r.reports)
 			r.mu.Unlock()
 			if left == 0 {
+				complete = true
 				return
 			}
 		}
 	}
+}
+
+func (r *fill[K, V]) reportOne(ctx context.Context, one report[K, V]) {
+	if one.chunk != nil {
+		one.chunk.settle(ctx, one.i, one.answers)
+		return
+	}
+	filled := Filled[K]{Key: one.key, Status: one.status, Err: one.err}
+	if filled.Status == Failed {
+		filled.Row = r.failed(one.answers)
+	}
+	r.call(filled)
 }
 
 // failed returns how many keys have failed in a row, with one before which there were so
@@ -407,13 +418,30 @@ func (r *fill[K, V]) failed(answers int64) int {
 
 // call calls the user's function, whose panic is that of Fill.
 func (r *fill[K, V]) call(filled Filled[K]) {
-	defer r.catch()
 	r.mu.Lock()
-	ended := r.panicked != nil
+	ended := r.panicked != nil || r.exited
 	r.mu.Unlock()
-	if !ended {
-		r.each(filled)
+	if ended {
+		return
 	}
+	returned := false
+	defer func() {
+		if p := recover(); p != nil {
+			r.panics(p)
+		} else if !returned {
+			r.exits()
+		}
+	}()
+	r.each(filled)
+	returned = true
+}
+
+// exits ends the run as the user's code has ended a goroutine of it.
+func (r *fill[K, V]) exits() {
+	r.mu.Lock()
+	r.exited = true
+	r.mu.Unlock()
+	r.abort(errEnded)
 }
 
 // catch, deferred around the user's code, ends the run after a panic.

@@ -139,11 +139,18 @@ func newSite(t testing.TB, total int) *site { return newSiteAt(t, newAPI(t, tota
 // newSiteAt is for an API behind a path of a proxy.
 func newSiteAt(t testing.TB, a *api, path string) *site {
 	t.Helper()
-	s := &site{api: a, now: time.Now().UTC().Truncate(time.Second)}
-	var err error
-	if s.store, err = memory.New(nil); err != nil {
+	store, err := memory.New(nil)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return newSiteOn(t, a, path, store)
+}
+
+// newSiteOn is for another store, which is closed with the test.
+func newSiteOn(t testing.TB, a *api, path string, store driver.Store) *site {
+	t.Helper()
+	s := &site{api: a, store: store, now: time.Now().UTC().Truncate(time.Second)}
+	var err error
 	s.cache = cacheOf(t, s.store, &cache.Options{Now: func() time.Time { return s.now }})
 	s.client, err = fetch.NewClient(&fetch.Options{BaseURL: a.URL + path, Retry: &origin.RetryOptions{Retries: origin.NoRetries}})
 	if err != nil {

@@ -9,14 +9,45 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/request"
+	"github.com/endpointcache/endpointcache/sqlite"
 )
 
 func linkHeader(_ *http.Request, offset int) []string {
 	return []string{`</lists/all?offset=0>; rel="first"`, fmt.Sprintf(`<?offset=%d>; rel="next"`, offset+size)}
+}
+
+// A store that reads no more than it has to still has the headers of a page that was
+// cached, and the time that its items are known from.
+func TestACachedPageHasHeadersAndTimesOnEveryStore(t *testing.T) {
+	onDisk, err := sqlite.OpenMemory(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSiteOn(t, newAPI(t, 10), "", onDisk)
+	s.api.link = func(r *http.Request, offset int) []string {
+		if offset+size >= 10 {
+			return nil
+		}
+		return linkHeader(r, offset)
+	}
+	began := s.now
+	for range 2 {
+		walk := pages.Walk(t.Context(), s.lists, first("all"), pages.Link[listKey, list], nil)
+		if ids, err := collect(walk); err != nil || !slices.Equal(ids, numbered(10)) {
+			t.Errorf("items %v, error %v", ids, err)
+		}
+		s.now = s.now.Add(time.Hour)
+	}
+	for p, err := range pages.Walk(t.Context(), s.lists, first("all"), pages.Link[listKey, list], nil) {
+		if err != nil || !p.Cached || !p.Entry.CachedAt.Equal(began) {
+			t.Errorf("cached: %v, at %v, want %v, error %v", p.Cached, p.Entry.CachedAt, began, err)
+		}
+	}
 }
 
 // Each style goes through the whole listing, in its order, with no more requests than

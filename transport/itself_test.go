@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,50 @@ func TestARedirectOfAPostToItsPageIsTold(t *testing.T) {
 		}
 	}
 	h.wantRequests(2)
+}
+
+// strict is an endpoint whose key cannot be taken from some URLs.
+type strict struct {
+	request.Endpoint[string]
+	fail func()
+}
+
+func (e strict) Key(req *http.Request) (string, bool, error) {
+	if strings.HasSuffix(req.URL.Path, "/odd") {
+		e.fail()
+	}
+	return e.Endpoint.Key(req)
+}
+
+// What an endpoint does with the target of a redirect ends neither the process nor the
+// call.
+func TestAnEndpointThatPanicsOverARedirect(t *testing.T) {
+	for name, test := range map[string]struct {
+		fail   func()
+		answer bool
+	}{
+		"panic":  {func() { panic("odd") }, true},
+		"Goexit": {runtime.Goexit, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "/v1/odd", http.StatusMovedPermanently)
+			}, nil)
+			check(t, creates(settings.RepositorySettings[string, string]{
+				Name: "r", Endpoint: strict{request.Pattern[string]("/v1/{id}"), test.fail}, Payload: payload.String(),
+			})(h.cache))
+			for range 2 {
+				resp, err := h.transport.RoundTrip(h.request(http.MethodGet, "/v1/a", ""))
+				if answered := err == nil; answered != test.answer {
+					t.Error(err)
+				}
+				if err == nil {
+					check(t, resp.Body.Close())
+				}
+			}
+			h.wantRequests(2) // nothing is kept
+		})
+	}
 }
 
 func creates[K comparable, V any](s settings.RepositorySettings[K, V]) func(*cache.ResponseCache) error {

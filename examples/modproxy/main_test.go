@@ -148,10 +148,8 @@ func TestSecondRunFetchesNothing(t *testing.T) {
 	w.expectRow(stdout, "mod 4 4 4 0 0 0 0")
 
 	_, stderr = w.expect(0, "total: 12 keys, 0 cached, 12 fetched, 0 absent, 0 failed", "-store", "sqlite:../modproxy.db", "-refresh", "-v")
-	for _, line := range []string{"info: 4 of 4 keys: 0 cached, 4 fetched, 0 absent, 0 failed\n", "info example.com/old@v2.0.0+incompatible: confirmed\n"} {
-		if !strings.Contains(stderr, line) {
-			t.Errorf("there is no %q in\n%s", line, stderr)
-		}
+	if !strings.Contains(stderr, "info example.com/old@v2.0.0+incompatible: confirmed\n") {
+		t.Errorf("-v does not tell of the keys:\n%s", stderr)
 	}
 }
 

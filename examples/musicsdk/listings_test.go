@@ -233,7 +233,7 @@ func TestPrefetchGoesOn(t *testing.T) {
 	if err != nil || second.Cached != first.Fetched || second.Fetched != len(wanted)-first.Fetched {
 		t.Errorf("%v\n%s%s", err, first.Report(), second.Report())
 	}
-	if n := api.Stats().Requests["GET /v1/tracks"]; n > 210 {
+	if n := api.Stats().Requests["GET /v1/tracks"]; n > 220 { // those that were under way are sent again
 		t.Errorf("there were %d requests for 10,000 tracks", n)
 	}
 }

@@ -14,8 +14,10 @@ import (
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
+	"github.com/endpointcache/endpointcache/sqlite"
 )
 
 func expiring(d time.Duration) tracks { return tracks{Expire: d} }
@@ -94,6 +96,7 @@ func (h *house) renewed(id string, version int) {
 		check(h.t, err)
 		return ok && v.Version == version
 	})
+	h.settle() // else the next caller may share the renewal
 }
 
 func TestStaleWhileRevalidateByTheResponse(t *testing.T) {
@@ -637,4 +640,55 @@ func TestAClockThatIsSetBackKeepsNothingFromBeingReplaced(t *testing.T) {
 		want(t, "by the right one", doors[1].ask(ctx, h, "a"), version(2))
 		want(t, "what is kept", ask("a"), version(2))
 	})
+}
+
+// What cannot be read any more, saved by a clock that was ahead, is replaced as well.
+func TestAnEntryOfTheFutureThatCannotBeDecodedIsReplaced(t *testing.T) {
+	through(t, option{settings: tracks{Payload: payload.JSON[track]()}}, func(t *testing.T, h *house, ask func(string) answered) {
+		ahead := func() time.Time { return h.clock.Now().Add(1000 * time.Hour) }
+		other, err := repository.New(t.Context(), h.store, settings.RepositorySettings[string, string]{
+			Name: "tracks", Payload: payload.String(),
+		}, &repository.Options{Now: ahead})
+		check(t, err)
+		check(t, other.Save(t.Context(), "a", "no track"))
+		refresh := call(t, policy.Policy{Use: policy.Reload})
+		want(t, "fetched", doors[1].ask(refresh, h, "a"), version(1))
+		h.api.version.Store(2)
+		want(t, "kept", ask("a"), version(1))
+	})
+}
+
+// Functions that decide by the body have it by every door, also of what a 304 confirms, and
+// though the store reads no more than it is asked for.
+func TestPoliciesSeeTheBodyOfWhatIsStored(t *testing.T) {
+	onDisk := func(driver.Store) driver.Store {
+		store, err := sqlite.OpenMemory(t.Context(), nil)
+		check(t, err)
+		return store
+	}
+	hasBody := func(x *policy.Exchange) bool { return len(x.Body) > 0 }
+	for name, p := range map[string]policy.Policy{
+		"Keep":  {Keep: hasBody},
+		"Serve": {Serve: hasBody},
+		"ExpireFunc": {ExpireFunc: func(x *policy.Exchange) policy.Expiry {
+			if !hasBody(x) {
+				return policy.DoNotCache()
+			}
+			return policy.After(time.Hour)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := option{cache: cache.Options{Policy: p, Expire: time.Hour}, store: onDisk}
+			through(t, o, func(t *testing.T, h *house, ask func(string) answered) {
+				h.api.set("Etag", "any")
+				want(t, "first", ask("a"), version(1))
+				want(t, "again", ask("a"), version(1))
+				h.wantRequests(1)
+				h.clock.advance(2 * time.Hour)
+				want(t, "confirmed", ask("a"), version(1))
+				want(t, "renewed", ask("a"), version(1))
+				h.wantRequests(2)
+			})
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -29,6 +30,7 @@ type Ask struct {
 	Partial  bool // the origin's answer to the request as it stands is for this caller alone
 	ReadOnly bool // the answer is not one of the key, as a HEAD's
 	Bare     bool // the payload of what is stored is not wanted
+	Meta     bool // its headers and times are wanted, in any case
 	Distrust bool // what is stored cannot be decoded
 	Batched  bool // flights are sent by Door.Launch, perhaps with others
 	Gathers  bool // so are renewals in the background
@@ -45,10 +47,11 @@ type Ask struct {
 	// they have come: the flights land later, when they are saved. It may be nil.
 	Answers *atomic.Int64
 
-	key     string // encoded
-	present bool   // the store has an entry for the key, of use or not
-	looked  int    // how often the store was asked again, after another flight had landed
-	built   bool   // Door.Build was asked
+	key     string    // encoded
+	present bool      // the store has an entry for the key, of use or not
+	asOf    time.Time // CachedAt of that
+	looked  int       // how often the store was asked again, after another flight had landed
+	built   bool      // Door.Build was asked
 
 	// Of one get: it needs no memory of its own.
 	keys  [1]driver.Key
@@ -100,10 +103,14 @@ func encodeKey(key driver.Key) string {
 	return string(driver.AppendKey(room[:0], key))
 }
 
-// request is the request as policies and variants see it, nil where there is none.
+// request is the request as policies and variants see it, nil where there is none, as
+// where the endpoint panics: nobody may be there to recover.
 func (a *Ask) request() *http.Request {
 	if a.Request == nil && !a.built {
-		a.Request, a.built = a.Door.Build(), true
+		a.built = true
+		if !a.Table.x.call(func() { a.Request = a.Door.Build() }) {
+			a.Request = nil
+		}
 	}
 	return a.Request
 }

@@ -61,10 +61,16 @@ func (x *Exchange) lookup(ctx context.Context, a *Ask) (*Stored, error) {
 	return x.stored(ctx, a, a.found)
 }
 
+// bare reports whether the payload of what is stored is not read: neither the caller
+// wants it nor does a policy look at it.
+func (a *Ask) bare() bool {
+	return a.Bare && a.Rules.serve == nil && !a.Rules.decidesByBody()
+}
+
 // stored is the stored response that answers the ask, made of the latest entry of its
 // key; nil where that is of no use.
 func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored, error) {
-	a.present = true
+	a.present, a.asOf = true, e.CachedAt
 	if a.Distrust || !a.useful(e.Status) {
 		return nil, nil
 	}
@@ -73,7 +79,7 @@ func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored,
 		x.log.Warn("endpointcache: a stored response cannot be read", "repository", a.Table.Name, "error", err)
 		return nil, nil
 	}
-	s.bare = a.Bare
+	s.bare = a.bare()
 	switch {
 	case a.Rules.Controls() && rfc9111.Varies(s.Head.Header):
 		if s, err = x.selectVariant(ctx, a, s); err != nil {

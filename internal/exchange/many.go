@@ -22,7 +22,8 @@ type Many struct {
 
 	x        *Exchange
 	seen     int64
-	storeErr error
+	storeErr error // of the last lookup
+	readErr  error // for which answers are not saved
 }
 
 // StoreErr is why the last lookup found nothing, where the store has failed.
@@ -59,7 +60,7 @@ func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err erro
 		return m.judge(ctx, of, stored, refuse)
 	}
 	sel := allParts(m.x)
-	if first.Bare {
+	if first.bare() {
 		sel.Parts = driver.Meta
 	}
 	err = first.Table.get(ctx, m.keys(of), sel, func(i int, e driver.Entry) {
@@ -85,7 +86,7 @@ func (m *Many) keys(of []int) []driver.Key {
 
 // failed notes that the store has failed. The error is the caller's context's.
 func (m *Many) failed(ctx context.Context, of []int, err error) error {
-	m.storeErr = err
+	m.storeErr, m.readErr = err, err
 	for _, at := range of {
 		if err := m.x.lookupFailed(ctx, &m.Asks[at], err); err != nil {
 			return err
@@ -153,7 +154,12 @@ func (m *Many) judge(ctx context.Context, of []int, stored []bool, refuse func(i
 		case serveIt, serveAndRenew:
 			if !m.found(at, s.Entry) {
 				a.Distrust, a.old = true, nil
-				missing = append(missing, at)
+				if a.neverForward() {
+					m.x.counts.unanswered.Add(1)
+					refuse(at, ErrUnanswered)
+				} else {
+					missing = append(missing, at)
+				}
 				continue
 			}
 			m.x.counts.hits.Add(1)
@@ -221,6 +227,9 @@ func (m *Many) Result(i int) (Result, bool) {
 	a := &m.Asks[i]
 	f := a.flight
 	r, next := f.result(a, a.first)
+	if a.ReadOnly && r.SaveErr == nil && (r.Kind == Fetched || r.Kind == Confirmed) {
+		r.SaveErr = m.readErr
+	}
 	m.Leave(i)
 	switch next {
 	case settled:
@@ -261,14 +270,16 @@ func (m *Many) Leave(i int) {
 	a.flight = nil
 }
 
-// GiveUp lets the flight of the i-th ask end, unless others wait for it. Its result can
-// still be asked for once it has landed.
-func (m *Many) GiveUp(i int) {
+// GiveUp lets the flight of the i-th ask end, and reports whether it goes on for others
+// nevertheless, for as long as these want it to. Its result can still be asked for once it
+// has landed.
+func (m *Many) GiveUp(i int) (goesOn bool) {
 	a := &m.Asks[i]
-	if a.flight != nil && !a.gaveUp {
-		a.gaveUp = true
-		a.flight.abandon(a)
+	if a.flight == nil || a.gaveUp {
+		return false
 	}
+	a.gaveUp = true
+	return a.flight.abandon(a)
 }
 
 // readGuarded is Read within the limits of the guard.

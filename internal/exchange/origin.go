@@ -53,9 +53,14 @@ func (f *Flight) doubtAbsence() {
 
 // receive gets the answer.
 func (f *Flight) receive() {
+	var resp *http.Response
+	var payload []byte
+	var whole bool
+	var err error
+	taken := false
 	defer func() {
-		if f.err == nil && f.used == nil && f.resp == nil {
-			f.err = errEnded
+		if !taken { // the user's code has ended the goroutine
+			f.refuse(resp)
 		}
 		if f.body != nil || f.save == saveNothing {
 			f.head()
@@ -66,13 +71,22 @@ func (f *Flight) receive() {
 		late := time.AfterFunc(hard, func() { f.cancel(ErrTimeout) })
 		defer late.Stop()
 	}
-	resp, payload, whole, err := f.sendOnce() //nolint:bodyclose // take sees to it
+	resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // take sees to it, or refuse
 	if err == nil && f.confirmsAnother(resp) {
 		discard(resp)
 		f.conditional = false
 		resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // as above
 	}
 	f.take(resp, payload, whole, err)
+	taken = true
+}
+
+// refuse ends a flight with an error instead of a response that was not taken.
+func (f *Flight) refuse(resp *http.Response) {
+	f.err, f.used, f.resp, f.save = errEnded, nil, nil, saveNothing
+	if resp != nil && resp.Body != nil {
+		_ = closer(resp.Body)()
+	}
 }
 
 // sendOnce sends the request once.
@@ -140,17 +154,26 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 // forgetGone removes what is stored where the origin says that there is nothing any
 // more, and its saying so is not kept instead.
 func (f *Flight) forgetGone(status int) {
-	if Gone(status) && !f.kept && f.ask.present && f.storable() {
-		f.save = saveRemoval
+	if Gone(status) && !f.kept && (f.ask.present || f.overtakes) && f.storable() {
+		f.save = saveRemoval // of what an older flight has saved meanwhile, too
 	}
+}
+
+// tellsGone reports whether the origin has said that there is nothing any more, and is
+// believed.
+func (f *Flight) tellsGone() bool {
+	return f.err == nil && f.resp != nil && Gone(f.resp.StatusCode) && (f.ask.Doubt == nil || !f.ask.Doubt.Load())
 }
 
 // asOf is the instant that the answer is knowledge of: that of the request. It is never
 // before that of what was stored then, though clocks may differ or be set back.
 func (f *Flight) asOf() time.Time {
-	asked := instant(f.asked)
-	if f.old != nil && f.old.Entry.CachedAt.After(asked) {
-		return f.old.Entry.CachedAt.Add(time.Microsecond)
+	asked, stored := instant(f.asked), f.ask.asOf
+	if f.old != nil && f.old.Entry.CachedAt.After(stored) {
+		stored = f.old.Entry.CachedAt
+	}
+	if stored.After(asked) {
+		return stored.Add(time.Microsecond)
 	}
 	return asked
 }
@@ -466,54 +489,6 @@ func (f *Flight) prepare(payload []byte) {
 	f.save = saveEntry
 }
 
-// decode tells whether the body holds a value, and which.
-func (f *Flight) decode(payload []byte) {
-	t := f.ask.Table
-	if t.Decode == nil {
-		return
-	}
-	returned := false
-	defer func() {
-		if !returned { // it has ended the goroutine
-			f.err, f.save = errEnded, saveNothing
-			f.x.counts.panics.Add(1)
-			f.x.log.Error("endpointcache: "+errEnded.Error(), "repository", t.Name)
-		}
-	}()
-	var panicked *panicError
-	err := guarded(func() (err error) {
-		f.value, f.entry.Name, err = t.Decode(payload, f.ask.Values && !f.ask.Bare)
-		return err
-	})
-	returned = true
-	switch {
-	case errors.As(err, &panicked):
-		f.panicked = panicked.value
-		f.x.counts.panics.Add(1)
-		f.x.log.Error("endpointcache: panic in a function of the declaration", "repository", t.Name, "panic", fmt.Sprint(panicked.value))
-	case err != nil:
-		f.decodeErr = err
-		if f.x.counts.undecodable.Add(1); f.ask.MostUnsaved == 0 { // else there is a report
-			f.x.undecodable("save", t, err)
-		}
-	}
-}
-
-// Undecodable tells of an entry that was saved when the type of values was another.
-func (t *Table) Undecodable(err error) {
-	if cause := errors.Unwrap(err); cause != nil {
-		err = cause
-	}
-	t.x.counts.undecodable.Add(1)
-	t.x.undecodable("get", t, err)
-}
-
-// undecodable tells of a body that is not what the declaration takes. The error's text
-// has often a piece of the body.
-func (x *Exchange) undecodable(op string, t *Table, err error) {
-	x.log.Warn("endpointcache: "+op+" failed: the body cannot be decoded", "repository", t.Name, "error", fmt.Sprintf("%T", err))
-}
-
 // permitted reports whether the policy lets a response be saved.
 func (f *Flight) permitted(x *policy.Exchange) bool {
 	return f.ask.Rules.keep == nil || f.x.permits(f.ask.Rules.keep, x)
@@ -529,12 +504,12 @@ func (x *Exchange) permits(filter func(*policy.Exchange) bool, e *policy.Exchang
 	return x.call(func() { ok = filter(e) }) && ok
 }
 
-// call runs a function of the policy's, and reports whether it returned.
+// call runs a function of a policy or an endpoint, and reports whether it returned.
 func (x *Exchange) call(function func()) (returned bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			x.counts.panics.Add(1)
-			x.log.Error("endpointcache: panic in a function of the policy", "panic", fmt.Sprint(p))
+			x.log.Error("endpointcache: panic in a function of a policy or an endpoint", "panic", fmt.Sprint(p))
 		}
 	}()
 	function()

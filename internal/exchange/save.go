@@ -30,11 +30,13 @@ type saver struct {
 	mu      sync.Mutex
 	queue   []*Flight
 	size    int  // bytes of the queue's payloads
+	bodies  int  // of the queue that are no renewals
 	urgent  bool // a caller waits for one of the queue
 	running bool
 	more    chan struct{} // tells a saver that waits of more
 
-	// What was received and is not saved yet.
+	// The bodies that were received and are not saved yet. A renewal that is lost costs
+	// a request without a body.
 	unsaved, unsavedSize int
 	room                 sync.Cond // tells that it has become less
 }
@@ -54,16 +56,27 @@ func (s *saver) init() {
 
 // awaitRoom waits until flights that nobody waits for can be added. The lock is held.
 func (s *saver) awaitRoom(flights []*Flight) {
-	for most := flights[0].ask.MostUnsaved; s.unsaved > 0 && (s.unsaved+len(flights) > most || s.unsavedSize > bytesMost); {
+	n := bodiesOf(flights)
+	for most := flights[0].ask.MostUnsaved; n > 0 && s.unsaved > 0 && (s.unsaved+n > most || s.unsavedSize > bytesMost); {
 		s.room.Wait()
 	}
+}
+
+// bodiesOf is how many of the flights are no renewals.
+func bodiesOf(flights []*Flight) (n int) {
+	for _, f := range flights {
+		if f.save != saveRenewal {
+			n++
+		}
+	}
+	return n
 }
 
 // landed tells that flights were saved, or are not going to be.
 func (s *saver) landed(flights []*Flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unsaved -= len(flights)
+	s.unsaved -= bodiesOf(flights)
 	for _, f := range flights {
 		s.unsavedSize -= len(f.entry.Payload)
 	}
@@ -84,7 +97,8 @@ func (t *Table) save(flights ...*Flight) {
 		s.size += len(f.entry.Payload)
 		s.unsavedSize += len(f.entry.Payload)
 	}
-	s.unsaved += len(flights)
+	s.bodies += bodiesOf(flights)
+	s.unsaved += bodiesOf(flights)
 	s.urgent = s.urgent || !idle
 	if s.running {
 		s.mu.Unlock()
@@ -95,7 +109,7 @@ func (t *Table) save(flights ...*Flight) {
 		return
 	}
 	if !t.x.running.enterAlso() {
-		s.queue, s.size, s.urgent = nil, 0, false
+		s.queue, s.size, s.bodies, s.urgent = nil, 0, 0, false
 		s.mu.Unlock()
 		s.landed(flights)
 		landUnsaved(flights, ErrClosed)
@@ -103,8 +117,8 @@ func (t *Table) save(flights ...*Flight) {
 	}
 	s.running = true
 	s.mu.Unlock()
-	if idle {
-		go t.saveQueued()
+	if idle || flights[0].send == nil {
+		go t.saveQueued() // the door has more to send
 		return
 	}
 	t.saveQueued() // on the flight's own goroutine: another would cost the caller time
@@ -134,10 +148,11 @@ func (s *saver) next(closing context.Context) []*Flight {
 	for _, f := range s.queue[:n] {
 		s.size -= len(f.entry.Payload)
 	}
+	s.bodies -= bodiesOf(s.queue[:n])
 	batch := slices.Clone(s.queue[:n])
 	s.queue = slices.Delete(s.queue, 0, n) // which holds no payloads any more
 	if len(s.queue) == 0 {
-		s.queue, s.urgent, s.size = nil, false, 0
+		s.queue, s.urgent = nil, false
 	}
 	s.running = n > 0
 	return batch
@@ -186,7 +201,7 @@ func (s *saver) gather(closing context.Context) {
 func (s *saver) enough() bool {
 	// One half is gathered while the other is saved.
 	worth := min((s.queue[0].ask.MostUnsaved+1)/2, saveAtOnce)
-	return s.urgent || len(s.queue) >= worth || s.size >= bytesWorth
+	return s.urgent || s.bodies > 0 && s.bodies >= worth || len(s.queue) >= saveAtOnce || s.size >= bytesWorth
 }
 
 // saveBatch saves what flights have, which then land in any case. It is false where the

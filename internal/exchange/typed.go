@@ -79,7 +79,10 @@ func (x *Exchange) Value(ctx context.Context, a *Ask) Result {
 func (x *Exchange) liveValue(ctx context.Context, a *Ask) (Result, error) {
 	a.keys[0] = a.Key
 	sel := driver.Selection{Filter: driver.Filter{State: driver.Live, Now: instant(x.Now())}, Parts: driver.Payload}
-	if a.Bare {
+	switch {
+	case a.Meta:
+		sel.Parts |= driver.Meta
+	case a.Bare:
 		sel.Parts = 0
 	}
 	err := a.Table.get(ctx, a.keys[:], sel, a.visit)
