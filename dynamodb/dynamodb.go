@@ -117,7 +117,7 @@ func openError(err error) error {
 }
 
 // ping proves that the server answers to these credentials. It asks for an item, as
-// who may use the tables need not be allowed anything else.
+// a user of the tables need not be allowed anything else.
 func (s *Store) ping(ctx context.Context) error {
 	_, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: aws.String(s.opts.tableName(defaultTable)),

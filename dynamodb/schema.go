@@ -53,7 +53,7 @@ func (t *table) checkSchema(ctx context.Context) (known bool, err error) {
 	return true, t.compareSchema(out.Item)
 }
 
-// recordSchema keeps the columns of the key, unless somebody else has just done so.
+// recordSchema keeps the columns of the key, unless another program has just done so.
 func (t *table) recordSchema(ctx context.Context) error {
 	it := t.store.codec.key(t.schemaPlace())
 	it[attrKeyColumns] = columnsValue(t.spec.Key)
@@ -166,7 +166,7 @@ func (t *table) create(ctx context.Context) error {
 	})
 	var there *types.ResourceInUseException
 	if errors.As(err, &there) {
-		return nil // somebody else creates it
+		return nil // another program creates it
 	}
 	return err
 }
@@ -240,8 +240,8 @@ func keyNames(schema []types.KeySchemaElement) string {
 	return strings.Join(names, ", ")
 }
 
-// enableTTL lets DynamoDB remove what is past its ttl, unless somebody has decided
-// about that already.
+// enableTTL lets DynamoDB remove what is past its ttl, unless that was decided
+// already.
 func (t *table) enableTTL(ctx context.Context) error {
 	enabled := func() (bool, error) {
 		out, err := t.store.client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &t.name})
@@ -260,7 +260,7 @@ func (t *table) enableTTL(ctx context.Context) error {
 	})
 	if err != nil {
 		if done, _ := enabled(); done {
-			return nil // somebody else has done it
+			return nil // another program has done it
 		}
 	}
 	return err

@@ -154,8 +154,8 @@ func (t *table) remove(ctx context.Context, p place, c condition) (item, error) 
 	return out.Attributes, nil
 }
 
-// Pop takes the entry's item first: who has it has the parts of its payload too. If
-// these are missing, the entry was being replaced, and the new one is taken.
+// Pop takes the entry's item first: the call that has it has the parts of its payload too.
+// If these are missing, the entry was being replaced, and the new one is taken.
 func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
 	err = t.store.run(ctx, "pop from", t.spec.Name, func() error {
 		for !ok {

@@ -28,7 +28,7 @@ func absolute(dir string, temp bool) (string, error) {
 }
 
 // openFolder creates the folder where it is absent, and opens it. In a folder that
-// others can write to, somebody may have been there before.
+// others can write to, another user may have put something in its place.
 func openFolder(path string, temp bool) (*os.Root, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err

@@ -185,8 +185,7 @@ func readString(v bson.RawValue) (string, error) {
 	return string(b), err
 }
 
-// readInt takes integers of any size: those who write with a shell get what it
-// writes.
+// readInt takes integers of any size: a shell writes them as it likes.
 func readInt(v bson.RawValue) (int64, error) {
 	if n, ok := v.AsInt64OK(); ok {
 		return n, nil

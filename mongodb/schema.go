@@ -79,7 +79,7 @@ func (t *table) isRecorded(ctx context.Context) (bool, error) {
 }
 
 // register records a table that is not there yet. A collection without a record is
-// somebody else's.
+// another program's.
 func (t *table) register(ctx context.Context) error {
 	name := t.docs.Name()
 	there, err := t.store.db.ListCollectionNames(ctx, bson.D{{Key: "name", Value: name}})

@@ -1,5 +1,5 @@
-// Package policy says what is cached and for how long. One declaration is obeyed by
-// every door of the library: by the transport as by typed reads.
+// Package policy says what is cached and for how long. Every door of the library obeys it:
+// transports, typed calls and prefetch.
 //
 // A [Policy] is given for a cache, for one of its repositories and, with [With], for
 // a call. Of each field the most specific policy that sets it holds: the call's, the

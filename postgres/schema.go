@@ -28,7 +28,7 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 			if err := c.script(ctx, t.create(f)); err != nil {
 				return err
 			}
-			// Somebody else may have created another one.
+			// Another program may have created another one.
 			_, err = t.find(ctx, c)
 			return err
 		})

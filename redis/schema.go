@@ -53,7 +53,7 @@ func (t *table) describe(ctx context.Context) (int, error) {
 		if encodeErr != nil {
 			return 0, encodeErr
 		}
-		// Of several who write it at once, the first wins. A Get would be for the replica
+		// Of several programs that write it at once, the first wins. A Get would be for the replica
 		// that a client may read from, which need not have it yet.
 		results := client.DoMulti(ctx,
 			resendable(client.B().Set().Key(key).Value(string(mine)).Nx().Build().ToRetryable()),

@@ -200,8 +200,8 @@ func (c *committer) withdraw(w *write) bool {
 	return false
 }
 
-// run is do, with a panic for an error: it is its caller's, not that of who has
-// the turn.
+// run is do, with a panic for an error: the panic is its caller's, not that of the caller
+// which has the turn.
 func (w *write) run(conn *conn) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -29,8 +29,8 @@ func freePort(ctx context.Context) (int, error) {
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// onFreePort starts a server on a free port, and on another where somebody took
-// the port meanwhile.
+// onFreePort starts a server on a free port, and on another where that one was
+// taken meanwhile.
 func onFreePort(ctx context.Context, start func(port int) error) error {
 	var err error
 	for range 5 {

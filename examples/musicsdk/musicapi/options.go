@@ -42,7 +42,7 @@ type Options struct {
 	Rate  float64
 	Burst int
 
-	// FailEvery has every so many requests answered with 503, whoever makes
+	// FailEvery has every so many requests answered with 503, whichever client makes
 	// them. The default is none.
 	FailEvery int
 

@@ -180,8 +180,8 @@ func (s *Server) wait(r *http.Request) error {
 	}
 }
 
-// admit decides who is answered: not all when the server is down, nobody without
-// a token, and nobody beyond the limit.
+// admit decides which requests are answered: not all when the server is down, none without
+// a token, and none beyond the limit.
 func (s *Server) admit(r *http.Request) error {
 	if s.down() {
 		return &apiError{Status: http.StatusServiceUnavailable, Code: "unavailable", Message: "try again"}

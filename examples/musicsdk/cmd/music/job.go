@@ -130,7 +130,7 @@ func (j *job) fillLibrary(ctx context.Context) (failed int, err error) {
 	return result.Failed, err
 }
 
-// library are the ids of the tracks that somebody likes. As the API is made up, so
+// library are the ids of the tracks that a user likes. As the API is made up, so
 // are they; some it does not have any more.
 func library(n int) iter.Seq[string] {
 	return func(yield func(string) bool) {
