@@ -18,9 +18,9 @@ type flights struct {
 	byKey map[flightKey]*Flight
 	ended []flightKey         // the last ones that cannot be joined any more, in a ring
 	endOf map[flightKey]int64 // of these: how many had ended before
+	count atomic.Int64        // of all that have ended; changed under mu
 
 	tables map[string]*atomic.Int64 // how many flights there are, by the names of tables
-	count  atomic.Int64             // of all that have; changed under mu
 }
 
 // recent is how many of the flights that have ended are remembered.
