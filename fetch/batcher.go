@@ -45,7 +45,7 @@ func (b *batcher[K, V]) add(flights ...*exchange.Flight) {
 	left := flights
 	defer func() {
 		if len(left) > 0 { // the user's code has ended the goroutine
-			fail(left, nil)
+			b.fail(left, nil)
 		}
 	}()
 	for _, fl := range flights {
@@ -78,7 +78,7 @@ func (b *batcher[K, V]) groupOf(fl *exchange.Flight) (id any, ok, answered bool)
 	defer func() {
 		if !ended {
 			answered = true
-			fail([]*exchange.Flight{fl}, recover())
+			b.fail([]*exchange.Flight{fl}, recover())
 		}
 	}()
 	id, ok = b.source.Group(keyOf[K, V](fl))
@@ -199,10 +199,18 @@ func (b *batcher[K, V]) work() {
 	}
 }
 
+// board takes those of the flights for which callers still wait on a request. They count
+// among what the client does until they have landed.
+func (b *batcher[K, V]) board(flights []*exchange.Flight) ([]*exchange.Flight, *exchange.Trip) {
+	left, trip := exchange.Board(flights)
+	b.f.client.closing.expect(len(left))
+	return left, trip
+}
+
 // run makes the request for flights, and halves of it where they are refused together.
 func (b *batcher[K, V]) run(flights []*exchange.Flight) {
-	left, ctx, done := exchange.Board(flights)
-	defer done()
+	left, trip := b.board(flights)
+	defer trip.Done()
 	if len(left) == 0 {
 		return
 	}
@@ -212,8 +220,8 @@ func (b *batcher[K, V]) run(flights []*exchange.Flight) {
 		return
 	}
 	defer closing.leave()
-	ctx, cancel := closing.bind(ctx)
-	defer cancel()
+	defer context.AfterFunc(closing.ctx, func() { trip.End(ErrClosed) })()
+	ctx := trip.Context()
 	defer func() {
 		// The user's code has panicked, or ended the goroutine.
 		p := recover()
@@ -253,9 +261,9 @@ var errEnded = errors.New("fetch: a function of the settings or of the client en
 
 // fail answers flights that are not sent, as the user's code has panicked or ended the
 // goroutine. Those that nobody waits for have ended by themselves.
-func fail(flights []*exchange.Flight, panicked any) {
-	left, _, done := exchange.Board(flights)
-	defer done()
+func (b *batcher[K, V]) fail(flights []*exchange.Flight, panicked any) {
+	left, trip := b.board(flights)
+	defer trip.Done()
 	exchange.Deliver(repliesOf(left, panicked, errEnded))
 }
 

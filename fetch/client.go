@@ -106,22 +106,14 @@ func (c *closing) begin(f *exchange.Flight) {
 	}
 }
 
+// expect counts n flights that have boarded a request, until they have landed.
+func (c *closing) expect(n int) { c.running.Add(n) }
+
 func (c *closing) landed(f *exchange.Flight) {
 	c.mu.Lock()
 	delete(c.flights, f)
 	c.mu.Unlock()
 	c.leave()
-}
-
-// bind returns a context that is also done when the client is closed, with
-// [ErrClosed] as its cause.
-func (c *closing) bind(ctx context.Context) (context.Context, context.CancelFunc) {
-	bound, cancel := context.WithCancelCause(ctx)
-	forget := context.AfterFunc(c.ctx, func() { cancel(ErrClosed) })
-	return bound, func() {
-		forget()
-		cancel(context.Canceled)
-	}
 }
 
 func (c *closing) close() {

@@ -74,7 +74,8 @@ type Door interface {
 	// where Build makes it.
 	Begin(f *Flight) (Send, *http.Request)
 
-	// Landed is called when a flight has landed that Begin was called for.
+	// Landed is called when a flight has landed that was sent: Begin was called for it, or
+	// it has boarded a trip.
 	Landed(f *Flight)
 
 	// Build returns the request as policies see it, nil where there is none. It may be

@@ -338,8 +338,9 @@ func (f *Flight) land() {
 	f.changed()
 	waiters := f.waiters
 	f.waiters = nil
+	asks := f.send != nil || f.trip != nil
 	fs.mu.Unlock()
-	if f.send != nil {
+	if asks {
 		f.ask.Door.Landed(f)
 	}
 	for _, w := range waiters {

@@ -11,8 +11,25 @@ import (
 type Trip struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	share  Share // of the memory for bodies
-	wanted int   // guarded by the flights' lock
+	late   *time.Timer // ends it at the hard limit; nil: there is none
+	share  Share       // of the memory for bodies
+	wanted int         // guarded by the flights' lock
+}
+
+// Context is that of the request: it has the values of the first flight's, and ends when
+// nobody waits any more.
+func (t *Trip) Context() context.Context { return t.ctx }
+
+// End ends the request before it is answered.
+func (t *Trip) End(cause error) { t.cancel(cause) }
+
+// Done is called when the flights have been answered.
+func (t *Trip) Done() {
+	if t.late != nil {
+		t.late.Stop()
+	}
+	t.cancel(context.Canceled)
+	t.share.Release()
 }
 
 // leave tells that one of the flights is not wanted any more. The flights' lock is
@@ -35,16 +52,12 @@ func Wanted(flights []*Flight) []*Flight {
 	return slices.DeleteFunc(flights, func(f *Flight) bool { return f.abandoned })
 }
 
-// Board returns those of the flights that callers still wait for, and the context of
-// the request that is to be made for them: it has the values of the first one's and ends
-// when nobody waits any more. The others land by themselves. Done is to be called when
-// the flights have been answered. They are to be of one exchange.
-func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func()) {
-	if len(flights) == 0 {
-		return nil, nil, func() {}
-	}
+// Board returns those of the flights that callers still wait for, and the request that is
+// to be made for them. The others land by themselves. The flights, of which there are
+// some, are of one exchange.
+func Board(flights []*Flight) (boarded []*Flight, t *Trip) {
 	x := flights[0].x
-	t := &Trip{share: Share{budget: &x.budget}}
+	t = &Trip{share: Share{budget: &x.budget}}
 	t.ctx, t.cancel = context.WithCancelCause(&sharing{flights[0].ctx, &t.share})
 	now := x.Now()
 	x.flights.mu.Lock()
@@ -58,17 +71,10 @@ func Board(flights []*Flight) (boarded []*Flight, ctx context.Context, done func
 		boarded = append(boarded, f)
 	}
 	x.flights.mu.Unlock()
-	var late *time.Timer
 	if hard := hardLimit(boarded); hard > 0 {
-		late = time.AfterFunc(hard, func() { t.cancel(ErrTimeout) })
+		t.late = time.AfterFunc(hard, func() { t.cancel(ErrTimeout) })
 	}
-	return boarded, t.ctx, func() {
-		if late != nil {
-			late.Stop()
-		}
-		t.cancel(context.Canceled)
-		t.share.Release()
-	}
+	return boarded, t
 }
 
 // hardLimit is how long the request for flights may take: the longest of their limits, 0
