@@ -81,6 +81,11 @@ func (f *Fetcher[K, V]) entry(ctx context.Context, key K, r *exchange.Result) (r
 	if err := f.failure(ctx, key, r); err != nil {
 		return repository.Entry{}, err
 	}
+	if r.Kind == exchange.Hit {
+		if _, err := f.decode(key, r.Entry.Payload); err != nil {
+			return repository.Entry{}, err
+		}
+	}
 	encoded, err := r.Header()
 	if err != nil {
 		return repository.Entry{}, err

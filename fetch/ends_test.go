@@ -13,6 +13,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
+	polite "github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
@@ -174,5 +175,41 @@ func TestAnOlderValueIsNotKeptBesideANewerAbsence(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A request that waits for its next attempt holds no memory that others need meanwhile.
+func TestAPauseBeforeARetryHoldsUpNoOthers(t *testing.T) {
+	var asked atomic.Int32
+	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/tracks/busy" && asked.Add(1) == 1 {
+			http.Error(w, "busy", http.StatusInternalServerError)
+			return
+		}
+		serve(w, r)
+	})
+	c := cacheOf(t, inMemory(t), cache.Options{MaxBody: 1 << 16, MaxInFlight: 1 << 16})
+	client := clientOf(t, fetch.Options{BaseURL: o.URL, Retry: &polite.RetryOptions{Retries: 1, Wait: time.Minute}})
+	e, err := fetch.Create(t.Context(), c, client, settingsOf(byID, nil), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := e.Fetch(ctx, "busy")
+		ended <- err
+	}()
+	eventually(t, "the origin has refused it", func() bool { return asked.Load() == 1 && o.idle() })
+	soon(t, "Fetch of another key", func() {
+		for _, key := range numbered(20) {
+			if got, err := e.Fetch(t.Context(), key); err != nil || got != titled(key) {
+				t.Error(got, err)
+			}
+		}
+	})
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

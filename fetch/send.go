@@ -100,6 +100,9 @@ func (s *sending) exchange(req *http.Request) (*http.Response, error) {
 		return resp, &url.Error{Op: req.Method, URL: withoutSecrets(req.URL), Err: withoutURL(err)}
 	}
 	s.body, err = readBody(req.Context(), resp, s.method(), s.maxBody)
+	if err != nil || resp.StatusCode >= http.StatusBadRequest {
+		exchange.ShareOf(req.Context()).Release() // others need not wait until there is another attempt
+	}
 	if errors.Is(err, ErrBodyTooLarge) {
 		err = origin.Permanent(err)
 	}

@@ -146,3 +146,53 @@ func TestCloseDoesNotWaitForAStoreThatHangs(t *testing.T) {
 		})
 	}
 }
+
+// What was saved when the type of values was another is fetched anew by those who read it.
+func TestWhatCannotBeDecodedIsFetchedAnew(t *testing.T) {
+	var reading []door
+	for _, d := range doors {
+		if d.name != "prefetch" && d.name != "RoundTrip" { // these do not decode it
+			reading = append(reading, d)
+		}
+	}
+	o := option{cache: cache.Options{Logger: slog.New(slog.DiscardHandler)}, settings: tracks{Payload: payload.JSON[track]()}}
+	throughSome(t, reading, o, func(t *testing.T, h *house, ask func(string) answered) {
+		before, err := repository.New(t.Context(), h.store, settings.RepositorySettings[string, string]{
+			Name: "tracks", Payload: payload.String(),
+		}, &repository.Options{Now: h.clock.Now})
+		check(t, err)
+		check(t, before.Save(t.Context(), "a", "no track"))
+		want(t, "first", ask("a"), version(1))
+		want(t, "again", ask("a"), version(1))
+		h.wantRequests(1)
+	})
+}
+
+// A caller that took what is stored has the origin's answer saved, though the others that
+// waited for it have given up.
+func TestASoftTimeoutSavesTheAnswerThoughOthersGiveUp(t *testing.T) {
+	patient := policy.Policy{StaleIfError: time.Hour}
+	hasty := policy.Policy{StaleIfError: time.Hour, SoftTimeout: 50 * time.Millisecond}
+	for _, d := range doors[:3] {
+		t.Run(d.name, func(t *testing.T) {
+			h := newHouse(t, option{settings: expiring(time.Minute)})
+			want(t, "first", d.ask(t.Context(), h, "a"), version(1))
+			h.clock.advance(2 * time.Minute)
+			h.api.version.Store(2)
+			release := h.api.block()
+			ctx, giveUp := context.WithCancel(call(t, patient))
+			gone := make(chan answered, 1)
+			go func() { gone <- d.ask(ctx, h, "a") }()
+			eventually(t, "the origin is asked", func() bool { return h.api.requests.Load() == 2 })
+			want(t, "soon", d.ask(call(t, hasty), h, "a"), version(1))
+			giveUp()
+			<-gone
+			release()
+			eventually(t, "the answer is saved", func() bool {
+				v, ok, err := h.fetcher.Repository().Get(t.Context(), "a")
+				return err == nil && ok && v.Version == 2
+			})
+			h.wantRequests(2)
+		})
+	}
+}

@@ -215,11 +215,12 @@ func (f *Flight) leaveToItself(a *Ask) {
 	if f.body != nil && !a.Values { // it has come just now
 		f.body.await(-1)
 	}
-	if f.callers == 1 && !f.landed && f.close == nil && !f.goesOn && f.x.running.enter() {
-		f.background, f.goesOn = true, true
+	if !f.landed && f.close == nil && !f.goesOn { // also where others wait, and give up
+		f.goesOn = true
+		if f.finishing != nil {
+			f.finishing.Stop()
+		}
 		f.finishing = time.AfterFunc(f.x.opts.RenewTimeout, f.endUnused)
-		f.callers = 0
-		return
 	}
 	f.releaseLocked()
 }
