@@ -1,5 +1,6 @@
-// Package cache holds many repositories on one store and routes requests to
-// them.
+// Package cache holds many repositories on one store and routes requests to them. A cache
+// also has what its fetchers and transports share: the policy behind all others, the
+// requests that are under way, and the counts of answers.
 package cache
 
 import (
