@@ -61,7 +61,7 @@ func refresh(n int) func(context.Context, *dataset, *contest) error {
 			return fmt.Errorf("%d of %d tracks fetched: %w", filled.Fetched, n, err)
 		}
 		client := &http.Client{Transport: newBase(c)}
-		opts := &fetch.FillOptions{Concurrency: concurrency, Options: []fetch.Option{fetch.Refresh()}}
+		opts := &fetch.FillOptions{Concurrency: concurrency, Fetch: []fetch.Option{fetch.Refresh()}}
 		confirmed := [2]int{}
 		c.ops = n
 		c.run[ours] = func(int) error {

@@ -275,16 +275,16 @@ func (r *fill[K, V]) settle(ctx context.Context, key K, res exchange.Result, ans
 		if ctx.Err() != nil && (errors.Is(filled.Err, context.Canceled) || errors.Is(filled.Err, exchange.ErrGivenUp)) {
 			filled.Status, filled.Err = Cancelled, nil // the run did not come to it
 		} else {
-			filled.Row = r.failed(answers)
+			filled.FailedInRow = r.failed(answers)
 		}
 	case Stale:
-		filled.Err, filled.Row = res.Err, r.failed(answers)
+		filled.Err, filled.FailedInRow = res.Err, r.failed(answers)
 	default:
 	}
 	if res.SaveErr != nil {
 		filled.Status, filled.Err = Failed, res.SaveErr
 		r.unsaved++
-		filled.Row = r.unsaved
+		filled.FailedInRow = r.unsaved
 		if !errors.Is(res.SaveErr, driver.ErrTooLarge) {
 			r.storeFailed(res.SaveErr)
 		}

@@ -324,7 +324,7 @@ func TestExpiryOfACall(t *testing.T) {
 	if _, err := e.FetchMany(t.Context(), []string{"d"}, impossible); err == nil || o.total() != before {
 		t.Error("a policy that cannot be is no error")
 	}
-	err := e.Fill(t.Context(), slices.Values([]string{"d"}), &fetch.FillOptions{Options: []fetch.Option{impossible}}, func(fetch.Filled[string]) {})
+	err := e.Fill(t.Context(), slices.Values([]string{"d"}), &fetch.FillOptions{Fetch: []fetch.Option{impossible}}, func(fetch.Filled[string]) {})
 	if err == nil || o.total() != before {
 		t.Error("a policy that cannot be is no error")
 	}

@@ -19,8 +19,8 @@ type FillOptions struct {
 	// the fetcher.
 	Concurrency int
 
-	// Options are those of each key, such as [Refresh].
-	Options []Option
+	// Fetch are options for each key, such as [Refresh].
+	Fetch []Option
 
 	// BelieveAbsent lets a run go on in which the origin has nothing for any key. By
 	// default it ends with [ErrAllAbsent] after the first ten, before anything is
@@ -52,10 +52,10 @@ type Filled[K comparable] struct {
 	Size   int   // of the body in bytes, where it was fetched
 	Err    error // of a key that has failed, or is stale
 
-	// Row is how many keys have failed in a row, this one included, in the order in
+	// FailedInRow is how many keys have failed in a row, this one included, in the order in
 	// which answers came; 0 where it has not failed. Keys that were answered and cannot
 	// be saved are counted in a row of their own.
-	Row int
+	FailedInRow int
 }
 
 // ErrAllAbsent means that the origin had nothing for any of the first keys that it was
@@ -103,7 +103,7 @@ func (f *Fetcher[K, V]) Fill(ctx context.Context, keys iter.Seq[K], opts *FillOp
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	rules, err := f.rules(ctx, r.opts.Options)
+	rules, err := f.rules(ctx, r.opts.Fetch)
 	if err != nil {
 		return fmt.Errorf("fetch: %w", err)
 	}
@@ -401,7 +401,7 @@ func (r *fill[K, V]) reportOne(ctx context.Context, one report[K, V]) {
 	}
 	filled := Filled[K]{Key: one.key, Status: one.status, Err: one.err}
 	if filled.Status == Failed {
-		filled.Row = r.failed(one.answers)
+		filled.FailedInRow = r.failed(one.answers)
 	}
 	r.call(filled)
 }

@@ -100,7 +100,7 @@ func fill(ctx context.Context, t *testing.T, f *fetcher, keys []string, opts *fe
 }
 
 func refreshing(opts fetch.FillOptions) *fetch.FillOptions {
-	opts.Options = append(opts.Options, fetch.Refresh())
+	opts.Fetch = append(opts.Fetch, fetch.Refresh())
 	return &opts
 }
 

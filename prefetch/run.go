@@ -136,7 +136,7 @@ func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], e
 
 func (r *run[K, V]) filling() *fetch.FillOptions {
 	return &fetch.FillOptions{
-		Concurrency: r.Concurrency, Options: r.Fetch,
+		Concurrency: r.Concurrency, Fetch: r.Fetch,
 		BelieveAbsent: r.BelieveAbsent, Unsaved: r.Unsaved, Traffic: &r.traffic,
 	}
 }
@@ -147,8 +147,8 @@ func (r *run[K, V]) decide(f fetch.Filled[K]) {
 	case f.Err == nil:
 	case errors.Is(f.Err, request.ErrNoRequest) && r.fetcher.Settings().Batch == nil:
 		r.abort(fmt.Errorf("prefetch: %w", f.Err))
-	case r.MaxFailures > 0 && f.Row >= r.MaxFailures:
-		r.abort(fmt.Errorf("%w: %d, the last: %w", ErrMaxFailures, f.Row, f.Err))
+	case r.MaxFailures > 0 && f.FailedInRow >= r.MaxFailures:
+		r.abort(fmt.Errorf("%w: %d, the last: %w", ErrMaxFailures, f.FailedInRow, f.Err))
 	}
 	r.ledger.decide(f)
 }
