@@ -100,9 +100,10 @@ func next(r io.Reader) ([]byte, error) {
 	return some[:n], err
 }
 
-// atEnd is nil for the end of a body.
+// atEnd is nil for the end of a body: io.EOF itself, as io.Reader has it. One that is
+// wrapped tells of a failure, and what was read until then is not the whole body.
 func atEnd(err error) error {
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint
 		return nil
 	}
 	return err
