@@ -26,6 +26,7 @@ type batcher[K comparable, V any] struct {
 	held    int      // flights in groups
 	ready   [][]*exchange.Flight
 	workers int
+	last    bool // no more flights will be added
 }
 
 // group are flights that can share a request.
@@ -148,6 +149,19 @@ func (b *batcher[K, V]) send(g *group) {
 // flush sends all that waits.
 func (b *batcher[K, V]) flush() { b.flushTo(0) }
 
+// end is flush where no more flights will be added: once all are answered, what has been
+// received has nothing to wait for before it is saved.
+func (b *batcher[K, V]) end() {
+	b.flush()
+	b.mu.Lock()
+	b.last = true
+	idle := b.workers == 0
+	b.mu.Unlock()
+	if idle {
+		b.f.table.SaveNow()
+	}
+}
+
 // flushTo sends the groups that have waited for the longest, until no more flights wait
 // than that.
 func (b *batcher[K, V]) flushTo(held int) {
@@ -187,8 +201,12 @@ func (b *batcher[K, V]) work() {
 		b.mu.Lock()
 		if len(b.ready) == 0 {
 			b.workers--
+			answered := b.last && b.workers == 0
 			ended = true
 			b.mu.Unlock()
+			if answered {
+				b.f.table.SaveNow()
+			}
 			return
 		}
 		flights := b.ready[0]

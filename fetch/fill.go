@@ -263,7 +263,7 @@ func (r *fill[K, V]) lookUp(ctx context.Context, ended chan<- struct{}) {
 			c = r.newChunk()
 		}
 	}
-	r.batches.flush() // also where the run has ended: those flights land without a request
+	r.batches.end() // also where the run has ended: those flights land without a request
 	r.flying.Wait()
 	complete = true
 }

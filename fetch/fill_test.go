@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/http/httptest"
 	"path"
 	"runtime"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -131,6 +133,35 @@ func TestFillFetchesInBulkAndOnce(t *testing.T) {
 	}
 	if got, err := e.Fetch(t.Context(), keys[7]); err != nil || got != titled(keys[7]) {
 		t.Error(got, err)
+	}
+}
+
+// A run does not end later than its last answer comes, for it gathers what more is to be
+// saved with that. Before, it does gather.
+func TestFillSavesWhatCameLastAtOnce(t *testing.T) {
+	for _, batch := range []int{1, 20} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &wrapped{Store: inMemory(t)}
+			client := &direct{answer: func(req *http.Request, _ http.Header) (int, string) {
+				time.Sleep(time.Millisecond)
+				answer := httptest.NewRecorder()
+				answering(answer, req)
+				return answer.Code, answer.Body.String()
+			}}
+			s := settingsOf(byID, nil)
+			if batch > 1 {
+				s = settingsOf(byID, batchOf(batch))
+			}
+			f := directly(t, client, store, s, nil)
+			begun := time.Now()
+			wantFilled(t, f, numbered(20), &fetch.FillOptions{Concurrency: 20 / batch}, "20 fetched")
+			if took := time.Since(begun); took != time.Millisecond {
+				t.Errorf("a run of a millisecond's requests, %d keys each, takes %v", batch, took)
+			}
+			if n := store.puts.Load(); n > 1 {
+				t.Errorf("%d saves", n)
+			}
+		})
 	}
 }
 

@@ -31,7 +31,7 @@ type saver struct {
 	queue   []*Flight
 	size    int  // bytes of the queue's payloads
 	bodies  int  // of the queue that are no renewals
-	urgent  bool // a caller waits for one of the queue
+	urgent  bool // a caller waits for one of the queue, or no more will come
 	running bool
 	more    chan struct{} // tells a saver that waits of more
 
@@ -122,6 +122,18 @@ func (t *Table) save(flights ...*Flight) {
 		return
 	}
 	t.saveQueued() // on the flight's own goroutine: another would cost the caller time
+}
+
+// SaveNow saves what waits for others to be saved with, as no more will come.
+func (t *Table) SaveNow() {
+	s := &t.saver
+	s.mu.Lock()
+	s.urgent = s.urgent || len(s.queue) > 0
+	s.mu.Unlock()
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
 }
 
 // saveQueued saves until the queue is empty, for which Exchange.Close waits.
