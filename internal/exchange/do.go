@@ -220,8 +220,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 		f.abandon(a)
 		return &Answer{Stored: s, Outcome: outcome}, nil
 	}
-	switch {
-	case !first && !f.suits(a):
+	if !first && !f.suits(a) {
 		f.abandon(a)
 		return f.x.alone(ctx, a, f.oldFor(a))
 	}
