@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,7 +13,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"github.com/endpointcache/endpointcache/examples/internal/program"
 )
 
 // localProxy is a module proxy on a loopback port. It serves this machine's
@@ -45,14 +45,12 @@ func startLocalProxy(ctx context.Context) (*localProxy, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	server, err := program.Serve(ctx, p)
 	if err != nil {
 		return nil, errors.Join(err, closeRoot())
 	}
-	p.url = &url.URL{Scheme: "http", Host: listener.Addr().String()}
-	server := &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
+	p.url = server.URL
 	p.close = func() error { return errors.Join(server.Close(), closeRoot()) }
-	go server.Serve(listener) // until Close, of which its error tells
 	return p, nil
 }
 

@@ -96,7 +96,7 @@ func (j *job) report(w io.Writer) (missing int) {
 		total.absent += r.absent
 		total.failed += r.failed
 	}
-	if query := j.query(); query != "" {
+	if query := j.store.Query("module, version, name, cached_at, expires_at", name, "info"); query != "" {
 		fmt.Fprintf(w, "\n%s\n", query)
 	}
 	fmt.Fprintf(w, "total: %d keys, %d cached, %d fetched, %d absent, %d failed\n",

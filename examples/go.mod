@@ -1,21 +1,38 @@
-module github.com/endpointcache/endpointcache/bench
+module github.com/endpointcache/endpointcache/examples
 
-go 1.25.0
+go 1.26.0
 
-replace github.com/endpointcache/endpointcache => ../
+replace (
+	github.com/endpointcache/endpointcache => ..
+	github.com/endpointcache/endpointcache/dynamodb => ../dynamodb
+	github.com/endpointcache/endpointcache/internal/testserver => ../internal/testserver
+	github.com/endpointcache/endpointcache/mongodb => ../mongodb
+	github.com/endpointcache/endpointcache/prefetch/bar => ../prefetch/bar
+	github.com/endpointcache/endpointcache/redis => ../redis
+	github.com/endpointcache/endpointcache/store => ../store
+)
+
+require (
+	github.com/endpointcache/endpointcache v0.1.0
+	github.com/endpointcache/endpointcache/dynamodb v0.1.0 // indirect
+	github.com/endpointcache/endpointcache/mongodb v0.1.0 // indirect
+	github.com/endpointcache/endpointcache/prefetch/bar v0.1.0
+	github.com/endpointcache/endpointcache/redis v0.1.0 // indirect
+	github.com/endpointcache/endpointcache/store v0.1.0
+)
 
 require (
 	github.com/aws/aws-sdk-go-v2 v1.47.7
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.15
 	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.73.1
-	github.com/endpointcache/endpointcache v0.0.0
-	github.com/goccy/go-json v0.12.0
-	github.com/google/pprof v0.0.0-20260802141513-ef3492d7dac3
-	github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
+	github.com/go-resty/resty/v2 v2.17.2
+	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.12.0
-	github.com/mattn/go-sqlite3 v1.14.52
 	github.com/redis/rueidis v1.0.79
 	go.mongodb.org/mongo-driver/v2 v2.9.3
+	go.uber.org/goleak v1.3.0
+	golang.org/x/mod v0.38.0
+	golang.org/x/time v0.15.0
 )
 
 require (
@@ -32,27 +49,24 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.44.3 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sts v1.51.8 // indirect
 	github.com/aws/smithy-go v1.28.8 // indirect
-	github.com/dustin/go-humanize v1.0.1 // indirect
-	github.com/google/uuid v1.6.0 // indirect
+	github.com/goccy/go-json v0.12.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
-	github.com/mattn/go-isatty v0.0.24 // indirect
+	github.com/mattn/go-sqlite3 v1.14.52 // indirect
 	github.com/maypok86/otter/v2 v2.4.0 // indirect
-	github.com/ncruces/go-strftime v1.0.0 // indirect
-	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
+	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
+	github.com/rivo/uniseg v0.4.7 // indirect
+	github.com/schollz/progressbar/v3 v3.19.0 // indirect
 	github.com/xdg-go/pbkdf2 v1.0.0 // indirect
 	github.com/xdg-go/scram v1.2.0 // indirect
 	github.com/xdg-go/stringprep v1.0.4 // indirect
 	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78 // indirect
 	golang.org/x/crypto v0.54.0 // indirect
+	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
+	golang.org/x/term v0.45.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
-	golang.org/x/time v0.15.0 // indirect
-	modernc.org/libc v1.75.7 // indirect
-	modernc.org/mathutil v1.7.1 // indirect
-	modernc.org/memory v1.12.1 // indirect
-	modernc.org/sqlite v1.59.0 // indirect
 )

@@ -1,22 +1,19 @@
-module github.com/endpointcache/endpointcache/conformance
+module github.com/endpointcache/endpointcache/sqlite/purego
 
-go 1.25.0
+go 1.26.0
 
-replace github.com/endpointcache/endpointcache => ../
+replace github.com/endpointcache/endpointcache => ../..
 
-require (
-	github.com/endpointcache/endpointcache v0.0.0
-	github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
-)
+require github.com/endpointcache/endpointcache v0.1.0
+
+require modernc.org/sqlite v1.59.0
 
 require (
 	github.com/dustin/go-humanize v1.0.1 // indirect
-	github.com/goccy/go-json v0.12.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mattn/go-sqlite3 v1.14.52 // indirect
-	github.com/maypok86/otter/v2 v2.4.0 // indirect
 	github.com/ncruces/go-strftime v1.0.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	golang.org/x/sync v0.22.0 // indirect
@@ -24,5 +21,4 @@ require (
 	modernc.org/libc v1.75.7 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
-	modernc.org/sqlite v1.59.0 // indirect
 )

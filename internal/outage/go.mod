@@ -1,12 +1,19 @@
-module github.com/endpointcache/endpointcache/outage
+module github.com/endpointcache/endpointcache/internal/outage
 
-go 1.25.0
+go 1.26.0
 
-replace github.com/endpointcache/endpointcache => ../
+replace (
+	github.com/endpointcache/endpointcache => ../..
+	github.com/endpointcache/endpointcache/internal/testserver => ../testserver
+)
+
+require (
+	github.com/endpointcache/endpointcache v0.1.0
+	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
+)
 
 require (
 	github.com/Shopify/toxiproxy/v2 v2.12.0
-	github.com/endpointcache/endpointcache v0.0.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/rs/zerolog v1.33.0
 )

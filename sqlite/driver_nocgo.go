@@ -5,11 +5,18 @@ package sqlite
 import (
 	sqldriver "database/sql/driver"
 
-	"modernc.org/sqlite"
+	"github.com/endpointcache/endpointcache/internal/sqlitedriver"
 )
 
+func checkDriver() error {
+	if sqlitedriver.WithoutCgo == nil {
+		return ErrNoDriver
+	}
+	return nil
+}
+
 func openConn(dsn string) (sqldriver.Conn, error) {
-	return new(sqlite.Driver).Open(dsn)
+	return sqlitedriver.WithoutCgo.Open(dsn)
 }
 
 // driverCode has nothing to add: the driver's errors tell their own code.
