@@ -84,5 +84,5 @@ cover: ## test coverage by function, and cover.out for go tool cover -html
 	go tool cover -func cover.out
 
 .PHONY: example
-example: ## the main job: prefetch what this project's go.mod needs
+example: ## the main job: prefetch what the modules of this project need
 	go run ./examples/modproxy

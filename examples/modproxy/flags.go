@@ -15,7 +15,7 @@ import (
 const name = "modproxy"
 
 const usage = `Fetches the list of versions, the .info and the .mod file of all modules that a
-go.mod requires, and keeps them in a database. What it has is not fetched again.
+go.mod requires, or those of a go.work, and keeps them in a database. What it has is not fetched again.
 `
 
 // options are what the flags say.
@@ -33,7 +33,7 @@ type options struct {
 
 func (o *options) flags() *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.StringVar(&o.goMod, "mod", "", "the go.mod `file`; by default that of the working folder or the nearest folder above it")
+	flags.StringVar(&o.goMod, "mod", "", "the go.mod or go.work `file`; by default that of the working folder or the nearest folder above it")
 	o.store = "sqlite:modproxy.db"
 	o.store.Flag(flags)
 	flags.Func("proxy", "fetch from the module proxy at this `URL`, of the form https://host;\nby default from this machine's own module download cache", func(text string) (err error) {

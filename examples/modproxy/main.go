@@ -1,5 +1,5 @@
-// Modproxy fetches what a go.mod requires from a Go module proxy and keeps it in
-// a database, one table for each of the protocol's endpoints, which endpoints.go
+// Modproxy fetches what a go.mod or a go.work requires from a Go module proxy and keeps it
+// in a database, one table for each of the protocol's endpoints, which endpoints.go
 // declares. What is there already is not fetched again:
 //
 //	$ go run ./examples/modproxy    # fetches all

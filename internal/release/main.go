@@ -9,6 +9,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -61,7 +62,7 @@ func run(version string, tags bool) error {
 
 // findRoot is the folder of go.work.
 func findRoot() (string, error) {
-	out, err := exec.Command("go", "env", "GOWORK").Output()
+	out, err := exec.CommandContext(context.Background(), "go", "env", "GOWORK").Output()
 	if err != nil {
 		return "", err
 	}
