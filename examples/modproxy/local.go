@@ -20,10 +20,9 @@ import (
 // localProxy is a module proxy on a loopback port. It serves this machine's
 // module download cache, whose folders are laid out as the protocol says.
 type localProxy struct {
-	folder string
-	files  fs.FS
-	url    *url.URL
-	close  func() error
+	files fs.FS
+	url   *url.URL
+	close func() error
 }
 
 // startLocalProxy starts a proxy that runs until Close. Where there is no cache,
@@ -33,12 +32,10 @@ func startLocalProxy(ctx context.Context) (*localProxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the module cache: go env GOMODCACHE: %w", err)
 	}
-	p := &localProxy{
-		folder: filepath.Join(strings.TrimSpace(string(out)), "cache", "download"),
-		files:  embed.FS{}, // an empty one
-	}
+	folder := filepath.Join(strings.TrimSpace(string(out)), "cache", "download")
+	p := &localProxy{files: embed.FS{}} // an empty one
 	closeRoot := func() error { return nil }
-	root, err := os.OpenRoot(p.folder) // nothing outside of it can be read
+	root, err := os.OpenRoot(folder) // nothing outside of it can be read
 	switch {
 	case err == nil:
 		p.files, closeRoot = root.FS(), root.Close
