@@ -163,7 +163,7 @@ func (r *repo) check() error {
 	if err != nil {
 		return err
 	}
-	if !regexp.MustCompile(`(?m)^## .*` + regexp.QuoteMeta(version) + `\b`).Match(changes) {
+	if !regexp.MustCompile(`(?m)^## .*` + regexp.QuoteMeta(strings.TrimPrefix(version, "v")) + `\b`).Match(changes) {
 		errs = append(errs, fmt.Errorf("CHANGELOG.md has no heading for %s", version))
 	}
 	return errors.Join(errs...)
