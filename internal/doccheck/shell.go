@@ -162,7 +162,7 @@ func split(b *Block, text, out string) []Ran {
 		for end < len(starts) && starts[end] == start {
 			end++
 		}
-		ran = append(ran, Ran{at, strings.TrimSpace(strings.Join(lines[start:end], "\n")), output})
+		ran = append(ran, Ran{at, commandOf(lines[start:end]), output})
 	}
 	return ran
 }
@@ -172,35 +172,46 @@ func split(b *Block, text, out string) []Ran {
 func startsOf(text string) []int {
 	lines := strings.Split(text, "\n")
 	starts := make([]int, len(lines))
-	var quote rune
+	var quote byte
 	goesOn := false
 	for i, line := range lines {
 		starts[i] = i
 		if goesOn {
 			starts[i] = starts[i-1]
 		}
-		escaped := false
-		for j, r := range line {
-			switch {
-			case escaped:
-				escaped = false
-			case r == '\\' && quote != '\'':
-				escaped = true
-			case quote != 0 && r == quote:
-				quote = 0
-			case quote == 0 && (r == '\'' || r == '"'):
-				quote = r
-			case quote == 0 && r == '#' && (j == 0 || line[j-1] == ' '):
-				line = line[:j]
-			}
-			if len(line) <= j {
-				break
-			}
-		}
-		line = strings.TrimRight(line, " ")
-		goesOn = quote != 0 || strings.HasSuffix(line, "\\") || strings.HasSuffix(line, "|")
+		line, quote = codeOf(line, quote)
+		goesOn = quote != 0 || strings.HasSuffix(line, `\`) || strings.HasSuffix(line, "|")
 	}
 	return starts
+}
+
+// commandOf is a command without comments.
+func commandOf(lines []string) string {
+	var text strings.Builder
+	var quote byte
+	for _, line := range lines {
+		line, quote = codeOf(line, quote)
+		text.WriteString(line + "\n")
+	}
+	return strings.TrimSpace(text.String())
+}
+
+// codeOf is a line of a script without its comment, and the quote that is open at its end,
+// if one was open at its beginning.
+func codeOf(line string, quote byte) (string, byte) {
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case c == '\\' && quote != '\'':
+			i++
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '\'' || c == '"'):
+			quote = c
+		case quote == 0 && c == '#' && (i == 0 || line[i-1] == ' '):
+			return strings.TrimRight(line[:i], " "), 0
+		}
+	}
+	return strings.TrimRight(line, " "), quote
 }
 
 // CheckOutput checks a block that shows the output of a command, or of the block before.
@@ -252,12 +263,12 @@ func ReadTranscript(file string) (*Transcript, error) {
 		switch {
 		case strings.HasPrefix(line, "$ "):
 			command = strings.TrimSpace(line[2:])
-			t.Record(command, "")
+			t.set(command, "")
 		case strings.HasPrefix(line, "> ") && t.outputs[command] == "":
 			t.order = t.order[:len(t.order)-1]
 			delete(t.outputs, command)
 			command += "\n" + strings.TrimRight(line[2:], "\n")
-			t.Record(command, "")
+			t.set(command, "")
 		default:
 			t.outputs[command] += line
 		}
@@ -280,24 +291,43 @@ func (t *Transcript) Check(page string, ran []Ran) []Problem {
 	return problems
 }
 
-// Record takes a command's output, unless it has one that is the same.
-func (t *Transcript) Record(command, output string) {
-	want, ok := t.outputs[command]
-	if !ok {
+// Record takes the output of commands, where it is not the same. If they are all of the
+// page's, other commands are removed.
+func (t *Transcript) Record(ran []Ran, all bool) {
+	for _, r := range ran {
+		if want, ok := t.outputs[r.Command]; !ok || !Same(want, r.Output) {
+			t.set(r.Command, r.Output)
+		}
+	}
+	if all {
+		others := t.Others(ran)
+		t.order = slices.DeleteFunc(t.order, func(c string) bool { return slices.Contains(others, c) })
+	}
+}
+
+func (t *Transcript) set(command, output string) {
+	if _, ok := t.outputs[command]; !ok {
 		t.order = append(t.order, command)
 	}
-	if !ok || !Same(want, output) {
-		t.outputs[command] = output
+	t.outputs[command] = output
+}
+
+// Others are the transcript's commands that did not run.
+func (t *Transcript) Others(ran []Ran) []string {
+	var others []string
+	for _, command := range t.order {
+		if !slices.ContainsFunc(ran, func(r Ran) bool { return r.Command == command }) {
+			others = append(others, command)
+		}
 	}
+	return others
 }
 
-// Keep removes all commands but those given.
-func (t *Transcript) Keep(commands map[string]bool) {
-	t.order = slices.DeleteFunc(t.order, func(c string) bool { return !commands[c] })
-}
-
-// Write saves the transcript.
+// Write saves the transcript, unless it is empty.
 func (t *Transcript) Write() error {
+	if len(t.order) == 0 {
+		return nil
+	}
 	var text strings.Builder
 	for _, command := range t.order {
 		text.WriteString("$ " + strings.ReplaceAll(command, "\n", "\n> ") + "\n")
