@@ -45,6 +45,7 @@ func report(t *testing.T, problems []doccheck.Problem) {
 func TestBlocksAreOfAKnownForm(t *testing.T) {
 	for _, p := range pages(t) {
 		report(t, p.Problems)
+		report(t, doccheck.CheckLanguages(p))
 	}
 }
 
@@ -65,7 +66,7 @@ func TestGoCompiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	problems, err := c.Check(pages(t))
+	problems, err := c.Check(t.Context(), pages(t))
 	if err != nil {
 		t.Fatal(err)
 	}

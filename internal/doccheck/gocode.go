@@ -1,6 +1,7 @@
 package doccheck
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -73,7 +74,7 @@ func packagesOf(root string) (map[string]string, error) {
 }
 
 // Check compiles the Go blocks of pages, and returns what is wrong with them.
-func (c *GoChecker) Check(pages []*Page) ([]Problem, error) {
+func (c *GoChecker) Check(ctx context.Context, pages []*Page) ([]Problem, error) {
 	c.units, c.problems = nil, nil
 	common, err := c.preamble("common.go")
 	if err != nil {
@@ -86,7 +87,7 @@ func (c *GoChecker) Check(pages []*Page) ([]Problem, error) {
 		}
 		c.addPage(p, common, own)
 	}
-	exports, err := c.exports()
+	exports, err := c.exports(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +198,7 @@ func withoutPlace(err error, list scanner.ErrorList) string {
 
 // exports asks the toolchain for the packages that the units import, compiled: their
 // files by import path.
-func (c *GoChecker) exports() (map[string]string, error) {
+func (c *GoChecker) exports(ctx context.Context) (map[string]string, error) {
 	paths := make(map[string]bool)
 	for _, u := range c.units {
 		for _, file := range u.files {
@@ -223,7 +224,7 @@ func (c *GoChecker) exports() (map[string]string, error) {
 			args = append(args, path)
 		}
 	}
-	cmd := exec.Command("go", args...) // #nosec G204 -- the toolchain, with the pages' imports
+	cmd := exec.CommandContext(ctx, "go", args...) // #nosec G204 -- the toolchain, with the pages' imports
 	cmd.Dir = c.root
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()

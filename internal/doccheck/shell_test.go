@@ -24,7 +24,16 @@ func sqlOf(page string) string {
 	return "sqlite3 music.db"
 }
 
+// needShell skips a test where the shell is missing that runs the commands.
+func needShell(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("bash"); err != nil {
+		testserver.Skip(t, "there is no bash")
+	}
+}
+
 func TestCommandsRun(t *testing.T) {
+	needShell(t)
 	for _, p := range pages(t) {
 		if slices.ContainsFunc(p.Blocks, doccheck.Runnable) {
 			t.Run(filepath.Base(p.Path), func(t *testing.T) { runPage(t, p) })
