@@ -5,50 +5,65 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 20s
 
-# Modules beside the library, which has none of their dependencies.
-MODULES := bench conformance outage internal/testserver/ferretdb
+# The modules of go.work, and one whose requirements would change those of all others.
+MODULES = $(shell go list -m -f '{{.Dir}}')
+SEPARATE := $(CURDIR)/internal/testserver/ferretdb
+PACKAGES = $(MODULES:=/...)
+
+# The examples can open every store.
+TAGS := -tags allstores
 
 # Runs what follows with the servers that the tests need, and removes them.
 WITH_SERVERS := go run ./internal/testserver/run
+
+# The packages whose tests run without cgo as well, and what gives them a driver.
+WITHOUT_CGO := -overlay sqlite/purego/testdata/overlay.json ./sqlite ./repository ./cache
 
 .PHONY: help
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: ## all tests, with the race detector; then those of SQLite without cgo. TESTFLAGS go to go test
-	$(WITH_SERVERS) $(MAKE) --no-print-directory tests
+test: ## every test in its short form, with the servers of all stores. TESTFLAGS go to go test
+	$(WITH_SERVERS) go test -short $(TAGS) -timeout 20m $(TESTFLAGS) $(PACKAGES)
 
-.PHONY: tests
-tests:
-	CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...
-	CGO_ENABLED=0 go test $(TESTFLAGS) ./sqlite ./repository ./cache
-	cd outage && CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...
-	cd conformance && go test $(TESTFLAGS) ./...
-	cd bench && go vet ./...
+.PHONY: test-all
+test-all: ## every test in its long form, with the race detector; then those of SQLite without cgo
+	$(WITH_SERVERS) $(MAKE) --no-print-directory long-tests
+
+.PHONY: long-tests
+long-tests:
+	CGO_ENABLED=1 go test -race $(TAGS) -timeout 40m $(TESTFLAGS) $(PACKAGES)
+	CGO_ENABLED=0 go test -timeout 40m $(TESTFLAGS) $(WITHOUT_CGO) ./sqlite/purego
+	go test $(TESTFLAGS) ./examples/...
 
 .PHONY: servers
 servers: ## the servers of the tests, until interrupted; prints the variables that lead to them
 	@$(WITH_SERVERS)
 
 .PHONY: lint
-lint: $(GOLANGCI) ## the analysers of .golangci.yml, on the library and the modules beside it; go vet for other systems
-	$(GOLANGCI) run ./...
-	go mod tidy -diff
-	CGO_ENABLED=0 GOARCH=386 go vet ./...
-	CGO_ENABLED=0 GOOS=windows go vet ./...
-	@set -e; for module in $(MODULES); do (set -x; cd $$module; \
-	  "$(CURDIR)/$(GOLANGCI)" run --config "$(CURDIR)/.golangci.yml" ./...; \
-	  go mod tidy -diff); \
-	done
+lint: $(GOLANGCI) ## the analysers of .golangci.yml on all modules; go vet for other systems
+	$(GOLANGCI) run $(PACKAGES)
+	cd $(SEPARATE) && GOWORK=off "$(CURDIR)/$(GOLANGCI)" run --config "$(CURDIR)/.golangci.yml" ./...
+	CGO_ENABLED=0 GOARCH=386 go vet $(TAGS) $(PACKAGES)
+	CGO_ENABLED=0 GOOS=windows go vet $(TAGS) $(PACKAGES)
 
 $(GOLANGCI):
 	GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv .bin/golangci-lint $@
 
+.PHONY: modules
+modules: ## that the modules agree on their versions, and that each builds alone
+	go run ./internal/release
+	@set -e; export GOWORK=off; for module in $(MODULES) $(SEPARATE); do (set -x; cd $$module; \
+	  go build ./...; \
+	  go vet ./...; \
+	  go mod tidy -diff); \
+	done
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (20s)
-	@set -e; for package in $$(go list ./...); do \
+	@set -e; for package in $$(go list $(PACKAGES)); do \
 	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
 	    echo "$$package $$target"; \
 	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
@@ -57,17 +72,17 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 
 .PHONY: bench
 bench: ## the library against hand-written code, a RATIO line each. BENCHFLAGS go to the program: -run, -rows, -rounds
-	$(WITH_SERVERS) -durable go -C bench run . $(BENCHFLAGS)
+	$(WITH_SERVERS) -durable go -C internal/bench run . $(BENCHFLAGS)
 
 .PHONY: conformance
 conformance: ## the public HTTP cache suite against the transport: required P/N, optional P/N. CONFORMANCEFLAGS go to the program
-	cd conformance && go run . $(CONFORMANCEFLAGS)
+	go -C internal/conformance run . $(CONFORMANCEFLAGS)
 
 .PHONY: cover
 cover: ## test coverage by function, and cover.out for go tool cover -html
-	$(WITH_SERVERS) go test -coverpkg ./... -coverprofile cover.out $(TESTFLAGS) ./...
+	$(WITH_SERVERS) go test $(TAGS) -timeout 40m -coverpkg ./... -coverprofile cover.out $(TESTFLAGS) $(PACKAGES)
 	go tool cover -func cover.out
 
 .PHONY: example
-example: ## the main job: prefetch what this project's go.mod needs
+example: ## the main job: prefetch what the modules of this project need
 	go run ./examples/modproxy

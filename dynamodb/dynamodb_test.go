@@ -16,7 +16,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/drivertest"
 	"github.com/endpointcache/endpointcache/dynamodb"
-	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/testenv"
 	"github.com/endpointcache/endpointcache/internal/tracktest"
 )
 
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func serverURL(tb testing.TB) string {
 	tb.Helper()
-	return testserver.URL(tb, "DYNAMODB_TEST_URL")
+	return testenv.URL(tb, "DYNAMODB_TEST_URL")
 }
 
 var names atomic.Int64

@@ -16,7 +16,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/drivertest"
-	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/testenv"
 	"github.com/endpointcache/endpointcache/internal/tracktest"
 	"github.com/endpointcache/endpointcache/mongodb"
 )
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func serverURL(tb testing.TB) string {
 	tb.Helper()
-	return testserver.URL(tb, "MONGODB_TEST_URL")
+	return testenv.URL(tb, "MONGODB_TEST_URL")
 }
 
 // newClient is a client of the caller's own.

@@ -3,12 +3,9 @@ package postgres_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/postgres"
@@ -101,60 +98,4 @@ func TestWhatPostgreSQLCannotHoldIsTooLarge(t *testing.T) {
 	if n, err := table.Count(t.Context(), driver.Filter{}); err != nil || n != 0 {
 		t.Errorf("%d entries were saved, %v", n, err)
 	}
-}
-
-// What docs/postgres.md shows.
-func TestTheGuidesQuestionsAreAnswered(t *testing.T) {
-	schema := newSchema(t)
-	s := open(t, withParameter(t, "search_path", schema), &postgres.Options{Schema: schema, Tables: map[string]postgres.TableOptions{"tracks": {Payload: postgres.JSONB}}})
-	table := openTable(t, s)
-	var entries []driver.Entry
-	for i, track := range []struct {
-		market, artist string
-		popularity     int
-	}{{"DE", "Nina", 70}, {"DE", "Nina", 50}, {"DE", "Can", 40}, {"US", "Can", 90}, {"DE", "Can", 99}} {
-		e := entryOf(i, track.market, fmt.Sprintf(`{"artists": [{"name": %q}], "popularity": %d}`, track.artist, track.popularity))
-		if i == 4 {
-			e.ExpiresAt = now.Add(-1)
-		}
-		entries = append(entries, e)
-	}
-	if err := table.Put(t.Context(), entries); err != nil {
-		t.Fatal(err)
-	}
-	c := connect(t)
-	if _, err := c.Exec(t.Context(), "SET search_path TO "+schema); err != nil {
-		t.Fatal(err)
-	}
-	rows, err := c.Query(t.Context(), `
-		SELECT payload->'artists'->0->>'name' AS artist, count(*), round(avg((payload->>'popularity')::int)) AS popularity
-		FROM tracks
-		WHERE market = 'DE' AND expires_at > now()
-		GROUP BY artist
-		ORDER BY popularity DESC`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	var got []string
-	for rows.Next() {
-		var artist string
-		var n, popularity int
-		if err := rows.Scan(&artist, &n, &popularity); err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, fmt.Sprint(artist, " ", n, " ", popularity))
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff([]string{"Nina 2 60", "Can 1 40"}, got); d != "" {
-		t.Error(d)
-	}
-}
-
-func entryOf(i int, market, payload string) driver.Entry {
-	e := track(i)
-	e.Key[1], e.Payload = market, []byte(payload)
-	return e
 }

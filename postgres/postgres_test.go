@@ -15,7 +15,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/drivertest"
-	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/testenv"
 	"github.com/endpointcache/endpointcache/internal/tracktest"
 	"github.com/endpointcache/endpointcache/postgres"
 )
@@ -24,13 +24,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func serverURL(tb testing.TB) string {
 	tb.Helper()
-	return testserver.URL(tb, "POSTGRES_TEST_URL")
+	return testenv.URL(tb, "POSTGRES_TEST_URL")
 }
 
 // poolerURL is of a PgBouncer that gives each transaction a connection.
 func poolerURL(tb testing.TB) string {
 	tb.Helper()
-	return testserver.URL(tb, "PGBOUNCER_TEST_URL")
+	return testenv.URL(tb, "PGBOUNCER_TEST_URL")
 }
 
 var schemas atomic.Int64

@@ -13,7 +13,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/drivertest"
-	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/testenv"
 	"github.com/endpointcache/endpointcache/internal/tracktest"
 	"github.com/endpointcache/endpointcache/redis"
 )
@@ -37,12 +37,12 @@ func TestMain(m *testing.M) {
 
 func serverURL(tb testing.TB) string {
 	tb.Helper()
-	return testserver.URL(tb, "REDIS_TEST_URL")
+	return testenv.URL(tb, "REDIS_TEST_URL")
 }
 
 func clusterURL(tb testing.TB) string {
 	tb.Helper()
-	return testserver.URL(tb, "REDIS_CLUSTER_TEST_URL")
+	return testenv.URL(tb, "REDIS_CLUSTER_TEST_URL")
 }
 
 var prefixes atomic.Int64

@@ -9,6 +9,8 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
+func checkDriver() error { return nil }
+
 func openConn(dsn string) (sqldriver.Conn, error) {
 	return new(sqlite3.SQLiteDriver).Open(dsn)
 }

@@ -7,8 +7,11 @@
 // Calls wait for a lock that another process holds as long as their context
 // lets them.
 //
-// With cgo the driver is github.com/mattn/go-sqlite3, without it
-// modernc.org/sqlite, which needs no C compiler; the file is the same.
+// With cgo, which is Go's default where there is a C compiler, the driver is
+// github.com/mattn/go-sqlite3. A program that is built without cgo imports one in Go,
+// modernc.org/sqlite, with one line more; the file is the same:
+//
+//	import _ "github.com/endpointcache/endpointcache/sqlite/purego"
 //
 // # Layout
 //
@@ -31,6 +34,10 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/gate"
 )
+
+// ErrNoDriver is returned where the program is built without cgo and does not import
+// package sqlite/purego.
+var ErrNoDriver = errors.New(`no driver: build with CGO_ENABLED=1 and a C compiler, or import _ "github.com/endpointcache/endpointcache/sqlite/purego"`)
 
 // Options are the settings of a store. A nil *Options means the defaults.
 type Options struct {
@@ -94,7 +101,7 @@ var _ driver.Store = (*Store)(nil)
 // The extension is left as given. What SQLite takes otherwise, ":memory:" and
 // "file:" URIs, is refused.
 func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
-	return open(ctx, opts, func(o Options) (*Store, error) {
+	return openOwn(ctx, opts, func(o Options) (*Store, error) {
 		path, err := createFile(path)
 		if err != nil {
 			return nil, err
@@ -106,7 +113,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 // OpenTemp opens a new database of a unique name in the folder for temporary
 // files. Close removes it; until then, [Store.Path] tells where it is.
 func OpenTemp(ctx context.Context, opts *Options) (*Store, error) {
-	return open(ctx, opts, func(o Options) (*Store, error) {
+	return openOwn(ctx, opts, func(o Options) (*Store, error) {
 		path, err := createTemp()
 		if err != nil {
 			return nil, err
@@ -118,7 +125,7 @@ func OpenTemp(ctx context.Context, opts *Options) (*Store, error) {
 // OpenMemory opens a new database in memory that is shared with nobody and gone
 // after Close.
 func OpenMemory(ctx context.Context, opts *Options) (*Store, error) {
-	return open(ctx, opts, func(o Options) (*Store, error) {
+	return openOwn(ctx, opts, func(o Options) (*Store, error) {
 		one, err := newPool(1, ":memory:") // another connection would be another database
 		if err != nil {
 			return nil, err
@@ -138,6 +145,17 @@ func New(ctx context.Context, db *sql.DB, opts *Options) (*Store, error) {
 		}
 		callers := &pool{db: db}
 		return newStore(callers, callers, 1, "", nil), nil
+	})
+}
+
+// openOwn is open for a store that makes its own connections, with a driver that the
+// program has to have.
+func openOwn(ctx context.Context, o *Options, make func(Options) (*Store, error)) (*Store, error) {
+	return open(ctx, o, func(opts Options) (*Store, error) {
+		if err := checkDriver(); err != nil {
+			return nil, err
+		}
+		return make(opts)
 	})
 }
 

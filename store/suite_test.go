@@ -26,7 +26,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/drivertest"
 	"github.com/endpointcache/endpointcache/dynamodb"
-	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/testenv"
 	"github.com/endpointcache/endpointcache/store"
 )
 
@@ -126,7 +126,7 @@ func newFolder(tb testing.TB, _ string) string {
 }
 
 func newSchema(tb testing.TB, name string) string {
-	address := testserver.URL(tb, "POSTGRES_TEST_URL")
+	address := testenv.URL(tb, "POSTGRES_TEST_URL")
 	tb.Cleanup(func() {
 		ctx := context.Background()
 		conn, err := pgx.Connect(ctx, address)
@@ -139,7 +139,7 @@ func newSchema(tb testing.TB, name string) string {
 }
 
 func newPrefix(tb testing.TB, name string) string {
-	address := testserver.URL(tb, "REDIS_TEST_URL")
+	address := testenv.URL(tb, "REDIS_TEST_URL")
 	tb.Cleanup(func() {
 		ctx := context.Background()
 		option, err := rueidis.ParseURL(address)
@@ -163,7 +163,7 @@ func newPrefix(tb testing.TB, name string) string {
 }
 
 func newDatabase(tb testing.TB, name string) string {
-	u, err := url.Parse(testserver.URL(tb, "MONGODB_TEST_URL"))
+	u, err := url.Parse(testenv.URL(tb, "MONGODB_TEST_URL"))
 	check(tb, err)
 	u.Path = "/" + name
 	tb.Cleanup(func() {
@@ -179,7 +179,7 @@ func newDatabase(tb testing.TB, name string) string {
 // newTables gives each repository a table of its own, whose name begins with that of the
 // store.
 func newTables(tb testing.TB, name string) string {
-	u, err := url.Parse(testserver.URL(tb, "DYNAMODB_TEST_URL"))
+	u, err := url.Parse(testenv.URL(tb, "DYNAMODB_TEST_URL"))
 	check(tb, err)
 	query := u.Query()
 	query.Set("prefix", name)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,16 +13,16 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"github.com/endpointcache/endpointcache/examples/internal/program"
 )
 
 // localProxy is a module proxy on a loopback port. It serves this machine's
 // module download cache, whose folders are laid out as the protocol says.
 type localProxy struct {
-	folder string
-	files  fs.FS
-	url    *url.URL
-	close  func() error
+	files fs.FS
+	url   *url.URL
+	close func() error
 }
 
 // startLocalProxy starts a proxy that runs until Close. Where there is no cache,
@@ -33,26 +32,22 @@ func startLocalProxy(ctx context.Context) (*localProxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the module cache: go env GOMODCACHE: %w", err)
 	}
-	p := &localProxy{
-		folder: filepath.Join(strings.TrimSpace(string(out)), "cache", "download"),
-		files:  embed.FS{}, // an empty one
-	}
+	folder := filepath.Join(strings.TrimSpace(string(out)), "cache", "download")
+	p := &localProxy{files: embed.FS{}} // an empty one
 	closeRoot := func() error { return nil }
-	root, err := os.OpenRoot(p.folder) // nothing outside of it can be read
+	root, err := os.OpenRoot(folder) // nothing outside of it can be read
 	switch {
 	case err == nil:
 		p.files, closeRoot = root.FS(), root.Close
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	server, err := program.Serve(ctx, p)
 	if err != nil {
 		return nil, errors.Join(err, closeRoot())
 	}
-	p.url = &url.URL{Scheme: "http", Host: listener.Addr().String()}
-	server := &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
+	p.url = server.URL
 	p.close = func() error { return errors.Join(server.Close(), closeRoot()) }
-	go server.Serve(listener) // until Close, of which its error tells
 	return p, nil
 }
 

@@ -1,13 +1,16 @@
-// Modproxy fetches what a go.mod requires from a Go module proxy and keeps it in
-// a database, one table for each of the protocol's endpoints, which endpoints.go
+// Modproxy fetches what a go.mod or a go.work requires from a Go module proxy and keeps it
+// in a database, one table for each of the protocol's endpoints, which endpoints.go
 // declares. What is there already is not fetched again:
 //
 //	$ go run ./examples/modproxy    # fetches all
 //	$ go run ./examples/modproxy    # fetches nothing
 //	$ sqlite3 modproxy.db 'SELECT module, version, name, cached_at, expires_at FROM info'
 //
-// With -store postgres://user:password@host/database it keeps them in a PostgreSQL
-// database, in the schema modproxy.
+// With -store it keeps them elsewhere. The stores that have a server need their
+// clients, which it is built with where it is asked to. In PostgreSQL, the tables are
+// in the schema modproxy:
+//
+//	$ go run -tags allstores ./examples/modproxy -store postgres://user:password@host/database
 //
 // It needs no network. Unless -proxy names a real proxy, it serves this machine's
 // own module download cache, whose folders are laid out as the protocol says, on
@@ -27,17 +30,14 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/url"
-	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"golang.org/x/mod/zip"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/examples/internal/program"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/policy"
@@ -47,35 +47,16 @@ import (
 	"github.com/endpointcache/endpointcache/settings"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { program.Main(newCommand()) }
 
-// run is the program. Its result goes to stdout, all else to stderr.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (exitCode int) {
-	o, err := parseFlags(args)
-	if errors.Is(err, errHelp) {
-		printUsage(stdout)
-		return 0
+func newCommand() *program.Command {
+	o := new(options)
+	return &program.Command{
+		Name: name, Usage: usage, Flags: o.flags(), Check: o.check,
+		Do: func(ctx context.Context, stdout, stderr io.Writer) (int, error) {
+			return prefetchAll(ctx, o, stdout, stderr)
+		},
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "modproxy: %v\nmodproxy -h lists the flags.\n", err)
-		return 2
-	}
-	missing, err := prefetchAll(ctx, o, stdout, stderr)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		fmt.Fprintln(stderr, "modproxy: interrupted. What was fetched is saved; the next run fetches the rest.")
-		return 130
-	case err != nil:
-		fmt.Fprintf(stderr, "modproxy: %v\n", err)
-		return 1
-	case missing > 0:
-		return 1
-	}
-	return 0
 }
 
 // prefetchAll is the job. It returns how many keys are absent or failed.
@@ -97,11 +78,11 @@ func prefetchAll(ctx context.Context, o *options, stdout, stderr io.Writer) (mis
 		defer func() { err = errors.Join(err, j.local.Close()) }()
 		j.proxy = j.local.url
 	}
-	store, err := o.openStore(ctx)
+	store, err := o.store.Open(ctx, name)
 	if err != nil {
 		return 0, err
 	}
-	if j.cache, err = cache.New(store, &cache.Options{Name: "modproxy"}); err != nil {
+	if j.cache, err = cache.New(store, &cache.Options{Name: name}); err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, j.cache.Close()) }()

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/endpointcache/endpointcache/prefetch"
@@ -11,12 +13,24 @@ import (
 
 // introduce tells what the job works with.
 func (j *job) introduce(versions int) {
-	fmt.Fprintf(j.stderr, "%s requires %d modules\n", j.goMod, versions)
+	fmt.Fprintf(j.stderr, "%s requires %d modules\n", fromHere(j.goMod), versions)
 	if j.local != nil {
-		fmt.Fprintf(j.stderr, "serving %s on %s\n", j.local.folder, j.local.url)
+		fmt.Fprintf(j.stderr, "serving this machine's module download cache on %s\n", j.local.url)
 	} else {
 		fmt.Fprintf(j.stderr, "fetching from %s\n", j.proxy.Redacted())
 	}
+}
+
+// fromHere is the path as seen from the working folder, where it has one.
+func fromHere(path string) string {
+	working, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if relative, err := filepath.Rel(working, path); err == nil {
+		return relative
+	}
+	return path
 }
 
 // newProgress shows how far a run is: a bar on a terminal, lines elsewhere.
@@ -96,7 +110,7 @@ func (j *job) report(w io.Writer) (missing int) {
 		total.absent += r.absent
 		total.failed += r.failed
 	}
-	if query := j.query(); query != "" {
+	if query := j.store.Query("module, version, name, cached_at, expires_at", name, "info"); query != "" {
 		fmt.Fprintf(w, "\n%s\n", query)
 	}
 	fmt.Fprintf(w, "total: %d keys, %d cached, %d fetched, %d absent, %d failed\n",

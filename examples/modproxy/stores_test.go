@@ -1,3 +1,5 @@
+//go:build allstores
+
 package main
 
 import (
@@ -16,11 +18,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"github.com/redis/rueidis"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	mongooptions "go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/testenv"
 	"github.com/endpointcache/endpointcache/store"
 )
 
@@ -64,7 +67,7 @@ func TestEveryStoreKeepsWhatWasFetched(t *testing.T) {
 
 // newKeyspace has the keys of the program for itself, as no other test does.
 func newKeyspace(t *testing.T) string {
-	address := testserver.URL(t, "REDIS_TEST_URL")
+	address := testenv.URL(t, "REDIS_TEST_URL")
 	option, err := rueidis.ParseURL(address)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +99,7 @@ func newKeyspace(t *testing.T) string {
 }
 
 func newCollections(t *testing.T) string {
-	u, err := url.Parse(testserver.URL(t, "MONGODB_TEST_URL"))
+	u, err := url.Parse(testenv.URL(t, "MONGODB_TEST_URL"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +116,7 @@ func newCollections(t *testing.T) string {
 }
 
 func newTables(t *testing.T) string {
-	u, err := url.Parse(testserver.URL(t, "DYNAMODB_TEST_URL"))
+	u, err := url.Parse(testenv.URL(t, "DYNAMODB_TEST_URL"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,5 +152,63 @@ func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// newDatabase makes an empty database for the test and returns its URL.
+func newDatabase(t *testing.T) string {
+	t.Helper()
+	u, err := url.Parse(testenv.URL(t, "POSTGRES_TEST_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := pgx.Connect(t.Context(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := ownName()
+	if _, err := server.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.Background()
+		if _, err := server.Exec(ctx, "DROP DATABASE "+name); err != nil {
+			t.Error(err)
+		}
+		server.Close(ctx)
+	})
+	u.Path = "/" + name
+	return u.String()
+}
+
+func TestPostgres(t *testing.T) {
+	database := newDatabase(t)
+	w := newWorld(t)
+	stdout, _ := w.expect(0, "total: 13 keys, 0 cached, 13 fetched, 0 absent, 0 failed", "-store", database, "-zip")
+	w.expectRow(stdout, "list 4 4 0 4 0 0 29")
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := u.User.Password()
+	if !strings.Contains(stdout, "psql 'postgres://"+u.User.Username()+"@") || password != "" && strings.Contains(stdout, password) {
+		t.Errorf("the database is not named, or with its password:\n%s", stdout)
+	}
+
+	again := strings.Replace(database, "postgres:", "postgresql:", 1)
+	stdout, _ = w.expect(0, "total: 13 keys, 13 cached, 0 fetched, 0 absent, 0 failed", "-store", again, "-zip")
+	w.expectRow(stdout, "mod 4 4 4 0 0 0 0")
+
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	var got string
+	if err := conn.QueryRow(t.Context(), "SELECT string_agg(module || '@' || version || ' ' || name, ', ' ORDER BY module) FROM modproxy.zip").Scan(&got); err != nil || got != "example.com/one@v1.2.0 example.com/one@v1.2.0" {
+		t.Errorf("the table has %q: %v", got, err)
+	}
+	if _, err := os.Stat("modproxy.db"); err == nil {
+		t.Error("there is a file, too")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/testenv"
 )
 
 // answers reports whether something at a server's address does.
@@ -26,7 +28,7 @@ func TestDynamoDB(t *testing.T) {
 	begin := time.Now()
 	d, err := StartDynamoDB(t.Context(), &Options{Dir: dir})
 	if errors.Is(err, errNotInstalled) || errors.Is(err, errNoNPM) {
-		Skip(t, err.Error())
+		testenv.Skip(t, err.Error())
 	}
 	if err != nil {
 		t.Fatal(err)

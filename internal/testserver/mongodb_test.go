@@ -10,13 +10,15 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/endpointcache/endpointcache/internal/testenv"
 )
 
 func startMongoDB(t *testing.T, o *Options) *MongoDB {
 	t.Helper()
 	m, err := StartMongoDB(t.Context(), o)
 	if errors.Is(err, errNotInstalled) {
-		Skip(t, err.Error())
+		testenv.Skip(t, err.Error())
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
+
+	"github.com/endpointcache/endpointcache/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,7 +42,7 @@ func startPostgres(t *testing.T, o *Options) *Postgres {
 	t.Helper()
 	p, err := StartPostgres(t.Context(), o)
 	if errors.Is(err, errNotInstalled) {
-		Skip(t, err.Error())
+		testenv.Skip(t, err.Error())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +162,7 @@ func TestPgBouncer(t *testing.T) {
 	behind := startPostgres(t, &Options{Dir: dir})
 	b, err := StartPgBouncer(t.Context(), behind.URL(), &Options{Dir: dir})
 	if errors.Is(err, errNotInstalled) {
-		Skip(t, err.Error())
+		testenv.Skip(t, err.Error())
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/endpointcache/endpointcache/internal/testenv"
 )
 
 // redisDo sends a command to one server.
@@ -39,7 +41,7 @@ func startForTest[S server](t *testing.T, o *Options, start func(context.Context
 	t.Helper()
 	s, err := start(t.Context(), o)
 	if errors.Is(err, errNotInstalled) {
-		Skip(t, err.Error())
+		testenv.Skip(t, err.Error())
 	}
 	if err != nil {
 		t.Fatal(err)

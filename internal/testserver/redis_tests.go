@@ -3,6 +3,8 @@ package testserver
 import (
 	"context"
 	"testing"
+
+	"github.com/endpointcache/endpointcache/internal/testenv"
 )
 
 // OwnRedis starts a server for one test, as [OwnPostgres] does.
@@ -36,7 +38,7 @@ func own[S server](tb testing.TB, o *Options, start func(context.Context, *Optio
 	tb.Helper()
 	s, err := start(tb.Context(), o)
 	if err != nil {
-		Skip(tb, "no Redis: "+err.Error())
+		testenv.Skip(tb, "no Redis: "+err.Error())
 	}
 	tb.Cleanup(func() {
 		if err := s.Stop(); err != nil {

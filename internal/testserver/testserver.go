@@ -3,7 +3,7 @@
 // that the tests run with one command, and without Docker.
 //
 // The program in its folder run starts all of them for a command. A test asks
-// for the URL of one with [URL]; one that stops, kills or restarts a server
+// for the URL of one with [testenv.URL]; one that stops, kills or restarts a server
 // starts its own, as with [StartPostgres].
 //
 // A server is one file here, and an element of kinds.
@@ -16,6 +16,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"github.com/endpointcache/endpointcache/internal/testenv"
 )
 
 // Options are of all servers. Nil and zero values are the defaults.
@@ -128,11 +130,11 @@ func Start(ctx context.Context, o *Options) (*Set, error) {
 		case err == nil:
 			s.running = append(s.running, started)
 			s.env.set(k.variable, started.URL())
-		case inCI() || ctx.Err() != nil:
+		case testenv.InCI() || ctx.Err() != nil:
 			return nil, errors.Join(fmt.Errorf("%s: %w", k.name, err), s.Stop())
 		default:
 			fmt.Fprintf(o.log(), "no %s, its tests are skipped: %v\n", k.name, err)
-			s.env.set(k.variable+reasonSuffix, err.Error())
+			s.env.set(k.variable+testenv.ReasonSuffix, err.Error())
 		}
 	}
 	return s, nil

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/endpointcache/endpointcache/internal/testenv"
 )
 
 // fake is a server that runs when it is said to.
@@ -107,7 +109,7 @@ func TestURL(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			url = URL(r, "X_TEST_URL")
+			url = testenv.URL(r, "X_TEST_URL")
 		}()
 		<-ended
 		if url != test.wantURL || !strings.HasPrefix(r.skipped, test.wantSkipped) || r.failed != test.wantFail ||

@@ -1,6 +1,6 @@
 module github.com/endpointcache/endpointcache/internal/testserver/ferretdb
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/FerretDB/FerretDB v1.24.2

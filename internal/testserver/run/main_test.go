@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/testenv"
 )
 
 var executable string // this program, built
@@ -127,7 +127,7 @@ func (p *program) started(script string) (cmd *exec.Cmd, server string, out *buf
 		p.Fatal("no URL")
 	}
 	if out.Text() == "" {
-		testserver.Skip(p.T, "there is no PostgreSQL")
+		testenv.Skip(p.T, "there is no PostgreSQL")
 	}
 	u, err := url.Parse(out.Text())
 	if err != nil {

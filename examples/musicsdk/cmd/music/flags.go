@@ -4,27 +4,26 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"math"
 	"os"
-	"strings"
 	"time"
 
-	"github.com/endpointcache/endpointcache/store"
+	"github.com/endpointcache/endpointcache/examples/internal/program"
 )
 
-const usage = `Usage: music [flags]
+// name is that of the program, and keeps its tables apart on a server that others use
+// as well.
+const name = "music"
 
-Lists the new releases of a music API, the tracks of some albums, and fetches
+const usage = `Lists the new releases of a music API, the tracks of some albums, and fetches
 tracks by their ids. What it has is not fetched again.
-
 `
 
 // options are what the flags say.
 type options struct {
-	store   string
-	api     string // empty: serve one
-	id      string // of the client, where the API is another's
+	store   program.Store // what keeps the responses
+	noStore bool          // keep none
+	api     string        // empty: serve one
+	id      string        // of the client, where the API is another's
 	secret  string
 	market  string
 	tracks  int
@@ -34,10 +33,12 @@ type options struct {
 	verbose bool
 }
 
-func newFlagSet(o *options) *flag.FlagSet {
-	flags := flag.NewFlagSet("music", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // run prints the errors
-	flags.StringVar(&o.store, "store", "sqlite:music.db", "the `URL` of what keeps the responses:\n"+strings.Join(store.Forms(), ",\n")+",\nor nothing, to keep none")
+func (o *options) flags() *flag.FlagSet {
+	o.secret = os.Getenv("MUSIC_CLIENT_SECRET")
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	o.store = "sqlite:music.db"
+	o.store.Flag(flags)
+	flags.BoolVar(&o.noStore, "no-store", false, "keep no responses")
 	flags.StringVar(&o.api, "api", "", "the `URL` of the API; by default it is served on a loopback port")
 	flags.StringVar(&o.id, "client-id", "", "the `id` to get tokens with from the API of -api, if it asks for tokens;\nthe environment variable MUSIC_CLIENT_SECRET has the secret")
 	flags.StringVar(&o.market, "market", "DE", "the `market` to ask for, none if it is empty")
@@ -49,30 +50,14 @@ func newFlagSet(o *options) *flag.FlagSet {
 	return flags
 }
 
-func printUsage(w io.Writer) {
-	flags := newFlagSet(new(options))
-	flags.SetOutput(w)
-	fmt.Fprint(w, usage)
-	flags.PrintDefaults()
-}
-
-func parseFlags(args []string) (*options, error) {
-	o := &options{secret: os.Getenv("MUSIC_CLIENT_SECRET")}
-	flags := newFlagSet(o)
-	if err := flags.Parse(args); err != nil {
-		return nil, err
-	}
+func (o *options) check() error {
 	switch {
-	case flags.NArg() > 0:
-		return nil, fmt.Errorf("unexpected argument %q: there are only flags", flags.Arg(0))
 	case o.tracks < 0:
-		return nil, fmt.Errorf("-tracks is %d: it cannot be negative", o.tracks)
-	case !(o.rate >= 0) || math.IsInf(o.rate, 1):
-		return nil, fmt.Errorf("-rate is %v: it is a number of requests in a second, or 0", o.rate)
+		return fmt.Errorf("-tracks is %d: it cannot be negative", o.tracks)
 	case o.delay < 0:
-		return nil, fmt.Errorf("-delay is %v: it cannot be negative", o.delay)
-	case o.offline && o.store == "":
-		return nil, errors.New("-offline needs a -store")
+		return fmt.Errorf("-delay is %v: it cannot be negative", o.delay)
+	case o.offline && o.noStore:
+		return errors.New("-offline needs a store")
 	}
-	return o, nil
+	return errors.Join(program.CheckRate(o.rate), o.store.Check())
 }

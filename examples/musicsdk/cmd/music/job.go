@@ -100,7 +100,7 @@ func (j *job) showArtists(ctx context.Context, albums []musicsdk.Album) error {
 
 // fillLibrary fetches the tracks of a long list of ids.
 func (j *job) fillLibrary(ctx context.Context) (failed int, err error) {
-	if j.store == "" {
+	if j.noStore {
 		return 0, nil
 	}
 	var result *prefetch.Result[musicsdk.TrackKey]

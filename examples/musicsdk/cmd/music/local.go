@@ -2,10 +2,9 @@ package main
 
 import (
 	"context"
-	"net"
-	"net/http"
 	"time"
 
+	"github.com/endpointcache/endpointcache/examples/internal/program"
 	"github.com/endpointcache/endpointcache/examples/musicsdk/musicapi"
 )
 
@@ -16,28 +15,13 @@ const (
 	failEvery    = 40 // of its requests, one is answered with 503
 )
 
-// localAPI is a music API on a loopback port.
-type localAPI struct {
-	URL    string
-	server *http.Server
-}
-
-// startLocalAPI starts an API that runs until Close.
-func startLocalAPI(ctx context.Context, delay time.Duration) (*localAPI, error) {
+// startLocalAPI starts a music API on a loopback port, which the caller closes.
+func startLocalAPI(ctx context.Context, delay time.Duration) (*program.Server, error) {
 	api, err := musicapi.New(&musicapi.Options{
 		ClientID: clientID, ClientSecret: clientSecret, Delay: delay, FailEvery: failEvery,
 	})
 	if err != nil {
 		return nil, err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	server := &http.Server{Handler: api, ReadHeaderTimeout: time.Minute}
-	go server.Serve(listener) // until Close, of which its error tells
-	return &localAPI{URL: "http://" + listener.Addr().String(), server: server}, nil
+	return program.Serve(ctx, api)
 }
-
-// Close stops the API.
-func (a *localAPI) Close() error { return a.server.Close() }

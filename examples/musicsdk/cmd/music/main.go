@@ -6,7 +6,9 @@
 //	$ go run ./examples/musicsdk/cmd/music    # fetches nothing
 //	$ sqlite3 music.db 'SELECT id, market, name, expires_at FROM tracks LIMIT 5'
 //
-// With -store it keeps them elsewhere, as in -store postgres://user:password@host/database.
+// With -store it keeps them elsewhere; a store that has a server needs its client:
+//
+//	$ go run -tags allstores ./examples/musicsdk/cmd/music -store postgres://user:password@host/database
 //
 // It needs no network: unless -api names another, it serves the API itself, on a
 // loopback port, with answers that take 5 ms and a failure now and then. With -offline
@@ -20,49 +22,26 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/signal"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"github.com/endpointcache/endpointcache/examples/internal/program"
 	"github.com/endpointcache/endpointcache/examples/musicsdk"
-	"github.com/endpointcache/endpointcache/store"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { program.Main(newCommand()) }
 
-// run is the program. Its result goes to stdout, all else to stderr.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (exitCode int) {
-	o, err := parseFlags(args)
-	if errors.Is(err, flag.ErrHelp) {
-		printUsage(stdout)
-		return 0
+func newCommand() *program.Command {
+	o := new(options)
+	return &program.Command{
+		Name: name, Usage: usage, Flags: o.flags(), Check: o.check,
+		Do: func(ctx context.Context, stdout, stderr io.Writer) (int, error) {
+			return fetchAll(ctx, o, stdout, stderr)
+		},
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "music: %v\nmusic -h lists the flags.\n", err)
-		return 2
-	}
-	failed, err := fetchAll(ctx, o, stdout, stderr)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		fmt.Fprintln(stderr, "music: interrupted. What was fetched is stored; the next run fetches the rest.")
-		return 130
-	case err != nil:
-		fmt.Fprintln(stderr, "music:", err)
-		return 1
-	case failed > 0:
-		return 1
-	}
-	return 0
 }
 
 // fetchAll does the job with a client of its own. It returns how many tracks could not
@@ -77,7 +56,7 @@ func fetchAll(ctx context.Context, o *options, stdout, stderr io.Writer) (failed
 			return 0, startErr
 		}
 		defer func() { err = errors.Join(err, api.Close()) }()
-		o.api, o.id, o.secret = api.URL, clientID, clientSecret
+		o.api, o.id, o.secret = api.URL.String(), clientID, clientSecret
 	}
 	base := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: inFlight}
 	defer base.CloseIdleConnections()
@@ -105,8 +84,8 @@ func newClient(ctx context.Context, o *options, base http.RoundTripper, stderr i
 	if o.verbose {
 		opts.OnWait = func(d time.Duration) { fmt.Fprintf(stderr, "the API is busy: waiting %v\n", d.Round(time.Millisecond)) }
 	}
-	if o.store != "" {
-		opened, err := store.Open(ctx, o.store, &store.Options{Name: "music"})
+	if !o.noStore {
+		opened, err := o.store.Open(ctx, name)
 		if err != nil {
 			return nil, err
 		}

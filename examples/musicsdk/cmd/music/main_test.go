@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func start(t *testing.T, args ...string) (exitCode int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	exitCode = run(t.Context(), args, &out, &errs)
+	exitCode = newCommand().Run(t.Context(), args, &out, &errs)
 	return exitCode, regexp.MustCompile(` in \S+`).ReplaceAllString(out.String(), ""), errs.String()
 }
 
@@ -62,7 +62,7 @@ func TestSecondRunFetchesNothing(t *testing.T) {
 }
 
 func TestWithoutAStore(t *testing.T) {
-	exitCode, stdout, stderr := start(t, "-store", "", "-delay", "0")
+	exitCode, stdout, stderr := start(t, "-no-store", "-delay", "0")
 	if exitCode != 0 || strings.Contains(stdout, "library") || !strings.Contains(stdout, "949 albums") {
 		t.Errorf("exit code %d, stderr %q, stdout\n%s", exitCode, stderr, stdout)
 	}
@@ -90,7 +90,7 @@ func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	store := "sqlite:" + filepath.Join(t.TempDir(), "music.db")
 	var stderr bytes.Buffer
-	if exitCode := run(ctx, []string{"-store", store, "-delay", "0"}, &cancelling{cancel: cancel}, &stderr); exitCode != 130 {
+	if exitCode := newCommand().Run(ctx, []string{"-store", store, "-delay", "0"}, &cancelling{cancel: cancel}, &stderr); exitCode != 130 {
 		t.Errorf("exit code %d, stderr %q", exitCode, stderr.String())
 	}
 	// The new releases were listed, and are stored.
@@ -100,7 +100,7 @@ func TestInterrupt(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	for _, args := range []string{"x", "-tracks -1", "-rate -1", "-rate NaN", "-delay -1s", "-offline -store=", "-unknown"} {
+	for _, args := range []string{"x", "-tracks -1", "-rate -1", "-rate NaN", "-delay -1s", "-offline -no-store", "-unknown"} {
 		if exitCode, stdout, stderr := start(t, strings.Fields(args)...); exitCode != 2 || stdout != "" || !strings.Contains(stderr, "music -h") {
 			t.Errorf("%s: exit code %d, stderr %q, stdout\n%s", args, exitCode, stderr, stdout)
 		}
@@ -108,7 +108,7 @@ func TestFlags(t *testing.T) {
 	if exitCode, stdout, _ := start(t, "-h"); exitCode != 0 || !strings.Contains(stdout, "sqlite:file") {
 		t.Errorf("-h: exit code %d\n%s", exitCode, stdout)
 	}
-	if exitCode, _, stderr := start(t, "-store", "nothing://user:secret@host"); exitCode != 1 || strings.Contains(stderr, "secret") {
+	if exitCode, _, stderr := start(t, "-store", "nothing://user:secret@host"); exitCode != 2 || strings.Contains(stderr, "secret") {
 		t.Errorf("an unknown store: exit code %d, stderr %q", exitCode, stderr)
 	}
 }

@@ -1,0 +1,73 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// Store is the URL of the store that a program uses, and the value of its -store flag.
+type Store string
+
+// Flag defines -store, whose default is the value that s has.
+func (s *Store) Flag(flags *flag.FlagSet) {
+	flags.Func("store", "where to keep the responses: a SQLite `file`, or one of\n"+strings.Join(storeForms(), ", ")+moreStores+
+		"\n(default "+s.file()+" in the working folder)", func(text string) error {
+		if storeKind(text) == "" && text != "" && !strings.Contains(text, "://") {
+			text = "sqlite:" + text
+		}
+		*s = Store(text)
+		return nil
+	})
+}
+
+// Check returns an error where the program is not built with that store. Package flag
+// would tell it with the URL, which may have a password.
+func (s Store) Check() error {
+	if storeKind(string(s)) == "" {
+		return errors.New("-store is a file, or one of " + strings.Join(storeForms(), ", ") + moreStores)
+	}
+	return nil
+}
+
+// Open opens the store. On a server that others use as well, the name keeps the tables
+// apart; in PostgreSQL it is their schema.
+func (s Store) Open(ctx context.Context, name string) (driver.Store, error) {
+	return openStore(ctx, string(s), name)
+}
+
+// Query is a command that shows what the query selects from a table of the store,
+// or empty where no shell of a database does.
+func (s Store) Query(columns, name, table string) string {
+	switch storeKind(string(s)) {
+	case "postgres":
+		return fmt.Sprintf("psql '%s' -c 'SELECT %s FROM %s.%s'", withoutPassword(string(s)), columns, name, table)
+	case "sqlite":
+		return fmt.Sprintf("sqlite3 '%s' 'SELECT %s FROM %s'", s.file(), columns, table)
+	}
+	return ""
+}
+
+// file is the path of a SQLite file.
+func (s Store) file() string { return strings.TrimPrefix(string(s), "sqlite:") }
+
+func withoutPassword(database string) string {
+	u, err := url.Parse(database)
+	if err != nil {
+		return "postgres://…"
+	}
+	if u.User != nil {
+		u.User = url.User(u.User.Username())
+	}
+	if query := u.Query(); query.Has("password") || query.Has("sslpassword") {
+		query.Del("password")
+		query.Del("sslpassword")
+		u.RawQuery = query.Encode()
+	}
+	return u.String()
+}

@@ -1,0 +1,13 @@
+//go:build allstores
+
+package program
+
+import "testing"
+
+func TestEveryStoreIsBuiltIn(t *testing.T) {
+	for _, address := range []Store{"postgres://host/database", "redis://host", "mongodb://host/database", "dynamodb://?region=name"} {
+		if err := address.Check(); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}

@@ -1,0 +1,17 @@
+module github.com/endpointcache/endpointcache/internal/conformance
+
+go 1.26.0
+
+replace github.com/endpointcache/endpointcache => ../..
+
+require github.com/endpointcache/endpointcache v0.1.0
+
+require github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
+
+require (
+	github.com/goccy/go-json v0.12.0 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
+	github.com/mattn/go-sqlite3 v1.14.52 // indirect
+	github.com/maypok86/otter/v2 v2.4.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+)

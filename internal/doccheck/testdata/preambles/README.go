@@ -1,0 +1,24 @@
+package preambles
+
+import (
+	"fmt"
+
+	"github.com/endpointcache/endpointcache/origin"
+	"github.com/endpointcache/endpointcache/pages"
+)
+
+type AlbumKey struct {
+	ID     string `path:"id"`
+	Offset int    `query:"offset"`
+}
+
+type Album struct{ Items []Track }
+
+var (
+	refresh     func(ctx context.Context, old string) (origin.Token, error)
+	seq         iter.Seq[TrackKey]
+	each        func(fetch.Filled[TrackKey])
+	albumTracks *fetch.Fetcher[AlbumKey, Album]
+	first       AlbumKey
+	next        pages.Next[AlbumKey, Album]
+)

@@ -1,0 +1,3 @@
+package preambles
+
+type Result struct{ Total int }

@@ -1,0 +1,7 @@
+package preambles
+
+var (
+	trackSettings = Tracks
+	baseURL       string
+	sdk           *http.Client
+)

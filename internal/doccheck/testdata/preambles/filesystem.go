@@ -1,0 +1,5 @@
+package preambles
+
+import "github.com/endpointcache/endpointcache/filesystem"
+
+var store *filesystem.Store

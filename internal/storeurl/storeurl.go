@@ -1,0 +1,122 @@
+// Package storeurl opens a store by a URL, out of a set of kinds that the program is
+// built with. Package store has all of them; [Embedded] are those that need no server,
+// and none of their clients.
+package storeurl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/filesystem"
+	"github.com/endpointcache/endpointcache/memory"
+	"github.com/endpointcache/endpointcache/sqlite"
+)
+
+// Kind is a kind of store.
+type Kind struct {
+	Name    string   // see driver.Traits
+	Schemes []string // of its URLs, in lower case
+	Form    string   // what a URL looks like
+
+	// Open opens the store at address. The name keeps its tables apart from those of
+	// others on one server; it may be empty.
+	Open func(ctx context.Context, address, name string) (driver.Store, error)
+}
+
+// Set are kinds of stores whose schemes differ.
+type Set []Kind
+
+// Embedded are the stores that need no server.
+var Embedded = Set{
+	{"sqlite", []string{"sqlite"}, "sqlite:file", openSQLite},
+	{"memory", []string{"memory"}, "memory:", openMemory},
+	{"filesystem", []string{"file"}, "file:folder", openFolder},
+}
+
+// Forms are what the URLs look like that [Set.Open] takes, one for each kind.
+func (s Set) Forms() []string {
+	forms := make([]string, len(s))
+	for i, k := range s {
+		forms[i] = k.Form
+	}
+	return forms
+}
+
+// Kind is the kind of store that the scheme of address tells, or nil.
+func (s Set) Kind(address string) *Kind {
+	scheme, _, ok := strings.Cut(address, ":")
+	for i, k := range s {
+		if ok && slices.Contains(k.Schemes, strings.ToLower(scheme)) {
+			return &s[i]
+		}
+	}
+	return nil
+}
+
+// Open opens the store at address. Its own errors do not tell the address, which may
+// have a password.
+func (s Set) Open(ctx context.Context, address, name string) (driver.Store, error) {
+	kind := s.Kind(address)
+	if kind == nil {
+		return nil, fmt.Errorf("store: the URL is none of %s", strings.Join(s.Forms(), ", "))
+	}
+	return kind.Open(ctx, address, name)
+}
+
+// Opened makes a store of any package a driver.Store, nil where there is an error.
+func Opened[S driver.Store](store S, err error) (driver.Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
+}
+
+func openSQLite(ctx context.Context, address, _ string) (driver.Store, error) {
+	path, err := pathOf(address)
+	if err != nil {
+		return nil, err
+	}
+	if path == ":memory:" {
+		return Opened(sqlite.OpenMemory(ctx, nil))
+	}
+	return Opened(sqlite.Open(ctx, path, nil))
+}
+
+func openMemory(_ context.Context, address, _ string) (driver.Store, error) {
+	if _, rest, _ := strings.Cut(address, ":"); rest != "" {
+		return nil, errors.New("store: nothing follows memory:")
+	}
+	return Opened(memory.New(nil))
+}
+
+func openFolder(ctx context.Context, address, _ string) (driver.Store, error) {
+	path, err := pathOf(address)
+	if err != nil {
+		return nil, err
+	}
+	return Opened(filesystem.Open(ctx, path, nil))
+}
+
+// pathOf is the path in the URL of a file.
+func pathOf(address string) (string, error) {
+	scheme, path, _ := strings.Cut(address, ":")
+	if strings.HasPrefix(path, "//") {
+		u, err := url.Parse(address)
+		if err != nil || u.Host != "" || u.RawQuery != "" || u.Fragment != "" {
+			return "", fmt.Errorf("store: the URL is not of the form %s:path or %[1]s:///path", scheme)
+		}
+		path = u.Path
+		if drive := strings.TrimPrefix(path, "/"); len(drive) > 1 && drive[1] == ':' {
+			path = drive // file:///C:/folder
+		}
+	}
+	if path == "" {
+		return "", fmt.Errorf("store: %s: is without a path", scheme)
+	}
+	return path, nil
+}

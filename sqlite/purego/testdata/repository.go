@@ -1,0 +1,3 @@
+package repository_test
+
+import _ "github.com/endpointcache/endpointcache/sqlite/purego"

@@ -1,0 +1,3 @@
+package sqlite_test
+
+import _ "github.com/endpointcache/endpointcache/sqlite/purego"
