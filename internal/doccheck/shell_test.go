@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/endpointcache/endpointcache/internal/doccheck"
-	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "take the output of the pages' commands for right")
@@ -28,7 +28,7 @@ func sqlOf(page string) string {
 func needShell(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("bash"); err != nil {
-		testserver.Skip(t, "there is no bash")
+		testenv.Skip(t, "there is no bash")
 	}
 }
 
@@ -92,12 +92,12 @@ func need(t, page *testing.T, s *doccheck.Scratch, names []string, prepared map[
 		tool := tools[name]
 		if _, err := exec.LookPath(name); err != nil {
 			if tool.inCI {
-				testserver.Skip(t, "there is no "+name)
+				testenv.Skip(t, "there is no "+name)
 			}
 			t.Skip("there is no " + name)
 		}
 		if tool.server != "" && !prepared[name] {
-			tool.prepare(page, s, testserver.URL(t, tool.server))
+			tool.prepare(page, s, testenv.URL(t, tool.server))
 			prepared[name] = true
 		}
 	}
