@@ -12,6 +12,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/redis"
 )
 
@@ -104,18 +105,15 @@ func TestAServerThatIsAway(t *testing.T) {
 	}
 	var wait sync.WaitGroup
 	for name, op := range operations(t.Context(), s, table) {
-		wait.Add(1)
-		go func() {
-			defer wait.Done()
-			start := time.Now()
+		wait.Go(func() {
 			err := op()
 			var opError *driver.OpError
-			if !errors.As(err, &opError) || !strings.Contains(err.Error(), "refused") && !strings.Contains(err.Error(), "connection") || time.Since(start) > 5*time.Second {
-				t.Errorf("%s: after %v: %v", name, time.Since(start), err)
+			if !errors.As(err, &opError) || !strings.Contains(err.Error(), "refused") && !strings.Contains(err.Error(), "connection") {
+				t.Errorf("%s: %v", name, err)
 			}
-		}()
+		})
 	}
-	wait.Wait()
+	waitfor.End(t, "all calls fail", wait.Wait)
 	if err := own.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +161,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 			}
 			cancel()
 		}
-		until(t, "the server does not answer any more", func() bool {
+		waitfor.True(t, "the server answers again", func() bool {
 			return table.Get(t.Context(), []driver.Key{track(1).Key}, everything, func(int, driver.Entry) {}) == nil
 		})
 	}
@@ -264,7 +262,7 @@ func TestAReplica(t *testing.T) {
 	put(t, table, entries...)
 	follow(t, replica, master)
 	s := open(t, replica.URL(), nil)
-	until(t, "the replica has no data", func() bool {
+	waitfor.True(t, "the replica has the data", func() bool {
 		table, err := s.OpenTable(t.Context(), tracks)
 		return err == nil && found(t, table, keys...) == 100
 	})
