@@ -35,7 +35,7 @@ type Harness struct {
 
 	// Many is how many entries the largest operations are on; they read and delete
 	// twice as many keys, and iterations are over a part of them. Zero is 25,000, and
-	// in the short form (go test -short) 2,100: more than any store takes in one
+	// in the short form (go test -short) 2,600: more than any store takes in one
 	// command. A store whose server would take long for that sets less, of which its
 	// operations still take several.
 	Many int
@@ -103,7 +103,7 @@ func (h Harness) many() int {
 	case h.Many > 0:
 		return h.Many
 	case testing.Short():
-		return 2_100
+		return 2_600
 	default:
 		return 25_000
 	}
@@ -111,10 +111,11 @@ func (h Harness) many() int {
 
 // pages is how many entries iterations are over: more than a store reads ahead.
 func (h Harness) pages() int {
+	n := h.many() / 5
 	if testing.Short() {
-		return h.many() / 2
+		n = h.many() / 2
 	}
-	return h.many() / 5
+	return n / 10 * 10 // of which tests take every tenth
 }
 
 // rounds is how often something is repeated that goes wrong only now and then: n times,

@@ -229,7 +229,7 @@ func testRenewRaces(t *testing.T, h Harness) {
 	// unless each entry has one winner.
 	race := func(t *testing.T, tables []subject, chunk int) {
 		t.Helper()
-		keys := ids(0, 120)
+		keys := ids(0, rounds(120))
 		tables[0].put(versions(keys, 0)...)
 		winners := make([]atomic.Int32, len(keys))
 		together(t, func(ctx context.Context, g int) error {
@@ -266,7 +266,7 @@ func testRenewRaces(t *testing.T, h Harness) {
 		tables[0].wantOnly(want...)
 	}
 
-	for _, chunk := range []int{1, 40} {
+	for _, chunk := range []int{1, rounds(40)} {
 		t.Run(fmt.Sprintf("of many who renew %d at a time one does", chunk), func(t *testing.T) {
 			race(t, []subject{h.ids(t)}, chunk)
 		})
