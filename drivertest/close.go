@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -55,6 +56,8 @@ func testClose(t *testing.T, h Harness) {
 	})
 
 	t.Run("operations during a close succeed or return ErrClosed", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
 		for range 3 {
 			table := h.ids(t)
 			table.put(versions(ids(0, 100), 1)...)
@@ -65,7 +68,7 @@ func testClose(t *testing.T, h Harness) {
 				go func() {
 					defer done.Done()
 					for n := 0; ; n++ {
-						err := op.run(t.Context(), table)
+						err := op.run(ctx, table)
 						if n == 0 {
 							running.Done()
 						}

@@ -34,9 +34,10 @@ type Harness struct {
 	MaxKey, MaxPayload int
 
 	// Many is how many entries the largest operations are on; they read and delete
-	// twice as many keys, and iterations are over a fifth of them. Zero is 25,000,
-	// more than any store takes in one command. A store whose server would take
-	// minutes for that sets less, of which its operations still take several.
+	// twice as many keys, and iterations are over a part of them. Zero is 25,000, and
+	// in the short form (go test -short) 2,600: more than any store takes in one
+	// command. A store whose server would take long for that sets less, of which its
+	// operations still take several.
 	Many int
 
 	// Loose is true where the server itself checks an entry and changes it in two steps,
@@ -96,11 +97,34 @@ func RunTopics(t *testing.T, h Harness, names ...string) {
 	}
 }
 
+// many is how many entries the largest operations are on.
 func (h Harness) many() int {
-	if h.Many == 0 {
+	switch {
+	case h.Many > 0:
+		return h.Many
+	case testing.Short():
+		return 2_600
+	default:
 		return 25_000
 	}
-	return h.Many
+}
+
+// pages is how many entries iterations are over: more than a store reads ahead.
+func (h Harness) pages() int {
+	n := h.many() / 5
+	if testing.Short() {
+		n = h.many() / 2
+	}
+	return n / 10 * 10 // of which tests take every tenth
+}
+
+// rounds is how often something is repeated that goes wrong only now and then: n times,
+// or a fifth of that in the short form.
+func rounds(n int) int {
+	if testing.Short() {
+		return max(2, n/5)
+	}
+	return n
 }
 
 // open opens a new store, which is closed when the test ends.

@@ -13,7 +13,7 @@ import (
 )
 
 func testIterate(t *testing.T, h Harness) {
-	pages := h.many() / 5 // more entries than a store reads ahead
+	pages := h.pages() // more entries than a store reads ahead
 	filled := func(t *testing.T, n int) subject {
 		t.Helper()
 		table := h.ids(t)
@@ -56,7 +56,7 @@ func testIterate(t *testing.T, h Harness) {
 	// yielded or not.
 	step := func(t *testing.T, table subject, n int, body func(driver.Entry)) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		seen := make(map[string]int)
 		for e, err := range table.Entries(ctx, everything) {
@@ -155,7 +155,7 @@ func testIterate(t *testing.T, h Harness) {
 	t.Run("an iteration blocks no other goroutine", func(t *testing.T) {
 		table := filled(t, 10)
 		step(t, table, 10, func(driver.Entry) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			done := make(chan error, 1)
 			go func() { done <- table.Put(ctx, []driver.Entry{version(id(100), 2)}) }()
@@ -199,16 +199,16 @@ func testIterate(t *testing.T, h Harness) {
 		}
 		defer wg.Wait()
 		defer close(stop)
-		for range 3 {
+		for range rounds(3) {
 			step(t, table, pages, func(driver.Entry) {})
 		}
 	})
 
 	t.Run("a loop that breaks off leaves nothing behind", func(t *testing.T) {
 		table := filled(t, pages)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		for i := range 100 {
+		for i := range rounds(100) {
 			steps := 0
 			for _, err := range table.Entries(ctx, everything) {
 				if err != nil {
@@ -227,7 +227,7 @@ func testIterate(t *testing.T, h Harness) {
 
 	t.Run("a panic in the body leaves nothing behind", func(t *testing.T) {
 		table := filled(t, pages)
-		for range 20 {
+		for range rounds(20) {
 			func() {
 				defer func() { _ = recover() }()
 				for range table.Entries(t.Context(), everything) {

@@ -41,8 +41,11 @@ func testKeys(t *testing.T, h Harness) {
 					if n := table.delete(entries[k].Key); n != 1 {
 						t.Errorf("delete of %s removed %d, want 1", describe(entries[k].Key), n)
 					}
-					table.wantOnly(entries[k+1:]...)
+					if k%4 == 0 {
+						table.wantOnly(entries[k+1:]...)
+					}
 				}
+				table.wantOnly()
 			}
 		}
 	})
@@ -145,15 +148,18 @@ func testKeys(t *testing.T, h Harness) {
 // entry of its own to every operation.
 func (s subject) wantDistinct(entries []driver.Entry) {
 	s.tb.Helper()
-	for i, e := range entries {
+	for _, e := range entries {
 		if s.has(e.Key) {
 			s.tb.Errorf("%s is there before it is put", describe(e.Key))
 		}
 		s.put(e)
-		s.wantCount(i+1, driver.All, now)
 	}
-	s.wantOnly(entries...)
+	s.want(entries...)
+	s.wantCount(len(entries), driver.All, now)
 	yielded := s.entries(everything)
+	if len(yielded) != len(entries) {
+		s.tb.Errorf("an iteration yields %d entries, want %d", len(yielded), len(entries))
+	}
 	for _, e := range entries {
 		if got, ok := yielded[encode(e.Key)]; !ok {
 			s.tb.Errorf("an iteration does not yield %s", describe(e.Key))
@@ -167,8 +173,11 @@ func (s subject) wantDistinct(entries []driver.Entry) {
 		if n := s.delete(e.Key); n != 1 {
 			s.tb.Errorf("delete of %s removed %d, want 1", describe(e.Key), n)
 		}
-		s.wantCount(len(entries)-i-1, driver.All, now)
+		if i%16 == 0 { // some servers count slowly
+			s.wantCount(len(entries)-i-1, driver.All, now)
+		}
 	}
+	s.wantOnly()
 }
 
 // controls are strings with each of the control characters.

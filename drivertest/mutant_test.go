@@ -3,6 +3,7 @@ package drivertest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"os"
 	"os/exec"
@@ -221,7 +222,7 @@ func TestSuiteFailsMutants(t *testing.T) {
 	for _, m := range slices.Concat(mutants, conditional) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestMutant$/^"+m.topic+"$", "-test.failfast")
+			cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestMutant$/^"+m.topic+"$", "-test.failfast", fmt.Sprintf("-test.short=%t", testing.Short()))
 			cmd.Env = append(os.Environ(), mutantVariable+"="+m.name)
 			out, err := cmd.CombinedOutput()
 			var exit *exec.ExitError

@@ -55,7 +55,7 @@ var conditional = []mutant{
 		slices.SortFunc(entries, func(a, b driver.Entry) int { return driver.CompareKeys(a.Key, b.Key) })
 		return t.PutIf(ctx, entries, c)
 	})},
-	{"puts the first 1,000 entries", "PutIf", "1001_entries", putIf(func(ctx context.Context, t driver.Table, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+	{"puts the first 1,000 entries", "PutIf", "mixed_outcomes", putIf(func(ctx context.Context, t driver.Table, entries []driver.Entry, c driver.Condition) ([]bool, error) {
 		stored, err := t.PutIf(ctx, entries[:min(len(entries), 1_000)], c)
 		return append(stored, make([]bool, len(entries)-len(stored))...), err
 	})},
@@ -150,7 +150,7 @@ var conditional = []mutant{
 		slices.SortFunc(renewals, func(a, b driver.Renewal) int { return driver.CompareKeys(a.Key, b.Key) })
 		return t.Renew(ctx, renewals)
 	})},
-	{"renews the first 1,000 entries", "Renew", "1001_entries", renew(func(ctx context.Context, t driver.Table, renewals []driver.Renewal) ([]bool, error) {
+	{"renews the first 1,000 entries", "Renew", "mixed_outcomes", renew(func(ctx context.Context, t driver.Table, renewals []driver.Renewal) ([]bool, error) {
 		done, err := t.Renew(ctx, renewals[:min(len(renewals), 1_000)])
 		return append(done, make([]bool, len(renewals)-len(done))...), err
 	})},

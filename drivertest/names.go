@@ -108,13 +108,26 @@ func wantSeparate(t *testing.T, h Harness, names ...string) {
 		wants[i] = []driver.Entry{version(id(0), i), version(id(i+1), i), version(id(1_000_000), i)}
 		tables[i].put(wants[i]...)
 	}
+	for i, table := range tables {
+		if testing.Short() && i%2 == 1 { // one of two that share a place is enough
+			table.want(wants[i]...)
+			continue
+		}
+		table.wantOnly(wants[i]...)
+	}
 	check := func() {
 		t.Helper()
 		for i, table := range tables {
-			table.wantOnly(wants[i]...)
+			if !testing.Short() {
+				table.wantOnly(wants[i]...)
+				continue
+			}
+			table.want(wants[i]...)
+			if n := len(table.get(everything, id(0), id(i+1), id(1_000_000))); n != len(wants[i]) {
+				t.Errorf("table %.80q has %d of the keys, want %d", names[i], n, len(wants[i]))
+			}
 		}
 	}
-	check()
 	for i, table := range tables {
 		if i%3 == 0 {
 			if n := table.delete(id(0), id(i+1), id(1_000_000)); n != 3 {

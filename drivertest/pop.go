@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 )
 
 func testPop(t *testing.T, h Harness) {
@@ -51,7 +52,7 @@ func testPop(t *testing.T, h Harness) {
 		for range poppers {
 			go func() {
 				defer popping.Add(-1)
-				for range 100 {
+				for range rounds(100) {
 					if _, ok, err := s.Pop(t.Context(), id(1), driver.Filter{State: driver.Expired, Now: now}); ok || err != nil {
 						t.Errorf("pop of a live entry as an expired one: %v, %v", ok, err)
 						return
@@ -66,7 +67,8 @@ func testPop(t *testing.T, h Harness) {
 
 	t.Run("whatever is put is popped once or stays", func(t *testing.T) {
 		s := h.ids(t)
-		const puts, poppers = 200, 4
+		const poppers = 4
+		puts := rounds(200)
 		var popped atomic.Int32
 		var wait sync.WaitGroup
 		done := make(chan struct{})
@@ -94,12 +96,11 @@ func testPop(t *testing.T, h Harness) {
 		// A put finds the place empty: none replaces another.
 		for v := range puts {
 			s.put(version(id(1), v))
-			for s.has(id(1)) {
-			}
+			waitfor.True(t, "the entry is popped", func() bool { return !s.has(id(1)) })
 		}
 		close(done)
 		wait.Wait()
-		if n := popped.Load(); n != puts {
+		if n := int(popped.Load()); n != puts {
 			t.Errorf("%d entries were put and %d popped", puts, n)
 		}
 	})

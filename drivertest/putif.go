@@ -94,7 +94,10 @@ func testPutIf(t *testing.T, h Harness) {
 		})
 	}
 
-	for _, n := range []int{2, 17, 1_001, h.many() / 5} {
+	for _, n := range []int{2, 17, 1_001, h.pages()} {
+		if testing.Short() && n == 1_001 {
+			continue
+		}
 		t.Run(fmt.Sprintf("%d entries of mixed outcomes are put in one call", n), func(t *testing.T) {
 			table := h.ids(t)
 			r := rand.New(rand.NewPCG(2, uint64(n)))
@@ -160,10 +163,12 @@ func testPutIf(t *testing.T, h Harness) {
 		}
 		table := h.ids(t)
 		large := version(key("large"), 2)
-		large.Payload = noise(h.MaxPayload)
-		table.putIf(driver.Condition{If: driver.IfAbsent}, []bool{true}, large)
-		table.want(large)
-		table.delete(large.Key)
+		if !testing.Short() { // testLimits puts what fits, too
+			large.Payload = noise(h.MaxPayload)
+			table.putIf(driver.Condition{If: driver.IfAbsent}, []bool{true}, large)
+			table.want(large)
+			table.delete(large.Key)
+		}
 		large.Payload = noise(2 * h.MaxPayload)
 		stored, err := table.PutIf(t.Context(), []driver.Entry{version(id(1), 2), large}, driver.Condition{If: driver.IfAbsent})
 		if !errors.Is(err, driver.ErrTooLarge) || stored != nil {
@@ -243,7 +248,7 @@ func testPutIfRaces(t *testing.T, h Harness) {
 	// fails the test unless each key has one winner, whose entry stays.
 	race := func(t *testing.T, tables []subject, c driver.Condition, chunk int) {
 		t.Helper()
-		keys := ids(0, 120)
+		keys := ids(0, rounds(120))
 		winners := make([]atomic.Int32, len(keys))
 		together(t, func(ctx context.Context, g int) error {
 			order := make([]int, len(keys))
@@ -281,13 +286,13 @@ func testPutIfRaces(t *testing.T, h Harness) {
 		tables[0].wantCount(len(keys), driver.Live, then)
 	}
 
-	for _, chunk := range []int{1, 40} {
+	for _, chunk := range []int{1, rounds(40)} {
 		t.Run(fmt.Sprintf("of many who put %d at a time if absent one does", chunk), func(t *testing.T) {
 			race(t, []subject{h.ids(t)}, driver.Condition{If: driver.IfAbsent}, chunk)
 		})
 		t.Run(fmt.Sprintf("of many who put %d at a time if not live one does", chunk), func(t *testing.T) {
 			table := h.ids(t)
-			for i := range 60 { // the others are absent
+			for i := range rounds(120) / 2 { // the others are absent
 				table.put(expiring(id(2*i), then))
 			}
 			race(t, []subject{table}, driver.Condition{If: driver.IfNotLive, Now: then}, chunk)
@@ -297,7 +302,7 @@ func testPutIfRaces(t *testing.T, h Harness) {
 	t.Run("of many who put if newer the newest stays", func(t *testing.T) {
 		table := h.ids(t)
 		keys := ids(0, 50)
-		const rounds = 10
+		rounds := rounds(10)
 		together(t, func(ctx context.Context, g int) error {
 			order := slices.Clone(keys)
 			if g%2 == 1 {
@@ -325,7 +330,7 @@ func testPutIfRaces(t *testing.T, h Harness) {
 		backward := slices.Clone(keys)
 		slices.Reverse(backward)
 		together(t, func(ctx context.Context, g int) error {
-			for round := range 6 {
+			for round := range rounds(6) {
 				var err error
 				switch g % 4 {
 				case 0:
@@ -367,7 +372,7 @@ func testPutIfRaces(t *testing.T, h Harness) {
 		}
 		one := h.ids(t)
 		other := openTable(t, h.reopen(t, one.store), one.spec)
-		for i := range 60 {
+		for i := range rounds(120) / 2 {
 			one.put(expiring(id(2*i), then))
 		}
 		race(t, []subject{one, other}, driver.Condition{If: driver.IfNotLive, Now: then}, 8)

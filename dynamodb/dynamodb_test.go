@@ -148,6 +148,10 @@ func harness(apart func(o *dynamodb.Options, name string), open func(testing.TB,
 		settings[s] = o
 		return s
 	}
+	many := 5_000 // DynamoDB Local does some thousand in a second
+	if testing.Short() {
+		many = 250
+	}
 	return drivertest.Harness{
 		Open: func(tb testing.TB) driver.Store {
 			o := opts
@@ -157,7 +161,7 @@ func harness(apart func(o *dynamodb.Options, name string), open func(testing.TB,
 		Reopen:     func(tb testing.TB, s driver.Store) driver.Store { return openWith(tb, settings[s]) },
 		MaxKey:     128 << 10,
 		MaxPayload: dynamodb.MaxPayload,
-		Many:       5_000, // DynamoDB Local does some thousand in a second
+		Many:       many,
 	}
 }
 
@@ -176,7 +180,11 @@ func separate() drivertest.Harness {
 func TestConformance(t *testing.T) {
 	t.Run("one table for all", func(t *testing.T) { drivertest.Run(t, shared()) })
 	t.Run("a table for each repository, the caller's client, all compressed, other attributes, no TTL", func(t *testing.T) {
-		drivertest.RunTopics(t, separate(), "Open", "Names", "Schema", "Keys", "Values", "PutIf", "Renew", "Delete", "Pop", "Expiry", "Clear", "Parts")
+		topics := []string{"Open", "Names", "Values", "PutIf", "Renew", "Delete", "Pop", "Parts"}
+		if !testing.Short() { // keys and states do not differ
+			topics = append(topics, "Schema", "Keys", "Expiry", "Clear")
+		}
+		drivertest.RunTopics(t, separate(), topics...)
 	})
 }
 

@@ -13,27 +13,13 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	polite "github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
-
-// soon fails the test where a call hangs.
-func soon(t *testing.T, what string, call func()) {
-	t.Helper()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		call()
-	}()
-	select {
-	case <-ended:
-	case <-time.After(20 * time.Second):
-		t.Fatal("it hangs: " + what)
-	}
-}
 
 // A run that is cancelled does not wait for a request that goes on for others.
 func TestFillThatIsCancelledLeavesTheRequestsOfOthers(t *testing.T) {
@@ -49,13 +35,13 @@ func TestFillThatIsCancelledLeavesTheRequestsOfOthers(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() {
-		eventually(t, "the run waits for both keys", func() bool {
+		waitfor.True(t, "the run waits for both keys", func() bool {
 			_, callers := e.Pending()
 			return callers == 3
 		})
 		cancel()
 	}()
-	soon(t, "Fill, cancelled", func() {
+	waitfor.End(t, "Fill, cancelled", func() {
 		got, err := fill(ctx, t, e, []string{"a", "b"}, nil)
 		if !errors.Is(err, context.Canceled) || got.String() != "2 cancelled" {
 			t.Error(got, err)
@@ -96,7 +82,7 @@ func TestFillWhoseGoroutinesAreEndedByTheUsersCode(t *testing.T) {
 				return tagged(req, h)
 			}}
 			e := directly(t, client, inMemory(t), test.s, nil)
-			soon(t, "Fill", func() {
+			waitfor.End(t, "Fill", func() {
 				err := e.Fill(t.Context(), slices.Values(keys), nil, test.each)
 				if err == nil || !strings.Contains(err.Error(), "ended its goroutine") {
 					t.Error(err)
@@ -150,7 +136,7 @@ func TestAnOlderValueIsNotKeptBesideANewerAbsence(t *testing.T) {
 						_, err := e.Fetch(t.Context(), "a", opts...)
 						asked <- err
 					}()
-					eventually(t, "the origin is asked", func() bool { return requests.Load() > n })
+					waitfor.True(t, "the origin is asked", func() bool { return requests.Load() > n })
 					return asked
 				}
 				value, absence := ask(), ask(fetch.With(policy.Policy{Use: use}))
@@ -200,8 +186,8 @@ func TestAPauseBeforeARetryHoldsUpNoOthers(t *testing.T) {
 		_, err := e.Fetch(ctx, "busy")
 		ended <- err
 	}()
-	eventually(t, "the origin has refused it", func() bool { return asked.Load() == 1 && o.idle() })
-	soon(t, "Fetch of another key", func() {
+	waitfor.True(t, "the origin has refused it", func() bool { return asked.Load() == 1 && o.idle() })
+	waitfor.End(t, "Fetch of another key", func() {
 		for _, key := range numbered(20) {
 			if got, err := e.Fetch(t.Context(), key); err != nil || got != titled(key) {
 				t.Error(got, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
@@ -183,7 +184,7 @@ func TestSavesAreGrouped(t *testing.T) {
 	e := fetcherIn(t, o, repositoryIn(t, store, settingsOf(byID, nil)), nil)
 	store.put = func(context.Context, []driver.Entry) error {
 		if store.puts.Load() == 1 {
-			eventually(t, "the other keys are fetched", func() bool { return o.total() == 200 })
+			waitfor.True(t, "the other keys are fetched", func() bool { return o.total() == 200 })
 		}
 		return nil
 	}
@@ -406,7 +407,7 @@ func TestValuesAreNotShared(t *testing.T) {
 		}()
 	}
 	<-o.came
-	eventually(t, "all share a request", func() bool {
+	waitfor.True(t, "all share a request", func() bool {
 		_, callers := e.Pending()
 		return callers == 30
 	})

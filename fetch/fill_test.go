@@ -22,6 +22,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 )
@@ -278,7 +279,7 @@ func TestFillThatIsCancelled(t *testing.T) {
 			defer cancel()
 			go func() {
 				<-came
-				eventually(t, "what came before is saved", func() bool {
+				waitfor.True(t, "what came before is saved", func() bool {
 					n, err := e.Repository().Count(t.Context(), repository.Live)
 					return err == nil && n == 100
 				})

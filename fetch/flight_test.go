@@ -13,6 +13,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
@@ -172,8 +173,8 @@ func TestFullBatchDoesNotWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer cancel()
-		eventually(t, "the full ones have come", func() bool { return o.total() == 6 })
-		eventually(t, "they have landed", func() bool {
+		waitfor.True(t, "the full ones have come", func() bool { return o.total() == 6 })
+		waitfor.True(t, "they have landed", func() bool {
 			flights, _ := e.Pending()
 			return flights == 5
 		})
@@ -292,7 +293,7 @@ func TestRequestThatNobodyWaitsForIsEnded(t *testing.T) {
 	waiting(t, e, 10)
 	cancel()
 	callers.Wait()
-	eventually(t, "the request is ended", func() bool {
+	waitfor.True(t, "the request is ended", func() bool {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		return o.running == 0

@@ -19,6 +19,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/memory"
 	polite "github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
@@ -423,18 +424,8 @@ func inMemory(t testing.TB) *memory.Store {
 // waiting waits until so many callers wait for the origin.
 func waiting(t *testing.T, e *fetcher, n int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d callers wait", n), func() bool {
+	waitfor.True(t, fmt.Sprintf("%d callers wait", n), func() bool {
 		_, callers := e.Pending()
 		return callers == n
 	})
-}
-
-// eventually waits until a condition holds that another goroutine brings about.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it does not come to pass that " + what)
-		}
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 )
 
 // Answers for one key that wait for the same save are saved in the order in which they
@@ -44,14 +45,14 @@ func TestAnOlderAbsenceDoesNotReplaceAValue(t *testing.T) {
 	<-saving
 	ctx, cancel := context.WithCancel(t.Context())
 	go fetchIt(ctx, "new")
-	eventually(t, "the origin has answered", func() bool { return o.total() == 2 && o.idle() })
+	waitfor.True(t, "the origin has answered", func() bool { return o.total() == 2 && o.idle() })
 	cancel()
 	if err := <-called; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	exists.Store(true)
 	go fetchIt(t.Context(), "new", fetch.Refresh())
-	eventually(t, "the origin has answered again", func() bool { return o.total() == 3 && o.idle() })
+	waitfor.True(t, "the origin has answered again", func() bool { return o.total() == 3 && o.idle() })
 	close(goOn)
 	for range 2 {
 		if err := <-called; err != nil {
@@ -81,7 +82,7 @@ func TestRefreshWhileAKeyIsLookedUpAgain(t *testing.T) {
 				_, err := e.Fetch(t.Context(), "a", fetch.Refresh())
 				refreshed <- err
 			}()
-			eventually(t, "the refresh asks the origin", func() bool { return o.total() == 2 })
+			waitfor.True(t, "the refresh asks the origin", func() bool { return o.total() == 2 })
 		}
 	}
 	if got, err := e.Fetch(t.Context(), "a"); err != nil || got != titled("a") {

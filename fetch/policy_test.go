@@ -13,6 +13,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
@@ -115,7 +116,7 @@ func TestASlowOriginIsAnsweredFromTheStore(t *testing.T) {
 		t.Error(err)
 	}
 	close(o.gate)
-	eventually(t, "the late answers are saved", func() bool {
+	waitfor.True(t, "the late answers are saved", func() bool {
 		got, err := e.Repository().GetMany(t.Context(), []string{"a", "b"})
 		return err == nil && len(got) == 2 && got["a"] == titled("a")
 	})
@@ -201,7 +202,7 @@ func TestReadsBeginRenewalsAheadOfTheExpiry(t *testing.T) {
 				}
 			}
 			close(o.gate) // no read has waited for the origin
-			eventually(t, "all are renewed", func() bool {
+			waitfor.True(t, "all are renewed", func() bool {
 				flights, _ := e.Pending()
 				return flights == 0
 			})
@@ -233,7 +234,7 @@ func TestRenewalsAreConditional(t *testing.T) {
 			t.Error(got, err)
 		}
 	}
-	eventually(t, "all are confirmed", func() bool { return e.Stats().Revalidated == 10 })
+	waitfor.True(t, "all are confirmed", func() bool { return e.Stats().Revalidated == 10 })
 	if n := client.bodies.Load(); n != 0 {
 		t.Errorf("%d bodies", n)
 	}
@@ -393,7 +394,7 @@ func TestClosingTheCacheEndsCallsAndWaitsForThem(t *testing.T) {
 	if ended.Load() != 3 {
 		t.Errorf("%d calls have ended", ended.Load())
 	}
-	eventually(t, "no request is left", func() bool {
+	waitfor.True(t, "no request is left", func() bool {
 		flights, _ := e.Pending()
 		return flights == 0
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
@@ -48,7 +49,7 @@ func TestStoreThatFails(t *testing.T) {
 				t.Errorf("%d errors are told of, and %s", n, log.String())
 			}
 			store.get, store.put = nil, nil
-			eventually(t, "the store is used again", func() bool { return statuses(fetchManyOf(t, e, "a", "b")) == "CA CA" })
+			waitfor.True(t, "the store is used again", func() bool { return statuses(fetchManyOf(t, e, "a", "b")) == "CA CA" })
 		})
 	}
 }

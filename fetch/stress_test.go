@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 )
 
 // Callers come and go in any way, and nothing is left of it.
@@ -32,7 +33,7 @@ func TestManyCallersAtOnce(t *testing.T) {
 				})
 			}
 			callers.Wait()
-			eventually(t, "nothing is pending", func() bool {
+			waitfor.True(t, "nothing is pending", func() bool {
 				flights, _ := e.Pending()
 				return flights == 0
 			})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func TestBulkTakesFewCommands(t *testing.T) {
 	}
 	defer s.Close()
 	table := openTracks(t, s)
-	const n = 3_000
+	const n = 2_000
 	entries, keys := trackEntries(n)
 	sel := driver.Selection{Parts: driver.Payload | driver.Meta}
 	get := func(n int) func() error {
@@ -97,14 +98,14 @@ func TestBulkTakesFewCommands(t *testing.T) {
 	}{
 		{"put 1", "update", put(1)},
 		{"put 1000", times(1_000/perSave, "update"), put(1_000)},
-		{"put 3000", times(3_000/perSave, "update"), put(n)},
+		{"put 2000", times(n/perSave, "update"), put(n)},
 		{"put 1 if newer", look(1) + "update", putIf(1)},
 		{"put 1000 if newer", look(1_000) + times(1_000/perSave, "update"), putIf(1_000)},
 		{"renew 1", look(1) + "update", renew(1)},
 		{"renew 1000", look(1_000) + times(1_000/perSave, "update"), renew(1_000)},
 		{"get 1", "find", get(1)},
 		{"get 1000", "find" + more(1_000), get(1_000)},
-		{"get 3000", "find" + more(n), get(n)},
+		{"get 2000", "find" + more(n), get(n)},
 		{"count", "aggregate", func() error {
 			_, err := table.Count(t.Context(), driver.Filter{})
 			return err
@@ -123,7 +124,7 @@ func TestBulkTakesFewCommands(t *testing.T) {
 		}},
 		{"delete 1", "delete", remove(1)},
 		{"delete 1000", "delete", remove(1_000)},
-		{"clear", "find" + more(1_999) + " delete", func() error {
+		{"clear", "find" + more(n-1_001) + " delete", func() error {
 			_, err := table.Clear(t.Context(), driver.Filter{State: driver.Expired, Now: now.Add(2 * time.Hour)})
 			return err
 		}},
@@ -139,6 +140,23 @@ func TestBulkTakesFewCommands(t *testing.T) {
 		if got := sent.take(); got != op.want {
 			t.Errorf("%s sends %s, want %s", op.name, got, op.want)
 		}
+	}
+}
+
+// A command has so many keys at most, and they are asked for in several.
+func TestMoreKeysThanACommandTakes(t *testing.T) {
+	table := openTracks(t, open(t, serverURL(t), &mongodb.Options{Database: newDatabase(t)}))
+	entries, keys := trackEntries(2*mongodb.MaxKeys + 1)
+	there := []driver.Entry{entries[0], entries[mongodb.MaxKeys-1], entries[mongodb.MaxKeys], entries[2*mongodb.MaxKeys]}
+	if err := table.Put(t.Context(), there); err != nil {
+		t.Fatal(err)
+	}
+	var found atomic.Int64
+	if err := table.Get(t.Context(), keys, driver.Selection{}, func(int, driver.Entry) { found.Add(1) }); err != nil || found.Load() != 4 {
+		t.Errorf("a get finds %d entries, want 4, %v", found.Load(), err)
+	}
+	if n, err := table.Delete(t.Context(), keys); err != nil || n != 4 {
+		t.Errorf("delete removed %d entries, want 4, %v", n, err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/postgres"
 )
 
@@ -30,13 +31,16 @@ func TestNobodyBlocksAnotherForGood(t *testing.T) {
 		return n
 	}
 	before := deadlocks()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), waitfor.Limit)
 	defer cancel()
 	all, keys := trackEntries(2_000)
 	far := now.Add(24 * time.Hour)
+	var stores []*postgres.Store
 	var wait sync.WaitGroup
 	for g := range 8 {
-		table := openTable(t, open(t, serverURL(t), &postgres.Options{Schema: schema}))
+		s := open(t, serverURL(t), &postgres.Options{Schema: schema, ApplicationName: schema})
+		table := openTable(t, s)
+		stores = append(stores, s)
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
@@ -69,7 +73,12 @@ func TestNobodyBlocksAnotherForGood(t *testing.T) {
 		}()
 	}
 	wait.Wait()
-	time.Sleep(time.Second) // statistics are reported that often
+	for _, s := range stores { // whose sessions report what they have seen
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	waitForNone(t, c, "the sessions end", "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", schema)
 	if n := deadlocks() - before; n != 0 {
 		t.Errorf("%d deadlocks", n)
 	}
@@ -145,9 +154,7 @@ func TestExpiredEntriesAreClearedInTheBackground(t *testing.T) {
 	if err := tables[0].Put(t.Context(), entries); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); cleared.Load() < 2_000 && time.Now().Before(deadline); {
-		time.Sleep(5 * time.Millisecond)
-	}
+	waitfor.True(t, "what has expired is cleared", func() bool { return cleared.Load() >= 2_000 })
 	if n, err := tables[0].Count(t.Context(), driver.Filter{}); err != nil || n != 1_000 || cleared.Load() != 2_000 {
 		t.Errorf("%d entries are left and %d were cleared, %v", n, cleared.Load(), err)
 	}
@@ -264,13 +271,14 @@ func TestClearGoesOnBesideAnOldTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, read := connect(t), 0
-	for deadline := time.Now().Add(5 * time.Second); read == 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	waitfor.True(t, "the server tells what was read", func() bool {
 		err := c.QueryRow(t.Context(), "SELECT idx_tup_read FROM pg_stat_all_indexes WHERE schemaname = $1 AND indexrelname LIKE 'tracks expires_at%'", schema).Scan(&read)
 		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if read == 0 || read > 6*len(entries) {
+		return read > 0
+	})
+	if read > 6*len(entries) {
 		t.Errorf("%d entries of the index were read to remove %d", read, len(entries))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/postgres"
 )
 
@@ -227,11 +228,12 @@ func TestAPlanForAnEmptyTableDoesNotLast(t *testing.T) {
 	get(100)
 	pool.Reset() // sessions that end report what they have done
 	var whole, byKey int
-	for deadline := time.Now().Add(5 * time.Second); whole+byKey < 120 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	waitfor.True(t, "the server tells how all gets were done", func() bool {
 		if err := c.QueryRow(t.Context(), "SELECT seq_scan, idx_scan FROM pg_stat_all_tables WHERE schemaname = $1", schema).Scan(&whole, &byKey); err != nil {
 			t.Fatal(err)
 		}
-	}
+		return whole+byKey >= 120
+	})
 	if byKey < 60 {
 		t.Errorf("of 120 gets %d have read the whole table, %d have used the index", whole, byKey)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/redis"
 )
 
@@ -101,23 +102,13 @@ func TestAConditionalSaveTakesAwayPlaces(t *testing.T) {
 	}
 	put(t, table, entries...)
 	c := newClient(t, serverURL(t))
-	until(t, "the index keeps the places of what has vanished", func() bool {
+	waitfor.True(t, "the index forgets what has vanished", func() bool {
 		if _, err := table.PutIf(t.Context(), []driver.Entry{track(1_000)}, driver.Condition{If: driver.IfAbsent}); err != nil {
 			t.Fatal(err)
 		}
 		n, err := do(t, c, "ZCARD", prefix+":{tracks:0}").AsInt64()
 		return err == nil && n <= 100
 	})
-}
-
-// until waits for what the server does by itself.
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(what)
-		}
-	}
 }
 
 // What the server has removed by itself is not counted, is not yielded, and does not
@@ -133,7 +124,7 @@ func TestVanishedEntriesAreNotCounted(t *testing.T) {
 			}
 			put(t, table, entries...)
 			put(t, table, expiring(5_000, now.Add(time.Hour)), expiring(5_001, time.Time{}))
-			until(t, "expired entries are counted", func() bool { return count(t, table, driver.Filter{}) == 2 })
+			waitfor.True(t, "what has vanished is not counted", func() bool { return count(t, table, driver.Filter{}) == 2 })
 			if n := count(t, table, driver.Filter{State: driver.Expired, Now: time.Now().UTC().Truncate(time.Microsecond)}); n != 0 {
 				t.Errorf("%d expired entries are counted", n)
 			}
@@ -150,7 +141,7 @@ func TestVanishedEntriesAreNotCounted(t *testing.T) {
 			}
 			// Saves take away what has vanished, some at a time.
 			live, _ := trackEntries(20)
-			until(t, "the indexes keep the places of what has vanished", func() bool {
+			waitfor.True(t, "the indexes forget what has vanished", func() bool {
 				put(t, table, live...)
 				return indexed() <= 22+2*100
 			})

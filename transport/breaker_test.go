@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
 
@@ -77,7 +78,7 @@ func TestAStoreThatHangsIsLeftAlone(t *testing.T) {
 				}
 				close(released)
 				store.heal()
-				eventually(t, "it is used again", func() bool {
+				waitfor.True(t, "it is used again", func() bool {
 					resp, _ := h.get("/again")
 					return hit(resp)
 				})
@@ -108,7 +109,7 @@ func TestAStoreThatCanOnlyBeReadIsOneSpellOfFailures(t *testing.T) {
 		t.Errorf("logged: %q", lines)
 	}
 	store.heal()
-	eventually(t, "saves work again", func() bool {
+	waitfor.True(t, "saves work again", func() bool {
 		resp, _ := h.get("/again")
 		return hit(resp)
 	})
@@ -143,7 +144,7 @@ func TestAFileThatIsLockedCostsOneRequestItsTime(t *testing.T) {
 	}
 	_, err = other.ExecContext(t.Context(), "ROLLBACK")
 	check(t, err)
-	eventually(t, "it is used again", func() bool {
+	waitfor.True(t, "it is used again", func() bool {
 		resp, _ := h.get("/again")
 		return hit(resp)
 	})

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
@@ -105,7 +106,7 @@ func TestTheOthersAreAnsweredThoughTheFirstCallerGivesUp(t *testing.T) {
 				}
 				failed <- err
 			}()
-			eventually(t, "the origin is reached", func() bool { return h.requests.Load() == 1 })
+			waitfor.True(t, "the origin is reached", func() bool { return h.requests.Load() == 1 })
 			if where == "in the body" {
 				<-begun
 			}
@@ -118,7 +119,7 @@ func TestTheOthersAreAnsweredThoughTheFirstCallerGivesUp(t *testing.T) {
 				})
 			}
 			if where == "in the body" {
-				eventually(t, "the others share", func() bool { return h.transport.Stats().Shared == 100 })
+				waitfor.True(t, "the others share", func() bool { return h.transport.Stats().Shared == 100 })
 			} else {
 				time.Sleep(50 * time.Millisecond) // for one of them to join
 			}
@@ -173,7 +174,7 @@ func TestTheOthersAreAnsweredThoughTheFirstGivesUpAResponseThatIsNotKept(t *test
 	close(release)
 	wg.Wait()
 	// The first's own response came to nobody.
-	eventually(t, "all bodies are closed", func() bool { return closed.Load() == 21 || closed.Load() == 20 })
+	waitfor.True(t, "all bodies are closed", func() bool { return closed.Load() == 21 || closed.Load() == 20 })
 }
 
 type countedBody struct {
@@ -225,7 +226,7 @@ func TestAResponseThatIsNotKeptIsForOneCaller(t *testing.T) {
 			if n.Load() != many {
 				t.Errorf("%d responses for %d callers", n.Load(), many)
 			}
-			eventually(t, "all bodies are closed", func() bool { return open.Load() == 2*many })
+			waitfor.True(t, "all bodies are closed", func() bool { return open.Load() == 2*many })
 		})
 	}
 }
@@ -293,12 +294,9 @@ func TestRequestsOfMethodsThatAreNotCachedDoNotWaitForOneAnother(t *testing.T) {
 				all.Done()
 				all.Wait() // until all are here at once
 			}, nil)
-			done := make(chan struct{})
-			go func() {
+			waitfor.End(t, "all requests are at the origin at once", func() {
 				together(n, func(int) { h.do(h.request(method, "/a", "body")) })
-				close(done)
-			}()
-			within(t, 5*time.Second, "all requests are at the origin at once", done)
+			})
 			h.wantRequests(n)
 		})
 	}
@@ -393,7 +391,7 @@ func TestAResponseUnderWayWhileItIsChangedIsNotSaved(t *testing.T) {
 					_, body := h.get("/a", headers...)
 					old <- body
 				}()
-				eventually(t, "the origin is reached", func() bool { return h.requests.Load() == 1 })
+				waitfor.True(t, "the origin is reached", func() bool { return h.requests.Load() == 1 })
 				h.do(h.request("PUT", "/a", "new"))
 				// A request after the change gets what was changed, not what is under way.
 				if resp, body := h.get("/a"); body != "new" || hit(resp) {
@@ -430,10 +428,10 @@ func TestAResponseThatIsBeingSavedWhileItIsChangedDoesNotStay(t *testing.T) {
 		h.get("/a")
 		close(done)
 	}()
-	within(t, 5*time.Second, "the save begins", saving)
+	waitfor.Receive(t, "the save begins", saving)
 	h.do(h.request("PUT", "/a", "new"))
 	close(release)
-	within(t, 5*time.Second, "the first is answered", done)
+	waitfor.Receive(t, "the first is answered", done)
 	if resp, _ := h.get("/a"); hit(resp) {
 		t.Error("what was read before the change is served after it")
 	}
@@ -549,7 +547,7 @@ func TestTheRequestIsNeverChanged(t *testing.T) {
 						t.Errorf("the request was\n%+v\nand is\n%+v", before, after)
 					}
 					if tracked != nil {
-						eventually(t, "the request's body is closed", func() bool { return tracked.closed.Load() > 0 })
+						waitfor.True(t, "the request's body is closed", func() bool { return tracked.closed.Load() > 0 })
 					}
 				})
 			}
@@ -585,11 +583,11 @@ func TestTheBodyOfARequestThatJoinsAnotherIsClosed(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 			if giveUp {
 				cancel()
-				eventually(t, "its body is closed", func() bool { return body.closed.Load() > 0 })
+				waitfor.True(t, "its body is closed", func() bool { return body.closed.Load() > 0 })
 			}
 			close(release)
 			wg.Wait()
-			eventually(t, "its body is closed", func() bool { return body.closed.Load() > 0 })
+			waitfor.True(t, "its body is closed", func() bool { return body.closed.Load() > 0 })
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
@@ -521,7 +522,7 @@ func TestABackgroundFetchIsDetachedFromItsCaller(t *testing.T) {
 		}
 		req.Header.Set("X-Mine", "2") // it is the caller's again
 	}()
-	eventually(t, "the origin is asked", func() bool { return h.requests.Load() == 2 })
+	waitfor.True(t, "the origin is asked", func() bool { return h.requests.Load() == 2 })
 	closed := make(chan struct{})
 	go func() {
 		h.transport.Close()

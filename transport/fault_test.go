@@ -16,6 +16,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
@@ -116,16 +117,6 @@ func cut(w http.ResponseWriter) {
 func hang(r *http.Request, gone chan<- struct{}) {
 	<-r.Context().Done()
 	gone <- struct{}{}
-}
-
-// within fails the test where something does not end.
-func within(t testing.TB, limit time.Duration, what string, ended <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-ended:
-	case <-time.After(limit):
-		t.Fatalf("not within %v: %s", limit, what)
-	}
 }
 
 func TestABodyThatTheOriginCutsShortIsAnErrorAndNotSaved(t *testing.T) {
@@ -254,7 +245,7 @@ func TestACallerWhoDoesNotWaitForAnOriginThatHangs(t *testing.T) {
 				if !caller.want(err) {
 					t.Errorf("the error is %v", err)
 				}
-				within(t, 5*time.Second, "the origin is left alone", gone)
+				waitfor.Receive(t, "the origin is left alone", gone)
 				check(t, h.transport.Close())
 				if s := h.transport.Stats(); s.Stored != 0 {
 					t.Errorf("something was stored: %+v", s)
@@ -372,7 +363,7 @@ func TestAStoreThatDoesNotWorkFailsNoRequest(t *testing.T) {
 				}
 				close(released)
 				store.heal()
-				eventually(t, "with the store at work again, responses are saved", func() bool {
+				waitfor.True(t, "with the store at work again, responses are saved", func() bool {
 					return hit(ask("GET", "/c", "GET/c"))
 				})
 			})
@@ -582,12 +573,7 @@ func TestABodyThatOnlyItsCloseEndsIsClosed(t *testing.T) {
 	resp, err := h.transport.RoundTrip(h.request("GET", "/a", ""))
 	check(t, err)
 	check(t, resp.Body.Close())
-	closed := make(chan struct{})
-	go func() {
-		h.transport.Close()
-		close(closed)
-	}()
-	within(t, 5*time.Second, "Close returns", closed)
+	h.closes()
 }
 
 func TestAnErrorWhoseBodyHangsDoesNotHoldUpTheStoredResponse(t *testing.T) {
@@ -611,7 +597,7 @@ func TestAnErrorWhoseBodyHangsDoesNotHoldUpTheStoredResponse(t *testing.T) {
 	if !hit(resp) || body != "body" {
 		t.Errorf("%q, hit: %t", body, hit(resp))
 	}
-	within(t, 5*time.Second, "the origin is left alone", gone)
+	waitfor.Receive(t, "the origin is left alone", gone)
 }
 
 func TestTheTimeoutOfOneClientDoesNotEndTheRequestOfAnother(t *testing.T) {
@@ -633,7 +619,7 @@ func TestTheTimeoutOfOneClientDoesNotEndTheRequestOfAnother(t *testing.T) {
 		}
 		failed <- err
 	}()
-	eventually(t, "the origin is reached", func() bool { return h.requests.Load() == 1 })
+	waitfor.True(t, "the origin is reached", func() bool { return h.requests.Load() == 1 })
 	answer := make(chan string, 1)
 	go func() {
 		_, body := h.get("/a")
@@ -695,8 +681,8 @@ func TestASaveThatIsLateDoesNotUndoAChange(t *testing.T) {
 			h.get("/a", headers...)
 			h.do(h.request("PUT", "/a", "new"))
 			close(release)
-			eventually(t, "the save ends", func() bool { return store.saves.Load() == 1 })
-			eventually(t, "the change holds", func() bool {
+			waitfor.True(t, "the save ends", func() bool { return store.saves.Load() == 1 })
+			waitfor.True(t, "the change holds", func() bool {
 				n, err := h.cache.Count(t.Context(), 0)
 				check(t, err)
 				return n == 0
@@ -811,6 +797,6 @@ func TestACallerDoesNotWaitForItsOwnBodyLongerThanItsContext(t *testing.T) {
 		}
 	}()
 	time.AfterFunc(20*time.Millisecond, cancel)
-	within(t, 5*time.Second, "the end of a request whose context has ended", ended)
+	waitfor.Receive(t, "the end of a request whose context has ended", ended)
 	h.wantRequests(0)
 }

@@ -222,17 +222,6 @@ func (h *harness) wantRequests(want int) {
 	}
 }
 
-// eventually waits until something that goes on in the background has happened.
-func eventually(t testing.TB, what string, happened func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !happened(); {
-		if time.Now().After(deadline) {
-			t.Fatal("not within 5 seconds: " + what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

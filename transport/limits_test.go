@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 )
 
@@ -89,16 +90,11 @@ func TestAReaderThatStopsDoesNotHoldUpOthersOfAStreamForLong(t *testing.T) {
 	goesOn := h.open("GET", "/a")
 	defer goesOn.Body.Close()
 	close(body.release)
-	eventually(t, "the stream waits for its readers", func() bool { return body.read.Load() >= 64<<10 })
+	waitfor.True(t, "the stream waits for its readers", func() bool { return body.read.Load() >= 64<<10 })
 	time.Sleep(50 * time.Millisecond) // neither has read when the time limit passes
-	read := make(chan struct{})
 	var n int64
 	var err error
-	go func() {
-		defer close(read)
-		n, err = io.Copy(io.Discard, goesOn.Body)
-	}()
-	within(t, 5*time.Second, "the other reads to the end", read)
+	waitfor.End(t, "the other reads to the end", func() { n, err = io.Copy(io.Discard, goesOn.Body) })
 	if n != size || err != nil {
 		t.Errorf("it has read %d bytes of %d, %v", n, size, err)
 	}
@@ -124,7 +120,7 @@ func TestABodyThatDoesNotEndInTimeIsItsCallersAlone(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	// A request before the limit reads along; afterwards each asks for itself.
-	eventually(t, "others ask for themselves", func() bool {
+	waitfor.True(t, "others ask for themselves", func() bool {
 		asked := h.requests.Load()
 		resp := h.open("GET", "/a")
 		read(t, resp.Body, 6)
@@ -215,7 +211,7 @@ func TestBodiesInFlightShareABudget(t *testing.T) {
 		}()
 	}
 	fetch("/held")
-	eventually(t, "half of the first has come", func() bool { return bodies["/held"].read.Load() == size/2 })
+	waitfor.True(t, "half of the first has come", func() bool { return bodies["/held"].read.Load() == size/2 })
 	fetch("/waits")
 	time.Sleep(30 * time.Millisecond) // for the second to read what it may not
 	if n := bodies["/waits"].read.Load(); n > 64<<10 {
@@ -223,12 +219,7 @@ func TestBodiesInFlightShareABudget(t *testing.T) {
 	}
 	close(release)
 	for range 2 {
-		select {
-		case err := <-ended:
-			check(t, err)
-		case <-time.After(5 * time.Second):
-			t.Fatal("a body does not end within 5 seconds")
-		}
+		check(t, waitfor.Receive(t, "a body ends", ended))
 	}
 	for path := range bodies {
 		if _, ok := h.entry(h.request("GET", path, "")); !ok {
@@ -250,7 +241,7 @@ func TestARequestThatWaitsForRoomMayGiveUp(t *testing.T) {
 		return chunked(req, bodies[req.URL.Path]), nil
 	})})
 	held := h.open("GET", "/held")
-	eventually(t, "half of the first has come", func() bool { return bodies["/held"].read.Load() == size/2 })
+	waitfor.True(t, "half of the first has come", func() bool { return bodies["/held"].read.Load() == size/2 })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	resp, err := h.transport.RoundTrip(h.request("GET", "/waits", "").WithContext(ctx))
@@ -259,7 +250,7 @@ func TestARequestThatWaitsForRoomMayGiveUp(t *testing.T) {
 	if _, err := copyAll(io.Discard, resp); err == nil {
 		t.Error("the request that waits reads to the end")
 	}
-	eventually(t, "its body is closed", func() bool { return bodies["/waits"].closed.Load() > 0 })
+	waitfor.True(t, "its body is closed", func() bool { return bodies["/waits"].closed.Load() > 0 })
 	close(release)
 	_, err = copyAll(io.Discard, held)
 	check(t, err)
@@ -290,7 +281,7 @@ func TestASlowOriginIsAnsweredFromTheStore(t *testing.T) {
 	}
 	h.wantRequests(2)
 	close(release)
-	eventually(t, "the late answer is saved", func() bool { return h.transport.Stats().Stored == 2 })
+	waitfor.True(t, "the late answer is saved", func() bool { return h.transport.Stats().Stored == 2 })
 	if resp, body := h.get("/a"); !hit(resp) || body != "body 2" {
 		t.Errorf("then %q, hit: %t", body, hit(resp))
 	}
@@ -344,13 +335,13 @@ func TestAnOriginThatTakesTooLongIsGivenUp(t *testing.T) {
 	if resp, body := h.get("/a"); !hit(resp) || body != "body" {
 		t.Errorf("%q, hit: %t", body, hit(resp))
 	}
-	within(t, 5*time.Second, "the origin is left alone", gone)
+	waitfor.Receive(t, "the origin is left alone", gone)
 	_, err := h.transport.RoundTrip(h.request("GET", "/b", ""))
 	var timeout interface{ Timeout() bool }
 	if err == nil || errors.As(err, &timeout) && !timeout.Timeout() || !strings.Contains(err.Error(), "limit") {
 		t.Errorf("where nothing is stored the error is %v", err)
 	}
-	within(t, 5*time.Second, "the origin is left alone", gone)
+	waitfor.Receive(t, "the origin is left alone", gone)
 }
 
 // It is no limit of the body, which may be large.
@@ -413,7 +404,7 @@ func TestReadsNearTheExpiryRenewAhead(t *testing.T) {
 			if resp, body := h.get("/a"); !hit(resp) || body != "body 1" {
 				t.Errorf("%q, hit: %t", body, hit(resp))
 			}
-			eventually(t, "it is renewed", func() bool { return h.transport.Stats().Stored == 2 })
+			waitfor.True(t, "it is renewed", func() bool { return h.transport.Stats().Stored == 2 })
 			h.wantRequests(2)
 			if e, _ := h.entry(h.request("GET", "/a", "")); string(e.Payload) != "body 2" {
 				t.Errorf("%q is stored", e.Payload)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	keys "github.com/endpointcache/endpointcache/request"
@@ -545,7 +546,7 @@ func TestOrderOfRateLimitTogether(t *testing.T) {
 			resp.Body.Close()
 		})
 	}
-	eventually(t, "the request reaches the origin", func() bool { return h.requests.Load() == 1 })
+	waitfor.True(t, "the request reaches the origin", func() bool { return h.requests.Load() == 1 })
 	close(release)
 	group.Wait()
 	if n := spent(limiter); n != 1 {

@@ -22,6 +22,7 @@ import (
 	"github.com/go-resty/resty/v2"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 	keys "github.com/endpointcache/endpointcache/request"
 )
@@ -248,7 +249,7 @@ func TestRestyClosesEarly(t *testing.T) {
 	check(t, err)
 	check(t, resp.RawBody().Close())
 	// The rest is read in the background.
-	eventually(t, "the response is saved", func() bool { return h.transport.Stats().Stored == 1 })
+	waitfor.True(t, "the response is saved", func() bool { return h.transport.Stats().Stored == 1 })
 	resp = byResty(t, client.R().SetDoNotParseResponse(true), "GET", "/raw")
 	whole, err := io.ReadAll(resp.RawBody())
 	if err != nil || string(whole) != content || !hit(resp.RawResponse) {
@@ -261,7 +262,7 @@ func TestRestyClosesEarly(t *testing.T) {
 	if !errors.Is(err, resty.ErrResponseBodyTooLarge) {
 		t.Errorf("the error is %v", err)
 	}
-	eventually(t, "the response is saved", func() bool { return h.transport.Stats().Stored == 2 })
+	waitfor.True(t, "the response is saved", func() bool { return h.transport.Stats().Stored == 2 })
 	if resp = byResty(t, client.R(), "GET", "/limited"); !hit(resp.RawResponse) || resp.String() != content {
 		t.Errorf("%d bytes, from the cache is %t", resp.Size(), hit(resp.RawResponse))
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 )
@@ -53,7 +54,7 @@ func crowd(t *testing.T, n int, method string, opts *options, answer http.Handle
 			bodies[i] = fmt.Sprint(resp.StatusCode, " ", bodyOf(t, resp))
 		})
 	}
-	eventually(t, "all have looked in the store", func() bool { return store.gets.Load() >= int64(n) })
+	waitfor.True(t, "all have looked in the store", func() bool { return store.gets.Load() >= int64(n) })
 	time.Sleep(50 * time.Millisecond) // for the others to wait for the first
 	close(release)
 	all.Wait()
@@ -157,7 +158,7 @@ func TestWhoAsksForNewsJoinsNoEarlierRequest(t *testing.T) {
 				_, body := h.get("/a")
 				first <- body
 			}()
-			eventually(t, "the first reaches the origin", func() bool { return n.Load() == 1 })
+			waitfor.True(t, "the first reaches the origin", func() bool { return n.Load() == 1 })
 			h.clock.Advance(time.Second)
 			if resp, body := h.do(with(h.request("GET", "/a", "", test.header...), test.policy)); body != "new" || hit(resp) {
 				t.Errorf("it got %q, hit: %t", body, hit(resp))
@@ -221,7 +222,7 @@ func TestAChangeOutdatesWhatIsUnderWay(t *testing.T) {
 				_, body := h.get("/tracks/a")
 				old <- body
 			}()
-			within(t, 5*time.Second, "the origin is asked", asked)
+			waitfor.Receive(t, "the origin is asked", asked)
 			check(t, change(t, h))
 			close(release)
 			if body := <-old; body != `{"title": "old"}` {

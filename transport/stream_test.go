@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 )
 
@@ -42,12 +43,7 @@ func (h *harness) open(method, path string, headers ...string) *http.Response {
 // closes ends what goes on in the background, in a time that nothing which hangs would leave.
 func (h *harness) closes() {
 	h.t.Helper()
-	done := make(chan struct{})
-	go func() {
-		h.transport.Close()
-		close(done)
-	}()
-	within(h.t, 5*time.Second, "Close returns", done)
+	waitfor.End(h.t, "Close returns", func() { h.transport.Close() })
 }
 
 func TestCallersSeeTheBeginningOfABodyWhileItsRestIsUnderWay(t *testing.T) {
@@ -233,7 +229,7 @@ func TestAStreamThatItsReaderLeavesEndsAtOnce(t *testing.T) {
 	resp := h.open("GET", "/a")
 	read(t, resp.Body, size)
 	resp.Body.Close()
-	within(t, 5*time.Second, "the origin is left alone", gone)
+	waitfor.Receive(t, "the origin is left alone", gone)
 	h.closes()
 }
 
@@ -262,7 +258,7 @@ func TestAnEventStreamPassesEventByEvent(t *testing.T) {
 		}
 	}
 	resp.Body.Close()
-	within(t, 5*time.Second, "the origin is left alone", gone)
+	waitfor.Receive(t, "the origin is left alone", gone)
 	if s := h.transport.Stats(); s.Stored != 0 {
 		t.Errorf("%+v", s)
 	}
@@ -304,7 +300,7 @@ func TestTheRestOfABodyIsReadWithinLimits(t *testing.T) {
 			hang(r, gone)
 		}, &options{FinishTimeout: 20 * time.Millisecond})
 		h.open("GET", "/a").Body.Close()
-		within(t, 5*time.Second, "the origin is left alone", gone)
+		waitfor.Receive(t, "the origin is left alone", gone)
 		h.closes()
 	})
 	for _, test := range []struct {
@@ -332,7 +328,7 @@ func TestTheRestOfABodyIsReadWithinLimits(t *testing.T) {
 			resp.Body.Close()
 			close(release)
 			h.closes()
-			eventually(t, "the origin's body is closed", func() bool { return body.closed.Load() > 0 })
+			waitfor.True(t, "the origin's body is closed", func() bool { return body.closed.Load() > 0 })
 			if got := body.read.Load(); !test.stored && got > 300<<10 {
 				t.Errorf("%d bytes were read", got)
 			}
@@ -400,7 +396,7 @@ func TestAfterCloseRequestsWorkAndLeaveNothingBehind(t *testing.T) {
 		}
 	}
 	h.open("GET", "/hangs").Body.Close()
-	within(t, 5*time.Second, "the origin is left alone", gone)
+	waitfor.Receive(t, "the origin is left alone", gone)
 }
 
 func TestABodyMayBeUsedInAnyOrder(t *testing.T) {
@@ -569,7 +565,7 @@ func TestARenewalInTheBackground(t *testing.T) {
 					t.Errorf("%q", body)
 				}
 			}
-			within(t, 5*time.Second, "the origin is left alone", gone)
+			waitfor.Receive(t, "the origin is left alone", gone)
 			h.closes()
 			h.wantRequests(2)
 		})
@@ -602,7 +598,7 @@ func TestARenewalInTheBackground(t *testing.T) {
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("the error is %v", err)
 			}
-			within(t, 5*time.Second, "the origin is left alone", gone)
+			waitfor.Receive(t, "the origin is left alone", gone)
 			h.closes()
 		})
 	}

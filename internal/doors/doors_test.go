@@ -11,6 +11,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
@@ -42,7 +43,7 @@ func TestOneFlightForEachKeyWhateverTheDoor(t *testing.T) {
 			group.Go(func() { want(t, d.name, d.ask(t.Context(), h, "a"), version(1)) })
 		}
 	}
-	eventually(t, "the request has reached the origin", func() bool { return h.api.requests.Load() > 0 })
+	waitfor.True(t, "the request has reached the origin", func() bool { return h.api.requests.Load() > 0 })
 	time.Sleep(50 * time.Millisecond) // the others have time to make one, if they would
 	release()
 	group.Wait()
@@ -89,7 +90,7 @@ func TestAStaleResponseIsUsedWhileItIsRenewed(t *testing.T) {
 // renewed waits until the repository has a version.
 func (h *house) renewed(id string, version int) {
 	h.t.Helper()
-	eventually(h.t, "the entry is renewed", func() bool {
+	waitfor.True(h.t, "the entry is renewed", func() bool {
 		v, ok, err := h.fetcher.Repository().Get(h.t.Context(), id)
 		check(h.t, err)
 		return ok && v.Version == version
@@ -357,7 +358,7 @@ func TestWhatWasAskedBeforeAChangeIsNotKept(t *testing.T) {
 						defer close(done)
 						d.ask(t.Context(), h, "a")
 					}()
-					eventually(t, "the request has reached the origin", func() bool { return h.api.requests.Load() == 1 })
+					waitfor.True(t, "the request has reached the origin", func() bool { return h.api.requests.Load() == 1 })
 					if name == "an unsafe request" {
 						h.api.mu.Lock()
 						h.api.gate = nil // the PUT does not wait
@@ -392,7 +393,7 @@ func TestFreshKnowledgeIsNotThatOfAnOlderRequest(t *testing.T) {
 			defer release()
 			older := make(chan answered, 1)
 			go func() { older <- d.ask(t.Context(), h, "a") }()
-			eventually(t, "the request has reached the origin", func() bool { return h.api.requests.Load() == 1 })
+			waitfor.True(t, "the request has reached the origin", func() bool { return h.api.requests.Load() == 1 })
 			h.api.version.Store(2)
 			h.api.mu.Lock()
 			h.api.gate = nil // for requests from now on
@@ -504,7 +505,7 @@ func TestAnOverloadedOriginIsAskedOnce(t *testing.T) {
 				for range 40 {
 					group.Go(func() { want(t, d.name, d.ask(t.Context(), h, "a"), failed) })
 				}
-				eventually(t, "the request has reached the origin", func() bool { return h.api.requests.Load() > 0 })
+				waitfor.True(t, "the request has reached the origin", func() bool { return h.api.requests.Load() > 0 })
 				time.Sleep(100 * time.Millisecond) // the others have time to make one, if they would
 				release()
 				group.Wait()

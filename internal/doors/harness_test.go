@@ -20,6 +20,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/pages"
@@ -386,7 +387,7 @@ func throughSome(t *testing.T, some []door, o option, test func(t *testing.T, h 
 func (h *house) settle() {
 	h.t.Helper()
 	before := h.api.requests.Load()
-	eventually(h.t, "the background is quiet", func() bool {
+	waitfor.True(h.t, "the background is quiet", func() bool {
 		time.Sleep(20 * time.Millisecond)
 		after := h.api.requests.Load()
 		quiet := after == before
@@ -409,17 +410,6 @@ func (h *house) wantRequests(n int64) {
 	h.t.Helper()
 	if got := h.api.requests.Load(); got != n {
 		h.t.Errorf("%d requests have reached the origin, want %d", got, n)
-	}
-}
-
-// eventually waits until something that goes on in the background has happened.
-func eventually(t testing.TB, what string, happened func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !happened(); {
-		if time.Now().After(deadline) {
-			t.Fatal("not within 20 seconds: " + what)
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -2,7 +2,10 @@
 
 package testserver
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 // Where there are neither users to change to nor parents that signal, a killed
 // test leaves its server and folder behind.
@@ -10,3 +13,7 @@ import "syscall"
 func attributes(*account) *syscall.SysProcAttr { return nil }
 
 func guard(string) (dismiss func(), err error) { return func() {}, nil }
+
+func (p *process) suspend() error { return errors.ErrUnsupported }
+
+func (p *process) resume() error { return errors.ErrUnsupported }

@@ -79,6 +79,7 @@ func (d *DynamoDB) prepare() error {
 func (d *DynamoDB) start(ctx context.Context) error {
 	args := []string{
 		"-Xmx768m", "-XX:+UseSerialGC", // it shares the machine with the tests
+		"-XX:TieredStopAtLevel=1", // and ends before optimising its code would pay
 		"-Djava.library.path=" + filepath.Join(d.program, "DynamoDBLocal_lib"),
 		"-Djava.io.tmpdir=" + d.folder.path,
 		"-jar", filepath.Join(d.program, "DynamoDBLocal.jar"),

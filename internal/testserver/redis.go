@@ -106,6 +106,12 @@ func (r *Redis) URL() string {
 // Kill ends the server at once, as a crash would.
 func (r *Redis) Kill() error { return r.end() }
 
+// Suspend lets the server answer nobody until it is resumed. Its connections stay.
+func (r *Redis) Suspend() error { return r.process.suspend() }
+
+// Resume ends what Suspend has begun: the server answers what it was asked meanwhile.
+func (r *Redis) Resume() error { return r.process.resume() }
+
 // Restart ends the server in an orderly way, if it runs, and starts it on the same
 // port, with the data that it kept.
 func (r *Redis) Restart(ctx context.Context) error {

@@ -1,0 +1,47 @@
+// Package waitfor lets tests wait for what servers and goroutines do by themselves, for
+// as long as only a hang takes, so that no test fails because the machine is busy.
+package waitfor
+
+import (
+	"testing"
+	"time"
+)
+
+// Limit is how long tests wait for what takes no time to speak of.
+const Limit = time.Minute
+
+// True waits until a condition holds, and ends the test where it does not. It belongs
+// to the test's goroutine.
+func True(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(Limit); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("not within %v: %s", Limit, what)
+		}
+	}
+}
+
+// End runs a call, and ends the test where it does not return. It belongs to the test's
+// goroutine; the call runs on another.
+func End(tb testing.TB, what string, call func()) {
+	tb.Helper()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		call()
+	}()
+	Receive(tb, what, ended)
+}
+
+// Receive returns what comes from a channel, or the zero value of one that is closed, and
+// ends the test where nothing does. It belongs to the test's goroutine.
+func Receive[T any](tb testing.TB, what string, from <-chan T) T {
+	tb.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(Limit):
+		tb.Fatalf("not within %v: %s", Limit, what)
+		panic("unreachable")
+	}
+}
