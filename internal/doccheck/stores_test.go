@@ -156,7 +156,6 @@ var tools = map[string]struct {
 }{
 	"sqlite3":   {inCI: true},
 	"jq":        {inCI: true},
-	"less":      {},
 	"redis-cli": {inCI: true, server: "REDIS_TEST_URL", prepare: prepareRedis},
 	"psql":      {inCI: true, server: "POSTGRES_TEST_URL", prepare: preparePostgres},
 	"aws":       {server: "DYNAMODB_TEST_URL", prepare: prepareDynamoDB},
