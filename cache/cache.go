@@ -170,8 +170,8 @@ func (c *ResponseCache) Stats() Stats { return Stats(c.exchange.Stats()) }
 // is still saved. Typed calls that wait for the origin fail, and their requests end; a
 // renewal that a transport has begun, or the rest of a body that was closed early, may take
 // RenewTimeout or FinishTimeout. A response that a caller reads from a transport goes on.
-// Afterwards, calls on the cache and its repositories that need the store return
-// driver.ErrClosed, typed fetches an error, and transports ask the origin alone. Closing
+// Afterwards, calls on the cache and its repositories that need the store, and typed
+// fetches, return driver.ErrClosed, wrapped; transports ask the origin alone. Closing
 // twice is not an error.
 func (c *ResponseCache) Close() error {
 	return errors.Join(c.exchange.Close(), c.store.Close())

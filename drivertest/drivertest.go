@@ -12,6 +12,7 @@ package drivertest
 
 import (
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -45,6 +46,34 @@ type Harness struct {
 	// more than one of them. Where an entry is put if it is absent, and among the callers
 	// of one store, it is still done by one.
 	Loose bool
+}
+
+// At returns a harness of stores that are each at a place, such as a file, a schema or a
+// prefix. newPlace makes an empty one for a test, and has it removed when the test ends;
+// open opens a store there, for the first time or again. The caller sets the other
+// fields, and Reopen to nil where nothing outlives the store.
+func At[P any](newPlace func(tb testing.TB) P, open func(tb testing.TB, place P) driver.Store) Harness {
+	var places sync.Map // of P, by the store
+	openAt := func(tb testing.TB, place P) driver.Store {
+		tb.Helper()
+		s := open(tb, place)
+		places.Store(s, place)
+		return s
+	}
+	return Harness{
+		Open: func(tb testing.TB) driver.Store {
+			tb.Helper()
+			return openAt(tb, newPlace(tb))
+		},
+		Reopen: func(tb testing.TB, s driver.Store) driver.Store {
+			tb.Helper()
+			place, ok := places.Load(s)
+			if !ok {
+				tb.Fatal("Reopen: the store was not opened by this harness")
+			}
+			return openAt(tb, place.(P))
+		},
+	}
 }
 
 // topic is a part of the suite.

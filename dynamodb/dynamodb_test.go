@@ -2,13 +2,9 @@ package dynamodb_test
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"go.uber.org/goleak"
@@ -27,13 +23,11 @@ func serverURL(tb testing.TB) string {
 	return testenv.URL(tb, "DYNAMODB_TEST_URL")
 }
 
-var names atomic.Int64
-
 // newName is a name that nobody else uses, for tables, prefixes and namespaces. The
 // tables whose names begin so are removed after the test.
 func newName(tb testing.TB) string {
 	tb.Helper()
-	name := fmt.Sprintf("test-%d-%d-%d-", os.Getpid(), time.Now().UnixMilli(), names.Add(1))
+	name := tracktest.NewName()
 	client := newClient(tb)
 	tb.Cleanup(func() {
 		tables := awsdynamodb.NewListTablesPaginator(client, &awsdynamodb.ListTablesInput{ExclusiveStartTableName: &name})
@@ -74,16 +68,7 @@ func newClient(tb testing.TB, settings ...func(*awsdynamodb.Options)) *awsdynamo
 // open opens a store, which is closed when the test ends.
 func open(tb testing.TB, opts *dynamodb.Options) *dynamodb.Store {
 	tb.Helper()
-	s, err := dynamodb.Open(context.Background(), serverURL(tb), opts)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return s
+	return tracktest.Opened[*dynamodb.Store](tb)(dynamodb.Open(context.Background(), serverURL(tb), opts))
 }
 
 // with opens a store on a client of the caller's own.
@@ -97,21 +82,13 @@ func with(tb testing.TB, client *awsdynamodb.Client, opts *dynamodb.Options) *dy
 	return s
 }
 
-// openTable opens the table of tracks.
-func openTable(tb testing.TB, s driver.Store) driver.Table {
-	tb.Helper()
-	table, err := s.OpenTable(context.Background(), tracks)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return table
-}
-
 var (
 	tracks       = tracktest.Spec
 	track        = tracktest.Entry
 	trackEntries = tracktest.Entries
 	now          = tracktest.Now
+	openTable    = tracktest.Table
+	put          = tracktest.Put
 )
 
 var everything = driver.Selection{Parts: driver.Payload | driver.Meta}
@@ -132,37 +109,19 @@ func get(tb testing.TB, table driver.Table, keys ...driver.Key) map[int]driver.E
 	return found
 }
 
-func put(tb testing.TB, table driver.Table, entries ...driver.Entry) {
-	tb.Helper()
-	if err := table.Put(context.Background(), entries); err != nil {
-		tb.Fatal(err)
-	}
-}
-
 // harness opens each store on data of its own: apart sets what keeps it so.
 func harness(apart func(o *dynamodb.Options, name string), open func(testing.TB, *dynamodb.Options) *dynamodb.Store, opts dynamodb.Options) drivertest.Harness {
-	settings := make(map[driver.Store]dynamodb.Options)
-	openWith := func(tb testing.TB, o dynamodb.Options) driver.Store {
-		tb.Helper()
-		s := open(tb, &o)
-		settings[s] = o
-		return s
-	}
-	many := 5_000 // DynamoDB Local does some thousand in a second
+	h := drivertest.At(newName, func(tb testing.TB, name string) driver.Store {
+		o := opts
+		apart(&o, name)
+		return open(tb, &o)
+	})
+	h.MaxKey, h.MaxPayload = 128<<10, dynamodb.MaxPayload
+	h.Many = 5_000 // DynamoDB Local does some thousand in a second
 	if testing.Short() {
-		many = 250
+		h.Many = 250
 	}
-	return drivertest.Harness{
-		Open: func(tb testing.TB) driver.Store {
-			o := opts
-			apart(&o, newName(tb))
-			return openWith(tb, o)
-		},
-		Reopen:     func(tb testing.TB, s driver.Store) driver.Store { return openWith(tb, settings[s]) },
-		MaxKey:     128 << 10,
-		MaxPayload: dynamodb.MaxPayload,
-		Many:       many,
-	}
+	return h
 }
 
 func shared() drivertest.Harness {

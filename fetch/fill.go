@@ -23,8 +23,10 @@ type FillOptions struct {
 	Fetch []Option
 
 	// BelieveAbsent lets a run go on in which the origin has nothing for any key. By
-	// default it ends with [ErrAllAbsent] after the first ten, before anything is
-	// remembered to be absent or removed: a gateway may answer 404 for everything.
+	// default, a run that would remember absences (ExpireAbsent) or remove entries
+	// (Refresh) ends with [ErrAllAbsent] after the first ten, before it
+	// does: a gateway may answer 404 for everything. A run that would do neither
+	// goes on.
 	BelieveAbsent bool
 
 	// Unsaved lets a run go on though the store fails. By default it ends with the
@@ -58,8 +60,8 @@ type Filled[K comparable] struct {
 	FailedInRow int
 }
 
-// ErrAllAbsent means that the origin had nothing for any of the first keys that it was
-// asked for, see [FillOptions.BelieveAbsent].
+// ErrAllAbsent ends a run in which the origin had nothing for any of the first keys, so
+// that nothing was remembered to be absent or removed, see [FillOptions.BelieveAbsent].
 var ErrAllAbsent = errors.New("the origin has nothing for any key")
 
 // The sizes of a Fill.

@@ -131,11 +131,11 @@ func TestAnOriginThatTakesTooLongIsGivenUp(t *testing.T) {
 	defer close(o.gate)
 	e := fetcherOf(t, o, settingsOf(byID, batchOf(10)), nil)
 	limited := policy.Policy{HardTimeout: 20 * time.Millisecond}
-	if _, err := e.Fetch(t.Context(), "a", fetch.With(limited)); !errors.Is(err, exchange.ErrTimeout) {
+	if _, err := e.Fetch(t.Context(), "a", fetch.With(limited)); !errors.Is(err, policy.ErrTimeout) {
 		t.Error(err)
 	}
 	for _, r := range fetchMany(t, e, []string{"a", "b"}, fetch.With(limited)) {
-		if r.Status != fetch.Failed || !errors.Is(r.Err, exchange.ErrTimeout) {
+		if r.Status != fetch.Failed || !errors.Is(r.Err, policy.ErrTimeout) {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -2,12 +2,8 @@ package mongodb_test
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -43,12 +39,10 @@ func newClient(tb testing.TB, url string, settings ...func(*options.ClientOption
 	return client
 }
 
-var databases atomic.Int64
-
 // newDatabase returns the name of a database that the test has for itself.
 func newDatabase(tb testing.TB) string {
 	tb.Helper()
-	name := fmt.Sprintf("test_%d_%d_%d", os.Getpid(), time.Now().UnixMilli(), databases.Add(1))
+	name := tracktest.NewName()
 	client := newClient(tb, serverURL(tb))
 	tb.Cleanup(func() {
 		if err := client.Database(name).Drop(context.Background()); err != nil {
@@ -61,26 +55,7 @@ func newDatabase(tb testing.TB) string {
 // open opens a store, which is closed when the test ends.
 func open(tb testing.TB, url string, opts *mongodb.Options) *mongodb.Store {
 	tb.Helper()
-	s, err := mongodb.Open(context.Background(), url, opts)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return s
-}
-
-// openTracks opens the table of tracks.
-func openTracks(tb testing.TB, s driver.Store) driver.Table {
-	tb.Helper()
-	table, err := s.OpenTable(context.Background(), tracks)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return table
+	return tracktest.Opened[*mongodb.Store](tb)(mongodb.Open(context.Background(), url, opts))
 }
 
 var (
@@ -88,22 +63,14 @@ var (
 	track        = tracktest.Entry
 	trackEntries = tracktest.Entries
 	now          = tracktest.Now
+	openTracks   = tracktest.Table
 )
 
 // harness opens each store in a database of its own.
 func harness(open func(tb testing.TB, database string) *mongodb.Store) drivertest.Harness {
-	names := make(map[driver.Store]string)
-	in := func(tb testing.TB, database string) driver.Store {
-		tb.Helper()
-		s := open(tb, database)
-		names[s] = database
-		return s
-	}
-	return drivertest.Harness{
-		Open:       func(tb testing.TB) driver.Store { return in(tb, newDatabase(tb)) },
-		Reopen:     func(tb testing.TB, s driver.Store) driver.Store { return in(tb, names[s]) },
-		MaxPayload: 15 << 20,
-	}
+	h := drivertest.At(newDatabase, func(tb testing.TB, database string) driver.Store { return open(tb, database) })
+	h.MaxPayload = 15 << 20
+	return h
 }
 
 // ferretMany is enough for FerretDB, which reads the whole collection for most

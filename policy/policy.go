@@ -17,6 +17,10 @@ import (
 	"github.com/endpointcache/endpointcache/internal/urlpattern"
 )
 
+// ErrTimeout is the error of a request to the origin that took longer than a policy's
+// HardTimeout, wrapped.
+var ErrTimeout = errors.New("the origin did not answer within the policy's time limit")
+
 // Policy says what is cached and for how long. It is given for all repositories of a
 // cache, for one and for a call ([With]); of each field, the most specific one that
 // is set holds. The zero value says nothing. A policy that is in use must not be changed.

@@ -2,12 +2,8 @@ package postgres_test
 
 import (
 	"context"
-	"fmt"
 	"net/url"
-	"os"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -33,12 +29,10 @@ func poolerURL(tb testing.TB) string {
 	return testenv.URL(tb, "PGBOUNCER_TEST_URL")
 }
 
-var schemas atomic.Int64
-
 // newSchema returns the name of a schema that the test has for itself.
 func newSchema(tb testing.TB) string {
 	tb.Helper()
-	schema := fmt.Sprintf("test_%d_%d_%d", os.Getpid(), time.Now().UnixMilli(), schemas.Add(1))
+	schema := tracktest.NewName()
 	url := serverURL(tb)
 	tb.Cleanup(func() {
 		ctx := context.Background()
@@ -58,26 +52,7 @@ func newSchema(tb testing.TB) string {
 // open opens a store, which is closed when the test ends.
 func open(tb testing.TB, url string, opts *postgres.Options) *postgres.Store {
 	tb.Helper()
-	s, err := postgres.Open(context.Background(), url, opts)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return s
-}
-
-// openTable opens a table, by default the one of tracks.
-func openTable(tb testing.TB, s driver.Store) driver.Table {
-	tb.Helper()
-	table, err := s.OpenTable(context.Background(), tracks)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return table
+	return tracktest.Opened[*postgres.Store](tb)(postgres.Open(context.Background(), url, opts))
 }
 
 // newPool is a pool of the caller's own in a mode of running queries.
@@ -115,23 +90,16 @@ var (
 	track        = tracktest.Entry
 	trackEntries = tracktest.Entries
 	now          = tracktest.Now
+	openTable    = tracktest.Table
 )
 
 // harness opens each store in a schema of its own.
 func harness(open func(tb testing.TB, o *postgres.Options) *postgres.Store, opts postgres.Options) drivertest.Harness {
-	schemas := make(map[driver.Store]string)
-	inSchema := func(tb testing.TB, schema string) driver.Store {
-		tb.Helper()
+	return drivertest.At(newSchema, func(tb testing.TB, schema string) driver.Store {
 		o := opts
 		o.Schema = schema
-		s := open(tb, &o)
-		schemas[s] = schema
-		return s
-	}
-	return drivertest.Harness{
-		Open:   func(tb testing.TB) driver.Store { return inSchema(tb, newSchema(tb)) },
-		Reopen: func(tb testing.TB, s driver.Store) driver.Store { return inSchema(tb, schemas[s]) },
-	}
+		return open(tb, &o)
+	})
 }
 
 // harnesses are the ways to open a store.

@@ -34,8 +34,10 @@ type Options struct {
 	Refresh bool
 
 	// BelieveAbsent lets a run go on in which the origin has nothing for any key. By
-	// default it ends with fetch.ErrAllAbsent after the first ten, before anything is
-	// remembered to be absent or removed: a gateway may answer 404 for everything.
+	// default, a run that would remember absences (ExpireAbsent) or remove entries
+	// (Refresh) ends with fetch.ErrAllAbsent after the first ten, before it
+	// does: a gateway may answer 404 for everything. A run that would do neither
+	// goes on.
 	BelieveAbsent bool
 
 	// Unsaved lets a run go on though the store fails: what cannot be saved has failed.

@@ -45,13 +45,11 @@ func clusterURL(tb testing.TB) string {
 	return testenv.URL(tb, "REDIS_CLUSTER_TEST_URL")
 }
 
-var prefixes atomic.Int64
-
 // newPrefix returns a prefix that the test has for itself on the server at url. What is
 // under it is removed after the test.
 func newPrefix(tb testing.TB, url string) string {
 	tb.Helper()
-	prefix := fmt.Sprintf("test-%d-%d-%d", os.Getpid(), time.Now().UnixMilli(), prefixes.Add(1))
+	prefix := tracktest.NewName()
 	tb.Cleanup(func() {
 		c := newClient(tb, url)
 		for _, key := range keysOf(tb, c, prefix+":*") {
@@ -104,16 +102,7 @@ func keysOf(tb testing.TB, c rueidis.Client, pattern string) (keys []string) {
 // open opens a store, which is closed when the test ends.
 func open(tb testing.TB, url string, opts *redis.Options) *redis.Store {
 	tb.Helper()
-	s, err := redis.Open(context.Background(), url, opts)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return s
+	return tracktest.Opened[*redis.Store](tb)(redis.Open(context.Background(), url, opts))
 }
 
 var (
@@ -121,23 +110,9 @@ var (
 	track        = tracktest.Entry
 	trackEntries = tracktest.Entries
 	now          = tracktest.Now
+	openTable    = tracktest.Table
+	put          = tracktest.Put
 )
-
-func openTable(tb testing.TB, s driver.Store) driver.Table {
-	tb.Helper()
-	table, err := s.OpenTable(context.Background(), tracks)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return table
-}
-
-func put(tb testing.TB, table driver.Table, entries ...driver.Entry) {
-	tb.Helper()
-	if err := table.Put(context.Background(), entries); err != nil {
-		tb.Fatal(err)
-	}
-}
 
 func count(tb testing.TB, table driver.Table, f driver.Filter) int {
 	tb.Helper()
@@ -174,19 +149,13 @@ func yielded(tb testing.TB, table driver.Table, sel driver.Selection) (n int) {
 
 // harness opens each store under a prefix of its own.
 func harness(url func(testing.TB) string, open func(tb testing.TB, url string, o *redis.Options) *redis.Store, opts redis.Options) drivertest.Harness {
-	prefixes := make(map[driver.Store]string)
-	under := func(tb testing.TB, prefix string) driver.Store {
-		tb.Helper()
-		o := opts
-		o.Prefix = prefix
-		s := open(tb, url(tb), &o)
-		prefixes[s] = prefix
-		return s
-	}
-	return drivertest.Harness{
-		Open:   func(tb testing.TB) driver.Store { return under(tb, newPrefix(tb, url(tb))) },
-		Reopen: func(tb testing.TB, s driver.Store) driver.Store { return under(tb, prefixes[s]) },
-	}
+	return drivertest.At(
+		func(tb testing.TB) string { return newPrefix(tb, url(tb)) },
+		func(tb testing.TB, prefix string) driver.Store {
+			o := opts
+			o.Prefix = prefix
+			return open(tb, url(tb), &o)
+		})
 }
 
 // openNew opens a store on a client of the test's.

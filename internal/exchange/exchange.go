@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/expire"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/settings"
@@ -58,7 +58,7 @@ type Limits struct {
 }
 
 // ErrClosed is the error of calls that an exchange no longer answers.
-var ErrClosed = errors.New("the cache is closed")
+var ErrClosed = fmt.Errorf("the cache is closed: %w", driver.ErrClosed)
 
 // Exchange answers asks about the tables of one store. Many goroutines may use it at
 // once.

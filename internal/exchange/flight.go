@@ -19,10 +19,6 @@ var (
 
 	// ErrCanceled is the error of a caller whose Ask.Cancel was closed.
 	ErrCanceled = errors.New("request cancelled")
-
-	// ErrTimeout is the error of a request that took longer than the policy's hard
-	// limit.
-	ErrTimeout = errors.New("the origin did not answer within the policy's time limit")
 )
 
 // Flight is one request to the origin for one key, on behalf of one caller or of

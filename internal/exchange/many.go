@@ -256,7 +256,7 @@ func (m *Many) Soon(i int) (Result, bool) {
 	m.x.counts.stale.Add(1)
 	a.flight.leaveToItself(a)
 	a.flight = nil
-	return Result{Kind: Stale, Entry: s.Entry, Err: ErrTimeout}, true
+	return Result{Kind: Stale, Entry: s.Entry, Err: policy.ErrTimeout}, true
 }
 
 // SoftLimit is how long callers wait before they are answered by [Many.Soon], 0 for as

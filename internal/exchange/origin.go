@@ -66,7 +66,7 @@ func (f *Flight) receive() {
 	}()
 	f.markSent()
 	if hard := f.ask.Rules.hard; hard > 0 {
-		late := time.AfterFunc(hard, func() { f.cancel(ErrTimeout) })
+		late := time.AfterFunc(hard, func() { f.cancel(policy.ErrTimeout) })
 		defer late.Stop()
 	}
 	resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // take sees to it, or refuse
@@ -126,7 +126,7 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 	} else {
 		f.answered = f.x.Now()
 	}
-	late := errors.Is(context.Cause(f.context()), ErrTimeout)
+	late := errors.Is(context.Cause(f.context()), policy.ErrTimeout)
 	gaveUp := f.context().Err() != nil && !late
 	switch {
 	case err != nil && !gaveUp && f.ask.standsIn(f.old, true, f.answered):
@@ -134,8 +134,8 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 		f.standIn(0)
 	case err != nil:
 		f.err = err
-		if late {
-			f.err = fmt.Errorf("%w: %w", ErrTimeout, err)
+		if late && !errors.Is(err, policy.ErrTimeout) {
+			f.err = fmt.Errorf("%w: %w", policy.ErrTimeout, err)
 		}
 	case resp.StatusCode == http.StatusNotModified && f.conditional:
 		discard(resp)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/endpointcache/endpointcache/policy"
 )
 
 // Trip is a request that several flights share. It ends when nobody waits for any of
@@ -72,7 +74,7 @@ func Board(flights []*Flight) (boarded []*Flight, t *Trip) {
 	}
 	x.flights.mu.Unlock()
 	if hard := hardLimit(boarded); hard > 0 {
-		t.late = time.AfterFunc(hard, func() { t.cancel(ErrTimeout) })
+		t.late = time.AfterFunc(hard, func() { t.cancel(policy.ErrTimeout) })
 	}
 	return boarded, t
 }

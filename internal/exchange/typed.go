@@ -167,7 +167,7 @@ func (f *Flight) awaitValue(ctx context.Context, a *Ask, first bool) Result {
 		s := f.oldFor(a)
 		f.x.counts.stale.Add(1)
 		f.leaveToItself(a)
-		return Result{Kind: Stale, Entry: s.Entry, Err: ErrTimeout}
+		return Result{Kind: Stale, Entry: s.Entry, Err: policy.ErrTimeout}
 	}
 	r, again := f.result(a, first)
 	f.abandon(a)
