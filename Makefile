@@ -6,7 +6,7 @@ GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 20s
 
 # Modules beside the library, which has none of their dependencies.
-MODULES := bench conformance outage internal/testserver/ferretdb
+MODULES := bench conformance outage payload/gojson internal/testserver/ferretdb
 
 # Runs what follows with the servers that the tests need, and removes them.
 WITH_SERVERS := go run ./internal/testserver/run
@@ -25,6 +25,7 @@ tests:
 	CGO_ENABLED=0 go test $(TESTFLAGS) ./sqlite ./repository ./cache
 	cd outage && CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...
 	cd conformance && go test $(TESTFLAGS) ./...
+	cd payload/gojson && go test $(TESTFLAGS) ./...
 	cd bench && go vet ./...
 
 .PHONY: servers
@@ -48,12 +49,12 @@ $(GOLANGCI):
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (20s)
-	@set -e; for package in $$(go list ./...); do \
-	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	@set -e; for module in . payload/gojson; do for package in $$(go list -C $$module ./...); do \
+	  for target in $$(go test -C $$module -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
 	    echo "$$package $$target"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	    go test -C $$module -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 	  done; \
-	done
+	done; done
 
 .PHONY: bench
 bench: ## the library against hand-written code, a RATIO line each. BENCHFLAGS go to the program: -run, -rows, -rounds
