@@ -24,7 +24,7 @@ func newWalk(text []byte, kind jsontext.Kind) (*walk, error) {
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
 	first, err := w.dec.ReadToken()
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return nil, io.ErrUnexpectedEOF
 	case err != nil:
 		return nil, err
@@ -39,11 +39,8 @@ func newWalk(text []byte, kind jsontext.Kind) (*walk, error) {
 // more tells whether there is another element or member. Where there is none, end
 // tells why.
 func (w *walk) more() bool {
-	switch w.dec.PeekKind() {
-	case jsontext.KindInvalid, jsontext.KindEndArray, jsontext.KindEndObject:
-		return false
-	}
-	return !w.null
+	kind := w.dec.PeekKind()
+	return !w.null && kind != jsontext.KindInvalid && kind != jsontext.KindEndArray && kind != jsontext.KindEndObject
 }
 
 // name reads the name of a member, whose value comes next.
@@ -66,11 +63,12 @@ func (w *walk) end() error {
 			return err
 		}
 	}
-	switch _, err := w.dec.ReadToken(); err {
-	case io.EOF:
-		return nil
-	case nil:
+	_, err := w.dec.ReadToken()
+	switch {
+	case err == nil:
 		return fmt.Errorf("something follows at offset %d", w.dec.InputOffset())
+	case errors.Is(err, io.EOF):
+		return nil
 	default:
 		return err
 	}
