@@ -1,10 +1,11 @@
 package payload
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
-
-	"github.com/goccy/go-json"
 
 	"github.com/endpointcache/endpointcache/internal/jsonpath"
 )
@@ -26,17 +27,12 @@ func Array(path string) func(body []byte) ([][]byte, error) {
 		if malformed != nil {
 			return nil, malformed
 		}
-		raw, err := at(body, names)
+		items, err := arrayAt(body, names)
 		if err != nil {
 			return nil, err
 		}
-		var list []json.RawMessage
-		if err := json.Unmarshal(raw, &list); err != nil {
-			return nil, fmt.Errorf("no array is at %q: %w", path, err)
-		}
-		items := make([][]byte, len(list))
-		for i, raw := range list {
-			items[i] = itemOf(raw)
+		for i, item := range items {
+			items[i] = bytes.Clone(item)
 		}
 		return items, nil
 	}
@@ -67,13 +63,13 @@ func SplitArray(path string) Split {
 // as for [Array], and id leads in the same way from an item to the member, as in "id"
 // or "track.id".
 func SplitArrayBy(path, id string) Split {
-	array := Array(path)
-	names, malformed := jsonpath.Split(id)
+	arrayNames, malformed := jsonpath.Split(path)
+	names, malformedID := jsonpath.Split(id)
 	return func(body []byte, values []string) ([][]byte, error) {
-		if malformed != nil {
-			return nil, malformed
+		if err := cmp.Or(malformed, malformedID); err != nil {
+			return nil, err
 		}
-		list, err := array(body)
+		list, err := arrayAt(body, arrayNames)
 		if err != nil {
 			return nil, err
 		}
@@ -111,65 +107,65 @@ func SplitObject(path string) Split {
 		if err != nil {
 			return nil, err
 		}
-		var members map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &members); err != nil {
-			return nil, fmt.Errorf("no object is at %q: %w", path, err)
-		}
-		byName := make(map[string][]byte, len(members))
-		for name, raw := range members {
-			if item := itemOf(raw); item != nil {
-				byName[name] = item
-			}
+		byName, err := members(raw)
+		if err != nil {
+			return nil, fmt.Errorf("no object is at %q: %w", path, syntaxError(err))
 		}
 		return inOrder(byName, values), nil
 	}
 }
 
 // at returns the JSON text that the names of members lead to.
-func at(body []byte, names []string) (json.RawMessage, error) {
-	raw := json.RawMessage(body)
+func at(body []byte, names []string) ([]byte, error) {
 	for i, name := range names {
-		var members map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &members); err != nil {
-			return nil, fmt.Errorf("there is no member %q: %w", jsonpath.Join(names[:i+1]), err)
+		value, err := member(body, name)
+		if err != nil {
+			return nil, fmt.Errorf("there is no member %q: %w", jsonpath.Join(names[:i+1]), syntaxError(err))
 		}
-		var ok bool
-		if raw, ok = members[name]; !ok {
+		if value == nil {
 			return nil, fmt.Errorf("there is no member %q", jsonpath.Join(names[:i+1]))
 		}
+		body = value
 	}
-	return raw, nil
+	return body, nil
 }
 
-func itemOf(raw json.RawMessage) []byte {
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil
+// arrayAt returns the elements of the array that the names of members lead to.
+func arrayAt(body []byte, names []string) ([][]byte, error) {
+	text, err := at(body, names)
+	if err != nil {
+		return nil, err
 	}
-	return raw
+	list, err := elements(text)
+	if err != nil {
+		return nil, fmt.Errorf("no array is at %q: %w", jsonpath.Join(names), syntaxError(err))
+	}
+	return list, nil
 }
 
 // textAt is the text of a member that is a string or a number.
 func textAt(item []byte, names []string) (string, error) {
-	raw, err := at(item, names)
+	value, err := at(item, names)
 	if err != nil {
 		return "", err
 	}
-	if len(raw) > 0 && raw[0] == '"' {
+	switch c := value[0]; {
+	case c == '"':
 		var text string
-		err := json.Unmarshal(raw, &text)
+		err := json.Unmarshal(value, &text)
 		return text, err
-	}
-	var number json.Number
-	if err := json.Unmarshal(raw, &number); err != nil || number == "" {
+	case c == '-', '0' <= c && c <= '9':
+		return string(value), nil
+	default:
 		return "", errors.New("the member is of another kind")
 	}
-	return number.String(), nil
 }
 
+// inOrder copies the items for values.
 func inOrder(items map[string][]byte, values []string) [][]byte {
 	list := make([][]byte, len(values))
 	for i, value := range values {
-		list[i] = items[value]
+		list[i] = bytes.Clone(items[value])
 	}
 	return list
 }

@@ -107,31 +107,139 @@ func TestArray(t *testing.T) {
 	}
 }
 
-// FuzzSplitArray holds the items to be what encoding/json reads, byte for byte.
-func FuzzSplitArray(f *testing.F) {
-	for _, body := range []string{`[]`, `[1,"a\"]",{"b":[{}]} , null]`, ` [ [1] ]`, `[1,]`, `[{"a":1e5},tru]`, "[\"\\ud800\",\"\xff\"]", `[`, `[1]x`} {
+func TestErrorsOfSplitAreShort(t *testing.T) {
+	for _, body := range []string{strings.Repeat("[", 10_001), `{"` + strings.Repeat("secret", 100) + `":}`} {
+		for _, split := range []payload.Split{payload.SplitArray(""), payload.SplitArray("a"), payload.SplitObject(""), payload.SplitObject("a")} {
+			if _, err := split([]byte(body), nil); err == nil || len(err.Error()) > 100 || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%.20s: %v", body, err)
+			}
+		}
+	}
+}
+
+func TestItemsHaveMemoryOfTheirOwn(t *testing.T) {
+	for _, split := range []payload.Split{payload.SplitArray(""), payload.SplitArrayBy("", "id"), payload.SplitObject("")} {
+		body := []byte(`[{"id":"a"}]`)
+		if items, err := split(body, []string{"a"}); err == nil {
+			clear(body)
+			if string(items[0]) != `{"id":"a"}` {
+				t.Errorf("%q", items)
+			}
+		}
+	}
+	body := []byte(`{"a":1}`)
+	items, err := payload.SplitObject("")(body, []string{"a", "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(body)
+	clear(items[0])
+	if string(items[1]) != "1" {
+		t.Errorf("%q", items)
+	}
+}
+
+// FuzzSplit holds what bodies are taken apart into to what encoding/json reads, byte for
+// byte.
+func FuzzSplit(f *testing.F) {
+	for _, body := range []string{
+		`[]`, `[1,"a\"]",{"b":[{}]} , null]`, ` [ [1] ]`, `[1,]`, `[{"a":1e5},tru]`, "[\"\\ud800\",\"\xff\"]", `[`, `[1]x`, `null`, `null x`, ``,
+		`{"a":1,"b":null,"a":2,"\u0061":[3],"a":null}`, "{\"a\":{\"id\":\"\\ud800\"},\"\xff\":1}", `{"a":1,}`, `{"a" 1}`, `{"a":1}}`,
+		`[{"id":"a"},{"id":1},{"id":"\u0061","id":null},{"ID":"b"},["id"],{"id":"b","x":{"id":"c"}},{"id":-1e2}]`,
+	} {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var want []json.RawMessage
-		if json.Unmarshal(body, &want) != nil || want == nil {
-			return // what the items are is found when they are decoded
-		}
 		given := bytes.Clone(body)
-		items, err := payload.SplitArray("")(body, make([]string, len(want)))
-		if err != nil {
-			t.Fatalf("%q: %v", body, err)
-		}
+		compareArray(t, body)
+		compareObject(t, body)
 		if !bytes.Equal(given, body) {
 			t.Fatal("the body was changed")
 		}
-		for i, item := range items {
-			if item == nil {
-				item = []byte("null")
-			}
-			if !bytes.Equal(item, want[i]) {
-				t.Errorf("%q: item %d is %q, want %q", body, i, item, want[i])
-			}
-		}
 	})
+}
+
+func compareArray(t *testing.T, body []byte) {
+	var want []json.RawMessage
+	wantErr := json.Unmarshal(body, &want)
+	items, err := payload.Array("")(body)
+	if (err == nil) != (wantErr == nil) {
+		t.Fatalf("%q: %v, want %v", body, err, wantErr)
+	}
+	compareItems(t, body, items, want)
+
+	values := []string{"a", "b", "1", "-1e2", "\ufffd", ""}
+	byID := make(map[string]json.RawMessage)
+	for _, item := range want {
+		if id, ok := idOf(item); ok && byID[id] == nil {
+			byID[id] = item
+		}
+	}
+	items, err = payload.SplitArrayBy("", "id")(body, values)
+	if err != nil {
+		if wantErr == nil && len(byID) > 0 {
+			t.Fatalf("%q by id: %v", body, err)
+		}
+		return
+	}
+	compareItems(t, body, items, inOrder(byID, values))
+}
+
+// idOf is the text of an item's member "id", if it is a string or a number.
+func idOf(item json.RawMessage) (string, bool) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(item, &members) != nil {
+		return "", false
+	}
+	decoder := json.NewDecoder(bytes.NewReader(members["id"]))
+	decoder.UseNumber()
+	var id any
+	_ = decoder.Decode(&id)
+	switch id := id.(type) {
+	case string:
+		return id, true
+	case json.Number:
+		return id.String(), true
+	default:
+		return "", false
+	}
+}
+
+func compareObject(t *testing.T, body []byte) {
+	var want map[string]json.RawMessage
+	wantErr := json.Unmarshal(body, &want)
+	values := []string{"a", "b", "\ufffd", "", "c"}
+	for name := range want {
+		values = append(values, name)
+	}
+	items, err := payload.SplitObject("")(body, values)
+	if (err == nil) != (wantErr == nil) {
+		t.Fatalf("%q: %v, want %v", body, err, wantErr)
+	}
+	if err == nil {
+		compareItems(t, body, items, inOrder(want, values))
+	}
+}
+
+func inOrder(items map[string]json.RawMessage, values []string) []json.RawMessage {
+	list := make([]json.RawMessage, len(values))
+	for i, value := range values {
+		list[i] = items[value]
+	}
+	return list
+}
+
+func compareItems(t *testing.T, body []byte, got [][]byte, want []json.RawMessage) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%q: %q, want %q", body, got, want)
+	}
+	for i, item := range got {
+		if string(want[i]) == "null" {
+			want[i] = nil
+		}
+		if !bytes.Equal(item, want[i]) || (item == nil) != (want[i] == nil) {
+			t.Errorf("%q: item %d is %q, want %q", body, i, item, want[i])
+		}
+	}
 }

@@ -9,7 +9,7 @@ require github.com/endpointcache/endpointcache v0.1.0
 require github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
 
 require (
-	github.com/goccy/go-json v0.12.0 // indirect
+	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/mattn/go-sqlite3 v1.14.52 // indirect
 	github.com/maypok86/otter/v2 v2.4.0 // indirect

@@ -1,0 +1,4 @@
+package payload
+
+// UnmarshalerOf is what JSON decodes values of a type with.
+var UnmarshalerOf = unmarshalerOf
