@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/goccy/go-json"
+	json "github.com/go-json-experiment/json/v1"
 
 	"github.com/endpointcache/endpointcache/payload"
 )

@@ -8,7 +8,7 @@ import (
 	"reflect"
 	"sync"
 
-	"github.com/goccy/go-json"
+	json "github.com/go-json-experiment/json/v1"
 
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-json"
+	json "github.com/go-json-experiment/json/v1"
 	"github.com/gregjones/httpcache"
 
 	"github.com/endpointcache/endpointcache/cache"

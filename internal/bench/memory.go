@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/goccy/go-json"
+	json "github.com/go-json-experiment/json/v1"
 
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/payload"
