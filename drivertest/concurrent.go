@@ -170,7 +170,7 @@ func testConcurrent(t *testing.T, h Harness) {
 
 	t.Run("an entry is removed by one of many deletes", func(t *testing.T) {
 		table := h.ids(t)
-		keys := ids(0, 200)
+		keys := ids(0, rounds(200))
 		table.put(versions(keys, 1)...)
 		var removed atomic.Int64
 		together(t, func(ctx context.Context, _ int) error {
@@ -207,7 +207,7 @@ func testConcurrent(t *testing.T, h Harness) {
 
 	t.Run("a clear of expired entries spares one that is renewed meanwhile", func(t *testing.T) {
 		table := h.ids(t)
-		keys := ids(0, 200)
+		keys := ids(0, rounds(200))
 		then := now.Add(2 * time.Hour)
 		table.put(versions(keys, 1)...)
 		together(t, func(ctx context.Context, g int) error {

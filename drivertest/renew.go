@@ -274,7 +274,7 @@ func testRenewRaces(t *testing.T, h Harness) {
 
 	t.Run("what was put meanwhile is not renewed", func(t *testing.T) {
 		table := h.ids(t)
-		keys := ids(0, 100)
+		keys := ids(0, rounds(100))
 		backward := slices.Clone(keys)
 		slices.Reverse(backward)
 		for round := range rounds(5) {
@@ -297,7 +297,7 @@ func testRenewRaces(t *testing.T, h Harness) {
 
 	t.Run("what was deleted meanwhile stays so", func(t *testing.T) {
 		table := h.ids(t)
-		keys := ids(0, 100)
+		keys := ids(0, rounds(100))
 		for range rounds(5) {
 			table.put(versions(keys, 1)...)
 			together(t, func(ctx context.Context, g int) error {

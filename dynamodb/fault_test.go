@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -181,17 +182,15 @@ func nothingDone(calls *requests) func(*awsdynamodb.Options) {
 }
 
 func TestWhatIsNeverDoneIsAnError(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it waits as long as a call does")
-	}
-	t.Parallel()
 	var calls requests
 	table := openTable(t, with(t, newClient(t, nothingDone(&calls)), &dynamodb.Options{Table: newName(t)}))
 	entries, _ := trackEntries(2)
-	err := table.Put(t.Context(), entries)
-	if err == nil || !strings.Contains(err.Error(), "unprocessed") {
-		t.Errorf("put: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) { // it pauses for longer and longer
+		err := table.Put(t.Context(), entries)
+		if err == nil || !strings.Contains(err.Error(), "unprocessed") {
+			t.Errorf("put: %v", err)
+		}
+	})
 	if n := calls.take()["write"]; n != dynamodb.MaxStalls+1 {
 		t.Errorf("it was tried %d times", n)
 	}

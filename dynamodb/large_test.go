@@ -183,13 +183,17 @@ func TestNoReaderSeesHalfALargePayload(t *testing.T) {
 		return nil
 	}
 	put(t, table, version(0))
+	rounds := 12
+	if testing.Short() {
+		rounds = 4
+	}
 	done := make(chan struct{})
 	var writers, readers sync.WaitGroup
 	for w := range 2 {
 		writers.Add(1)
 		go func() {
 			defer writers.Done()
-			for v := range 12 {
+			for v := range rounds {
 				if err := table.Put(t.Context(), []driver.Entry{version(1 + w*100 + v)}); err != nil {
 					t.Error(err)
 				}

@@ -31,7 +31,11 @@ func (c throttling) Do(r *http.Request) (*http.Response, error) {
 func TestATableThatRefusesWholeBatches(t *testing.T) {
 	client := newClient(t, func(o *awsdynamodb.Options) { o.HTTPClient = throttling{o.HTTPClient} })
 	table := openTable(t, with(t, client, &dynamodb.Options{Table: newName(t), Parallel: 32}))
-	entries, keys := trackEntries(4_000)
+	n := 4_000
+	if testing.Short() {
+		n = 1_000
+	}
+	entries, keys := trackEntries(n)
 	put(t, table, entries...)
 	if n := len(get(t, table, keys...)); n != len(keys) {
 		t.Errorf("%d entries, want %d", n, len(keys))

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 )
 
 const (
-	slack      = time.Second      // that a call may take beyond its deadline on a busy machine
-	unhurried  = 30 * time.Second // a deadline that is not met where something hangs
+	slack      = waitfor.Limit // that a call may take beyond its deadline on a busy machine
+	unhurried  = waitfor.Limit // a deadline that is not met where something hangs
 	everything = driver.Payload | driver.Meta
 )
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 )
 
 const (
@@ -151,13 +152,8 @@ func (l *load) expectBack(within time.Duration) {
 		return
 	}
 	l.Logf("work goes on after %v", time.Since(over).Round(time.Millisecond))
-	for time.Since(over) < within && l.failedSince(time.Now().Add(-quiet)) {
-		time.Sleep(10 * time.Millisecond)
-	}
 	time.Sleep(quiet)
-	if l.failedSince(time.Now().Add(-quiet)) {
-		l.Errorf("%v after the end of the failure calls still fail", time.Since(over))
-	}
+	waitfor.True(l, "calls do not fail any more", func() bool { return !l.failedSince(time.Now().Add(-quiet)) })
 }
 
 func (l *load) failedSince(instant time.Time) bool {

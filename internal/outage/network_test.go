@@ -15,8 +15,8 @@ import (
 func TestNetworkCut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	l := w.startLoad(2 * time.Second)
-	for range 3 {
+	l := w.startLoad(unhurried)
+	for range times(3) {
 		if !l.await(time.Now(), back) {
 			t.Fatal("the load does not go on")
 		}
@@ -38,7 +38,7 @@ func TestNetworkSwallows(t *testing.T) {
 	w := newWorld(t)
 	const timeout = 300 * time.Millisecond
 	l := w.startLoad(timeout)
-	for range 2 {
+	for range times(2) {
 		if !l.await(time.Now(), back) {
 			t.Fatal("the load does not go on")
 		}
@@ -149,7 +149,7 @@ func TestCallersGiveUp(t *testing.T) {
 	}
 	w.toxic("latency", `{"latency":3,"jitter":3}`, "downstream")
 	l := w.startLoad(15 * time.Millisecond)
-	time.Sleep(2 * time.Second)
+	time.Sleep(time.Duration(times(2)) * time.Second)
 	l.stop()
 	w.heal()
 	w.expectClosed()
@@ -167,8 +167,11 @@ func TestConnectionsBreak(t *testing.T) {
 			if err := w.table.Put(t.Context(), entries(0, n, 1, much)); err != nil {
 				t.Fatal(err)
 			}
-			version, failures := 1, 0
-			for limit := 50; limit < 16_000; limit = limit*9/8 + 1 {
+			version, failures, steps := 1, 0, 8
+			if testing.Short() {
+				steps = 2
+			}
+			for limit := 50; limit < 16_000; limit += limit/steps + 1 {
 				w.terminate() // or a connection would have the bytes of old ones
 				w.toxic("limit_data", fmt.Sprintf(`{"bytes":%d}`, limit), direction)
 				errSave := inTime(unhurried, func(ctx context.Context) error {

@@ -23,11 +23,11 @@ func TestServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			l := w.startLoad(2 * time.Second)
+			l := w.startLoad(unhurried)
 			if !l.await(time.Now(), back) {
 				t.Fatal("the load does not begin")
 			}
-			for range 2 {
+			for range times(2) {
 				if err := fail(w); err != nil {
 					t.Fatal(err)
 				}
@@ -43,9 +43,9 @@ func TestServer(t *testing.T) {
 func TestConnectionsKilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	l := w.startLoad(2 * time.Second)
+	l := w.startLoad(unhurried)
 	killed := 0
-	for range 10 {
+	for range times(10) {
 		if !l.await(time.Now(), back) {
 			t.Fatal("work does not go on")
 		}
@@ -53,7 +53,7 @@ func TestConnectionsKilled(t *testing.T) {
 	}
 	l.expectBack(back)
 	l.stop()
-	if killed < 20 {
+	if killed < times(10) {
 		t.Errorf("only %d connections were killed", killed)
 	}
 	w.expectClosed()

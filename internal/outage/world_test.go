@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/jackc/pgx/v5"
@@ -14,11 +13,12 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/postgres"
 )
 
 // back is how soon work has to go on when a failure is over.
-const back = 3 * time.Second
+const back = waitfor.Limit
 
 // world is a server and a store, with a network between them that can fail.
 type world struct {
@@ -109,19 +109,21 @@ func (w *world) count(sql string) (n int) {
 	return n
 }
 
+// times is how often something fails: n times, or half as often in the short form.
+func times(n int) int {
+	if testing.Short() {
+		return n / 2
+	}
+	return n
+}
+
 // expectClosed closes the store and checks that it leaves no connection behind.
 func (w *world) expectClosed() {
 	w.Helper()
 	if err := w.store.Close(); err != nil {
 		w.Error(err)
 	}
-	left := 0
-	for range 100 {
-		left = w.count("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'through'")
-		if left == 0 {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	w.Errorf("the server still has %d connections of a store that is closed", left)
+	waitfor.True(w, "the server has no connections of a store that is closed", func() bool {
+		return w.count("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'through'") == 0
+	})
 }
