@@ -11,7 +11,7 @@ require github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
 require (
 	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
-	github.com/mattn/go-sqlite3 v1.14.52 // indirect
+	github.com/mattn/go-sqlite3 v1.14.53 // indirect
 	github.com/maypok86/otter/v2 v2.4.0 // indirect
-	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
 )
