@@ -86,7 +86,7 @@ func FuzzInjective(f *testing.F) {
 		k2 := fuzzKey{id2, rest2, n2, q2, list2, set2, h2}
 		wire1, wire2 := fuzzRequest(t, k1), fuzzRequest(t, k2)
 		if wire1 != "" && wire1 == wire2 && normalKey(t, k1) != normalKey(t, k2) {
-			t.Errorf("%+q and %+q are both asked for with %q", k1, k2, wire1)
+			t.Errorf("%#v and %#v are both asked for with %q", k1, k2, wire1)
 		}
 	})
 }
@@ -100,7 +100,7 @@ func fuzzRequest(t *testing.T, k fuzzKey) string {
 	wantKey(t, fuzzEndpoint, req, normalKey(t, k))
 	var b strings.Builder
 	if err := req.Write(&b); err != nil {
-		t.Errorf("%+q: %v", k, err)
+		t.Errorf("%#v: %v", k, err)
 	}
 	return b.String()
 }
@@ -142,7 +142,7 @@ func checkKey(t *testing.T, path, query, header string) bool {
 	built, err := fuzzEndpoint.Request(context.Background(), api, k)
 	if err != nil {
 		if !strings.Contains(err.Error(), "no header can have") {
-			t.Errorf("%s has key %+q, but: %v", u, k, err)
+			t.Errorf("%s has key %#v, but: %v", u, k, err)
 		}
 		return true
 	}
@@ -195,7 +195,7 @@ func TestNoTwoKeysMakeOneRequest(t *testing.T) {
 		k := fuzzKey{text(), text(), r.IntN(2), text(), values(), values(), pick(r, "a", ",", " ", "\t", "\n")}
 		wire := fuzzRequest(t, k)
 		if other, ok := seen[wire]; ok && wire != "" && normalKey(t, other) != normalKey(t, k) {
-			t.Fatalf("%+q and %+q are both asked for with %q", k, other, wire)
+			t.Fatalf("%#v and %#v are both asked for with %q", k, other, wire)
 		}
 		seen[wire] = k
 	}
