@@ -2,22 +2,14 @@ module github.com/endpointcache/endpointcache/dynamodb
 
 go 1.26.0
 
-replace (
-	github.com/endpointcache/endpointcache => ..
-	github.com/endpointcache/endpointcache/internal/testserver => ../internal/testserver
-)
-
-require (
-	github.com/endpointcache/endpointcache v0.1.0
-	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
-)
-
 require (
 	github.com/aws/aws-sdk-go-v2 v1.48.0
 	github.com/aws/aws-sdk-go-v2/config v1.33.18
 	github.com/aws/aws-sdk-go-v2/credentials v1.21.0
 	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.74.0
 	github.com/aws/smithy-go v1.28.9
+	github.com/endpointcache/endpointcache v0.1.0
+	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
 	github.com/klauspost/compress v1.20.4
 	go.uber.org/goleak v1.3.0
 )
@@ -37,4 +29,9 @@ require (
 	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/redis/rueidis v1.0.79 // indirect
 	golang.org/x/sys v0.50.0 // indirect
+)
+
+replace (
+	github.com/endpointcache/endpointcache => ..
+	github.com/endpointcache/endpointcache/internal/testserver => ../internal/testserver
 )

@@ -2,27 +2,11 @@ module github.com/endpointcache/endpointcache/examples
 
 go 1.26.0
 
-replace (
-	github.com/endpointcache/endpointcache => ..
-	github.com/endpointcache/endpointcache/dynamodb => ../dynamodb
-	github.com/endpointcache/endpointcache/internal/testserver => ../internal/testserver
-	github.com/endpointcache/endpointcache/mongodb => ../mongodb
-	github.com/endpointcache/endpointcache/prefetch/bar => ../prefetch/bar
-	github.com/endpointcache/endpointcache/redis => ../redis
-	github.com/endpointcache/endpointcache/store => ../store
-)
-
 require (
 	github.com/endpointcache/endpointcache v0.1.0
-	github.com/endpointcache/endpointcache/dynamodb v0.1.0 // indirect
-	github.com/endpointcache/endpointcache/mongodb v0.1.0 // indirect
-	github.com/endpointcache/endpointcache/prefetch/bar v0.1.0
-	github.com/endpointcache/endpointcache/redis v0.1.0 // indirect
-	github.com/endpointcache/endpointcache/store v0.1.0
-)
-
-require (
 	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
+	github.com/endpointcache/endpointcache/prefetch/bar v0.1.0
+	github.com/endpointcache/endpointcache/store v0.1.0
 	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.13.0
 	go.uber.org/goleak v1.3.0
@@ -47,6 +31,9 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.44.5 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sts v1.52.0 // indirect
 	github.com/aws/smithy-go v1.28.9 // indirect
+	github.com/endpointcache/endpointcache/dynamodb v0.1.0 // indirect
+	github.com/endpointcache/endpointcache/mongodb v0.1.0 // indirect
+	github.com/endpointcache/endpointcache/redis v0.1.0 // indirect
 	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
@@ -67,4 +54,14 @@ require (
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/term v0.48.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
+)
+
+replace (
+	github.com/endpointcache/endpointcache => ..
+	github.com/endpointcache/endpointcache/dynamodb => ../dynamodb
+	github.com/endpointcache/endpointcache/internal/testserver => ../internal/testserver
+	github.com/endpointcache/endpointcache/mongodb => ../mongodb
+	github.com/endpointcache/endpointcache/prefetch/bar => ../prefetch/bar
+	github.com/endpointcache/endpointcache/redis => ../redis
+	github.com/endpointcache/endpointcache/store => ../store
 )

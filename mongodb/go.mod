@@ -2,17 +2,9 @@ module github.com/endpointcache/endpointcache/mongodb
 
 go 1.26.0
 
-replace (
-	github.com/endpointcache/endpointcache => ..
-	github.com/endpointcache/endpointcache/internal/testserver => ../internal/testserver
-)
-
 require (
 	github.com/endpointcache/endpointcache v0.1.0
 	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
-)
-
-require (
 	go.mongodb.org/mongo-driver/v2 v2.10.0
 	go.uber.org/goleak v1.3.0
 )
@@ -27,4 +19,9 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
+)
+
+replace (
+	github.com/endpointcache/endpointcache => ..
+	github.com/endpointcache/endpointcache/internal/testserver => ../internal/testserver
 )

@@ -2,23 +2,12 @@ module github.com/endpointcache/endpointcache/store
 
 go 1.26.0
 
-replace (
-	github.com/endpointcache/endpointcache => ..
-	github.com/endpointcache/endpointcache/dynamodb => ../dynamodb
-	github.com/endpointcache/endpointcache/internal/testserver => ../internal/testserver
-	github.com/endpointcache/endpointcache/mongodb => ../mongodb
-	github.com/endpointcache/endpointcache/redis => ../redis
-)
-
 require (
 	github.com/endpointcache/endpointcache v0.1.0
 	github.com/endpointcache/endpointcache/dynamodb v0.1.0
+	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
 	github.com/endpointcache/endpointcache/mongodb v0.1.0
 	github.com/endpointcache/endpointcache/redis v0.1.0
-)
-
-require (
-	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
 	github.com/google/go-cmp v0.7.0
 )
 
@@ -55,4 +44,12 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
+)
+
+replace (
+	github.com/endpointcache/endpointcache => ..
+	github.com/endpointcache/endpointcache/dynamodb => ../dynamodb
+	github.com/endpointcache/endpointcache/internal/testserver => ../internal/testserver
+	github.com/endpointcache/endpointcache/mongodb => ../mongodb
+	github.com/endpointcache/endpointcache/redis => ../redis
 )

@@ -2,26 +2,15 @@ module github.com/endpointcache/endpointcache/internal/bench
 
 go 1.26.0
 
-replace (
-	github.com/endpointcache/endpointcache => ../..
-	github.com/endpointcache/endpointcache/dynamodb => ../../dynamodb
-	github.com/endpointcache/endpointcache/internal/testserver => ../testserver
-	github.com/endpointcache/endpointcache/mongodb => ../../mongodb
-	github.com/endpointcache/endpointcache/redis => ../../redis
-)
-
 require (
+	github.com/aws/aws-sdk-go-v2 v1.48.0
+	github.com/aws/aws-sdk-go-v2/credentials v1.21.0
+	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.74.0
 	github.com/endpointcache/endpointcache v0.1.0
 	github.com/endpointcache/endpointcache/dynamodb v0.1.0
 	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
 	github.com/endpointcache/endpointcache/mongodb v0.1.0
 	github.com/endpointcache/endpointcache/redis v0.1.0
-)
-
-require (
-	github.com/aws/aws-sdk-go-v2 v1.48.0
-	github.com/aws/aws-sdk-go-v2/credentials v1.21.0
-	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.74.0
 	github.com/go-json-experiment/json v1.27.2
 	github.com/google/pprof v0.0.0-20260802141513-ef3492d7dac3
 	github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
@@ -58,4 +47,12 @@ require (
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
+)
+
+replace (
+	github.com/endpointcache/endpointcache => ../..
+	github.com/endpointcache/endpointcache/dynamodb => ../../dynamodb
+	github.com/endpointcache/endpointcache/internal/testserver => ../testserver
+	github.com/endpointcache/endpointcache/mongodb => ../../mongodb
+	github.com/endpointcache/endpointcache/redis => ../../redis
 )

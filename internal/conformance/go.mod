@@ -2,11 +2,10 @@ module github.com/endpointcache/endpointcache/internal/conformance
 
 go 1.26.0
 
-replace github.com/endpointcache/endpointcache => ../..
-
-require github.com/endpointcache/endpointcache v0.1.0
-
-require github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
+require (
+	github.com/endpointcache/endpointcache v0.1.0
+	github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
+)
 
 require (
 	github.com/go-json-experiment/json v1.27.2 // indirect
@@ -15,3 +14,5 @@ require (
 	github.com/maypok86/otter/v2 v2.4.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 )
+
+replace github.com/endpointcache/endpointcache => ../..

@@ -2,13 +2,6 @@ module github.com/endpointcache/endpointcache/internal/doccheck
 
 go 1.26.0
 
-replace (
-	github.com/endpointcache/endpointcache => ../..
-	github.com/endpointcache/endpointcache/dynamodb => ../../dynamodb
-	github.com/endpointcache/endpointcache/internal/testserver => ../testserver
-	github.com/endpointcache/endpointcache/redis => ../../redis
-)
-
 require (
 	github.com/endpointcache/endpointcache v0.1.0
 	github.com/endpointcache/endpointcache/dynamodb v0.1.0
@@ -44,4 +37,11 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
+)
+
+replace (
+	github.com/endpointcache/endpointcache => ../..
+	github.com/endpointcache/endpointcache/dynamodb => ../../dynamodb
+	github.com/endpointcache/endpointcache/internal/testserver => ../testserver
+	github.com/endpointcache/endpointcache/redis => ../../redis
 )

@@ -2,18 +2,10 @@ module github.com/endpointcache/endpointcache/internal/outage
 
 go 1.26.0
 
-replace (
-	github.com/endpointcache/endpointcache => ../..
-	github.com/endpointcache/endpointcache/internal/testserver => ../testserver
-)
-
-require (
-	github.com/endpointcache/endpointcache v0.1.0
-	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
-)
-
 require (
 	github.com/Shopify/toxiproxy/v2 v2.12.0
+	github.com/endpointcache/endpointcache v0.1.0
+	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
 	github.com/jackc/pgx/v5 v5.13.0
 	github.com/rs/zerolog v1.33.0
 )
@@ -40,4 +32,9 @@ require (
 	golang.org/x/text v0.41.0 // indirect
 	google.golang.org/protobuf v1.36.1 // indirect
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
+)
+
+replace (
+	github.com/endpointcache/endpointcache => ../..
+	github.com/endpointcache/endpointcache/internal/testserver => ../testserver
 )

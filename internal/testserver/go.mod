@@ -2,14 +2,11 @@ module github.com/endpointcache/endpointcache/internal/testserver
 
 go 1.26.0
 
-replace github.com/endpointcache/endpointcache => ../..
-
-require github.com/endpointcache/endpointcache v0.1.0
-
 require (
 	github.com/aws/aws-sdk-go-v2 v1.48.0
 	github.com/aws/aws-sdk-go-v2/credentials v1.21.0
 	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.74.0
+	github.com/endpointcache/endpointcache v0.1.0
 	github.com/jackc/pgx/v5 v5.13.0
 	github.com/redis/rueidis v1.0.79
 	go.mongodb.org/mongo-driver/v2 v2.10.0
@@ -34,3 +31,5 @@ require (
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 )
+
+replace github.com/endpointcache/endpointcache => ../..

@@ -2,8 +2,6 @@ module github.com/endpointcache/endpointcache/payload/gojson
 
 go 1.26.0
 
-replace github.com/endpointcache/endpointcache => ../..
-
 require (
 	github.com/endpointcache/endpointcache v0.1.0
 	github.com/goccy/go-json v0.12.0
@@ -11,3 +9,5 @@ require (
 )
 
 require github.com/go-json-experiment/json v1.27.2 // indirect
+
+replace github.com/endpointcache/endpointcache => ../..

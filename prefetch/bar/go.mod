@@ -2,11 +2,8 @@ module github.com/endpointcache/endpointcache/prefetch/bar
 
 go 1.26.0
 
-replace github.com/endpointcache/endpointcache => ../..
-
-require github.com/endpointcache/endpointcache v0.1.0
-
 require (
+	github.com/endpointcache/endpointcache v0.1.0
 	github.com/schollz/progressbar/v3 v3.19.1
 	go.uber.org/goleak v1.3.0
 	golang.org/x/term v0.48.0
@@ -20,3 +17,5 @@ require (
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 )
+
+replace github.com/endpointcache/endpointcache => ../..

@@ -2,11 +2,10 @@ module github.com/endpointcache/endpointcache/sqlite/purego
 
 go 1.26.0
 
-replace github.com/endpointcache/endpointcache => ../..
-
-require github.com/endpointcache/endpointcache v0.1.0
-
-require modernc.org/sqlite v1.62.0
+require (
+	github.com/endpointcache/endpointcache v0.1.0
+	modernc.org/sqlite v1.62.0
+)
 
 require (
 	github.com/dustin/go-humanize v1.1.0 // indirect
@@ -22,3 +21,5 @@ require (
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 )
+
+replace github.com/endpointcache/endpointcache => ../..
