@@ -4,6 +4,7 @@ package places
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -117,7 +118,10 @@ func newTables(tb testing.TB, name string) string {
 	tb.Cleanup(func() {
 		ctx := context.Background()
 		secret, _ := u.User.Password()
+		connections := &http.Transport{}
+		defer connections.CloseIdleConnections()
 		client := dynamodb.New(dynamodb.Options{
+			HTTPClient: &http.Client{Transport: connections},
 			Region: "us-east-1", BaseEndpoint: aws.String("http://" + u.Host),
 			Credentials: credentials.NewStaticCredentialsProvider(u.User.Username(), secret, ""),
 		})
