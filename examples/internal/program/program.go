@@ -1,5 +1,5 @@
 // Package program is what the commands of the examples have in common: signals, flags,
-// the -store flag, servers on loopback ports and exit codes.
+// servers on loopback ports and exit codes.
 package program
 
 import (
@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/endpointcache/endpointcache/driver"
 )
 
 // Exit codes.
@@ -33,6 +35,23 @@ type Command struct {
 	// Do is the job. Its result goes to stdout, all else to stderr. It returns how much
 	// is missing at its end; what it has fetched is stored, whatever it returns.
 	Do func(ctx context.Context, stdout, stderr io.Writer) (missing int, err error)
+}
+
+// Store is the store that a program uses, as a flag names it.
+type Store interface {
+	// Flag defines -store.
+	Flag(flags *flag.FlagSet)
+
+	// Check returns an error where the program cannot open that store.
+	Check() error
+
+	// Open opens the store. On a server that others use as well, the name keeps the
+	// tables apart; in PostgreSQL it is their schema.
+	Open(ctx context.Context, name string) (driver.Store, error)
+
+	// Query is a command that shows columns of a table, or empty where no shell of a
+	// database does.
+	Query(columns, name, table string) string
 }
 
 // Main runs a command until it ends or is interrupted, and the process with it.

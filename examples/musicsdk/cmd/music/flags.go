@@ -36,7 +36,6 @@ type options struct {
 func (o *options) flags() *flag.FlagSet {
 	o.secret = os.Getenv("MUSIC_CLIENT_SECRET")
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	o.store = "sqlite:music.db"
 	o.store.Flag(flags)
 	flags.BoolVar(&o.noStore, "no-store", false, "keep no responses")
 	flags.StringVar(&o.api, "api", "", "the `URL` of the API; by default it is served on a loopback port")

@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/endpointcache/endpointcache/examples/internal/anystore"
 	"github.com/endpointcache/endpointcache/examples/internal/program"
 	"github.com/endpointcache/endpointcache/examples/musicsdk"
 )
@@ -35,7 +36,7 @@ import (
 func main() { program.Main(newCommand()) }
 
 func newCommand() *program.Command {
-	o := new(options)
+	o := &options{store: anystore.New("sqlite:music.db")}
 	return &program.Command{
 		Name: name, Usage: usage, Flags: o.flags(), Check: o.check,
 		Do: func(ctx context.Context, stdout, stderr io.Writer) (int, error) {

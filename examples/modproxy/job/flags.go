@@ -1,4 +1,4 @@
-package main
+package job
 
 import (
 	"errors"
@@ -34,7 +34,6 @@ type options struct {
 func (o *options) flags() *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.StringVar(&o.goMod, "mod", "", "the go.mod or go.work `file`; by default that of the working folder or the nearest folder above it")
-	o.store = "sqlite:modproxy.db"
 	o.store.Flag(flags)
 	flags.Func("proxy", "fetch from the module proxy at this `URL`, of the form https://host;\nby default from this machine's own module download cache", func(text string) (err error) {
 		o.proxy, err = parseProxy(text)

@@ -1,6 +1,6 @@
 //go:build allstores
 
-package main
+package job
 
 import (
 	"context"

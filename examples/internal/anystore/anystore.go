@@ -1,4 +1,8 @@
-package program
+// Package anystore is the -store flag of the examples. They are built with the stores that
+// need no server, and with the clients of all others where they are asked to:
+//
+//	go run -tags allstores ./examples/modproxy -store redis://localhost
+package anystore
 
 import (
 	"context"
@@ -12,7 +16,14 @@ import (
 )
 
 // Store is the URL of the store that a program uses, and the value of its -store flag.
+// A *Store is a program.Store.
 type Store string
+
+// New returns the store at address, until a flag names another.
+func New(address string) *Store {
+	s := Store(address)
+	return &s
+}
 
 // Flag defines -store, whose default is the value that s has.
 func (s *Store) Flag(flags *flag.FlagSet) {

@@ -1,13 +1,10 @@
 //go:build !allstores
 
-package program
+package anystore
 
 import "github.com/endpointcache/endpointcache/internal/storeurl"
 
-// A program is built with the stores that need no server, which takes a third of the
-// time, and with the clients of all others where it is asked to:
-//
-//	go run -tags allstores ./examples/modproxy -store redis://localhost
+// moreStores tells how to get the others.
 const moreStores = ";\nfor those with a server, build with -tags allstores"
 
 var (

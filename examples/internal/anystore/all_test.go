@@ -1,6 +1,6 @@
 //go:build allstores
 
-package program
+package anystore
 
 import "testing"
 

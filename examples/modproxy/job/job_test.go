@@ -1,4 +1,4 @@
-package main
+package job
 
 import (
 	"archive/zip"
@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/endpointcache/endpointcache/examples/internal/anystore"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -106,7 +108,7 @@ func (w *world) expect(code int, lastLine string, args ...string) (stdout, stder
 func (w *world) expectContext(ctx context.Context, code int, lastLine string, args ...string) (stdout, stderr string) {
 	w.Helper()
 	var out, errs bytes.Buffer
-	got := newCommand().Run(ctx, args, &out, &errs)
+	got := Command(anystore.New("sqlite:modproxy.db")).Run(ctx, args, &out, &errs)
 	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
 	if last := lines[len(lines)-1]; got != code || last != lastLine {
 		w.Errorf("run%q: exit code %d and %q, want %d and %q\n%s%s", args, got, last, code, lastLine, &out, &errs)
@@ -327,7 +329,7 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	var help, none bytes.Buffer
-	if code := newCommand().Run(t.Context(), []string{"-h"}, &help, &none); code != 0 || !strings.Contains(help.String(), "-store file") || none.Len() > 0 {
+	if code := Command(anystore.New("sqlite:modproxy.db")).Run(t.Context(), []string{"-h"}, &help, &none); code != 0 || !strings.Contains(help.String(), "-store file") || none.Len() > 0 {
 		t.Errorf("-h: exit code %d\n%s%s", code, &help, &none)
 	}
 }
