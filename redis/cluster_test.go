@@ -112,6 +112,7 @@ func (s *saver) count() int {
 // A node of a cluster without replicas goes away during a load: what is on it fails with
 // a reason, the rest goes on, and when it is back, all that was acknowledged is there.
 func TestANodeThatGoesAwayDuringALoad(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedisCluster(t, nil)
 	s := open(t, own.URL(), nil)
 	table := openTable(t, s)
@@ -164,6 +165,7 @@ func TestANodeThatGoesAwayDuringALoad(t *testing.T) {
 
 // A replica takes the place of a node that goes away during a load.
 func TestAReplicaTakesOverDuringALoad(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedisClusterWithReplicas(t, nil)
 	wantReadsFromReplicas(t, own)
 	table := openTable(t, open(t, own.URL(), nil))
@@ -216,6 +218,7 @@ func wantReadsFromReplicas(t *testing.T, own *testserver.RedisCluster) {
 
 // Sentinel lets a replica take the place of the server.
 func TestSentinelPromotesAReplica(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedisSentinel(t, nil)
 	url := func(testing.TB) string { return own.URL() }
 	drivertest.RunTopics(t, harness(url, open, redis.Options{}), "Put", "Delete", "Pop", "Clear", "Parts")
@@ -238,6 +241,7 @@ func TestSentinelPromotesAReplica(t *testing.T) {
 
 // Slots move from one node to another during a load of all operations. None fails.
 func TestSlotsMoveDuringALoad(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedisCluster(t, nil)
 	s := open(t, own.URL(), nil)
 	table := openTable(t, s)

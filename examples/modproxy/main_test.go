@@ -19,8 +19,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/testserver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 )
+
+func init() { exchange.DefaultStoreTimeout = waitfor.Limit }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
