@@ -16,15 +16,28 @@ help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: ## all tests, with the race detector; then those of SQLite without cgo. TESTFLAGS go to go test
-	$(WITH_SERVERS) $(MAKE) --no-print-directory tests
+test: ## all tests in their short form, on all servers. TESTFLAGS go to go test
+	$(WITH_SERVERS) $(MAKE) --no-print-directory tests-short
 
-.PHONY: tests
-tests:
-	CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...
-	CGO_ENABLED=0 go test $(TESTFLAGS) ./sqlite ./repository ./cache
-	cd outage && CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...
-	cd conformance && go test $(TESTFLAGS) ./...
+.PHONY: test-all
+test-all: ## all tests in their long form, with the race detector; then those of SQLite without cgo
+	$(WITH_SERVERS) $(MAKE) --no-print-directory tests-long
+
+# make lint has go vet's findings.
+.PHONY: tests-short
+tests-short: SHORT := -short -vet=off -timeout 20m $(TESTFLAGS)
+tests-short:
+	go test $(SHORT) ./...
+	cd outage && go test $(SHORT) ./...
+	cd conformance && go test $(SHORT) ./...
+
+.PHONY: tests-long
+tests-long: LONG := -timeout 40m $(TESTFLAGS)
+tests-long:
+	CGO_ENABLED=1 go test -race $(LONG) ./...
+	CGO_ENABLED=0 go test $(LONG) ./sqlite ./repository ./cache
+	cd outage && CGO_ENABLED=1 go test -race $(LONG) ./...
+	cd conformance && go test $(LONG) ./...
 	cd bench && go vet ./...
 
 .PHONY: servers
