@@ -344,20 +344,21 @@ func moveSlot(t *testing.T, own *testserver.RedisCluster, nodes []rueidis.Client
 		t.Fatal(err)
 	}
 	password, _ := u.User.Password()
-	for {
+	waitfor.True(t, "the slot is empty", func() bool {
 		keys, err := cluster(from, "GETKEYSINSLOT", slot, "10").AsStrSlice()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(keys) == 0 {
-			break
+			return true
 		}
 		c := nodes[from]
-		args := append([]string{"127.0.0.1", u.Port(), "", "0", "5000", "AUTH", password, "KEYS"}, keys...)
+		args := append([]string{"127.0.0.1", u.Port(), "", "0", "60000", "AUTH", password, "KEYS"}, keys...)
 		if err := c.Do(t.Context(), c.B().Arbitrary("MIGRATE").Args(args...).Build()).Error(); err != nil {
 			t.Fatalf("MIGRATE: %v", err)
 		}
-	}
+		return false
+	})
 	for _, node := range []int{to, from, (to + 1) % 3} {
 		cluster(node, "SETSLOT", slot, "NODE", id(to))
 	}
