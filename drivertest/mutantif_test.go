@@ -3,7 +3,6 @@ package drivertest_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"time"
 
@@ -253,7 +252,7 @@ type slowTable struct{ driver.Table }
 
 func (t slowTable) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 	err := t.Table.Get(ctx, keys, sel, visit)
-	runtime.Gosched()
+	time.Sleep(100 * time.Microsecond)
 	return err
 }
 

@@ -42,7 +42,11 @@ func TestSplitPayloadsTakeNoMoreRequestsAtOnce(t *testing.T) {
 	var entries []driver.Entry
 	var keys []driver.Key
 	partitions := make(map[string]int)
-	for i := 0; len(keys) < 120; i++ {
+	n := 120
+	if testing.Short() {
+		n = 60
+	}
+	for i := 0; len(keys) < n; i++ {
 		e := large(i)
 		if p, _ := dynamodb.Place(table, e.Key); p[len(p)-1] < '2' { // those of two partitions
 			entries, keys = append(entries, e), append(keys, e.Key)

@@ -20,6 +20,7 @@ import (
 
 // The server ends all sessions, as it does when it is restarted. No call notices.
 func TestLostConnectionsFailNoCall(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	schema := newSchema(t)
 	s := open(t, serverURL(t), &postgres.Options{Schema: schema, ApplicationName: schema})
 	table := openTable(t, s)

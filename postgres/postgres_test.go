@@ -132,9 +132,19 @@ func harnesses() map[string]drivertest.Harness {
 
 func TestConformance(t *testing.T) {
 	for name, h := range harnesses() {
-		t.Run(name, func(t *testing.T) { drivertest.Run(t, h) })
+		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "default" {
+				drivertest.RunTopics(t, h, whatSettingsChange...)
+			} else {
+				drivertest.Run(t, h)
+			}
+		})
 	}
 }
+
+// whatSettingsChange are the topics that the protocol, the isolation, the names and the
+// types of columns can fail: those that send keys, values and many entries.
+var whatSettingsChange = []string{"Names", "Keys", "Values", "Put", "PutIf", "Renew", "Delete", "Pop", "Bulk", "Iterate", "Concurrent"}
 
 func Benchmark(b *testing.B) { drivertest.Bench(b, harnesses()["default"]) }
 

@@ -197,6 +197,7 @@ func TestDeletesAndRenewalsGoInTheOrderOfTheKeys(t *testing.T) {
 // A plan that was made for an empty table reads all of it. It does not last, though
 // nobody gathers statistics.
 func TestAPlanForAnEmptyTableDoesNotLast(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	schema := newSchema(t)
 	pool := newPool(t, pgx.QueryExecModeCacheStatement, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schema})

@@ -15,6 +15,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
@@ -23,6 +25,8 @@ import (
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
+
+func init() { exchange.DefaultStoreTimeout = waitfor.Limit }
 
 func TestMain(m *testing.M) {
 	if isOtherProcess() {

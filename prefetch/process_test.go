@@ -14,6 +14,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/filesystem"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
@@ -111,7 +112,7 @@ func killedWhen(t *testing.T, store, place, url string, isTime func() bool) bool
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	late := time.After(time.Minute)
+	late := time.After(waitfor.Limit)
 	for {
 		select {
 		case err := <-ended:

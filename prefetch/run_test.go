@@ -21,6 +21,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/payload"
@@ -169,7 +170,7 @@ func TestRateCountsRetriesButNoCachedKeys(t *testing.T) {
 	start := time.Now()
 	result := run(t, over(t, repo, limited(t, server, 50, 2)), nil,
 		append(numbered(0, 1000), "w", "x", "y", "z")...)
-	if took := time.Since(start); took < 200*time.Millisecond || took > 10*time.Second {
+	if took := time.Since(start); took < 200*time.Millisecond {
 		t.Errorf("12 requests at 50 in a second took %v, want 220ms", took)
 	}
 	if counts(result) != [3]int{1000, 0, 4} || server.total() != 12 {
@@ -352,14 +353,14 @@ func TestCancelAbortsRequestsAndWaits(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			time.AfterFunc(30*time.Millisecond, cancel)
-			start := time.Now()
 			keys := []string{name + "1", name + "2", name + "3"}
-			result, err := prefetch.Run(ctx, over(t, repo, client), slices.Values(keys), nil)
+			var result *prefetch.Result[string]
+			var err error
+			waitfor.End(t, "the run ends with its context", func() {
+				result, err = prefetch.Run(ctx, over(t, repo, client), slices.Values(keys), nil)
+			})
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v", err)
-			}
-			if took := time.Since(start); took > 10*time.Second {
-				t.Errorf("it took %v", took)
 			}
 			check(t, result)
 			if result.Fetched > 0 {
@@ -428,12 +429,10 @@ func TestSlowSequenceIsFetchedAsItComes(t *testing.T) {
 			}
 		}
 		// And after it was saved.
-		for {
-			if n, err := repo.Count(t.Context(), repository.Live); err != nil || n == 3 {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
+		waitfor.True(t, "the last is saved", func() bool {
+			n, err := repo.Count(t.Context(), repository.Live)
+			return err != nil || n == 3
+		})
 	}
 	result, err := prefetch.Run(t.Context(), over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), slow, nil)
 	if err != nil || result.Fetched != 3 {

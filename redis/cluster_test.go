@@ -112,6 +112,7 @@ func (s *saver) count() int {
 // A node of a cluster without replicas goes away during a load: what is on it fails with
 // a reason, the rest goes on, and when it is back, all that was acknowledged is there.
 func TestANodeThatGoesAwayDuringALoad(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedisCluster(t, nil)
 	s := open(t, own.URL(), nil)
 	table := openTable(t, s)
@@ -164,6 +165,7 @@ func TestANodeThatGoesAwayDuringALoad(t *testing.T) {
 
 // A replica takes the place of a node that goes away during a load.
 func TestAReplicaTakesOverDuringALoad(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedisClusterWithReplicas(t, nil)
 	wantReadsFromReplicas(t, own)
 	table := openTable(t, open(t, own.URL(), nil))
@@ -216,6 +218,7 @@ func wantReadsFromReplicas(t *testing.T, own *testserver.RedisCluster) {
 
 // Sentinel lets a replica take the place of the server.
 func TestSentinelPromotesAReplica(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedisSentinel(t, nil)
 	url := func(testing.TB) string { return own.URL() }
 	drivertest.RunTopics(t, harness(url, open, redis.Options{}), "Put", "Delete", "Pop", "Clear", "Parts")
@@ -238,6 +241,7 @@ func TestSentinelPromotesAReplica(t *testing.T) {
 
 // Slots move from one node to another during a load of all operations. None fails.
 func TestSlotsMoveDuringALoad(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedisCluster(t, nil)
 	s := open(t, own.URL(), nil)
 	table := openTable(t, s)
@@ -340,20 +344,21 @@ func moveSlot(t *testing.T, own *testserver.RedisCluster, nodes []rueidis.Client
 		t.Fatal(err)
 	}
 	password, _ := u.User.Password()
-	for {
+	waitfor.True(t, "the slot is empty", func() bool {
 		keys, err := cluster(from, "GETKEYSINSLOT", slot, "10").AsStrSlice()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(keys) == 0 {
-			break
+			return true
 		}
 		c := nodes[from]
-		args := append([]string{"127.0.0.1", u.Port(), "", "0", "5000", "AUTH", password, "KEYS"}, keys...)
+		args := append([]string{"127.0.0.1", u.Port(), "", "0", "60000", "AUTH", password, "KEYS"}, keys...)
 		if err := c.Do(t.Context(), c.B().Arbitrary("MIGRATE").Args(args...).Build()).Error(); err != nil {
 			t.Fatalf("MIGRATE: %v", err)
 		}
-	}
+		return false
+	})
 	for _, node := range []int{to, from, (to + 1) % 3} {
 		cluster(node, "SETSLOT", slot, "NODE", id(to))
 	}

@@ -70,6 +70,7 @@ func operations(ctx context.Context, s *redis.Store, table driver.Table) map[str
 // The server closes all connections, as it does with those that were idle for long. No
 // call notices, whether its context can be cancelled or not.
 func TestLostConnectionsFailNoCall(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedis(t, nil)
 	c := newClient(t, own.URL())
 	for mode, ctx := range map[string]context.Context{"background": context.Background(), "cancellable": t.Context()} {
@@ -95,6 +96,7 @@ func TestLostConnectionsFailNoCall(t *testing.T) {
 // A server that is away: each call fails, soon and with its reason, and works again when
 // the server does, with all that was saved before.
 func TestAServerThatIsAway(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedis(t, nil)
 	s := open(t, own.URL(), nil)
 	table := openTable(t, s)
@@ -131,6 +133,7 @@ func TestAServerThatIsAway(t *testing.T) {
 
 // A server that does not answer: calls end with their context, and the store works on.
 func TestCallsEndWithTheirContext(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedis(t, nil)
 	s := open(t, own.URL(), nil)
 	table := openTable(t, s)
@@ -177,6 +180,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 
 // A server that was restarted, or told so, knows no scripts.
 func TestScriptsAreLoadedAgain(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedis(t, nil)
 	s := open(t, own.URL(), &redis.Options{Buckets: 3})
 	table := openTable(t, s)
@@ -201,6 +205,7 @@ func configure(t *testing.T, c rueidis.Client, name, value string) {
 // A save that the server has no memory for is an error that says so, and leaves all as
 // it was.
 func TestAServerWithoutMemory(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedis(t, nil)
 	table := openTable(t, open(t, own.URL(), nil))
 	c := newClient(t, own.URL())
@@ -229,6 +234,7 @@ func TestAServerWithoutMemory(t *testing.T) {
 
 // The server evicts what it likes, and the cache goes on.
 func TestAServerThatEvicts(t *testing.T) {
+	t.Parallel() // with servers of its own
 	own := testserver.OwnRedis(t, nil)
 	table := openTable(t, open(t, own.URL(), nil))
 	c := newClient(t, own.URL())
@@ -259,6 +265,7 @@ func TestAServerThatEvicts(t *testing.T) {
 
 // A replica can be read from.
 func TestAReplica(t *testing.T) {
+	t.Parallel() // with servers of its own
 	master, replica := testserver.OwnRedis(t, nil), testserver.OwnRedis(t, nil)
 	table := openTable(t, open(t, master.URL(), nil))
 	entries, keys := trackEntries(100)

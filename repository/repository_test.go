@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
@@ -444,7 +445,7 @@ func TestValuesThatCannotBeEncodedLeaveTheOldOnes(t *testing.T) {
 // A payload's handler may use the store, also one with a single connection.
 func TestDecodingMayReadAnotherRepository(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store driver.Store, clock *clock) {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), waitfor.Limit)
 		defer cancel()
 		albums := create(t, store, settings.RepositorySettings[string, string]{Name: "albums", Payload: payload.String()}, clock)
 		check(t, albums.Save(ctx, "a", "Album"))

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 )
 
 func newTestCommitter(t *testing.T) *committer {
@@ -23,7 +24,7 @@ func nothing(*conn) error { return nil }
 // A panic is that of the caller whose write it is, and keeps nobody from writing.
 func TestAPanicInAWriteIsItsCallers(t *testing.T) {
 	c := newTestCommitter(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), waitfor.Limit)
 	defer cancel()
 	var wait sync.WaitGroup
 	for i := range 64 {

@@ -411,7 +411,7 @@ func TestAResponseUnderWayWhileItIsChangedIsNotSaved(t *testing.T) {
 
 func TestAResponseThatIsBeingSavedWhileItIsChangedDoesNotStay(t *testing.T) {
 	store := &faulty{Store: memoryStore(t)}
-	h := startOn(t, store, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Method) }, nil)
+	h := startOn(t, store, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Method) }, &options{StoreTimeout: 200 * time.Millisecond}) // as long as the change waits
 	saving, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	store.set(func(_ context.Context, op string) error {

@@ -349,9 +349,9 @@ func TestTheHardTimeoutEndsWithTheHeaders(t *testing.T) {
 	h := start(t, func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "first ")
 		w.(http.Flusher).Flush()
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(700 * time.Millisecond)
 		io.WriteString(w, "second")
-	}, &options{Policy: policy.Policy{HardTimeout: 50 * time.Millisecond}})
+	}, &options{Policy: policy.Policy{HardTimeout: 500 * time.Millisecond}})
 	resp, err := h.transport.RoundTrip(h.request("GET", "/a", ""))
 	if err != nil {
 		t.Skip("the machine is too busy to answer in time")

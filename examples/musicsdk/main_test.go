@@ -11,8 +11,12 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/examples/musicsdk"
 	"github.com/endpointcache/endpointcache/examples/musicsdk/musicapi"
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/memory"
 )
+
+func init() { exchange.DefaultStoreTimeout = waitfor.Limit }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

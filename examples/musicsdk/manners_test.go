@@ -86,7 +86,7 @@ func TestManners(t *testing.T) {
 func TestUnavailable(t *testing.T) {
 	_, url := serve(t, &musicapi.Options{FailEvery: 1})
 	client := connect(t, url, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := client.Artist(ctx, musicapi.ArtistID(0)); !errors.Is(err, musicsdk.ErrUnavailable) {
 		t.Errorf("the error is %v", err)

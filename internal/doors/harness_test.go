@@ -20,6 +20,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/origin"
@@ -30,6 +31,8 @@ import (
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/transport"
 )
+
+func init() { exchange.DefaultStoreTimeout = waitfor.Limit }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

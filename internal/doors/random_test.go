@@ -30,6 +30,10 @@ func TestWhatIsKnownLaterStaysWhateverTheDoorsDo(t *testing.T) {
 		return store
 	}
 	batch := request.BatchPattern[string]("GET /tracks?ids={id}", 3, payload.SplitArrayBy("", "id"), nil)
+	length := time.Second
+	if testing.Short() {
+		length /= 4
+	}
 	for name, o := range map[string]option{
 		"memory":         {},
 		"sqlite":         {store: onDisk},
@@ -39,7 +43,7 @@ func TestWhatIsKnownLaterStaysWhateverTheDoorsDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o.cache.Logger = slog.New(slog.DiscardHandler)
 			o.cache.StoreTimeout = time.Minute
-			(&crowd{house: newHouse(t, o)}).run(time.Second)
+			(&crowd{house: newHouse(t, o)}).run(length)
 		})
 	}
 }

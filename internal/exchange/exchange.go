@@ -128,9 +128,13 @@ func (o *Options) setDefaults() {
 	setDefault(&o.FinishTimeout, 5*time.Second)
 	setDefault(&o.FinishBytes, 1<<20)
 	setDefault(&o.StreamAfter, 10*time.Second)
-	setDefault(&o.StoreTimeout, time.Second)
+	setDefault(&o.StoreTimeout, DefaultStoreTimeout)
 	setDefault(&o.RenewTimeout, 30*time.Second)
 }
+
+// DefaultStoreTimeout is the StoreTimeout of options that have none. Tests that are about
+// something else raise it: on a busy machine any store takes longer at times.
+var DefaultStoreTimeout = time.Second
 
 func setDefault[T comparable](value *T, otherwise T) {
 	var zero T

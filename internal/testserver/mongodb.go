@@ -76,7 +76,7 @@ func (m *MongoDB) buildFerretDB(ctx context.Context) error {
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-mod=readonly", "-ldflags=-s -w",
 		"-tags=ferretdb_no_postgresql", "-o", m.program, ".")
 	build.Dir = filepath.Join(strings.TrimSuffix(string(out), "\n"), filepath.FromSlash(ferretDB))
-	build.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), "GOWORK=off") // with cgo or without, as the tests, which shares what is built
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: no mongod on PATH, and FerretDB cannot be built: %w: %s", errNotInstalled, err, strings.TrimSpace(string(out)))
 	}

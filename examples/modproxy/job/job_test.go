@@ -18,7 +18,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/endpointcache/endpointcache/examples/internal/anystore"
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 )
+
+func init() { exchange.DefaultStoreTimeout = waitfor.Limit }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

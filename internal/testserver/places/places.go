@@ -122,7 +122,7 @@ func newTables(tb testing.TB, name string) string {
 		defer connections.CloseIdleConnections()
 		client := dynamodb.New(dynamodb.Options{
 			HTTPClient: &http.Client{Transport: connections},
-			Region: "us-east-1", BaseEndpoint: aws.String("http://" + u.Host),
+			Region:     "us-east-1", BaseEndpoint: aws.String("http://" + u.Host),
 			Credentials: credentials.NewStaticCredentialsProvider(u.User.Username(), secret, ""),
 		})
 		tables := dynamodb.NewListTablesPaginator(client, &dynamodb.ListTablesInput{ExclusiveStartTableName: &name})

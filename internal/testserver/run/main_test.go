@@ -15,9 +15,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/endpointcache/endpointcache/internal/testenv"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 )
 
 var executable string // this program, built
@@ -73,14 +73,10 @@ var own = []string{"POSTGRES_TEST_URL=", "PGBOUNCER_TEST_URL=", "CI="}
 // expectNothing waits until what the program made is gone.
 func (p *program) expectNothing() {
 	p.Helper()
-	var left []string
-	for range 500 {
-		if left, _ = filepath.Glob(filepath.Join(p.tmp, "*")); len(left) == 0 {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	p.Errorf("left behind: %v", left)
+	waitfor.True(p, "nothing is left behind", func() bool {
+		left, _ := filepath.Glob(filepath.Join(p.tmp, "*"))
+		return len(left) == 0
+	})
 }
 
 func TestExitCode(t *testing.T) {
@@ -194,11 +190,7 @@ func TestKilled(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	p.expectNothing()
-	for deadline := time.Now().Add(5 * time.Second); answers(server); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the server still runs")
-		}
-	}
+	waitfor.True(t, "the server ends", func() bool { return !answers(server) })
 }
 
 // What ran the program may be gone without a signal.
