@@ -5,9 +5,8 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 20s
 
-# The modules of go.work, and one whose requirements would change those of all others.
+# The modules of go.work.
 MODULES = $(shell go list -m -f '{{.Dir}}')
-SEPARATE := $(CURDIR)/internal/testserver/ferretdb
 PACKAGES = $(MODULES:=/...)
 
 # The examples can open every store.
@@ -44,7 +43,6 @@ servers: ## the servers of the tests, until interrupted; prints the variables th
 .PHONY: lint
 lint: $(GOLANGCI) ## the analysers of .golangci.yml on all modules; go vet for other systems
 	$(GOLANGCI) run $(PACKAGES)
-	cd $(SEPARATE) && GOWORK=off "$(CURDIR)/$(GOLANGCI)" run --config "$(CURDIR)/.golangci.yml" ./...
 	CGO_ENABLED=0 GOARCH=386 go vet $(TAGS) $(PACKAGES)
 	CGO_ENABLED=0 GOOS=windows go vet $(TAGS) $(PACKAGES)
 
@@ -55,7 +53,7 @@ $(GOLANGCI):
 .PHONY: modules
 modules: ## that the modules agree on their versions, and that each builds alone
 	go run ./internal/release
-	@set -e; export GOWORK=off; for module in $(MODULES) $(SEPARATE); do (set -x; cd $$module; \
+	@set -e; export GOWORK=off; for module in $(MODULES); do (set -x; cd $$module; \
 	  go build ./...; \
 	  go vet ./...; \
 	  go mod tidy -diff); \

@@ -200,3 +200,21 @@ func renewals(entries []driver.Entry, longer int) []driver.Renewal {
 	}
 	return all
 }
+
+// While a slot moves, a node may get the end of a transaction whose beginning went to
+// another. What is repeatable is done again then, and nothing else.
+func TestATransactionThatLostItsBeginningIsDoneAgain(t *testing.T) {
+	client := newClient(t, serverURL(t))
+	for _, repeatable := range []bool{true, false} {
+		attempts := 0
+		err := redis.Persist(t.Context(), repeatable, func() error {
+			if attempts++; attempts > 1 {
+				return nil
+			}
+			return client.Do(t.Context(), client.B().Exec().Build()).Error()
+		})
+		if done := err == nil && attempts == 2; done != repeatable {
+			t.Errorf("repeatable %t: %d attempts, %v", repeatable, attempts, err)
+		}
+	}
+}

@@ -94,13 +94,16 @@ func executed(results []rueidis.RedisResult) ([]rueidis.RedisMessage, error) {
 
 // persist does again what the server has refused as a whole because it cannot do it yet:
 // while it starts, or while a slot of a cluster moves. What is repeatable is done again
-// also where the connection is lost. rueidis, which does so with single commands, would
-// send but the ends of a transaction.
+// also where the connection is lost, or its transaction was. rueidis, which does so with
+// single commands, would send only the end of a transaction.
 func persist(ctx context.Context, repeatable bool, do func() error) error {
 	for attempts := 1; ; attempts++ {
 		err := do()
 		delay := retryDelay(attempts, rueidis.Completed{}, err)
-		if err == nil || ctx.Err() != nil || delay < 0 || !refused(err) && (!repeatable || !lost(err)) {
+		if err == nil || ctx.Err() != nil || delay < 0 {
+			return err
+		}
+		if again := refused(err) || repeatable && (lost(err) || halved(err)); !again {
 			return err
 		}
 		timer := time.NewTimer(delay)
@@ -125,6 +128,13 @@ func refused(err error) bool {
 		}
 	}
 	return false
+}
+
+// halved reports whether the end of a transaction came to a node that had not got its
+// beginning, as when a slot moves in between: some of its commands may have been done.
+func halved(err error) bool {
+	answer, ok := rueidis.IsRedisErr(err)
+	return ok && beginsWith(answer, "EXEC without MULTI")
 }
 
 // lost reports whether there was no answer.

@@ -69,7 +69,7 @@ func TestCheck(t *testing.T) {
 		{"a/go.mod", "go 1.26.0", "go 1.25.0", "a/go.mod: go 1.25.0, the root has 1.26.0"},
 		{"a/go.mod", "x => ..", "x => ./b", "a/go.mod: example.com/x is not replaced by its folder"},
 		{"a/b/go.mod", "module example.com/x/a/b", "module example.com/x/b", "a/b/go.mod: module example.com/x/b, its folder says example.com/x/a/b"},
-		{"go.work", "\t./a/b\n", "", "a/b/go.mod: it is to be in go.work"},
+		{"go.work", "\t./a/b\n", "", "a/b/go.mod: it is not in go.work"},
 		{"go.work", "go 1.26.0", "go 1.26.1", "go.work: go 1.26.1"},
 		{"CHANGELOG.md", "v0.1.0", "v0.1.1", "CHANGELOG.md has no heading for v0.1.0"},
 	} {

@@ -23,10 +23,13 @@ type MongoDB struct {
 	process *process
 }
 
-// ferretDB is the folder of its program, and the module that this package belongs to.
 const (
-	ferretDB = "internal/testserver/ferretdb"
-	module   = "github.com/endpointcache/endpointcache"
+	// ferretDB is the package of FerretDB's program.
+	ferretDB = "github.com/endpointcache/endpointcache/internal/testserver/ferretdb"
+
+	// ferretDBProgram is the variable of that program, where it is built already: each
+	// time takes more than a second.
+	ferretDBProgram = "MONGODB_TEST_PROGRAM"
 )
 
 // StartMongoDB starts a server, which the caller has to stop. The context is about
@@ -40,7 +43,7 @@ func StartMongoDB(ctx context.Context, o *Options) (*MongoDB, error) {
 	}
 	if programs, missing := findPrograms(ctx, []string{"mongod"}); missing == nil {
 		err = m.useMongod(filepath.Join(programs, "mongod"))
-	} else if err = m.buildFerretDB(ctx); o.durable() {
+	} else if err = m.useFerretDB(ctx); o.durable() {
 		m.args = append([]string{"-durable"}, m.args...)
 	}
 	if err == nil {
@@ -65,18 +68,15 @@ func (m *MongoDB) useMongod(program string) error {
 	return m.folder.give(data)
 }
 
-// buildFerretDB builds the program with the Go compiler, from a module of its own.
-func (m *MongoDB) buildFerretDB(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
-	if err != nil {
-		return fmt.Errorf("%w: no mongod on PATH, and the source of FerretDB's program is not found: %w", errNotInstalled, err)
+func (m *MongoDB) useFerretDB(ctx context.Context) error {
+	m.args, m.ready = []string{"-port"}, "listening on"
+	if m.program = os.Getenv(ferretDBProgram); m.program != "" {
+		return nil
 	}
-	m.program, m.args, m.ready = m.folder.file("ferretdb"), []string{"-port"}, "listening on"
+	m.program = m.folder.file("ferretdb")
 	// #nosec G204 -- a program of this project
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-mod=readonly", "-ldflags=-s -w",
-		"-tags=ferretdb_no_postgresql", "-o", m.program, ".")
-	build.Dir = filepath.Join(strings.TrimSuffix(string(out), "\n"), filepath.FromSlash(ferretDB))
-	build.Env = append(os.Environ(), "GOWORK=off") // with cgo or without, as the tests, which shares what is built
+		"-tags=ferretdb_no_postgresql", "-o", m.program, ferretDB)
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: no mongod on PATH, and FerretDB cannot be built: %w: %s", errNotInstalled, err, strings.TrimSpace(string(out)))
 	}

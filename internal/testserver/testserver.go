@@ -130,6 +130,9 @@ func Start(ctx context.Context, o *Options) (*Set, error) {
 		case err == nil:
 			s.running = append(s.running, started)
 			s.env.set(k.variable, started.URL())
+			if m, ok := started.(*MongoDB); ok {
+				s.env.set(ferretDBProgram, m.program)
+			}
 		case testenv.InCI() || ctx.Err() != nil:
 			return nil, errors.Join(fmt.Errorf("%s: %w", k.name, err), s.Stop())
 		default:
