@@ -5,9 +5,10 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 20s
 
-# The modules of go.work, and one whose requirements would change those of all others.
-MODULES = $(shell go list -m -f '{{.Dir}}')
-SEPARATE := $(CURDIR)/internal/testserver/ferretdb
+# The folders of the modules of go.work, from here as the path to here may have a space,
+# and one whose requirements would change those of all others.
+MODULES = $(subst $(CURDIR),.,$(shell go list -m -f '{{.Dir}}'))
+SEPARATE := ./internal/testserver/ferretdb
 PACKAGES = $(MODULES:=/...)
 
 # The examples can open every store.
@@ -49,7 +50,7 @@ lint: $(GOLANGCI) ## the analysers of .golangci.yml on all modules; go vet for o
 	CGO_ENABLED=0 GOOS=windows go vet $(TAGS) $(PACKAGES)
 
 $(GOLANGCI):
-	GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	GOBIN="$(CURDIR)/.bin" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv .bin/golangci-lint $@
 
 .PHONY: modules
