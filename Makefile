@@ -5,8 +5,8 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 20s
 
-# The modules of go.work.
-MODULES = $(shell go list -m -f '{{.Dir}}')
+# The folders of the modules of go.work, from here, as the path to here may have a space.
+MODULES = $(subst $(CURDIR),.,$(shell go list -m -f '{{.Dir}}'))
 PACKAGES = $(MODULES:=/...)
 
 # The examples can open every store.
@@ -47,22 +47,23 @@ lint: $(GOLANGCI) ## the analysers of .golangci.yml on all modules; go vet for o
 	CGO_ENABLED=0 GOOS=windows go vet $(TAGS) $(PACKAGES)
 
 $(GOLANGCI):
-	GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	GOBIN="$(CURDIR)/.bin" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv .bin/golangci-lint $@
 
 .PHONY: modules
 modules: ## that the modules agree on their versions, and that each builds alone
 	go run ./internal/release
 	@set -e; export GOWORK=off; for module in $(MODULES); do (set -x; cd $$module; \
-	  go build ./...; \
-	  go vet ./...; \
+	  go build $(TAGS) ./...; \
+	  go vet $(TAGS) ./...; \
 	  go mod tidy -diff); \
 	done
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@set -e; for package in $$(go list $(PACKAGES)); do \
-	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	  targets=$$(go test -list '^Fuzz' $$package); \
+	  for target in $$(echo "$$targets" | grep '^Fuzz' || true); do \
 	    echo "$$package $$target"; \
 	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 	  done; \

@@ -58,6 +58,7 @@ func At[P any](newPlace func(tb testing.TB) P, open func(tb testing.TB, place P)
 		tb.Helper()
 		s := open(tb, place)
 		places.Store(s, place)
+		tb.Cleanup(func() { places.Delete(s) }) // which may hold many entries
 		return s
 	}
 	return Harness{

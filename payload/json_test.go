@@ -66,6 +66,13 @@ type (
 		jsontest.Upper
 		jsontest.Verbatim
 	}
+	// nameless has a type without a name, with the methods of what it embeds.
+	nameless struct {
+		Text struct {
+			jsontest.Upper
+			Other int
+		} `json:"text"`
+	}
 	holder struct {
 		embedded
 		Any any `json:"any"`
@@ -96,6 +103,9 @@ func TestJSONTypes(t *testing.T) {
 		{reflect.TypeFor[jsontest.Secret](), []string{`{"shown":"a"}`, `{"A":1}`}},
 		{reflect.TypeFor[options](), []string{`{"text":"a"}`, `{"text":"\"a\""}`, `{"float":"NaN"}`, `{"map":{"a":"b"}}`, `{"a":"b"}`, `{"OTHER":1}`}},
 		{reflect.TypeFor[ambiguous](), []string{`{}`, `"a"`, `{"Upper":"a"}`}},
+		{reflect.TypeFor[nameless](), []string{`{"text":"a"}`, `{"text":{"Upper":"a","Other":1}}`}},
+		{reflect.TypeFor[struct{ jsontest.Upper }](), []string{`"a"`, `{"Upper":"a"}`}},
+		{reflect.TypeFor[[]*struct{ jsontest.Upper }](), []string{`["a"]`, `[{"Upper":"a"}]`}},
 		{reflect.TypeFor[holder](), []string{`{"any":{"a":[1,"b"]}}`, `{"embedded":null}`, `{"embedded":1}`}},
 		{reflect.TypeFor[self](), []string{`{"self":{}}`, `1`}},
 		{reflect.TypeFor[from](), []string{`"a"`, `1`}},

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	modversion "golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
 )
 
@@ -24,6 +25,10 @@ func main() {
 	version := flag.String("set", "", "write this `version` into the requirements that the modules have of each other")
 	tags := flag.Bool("tags", false, "print the tags of a release")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "release: unexpected argument %q: there are only flags\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	if err := run(*version, *tags); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
@@ -40,8 +45,11 @@ func run(version string, tags bool) error {
 		return err
 	}
 	if version != "" {
-		if !semver.IsValid(version) {
+		if semver.Canonical(version) != version {
 			return fmt.Errorf("%q is no version of the form v1.2.3", version)
+		}
+		if err := modversion.Check(r.path(), version); err != nil {
+			return err
 		}
 		if err := r.set(version); err != nil {
 			return err

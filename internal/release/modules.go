@@ -36,6 +36,9 @@ func load(root string) (*repo, error) {
 	if r.work, err = modfile.ParseWork("go.work", data, nil); err != nil {
 		return nil, err
 	}
+	if r.work.Go == nil {
+		return nil, errors.New("go.work has no go directive")
+	}
 	files := os.DirFS(root)
 	err = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -53,6 +56,9 @@ func load(root string) (*repo, error) {
 		file, err := modfile.Parse(name, data, nil)
 		if err != nil {
 			return err
+		}
+		if file.Module == nil || file.Go == nil {
+			return fmt.Errorf("%s has no module or no go directive", name)
 		}
 		r.modules = append(r.modules, &module{folder: path.Dir(name), file: file})
 		return nil
@@ -128,6 +134,9 @@ func (r *repo) check() error {
 	if r.work.Go.Version != goVersion {
 		errs = append(errs, fmt.Errorf("go.work: go %s, the root has %s", r.work.Go.Version, goVersion))
 	}
+	if len(r.work.Replace) > 0 {
+		errs = append(errs, errors.New("go.work: it replaces modules, which users and builds without it do not"))
+	}
 	versions := make(map[string]string) // of the modules of others
 	for _, m := range r.modules {
 		if want := path.Join(r.path(), m.folder); m.file.Module.Mod.Path != want {
@@ -158,7 +167,7 @@ func (r *repo) check() error {
 	if err != nil {
 		return err
 	}
-	if !regexp.MustCompile(`(?m)^## .*` + regexp.QuoteMeta(strings.TrimPrefix(version, "v")) + `\b`).Match(changes) {
+	if !regexp.MustCompile(`(?m)^## \[?v?` + regexp.QuoteMeta(strings.TrimPrefix(version, "v")) + `(\]|\s|$)`).Match(changes) {
 		errs = append(errs, fmt.Errorf("CHANGELOG.md has no heading for %s", version))
 	}
 	return errors.Join(errs...)
@@ -170,11 +179,20 @@ func (r *repo) used(m *module) bool {
 }
 
 // checkReplaced reports siblings that a module requires without the folder that has
-// them, without which it cannot be built alone before a release.
+// them, without which it cannot be built alone before a release; and what is replaced
+// or excluded else, as it is not for users.
 func (r *repo) checkReplaced(m *module, report func(*module, string, ...any)) {
 	folders := make(map[string]string)
 	for _, replace := range m.file.Replace {
-		folders[replace.Old.Path] = path.Join(m.folder, replace.New.Path)
+		if r.sibling(replace.Old.Path) == nil && !slices.Contains(separate, m.folder) {
+			report(m, "%s is replaced, which it is not for users", replace.Old.Path)
+		}
+		if replace.Old.Version == "" {
+			folders[replace.Old.Path] = path.Join(m.folder, replace.New.Path)
+		}
+	}
+	for _, exclude := range m.file.Exclude {
+		report(m, "%s is excluded, which it is not for users", exclude.Mod)
 	}
 	for _, require := range m.file.Require {
 		if s := r.sibling(require.Mod.Path); s != nil && folders[require.Mod.Path] != s.folder {

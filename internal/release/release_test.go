@@ -34,7 +34,16 @@ var files = map[string]string{
 
 func write(t *testing.T, changes ...string) *repo {
 	t.Helper()
-	root := t.TempDir()
+	r, err := load(writeFiles(t, changes...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func writeFiles(t *testing.T, changes ...string) (root string) {
+	t.Helper()
+	root = t.TempDir()
 	for name, text := range files {
 		for i := 0; i < len(changes); i += 3 {
 			if changes[i] == name {
@@ -52,11 +61,29 @@ func write(t *testing.T, changes ...string) *repo {
 			t.Fatal(err)
 		}
 	}
-	r, err := load(root)
-	if err != nil {
-		t.Fatal(err)
+	return root
+}
+
+func TestNoGoVersion(t *testing.T) {
+	for _, file := range []string{"go.work", "go.mod", "a/go.mod"} {
+		if _, err := load(writeFiles(t, file, "go 1.26.0\n", "")); err == nil || !strings.Contains(err.Error(), file+" has no") {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
-	return r
+}
+
+// A version that Go would not take is written nowhere.
+func TestWrongVersion(t *testing.T) {
+	root := writeFiles(t)
+	t.Setenv("GOWORK", filepath.Join(root, "go.work"))
+	for _, version := range []string{"0.2.0", "v0.2", "v2.0.0", "v0.2.0+a", "latest"} {
+		if err := run(version, false); err == nil {
+			t.Errorf("%s is taken", version)
+		}
+	}
+	if data, err := os.ReadFile(filepath.Join(root, "a", "go.mod")); err != nil || string(data) != files["a/go.mod"] {
+		t.Errorf("%s, %v", data, err)
+	}
 }
 
 func TestCheck(t *testing.T) {
@@ -71,7 +98,13 @@ func TestCheck(t *testing.T) {
 		{"a/b/go.mod", "module example.com/x/a/b", "module example.com/x/b", "a/b/go.mod: module example.com/x/b, its folder says example.com/x/a/b"},
 		{"go.work", "\t./a/b\n", "", "a/b/go.mod: it is not in go.work"},
 		{"go.work", "go 1.26.0", "go 1.26.1", "go.work: go 1.26.1"},
+		{"go.work", "\t./a/b\n)\n", "\t./a/b\n)\n\nreplace example.com/other => ./other\n", "go.work: it replaces modules"},
+		{"a/go.mod", "replace example.com/x => ..", "replace example.com/x v0.0.9 => ..", "a/go.mod: example.com/x is not replaced by its folder"},
+		{"a/go.mod", "replace ", "replace example.com/other => example.com/fork v1.0.0\n\nreplace ", "a/go.mod: example.com/other is replaced"},
+		{"a/go.mod", "replace ", "exclude example.com/other v1.0.1\n\nreplace ", "a/go.mod: example.com/other@v1.0.1 is excluded"},
 		{"CHANGELOG.md", "v0.1.0", "v0.1.1", "CHANGELOG.md has no heading for v0.1.0"},
+		{"CHANGELOG.md", "v0.1.0", "v10.1.0", "CHANGELOG.md has no heading for v0.1.0"},
+		{"CHANGELOG.md", "v0.1.0", "[0.1.0-rc.1]", "CHANGELOG.md has no heading for v0.1.0"},
 	} {
 		err := write(t, test.file, test.old, test.new).check()
 		if err == nil || !strings.Contains(err.Error(), test.want) {

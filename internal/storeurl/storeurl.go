@@ -65,7 +65,8 @@ func (s Set) Open(ctx context.Context, address, name string) (driver.Store, erro
 	if kind == nil {
 		return nil, fmt.Errorf("store: the URL is none of %s", strings.Join(s.Forms(), ", "))
 	}
-	return kind.Open(ctx, address, name)
+	scheme, rest, _ := strings.Cut(address, ":")
+	return kind.Open(ctx, strings.ToLower(scheme)+":"+rest, name) // not all clients take capitals
 }
 
 // Opened makes a store of any package a driver.Store, nil where there is an error.

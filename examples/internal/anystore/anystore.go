@@ -57,15 +57,21 @@ func (s Store) Open(ctx context.Context, name string) (driver.Store, error) {
 func (s Store) Query(columns, name, table string) string {
 	switch storeKind(string(s)) {
 	case "postgres":
-		return fmt.Sprintf("psql '%s' -c 'SELECT %s FROM %s.%s'", withoutPassword(string(s)), columns, name, table)
+		return fmt.Sprintf("psql %s -c 'SELECT %s FROM %s.%s'", quoted(withoutPassword(string(s))), columns, name, table)
 	case "sqlite":
-		return fmt.Sprintf("sqlite3 '%s' 'SELECT %s FROM %s'", s.file(), columns, table)
+		return fmt.Sprintf("sqlite3 %s 'SELECT %s FROM %s'", quoted(s.file()), columns, table)
 	}
 	return ""
 }
 
 // file is the path of a SQLite file.
-func (s Store) file() string { return strings.TrimPrefix(string(s), "sqlite:") }
+func (s Store) file() string {
+	_, path, _ := strings.Cut(string(s), ":")
+	return path
+}
+
+// quoted is a text as one word of a shell.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 func withoutPassword(database string) string {
 	u, err := url.Parse(database)

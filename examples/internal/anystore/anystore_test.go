@@ -39,6 +39,18 @@ func TestStoreFlag(t *testing.T) {
 	}
 }
 
+func TestQuery(t *testing.T) {
+	for store, want := range map[Store]string{
+		"sqlite:music.db": "sqlite3 'music.db' 'SELECT id FROM t'",
+		"SQLite:it's.db":  `sqlite3 'it'\''s.db' 'SELECT id FROM t'`,
+		"memory:":         "",
+	} {
+		if got := store.Query("id", "name", "t"); got != want {
+			t.Errorf("%s: %s", store, got)
+		}
+	}
+}
+
 func parseStore(t *testing.T, text string) Store {
 	t.Helper()
 	var s Store

@@ -22,7 +22,8 @@ go.mod requires, or those of a go.work, and keeps them in a database. What it ha
 type options struct {
 	goMod       string
 	store       program.Store // where to keep the responses
-	proxy       *url.URL      // nil: serve the module download cache
+	proxyURL    string
+	proxy       *url.URL // that of proxyURL; nil: serve the module download cache
 	zip         bool
 	expire      time.Duration // 0: as the endpoints say
 	concurrency int
@@ -35,10 +36,7 @@ func (o *options) flags() *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.StringVar(&o.goMod, "mod", "", "the go.mod or go.work `file`; by default that of the working folder or the nearest folder above it")
 	o.store.Flag(flags)
-	flags.Func("proxy", "fetch from the module proxy at this `URL`, of the form https://host;\nby default from this machine's own module download cache", func(text string) (err error) {
-		o.proxy, err = parseProxy(text)
-		return err
-	})
+	flags.StringVar(&o.proxyURL, "proxy", "", "fetch from the module proxy at this `URL`, of the form https://host;\nby default from this machine's own module download cache")
 	flags.BoolVar(&o.zip, "zip", false, "fetch the .zip files, too")
 	flags.DurationVar(&o.expire, "expire", 0, "the `duration` that what is fetched lives, such as 12h; by default\na list a day, an info a week, mod and zip for ever")
 	flags.IntVar(&o.concurrency, "concurrency", 8, "the `number` of requests at once")
@@ -48,7 +46,12 @@ func (o *options) flags() *flag.FlagSet {
 	return flags
 }
 
-func (o *options) check() error {
+func (o *options) check() (err error) {
+	if o.proxyURL != "" {
+		if o.proxy, err = parseProxy(o.proxyURL); err != nil {
+			return err
+		}
+	}
 	switch {
 	case o.concurrency < 1:
 		return fmt.Errorf("-concurrency is %d: it is at least 1", o.concurrency)
@@ -58,10 +61,11 @@ func (o *options) check() error {
 	return errors.Join(program.CheckRate(o.rate), o.store.Check())
 }
 
+// parseProxy returns an error without the URL, which may have a password.
 func parseProxy(text string) (*url.URL, error) {
 	proxy, err := url.Parse(text)
 	if err != nil || proxy.Host == "" || proxy.Scheme != "http" && proxy.Scheme != "https" {
-		return nil, errors.New("it is not of the form https://host")
+		return nil, errors.New("-proxy is not of the form https://host")
 	}
 	return proxy, nil
 }

@@ -18,17 +18,36 @@ import (
 // requiredVersions are the keys of the modules that the go.mod file at path requires, or
 // those of the modules that a go.work file uses.
 func requiredVersions(path string) ([]VersionKey, error) {
-	paths, err := goMods(path)
+	paths, first, err := goMods(path)
 	if err != nil {
 		return nil, err
 	}
-	var keys []VersionKey
+	var files []*modfile.File
+	var second []*modfile.Replace // each is for all modules of the workspace
+	here := make(map[string]bool) // the modules on this machine, of which no proxy knows
 	for _, path := range paths {
-		more, err := requiredBy(path)
+		file, err := parseGoMod(path)
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, more...)
+		files, second = append(files, file), append(second, file.Replace...)
+		if file.Module != nil {
+			here[file.Module.Mod.Path] = true
+		}
+	}
+	var keys []VersionKey
+	for _, file := range files {
+		for _, require := range file.Require {
+			used := replaced(require.Mod, first, second)
+			if used.Version == "" || here[require.Mod.Path] {
+				continue // a folder
+			}
+			key, err := versionKey(used)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", file.Syntax.Name, err)
+			}
+			keys = append(keys, key)
+		}
 	}
 	slices.SortFunc(keys, func(a, b VersionKey) int {
 		return cmp.Or(strings.Compare(a.Module, b.Module), semver.Compare(a.Version, b.Version), strings.Compare(a.Version, b.Version))
@@ -36,18 +55,19 @@ func requiredVersions(path string) ([]VersionKey, error) {
 	return slices.Compact(keys), nil
 }
 
-// goMods are the go.mod files of a workspace, or path where it is no go.work file.
-func goMods(path string) ([]string, error) {
+// goMods are the go.mod files of a workspace and what go.work replaces, or path alone
+// where it is no go.work file.
+func goMods(path string) ([]string, []*modfile.Replace, error) {
 	if filepath.Base(path) != "go.work" {
-		return []string{path}, nil
+		return []string{path}, nil, nil
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	file, err := modfile.ParseWork(path, data, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var paths []string
 	for _, use := range file.Use {
@@ -57,32 +77,15 @@ func goMods(path string) ([]string, error) {
 		}
 		paths = append(paths, filepath.Join(folder, "go.mod"))
 	}
-	return paths, nil
+	return paths, file.Replace, nil
 }
 
-// requiredBy are the keys of the modules that one go.mod file requires.
-func requiredBy(path string) ([]VersionKey, error) {
+func parseGoMod(path string) (*modfile.File, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	file, err := modfile.Parse(path, data, nil)
-	if err != nil {
-		return nil, err
-	}
-	var keys []VersionKey
-	for _, require := range file.Require {
-		used := replaced(file, require.Mod)
-		if used.Version == "" {
-			continue // a folder on this machine, of which no proxy knows
-		}
-		key, err := versionKey(used)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
+	return modfile.Parse(path, data, nil)
 }
 
 // findGoMod is the path of the go.work or the go.mod that the working folder belongs to.
@@ -104,19 +107,18 @@ func findGoMod() (string, error) {
 	}
 }
 
-// replaced is the version that a build uses for m. A replace directive for one
-// version goes before one for all.
-func replaced(file *modfile.File, m module.Version) module.Version {
-	used := m
-	for _, r := range file.Replace {
-		if r.Old == m {
-			return r.New
-		}
-		if r.Old.Path == m.Path && r.Old.Version == "" {
-			used = r.New
+// replaced is the version that a build uses for m. The first list with a replace
+// directive for it holds, and in that the one for its version goes before one for all.
+func replaced(m module.Version, lists ...[]*modfile.Replace) module.Version {
+	for _, list := range lists {
+		for _, version := range []string{m.Version, ""} {
+			i := slices.IndexFunc(list, func(r *modfile.Replace) bool { return r.Old == module.Version{Path: m.Path, Version: version} })
+			if i >= 0 {
+				return list[i].New
+			}
 		}
 	}
-	return used
+	return m
 }
 
 // versionKey writes m as the protocol does: module proxies may keep files where

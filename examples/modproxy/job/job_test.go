@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/endpointcache/endpointcache/examples/internal/anystore"
@@ -274,6 +275,23 @@ func TestWorkspace(t *testing.T) {
 	w.expect(0, "total: 6 keys, 6 cached, 0 fetched, 0 absent, 0 failed", "-mod", "tool/go.mod")
 }
 
+// Modules of the workspace are on this machine, and what go.work or one of them replaces
+// is replaced for all.
+func TestReplacedInAWorkspace(t *testing.T) {
+	w := newWorld(t)
+	w.write("go.work", "go 1.24\n\nuse (\n\t.\n\t./tool\n)\n\nreplace example.com/one => example.com/fork v1.0.1\n")
+	w.write("tool/go.mod", "module example.com/app/tool\n\nrequire (\n\texample.com/app v1.0.0\n\texample.com/forked v1.0.0\n\texample.com/here v1.0.0\n)\n\n"+
+		"replace example.com/one v1.2.0 => ../one\n")
+	versions, err := requiredVersions("go.work")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []VersionKey{{"example.com/absent", "v1.0.0"}, {"example.com/fork", "v1.0.1"}, {"example.com/old", "v2.0.0+incompatible"}, {"github.com/!burnt!sushi/toml", "v1.5.0"}}
+	if d := cmp.Diff(want, versions); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestNoModuleCache(t *testing.T) {
 	w := newWorld(t)
 	t.Setenv("GOMODCACHE", filepath.Join(t.TempDir(), "none"))
@@ -325,11 +343,14 @@ func TestUsage(t *testing.T) {
 		{[]string{"-expire", "-1s"}, "-expire"},
 		{[]string{"-expire", "soon"}, "-expire"},
 		{[]string{"-proxy", "proxy.example.com"}, "-proxy"},
+		{[]string{"-proxy", "https://user:%zhunter2@host"}, "-proxy"},
 		{[]string{"-store", "mysql://localhost"}, "-store"},
 		{[]string{"-store", ""}, "-store"},
 	} {
 		if _, stderr := w.expect(2, "", test.args...); !strings.Contains(stderr, test.want) {
 			t.Errorf("%q: the error does not tell what is wrong: %s", test.args, stderr)
+		} else if strings.Contains(stderr, "hunter2") {
+			t.Errorf("the error tells a password: %s", stderr)
 		}
 	}
 	var help, none bytes.Buffer
