@@ -1,5 +1,5 @@
-// Package endpointcache documents a library that gives every endpoint of an API
-// a typed response cache of its own.
+// Package endpointcache documents a library that gives each endpoint of an API its own
+// typed response cache.
 //
 // An endpoint is described once, in a settings.RepositorySettings: the name of
 // its table, the key that tells its responses apart, the value that they hold.

@@ -1,6 +1,6 @@
 // Package cache holds many repositories on one store and routes requests to them. A cache
-// also has what its fetchers and transports share: the policy behind all others, the
-// requests that are under way, and the counts of answers.
+// also holds what its fetchers and transports share: the default policy, the requests under
+// way, and the counts of outcomes.
 package cache
 
 import (
@@ -32,47 +32,47 @@ type Options struct {
 	// otherwise. The default is [settings.DefaultExpire].
 	Expire time.Duration
 
-	// Policy says more of what is cached and for how long. It holds where neither a
-	// call's policy nor the repository's does.
+	// Policy says more about what is cached and for how long. Each of its fields applies if
+	// neither a call's policy nor the repository's sets it.
 	Policy policy.Policy
 
-	// Router names the repository that a request belongs to, or none by an
-	// empty string. A name that the cache does not have is an error of the call,
-	// [ErrNotFound]. The default is the repository whose endpoint matches; of
-	// several the one whose endpoint is the most specific, see package request,
-	// of those the first created.
+	// Router returns the name of the repository that a request belongs to, or an empty
+	// string for none. If the cache has no repository of that name, the call returns
+	// [ErrNotFound]. By default, a request belongs to the repository whose endpoint matches
+	// it; if several match, to the one with the most specific endpoint (see package
+	// request), or else to the one created first.
 	Router func(*http.Request) string
 
 	// MaxBody is the size in bytes of the largest body that is kept. Up to that, a
 	// body is held in memory while it comes in. The default is 64 MiB.
 	MaxBody int64
 
-	// MaxInFlight is how many bytes all bodies may have together that are held in
-	// memory while they come in: where they would have more, some wait until others
-	// have been saved. The default is four times MaxBody, and it is at least MaxBody.
+	// MaxInFlight is the total size in bytes of all bodies that are held in memory while
+	// they arrive. Beyond that, some wait until others have been saved. The default is four
+	// times MaxBody, and it is at least MaxBody.
 	MaxInFlight int64
 
-	// FinishTimeout and FinishBytes limit how long, and for how many bytes, the rest
-	// of a body is read that a caller of the transport closed before its end, so that
-	// it can be saved. The defaults are 5 seconds and 1 MiB.
+	// FinishTimeout and FinishBytes apply when a caller of the transport closes a body
+	// before its end. They limit how long, and for how many bytes, the rest is read so that
+	// the response can be saved. The defaults are 5 seconds and 1 MiB.
 	FinishTimeout time.Duration
 	FinishBytes   int64
 
-	// StreamAfter is how long a response that does not tell its length may take to
-	// end. One that takes longer is a stream: it is its caller's alone, and not kept.
-	// The default is 10 seconds.
+	// StreamAfter is how long a response of unknown length may take to end. One that takes
+	// longer is a stream: no further caller shares it, and it is not stored. The default is
+	// 10 seconds.
 	StreamAfter time.Duration
 
-	// StoreTimeout is the longest that an answer waits for each operation on the
-	// store; one on many keys may take as long again for every thousand of them. The default is a second.
-	// Calls on repositories themselves wait for as long as their context lets them.
+	// StoreTimeout is how long an answer waits at most for each operation on the store; an
+	// operation on many keys may take as long again for every thousand of them. The default
+	// is a second. Calls on repositories themselves wait as long as their context allows.
 	StoreTimeout time.Duration
 
 	// RenewTimeout limits a renewal in the background. The default is 30 seconds.
 	RenewTimeout time.Duration
 
-	// Logger is told of what goes wrong beside the calls. The default is
-	// [slog.Default]. It is given no URL, header or body.
+	// Logger gets a line about problems that do not make a call fail. The default is
+	// [slog.Default]. The lines contain no URL, header or body.
 	Logger *slog.Logger
 
 	// Now is the clock; the default is [time.Now].

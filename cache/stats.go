@@ -1,7 +1,7 @@
 package cache
 
-// Stats are counts of a cache's answers, by whichever door they were asked for, since it
-// was made; of keys where nothing else is said.
+// Stats are counts of a cache's answers since it was made, through all doors. They count
+// keys, unless something else is said.
 type Stats struct {
 	Hits        int64 // answered from the store without the origin
 	Misses      int64 // answered by a request to the origin that their caller began

@@ -51,7 +51,8 @@ type Harness struct {
 // At returns a harness of stores that are each at a place, such as a file, a schema or a
 // prefix. newPlace makes an empty one for a test, and has it removed when the test ends;
 // open opens a store there, for the first time or again. The caller sets the other
-// fields, and Reopen to nil where nothing outlives the store.
+// fields, and Reopen to nil where nothing outlives the store. The stores are compared by
+// ==, so each is best a pointer.
 func At[P any](newPlace func(tb testing.TB) P, open func(tb testing.TB, place P) driver.Store) Harness {
 	var places sync.Map // of P, by the store
 	openAt := func(tb testing.TB, place P) driver.Store {

@@ -1,5 +1,5 @@
-// Package fetch returns the values of an API: stored ones where the policies let them be
-// used, and the origin's otherwise.
+// Package fetch returns the values of an API: stored values if the policies allow it, and
+// otherwise the origin's.
 //
 //	client, err := fetch.NewClient(&fetch.Options{BaseURL: "https://api.example.com"})
 //	tracks, err := fetch.Create(ctx, c, client, trackSettings, nil)
@@ -8,11 +8,11 @@
 //	results, err := tracks.FetchMany(ctx, keys)
 //	err = tracks.Fill(ctx, slices.Values(keys), nil, func(fetch.Filled[TrackKey]) {})
 //
-// A [Fetcher] asks the origin once for all callers that want the same key at the same
-// time, also those of a transport in front of the same cache, and saves the answer. Keys
-// that the settings have a request.Batch for are asked for together.
+// A [Fetcher] asks the origin once for all callers that want the same key at the same time,
+// including those of a transport over the same cache, and saves the response. Keys that the
+// settings have a request.Batch for are asked for together.
 //
-// A [Client] sends the requests of any number of fetchers, repeats those that fail for a
-// while, and reads back what was sent, so that no answer is kept under a key that it is
-// not for.
+// A [Client] sends the requests of any number of fetchers, and retries those that fail
+// temporarily. It checks what was really sent, so that no response is saved under the wrong
+// key.
 package fetch

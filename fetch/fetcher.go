@@ -27,21 +27,20 @@ type FetcherOptions struct {
 	Concurrency int
 }
 
-// Fetcher returns the values of one endpoint for keys: from its repository as the
-// policies let it, and from the origin otherwise. Many goroutines may use it at once. It
-// needs no closing of its own: closing the cache or the [Client] ends what goes on.
+// Fetcher returns the values of one endpoint by key: from its repository if the policies
+// allow it, and otherwise from the origin. Many goroutines may use it at once. It needs no
+// closing: closing the cache or the [Client] ends what is under way.
 //
-// Of all callers that want one key at the same time, whichever method or door of the
-// cache they use, one request is made. It belongs to none of them: a caller that gives up
-// leaves it to the others, and it ends when no caller is left. Each gets a value of its
-// own.
+// All callers that want the same key at the same time share one request, whichever method
+// or door of the cache they use. None of them owns it: if a caller gives up, the request
+// goes on for the others, and it ends when no caller is left. Each caller gets its own copy
+// of the value.
 //
-// A repository that fails or is slow is no error of a call. The origin is asked
-// then, what came is returned without being saved, and the failure is logged and
-// counted by the cache.
+// If the repository fails or is slow, calls still succeed. The origin is asked, its
+// response is returned without being saved, and the cache logs and counts the failure.
 //
-// A panic in a function of the settings or of the client is that of every caller that
-// waits for the key, or for another one of the same batch.
+// A panic in a function of the settings or of the client reaches every caller that waits
+// for the key, or for another key of the same batch.
 type Fetcher[K comparable, V any] struct {
 	client   *Client
 	source   *source[K]

@@ -31,47 +31,45 @@ type Options struct {
 	// endpoints take it. Without it the endpoints' patterns have to have a host.
 	BaseURL string
 
-	// Origin are the limits, pauses and credentials of the default client,
-	// which sends with an origin.Transport. It is not to be set together with
-	// Client. Credentials without hosts are for the host of BaseURL.
+	// Origin has the limits, pauses and credentials of the default client, which sends with
+	// an origin.Transport. Do not set it together with Client. Credentials without hosts
+	// are for the host of BaseURL.
 	Origin *origin.Options
 
-	// Transport makes the requests of the default client: below the limits of
-	// Origin where these are set, and without any where they are not, so that
-	// it may be an origin.Transport that is shared with others. It is not to be
-	// set together with Client, and stays the caller's to close.
+	// Transport makes the requests of the default client. If Origin is set, it is below
+	// Origin's limits; if not, it has no limits, so it may be an origin.Transport that is
+	// shared with others. Do not set it together with Client. The caller closes it.
 	Transport http.RoundTripper
 
-	// Client sends the requests, each attempt one, with all that it adds to
-	// them. It stays the caller's to close. The default is an [http.Client] of
-	// Transport. Its transport should keep as many idle connections for a host as
-	// there are requests at once; Go's default is 2.
+	// Client sends the requests, one for each attempt, and may add to them. It stays the
+	// caller's to close. The default is an [http.Client] of Transport. Its transport should
+	// keep as many idle connections for a host as there are requests at once; Go's default
+	// is 2.
 	//
-	// What it adds may not change the key: a query parameter that the endpoint
-	// neither has nor ignores, or a header whose hash is another than the
-	// key's, makes a key fail, as the answer would be another's. What was sent
-	// is read from the Request of the response, where there is one.
+	// What it adds must not change the key: a query parameter that the endpoint neither has
+	// nor ignores, or a header whose hash differs from the key's, makes the key fail,
+	// because the response would be for another key. What was sent is read from the Request
+	// of the response, if it has one.
 	Client Doer
 
-	// Timeout is how long an attempt may take, from when an http.Transport
-	// begins to send it to the end of the answer. That it waits for its turn, in an
-	// origin.Transport, does not count, as it would in the timeout of an
-	// http.Client. The default is a minute, and with Client none but its own.
+	// Timeout is how long an attempt may take, from when an http.Transport begins to send
+	// it to the end of the response. Unlike the timeout of an http.Client, it does not
+	// include the wait for its turn in an origin.Transport. The default is a minute; with
+	// Client there is no timeout but the client's own.
 	Timeout time.Duration
 
-	// Retry says how often a request is tried, and for what. Requests of all
-	// methods are repeated, as if its AnyMethod were set: what is cached is a read,
-	// also where it is a POST. Nil is the defaults of an origin.Retrier, which
-	// are three retries. See also origin.WithRetryBudget.
+	// Retry says how often a request is tried, and for what. Requests of all methods are
+	// retried, as if its AnyMethod were set, because every cached request is a read, even a
+	// POST. Nil means the defaults of an origin.Retrier, which are three retries. See also
+	// origin.WithRetryBudget.
 	Retry *origin.RetryOptions
 
 	// Offline sends no request: a key that would need one fails with [ErrOffline],
 	// unless a policy's StaleIfError lets an expired entry be used.
 	Offline bool
 
-	// MaxBody is the size in bytes of the largest body that is fetched, as it is
-	// when the client has unpacked it. Others are an [ErrBodyTooLarge]. The
-	// default is 64 MiB.
+	// MaxBody is the size in bytes of the largest body that is fetched, after the client
+	// has unpacked it. A larger one is an [ErrBodyTooLarge]. The default is 64 MiB.
 	MaxBody int
 }
 

@@ -1,9 +1,9 @@
-// Package filesystem keeps responses as files in a folder: one file for each, which
-// other programs can read, and which any number of processes may share.
+// Package filesystem keeps responses as files in a folder: one file for each response.
+// Other programs can read the files, and any number of processes may share the folder.
 //
-// A file appears under its name as a whole or not at all, and is replaced in one
-// step. What is found damaged, or is no entry at all, counts as missing and is
-// reported to [Options.Logger].
+// A file appears under its name as a whole or not at all, and is replaced in one step. A
+// file that is damaged, or is not an entry at all, counts as missing and is reported to
+// [Options.Logger].
 //
 // # Layout
 //
@@ -13,11 +13,11 @@
 //	music/tracks/lock-0 … lock-f                      see below
 //	music/tracks/3a/6rqhFg,DE,1~7d9c…                 an entry
 //
-// The name of an entry begins with what is readable of its key and ends with a
-// digest of the whole; that decides on the folder, too. A name that some system
-// would not take, or not tell from another, is shortened and ends with a digest as
-// well. In the file, lines tell all about the response. An empty line ends them,
-// and what follows is the payload as it came:
+// The name of an entry begins with what is readable of its key and ends with a digest of
+// the whole; the digest also decides on the folder. The name of a repository that some
+// systems would not accept, or not distinguish from another, is shortened and also ends
+// with a digest. A file begins with lines that describe the response; after an empty line
+// comes the unchanged payload:
 //
 //	sed '1,/^$/d' music/tracks/3a/6rqhFg,DE,1~7d9c… | jq .name
 //
@@ -28,8 +28,8 @@
 // if it is absent one does. The system releases the locks of a process that dies. Where it has
 // no such locks (neither flock nor LockFileEx), only one process at a time may write.
 //
-// A renewal of an entry's times and headers reads its file and writes another one, with
-// the whole payload: here it costs as much as a save.
+// A renewal of an entry's times and headers reads its file and writes a new one with the
+// whole payload, so in this store it costs as much as a save.
 package filesystem
 
 import (

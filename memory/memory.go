@@ -1,11 +1,10 @@
 // Package memory is the store that keeps its tables in the memory of the
 // process. It is the fastest one, and the one for tests: nothing survives it.
 //
-// A store without bounds keeps all that it is given, expired entries too, until
-// it is replaced, deleted or cleared. A store with bounds makes room for what is
-// new by evicting what is used least; it judges by how often and how recently an
-// entry was read, so that one large scan does not drive out the entries that
-// everyone asks for.
+// A store without bounds keeps everything that it is given, including expired entries,
+// until it is replaced, deleted or cleared. A store with bounds makes room for new entries
+// by evicting those that are used least. It considers how often and how recently an entry
+// was read, so that one large scan does not drive out popular entries.
 //
 // A store shares its payloads: the bytes that it hands out are the stored ones
 // and must not be modified.

@@ -13,46 +13,45 @@ import (
 // Credentials are sent with the requests to some hosts, in a copy of the request:
 // the caller's is not changed, and the response's Request does not have them either.
 //
-// They are for one identity. Where a program acts for several users, each has a
-// transport of its own, and what it caches depends on the user.
+// They are for one identity. If a program acts for several users, give each one a separate
+// transport, and put the user into the key of what is cached.
 type Credentials struct {
-	// Hosts are the only ones that get the credentials, written as in
-	// [Options.Hosts]. Others are asked without, and so is a named one where a
-	// redirect from another host led there, or one from https to http.
+	// Hosts are the only ones that get the credentials, written as in [Options.Hosts].
+	// Other hosts get none. Neither does a named host if a redirect from another host led
+	// there, or a redirect from https to http.
 	Hosts []string
 
-	// Token returns the token to send. It is called before the first request,
-	// when the token has expired, and when it was refused with 401: then old is
-	// that token, at first it is empty. A function that has no other returns it again,
-	// as [Static] does.
+	// Token returns the token to send. It is called before the first request, when the
+	// token has expired, and when it was refused with 401: old is that token, or empty at
+	// first. A function that has no other token returns the same one again, as [Static]
+	// does.
 	//
-	// One call is made for all requests that wait for it. It belongs to none of
-	// them: ctx has no values of theirs, and is done when nobody waits any more
-	// or the transport is closed. Requests that are made with ctx may use the
-	// same transport, and are sent without credentials.
+	// All waiting requests share one call. None of them owns it: ctx has none of their
+	// values, and is done when nobody waits any more or the transport is closed. Requests
+	// made with ctx may use the same transport, and are sent without credentials.
 	//
-	// If Token fails before a request is sent, the request fails with an error
-	// that wraps Token's. After a 401, that response is returned, and OnRefresh
-	// tells why. Where Token or OnRefresh panics, all requests that wait fail with
-	// an error that has the panic's value, in which the token is masked.
+	// If Token fails before a request is sent, the request fails with an error that wraps
+	// Token's. After a 401, that response is returned, and OnRefresh tells why. If Token or
+	// OnRefresh panics, all waiting requests fail with an error that has the panic's value,
+	// in which the token is masked.
 	//
-	// A request that is refused with the new token, too, has its 401 returned,
-	// and for 10 seconds such a token is not replaced: something else is wrong.
-	// A request whose body cannot be had again (it has no GetBody) is not sent
-	// again; the next one has a new token.
+	// If a request is also refused with the new token, something else is wrong: its 401 is
+	// returned, and the token is not replaced again for 10 seconds. A request whose body
+	// cannot be sent again (it has no GetBody) is not repeated; the next one has a new
+	// token.
 	Token func(ctx context.Context, old string) (Token, error)
 
-	// Set puts a token into a request, a copy that is its own. The default is the
-	// header "Authorization: Bearer …", and a request that has an Authorization
-	// header already is then left as it is. See also [InHeader].
+	// Set puts a token into a copy of the request. The default sets the header
+	// "Authorization: Bearer …", unless the request already has an Authorization header.
+	// See also [InHeader].
 	Set func(req *http.Request, token string)
 
-	// Cleartext allows to send credentials over http. Without it, that is an
-	// error of the request, except to this machine itself.
+	// Cleartext allows sending credentials over http. Without it, such a request is an
+	// error, except to this machine itself.
 	Cleartext bool
 
-	// OnRefresh is told of the outcome of each call of Token: nil, or its error.
-	// The default is nil.
+	// OnRefresh gets the outcome of each call of Token: nil, or its error. The default is
+	// nil.
 	OnRefresh func(err error)
 }
 

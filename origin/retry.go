@@ -16,13 +16,13 @@ type RetryOptions struct {
 	// The default is 3, and [NoRetries] is none. See also [WithRetryBudget].
 	Retries int
 
-	// Wait is how long the first wait is where the server does not say. It
-	// doubles with each attempt, and each is up to a tenth longer by chance. The
-	// default is 100 milliseconds.
+	// Wait is how long the first wait is if the server does not say. It doubles with each
+	// attempt, and each wait is up to a tenth longer at random. The default is 100
+	// milliseconds.
 	Wait time.Duration
 
-	// MaxWait is the longest wait. Where the server asks for a longer one, there
-	// is none: its response is returned at once. The default is 30 seconds.
+	// MaxWait is the longest wait. If the server asks for a longer one, its response is
+	// returned at once. The default is 30 seconds.
 	MaxWait time.Duration
 
 	// AnyMethod repeats requests of all methods, for clients whose POSTs are
@@ -31,16 +31,14 @@ type RetryOptions struct {
 	// and requests with an Idempotency-Key.
 	AnyMethod bool
 
-	// Retry decides whether the outcome of an attempt is worth another, instead
-	// of the rules, whose decision is usual. It is asked about each outcome, also
-	// about a good one, but not about errors that never are repeated. What it
-	// wants to have repeated still has to be a request that can be, and
-	// there have to be attempts left. It may neither read the body nor close it.
-	// The default is nil.
+	// Retry decides, instead of the rules, whether to make another attempt; usual is the
+	// rules' decision. It is called for each outcome, even a good one, but not for errors
+	// that are never retried. A retry still needs a request that can be repeated, and
+	// attempts left. It must neither read nor close the body. The default is nil.
 	Retry func(resp *http.Response, err error, usual bool) bool
 
-	// OnRetry is told of each attempt that is followed by another, before the
-	// wait. The default is nil.
+	// OnRetry is called after each attempt that is followed by another, before the wait.
+	// The default is nil.
 	OnRetry func(Attempt)
 }
 

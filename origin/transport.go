@@ -25,21 +25,19 @@ type Options struct {
 	// is 5 minutes.
 	MaxPause time.Duration
 
-	// Pause is how long the requests to a host pause after a 429 or 503
-	// without a Retry-After that can be read, or a 403 with one that cannot. It doubles with each pause that
-	// was followed by another such answer, and is back at this after an answer
-	// of another status. The default is a second.
+	// Pause is how long the requests to a host pause after a 429 or 503 without a readable
+	// Retry-After, or a 403 with an unreadable one. It doubles each time such a response
+	// follows a pause, and is reset by a response with another status. The default is a
+	// second.
 	Pause time.Duration
 
-	// PauseAfter tells for any answer how long the requests to its host are to
-	// pause, for APIs that do not say it with Retry-After; where it returns 0
-	// or less, the answer's status and Retry-After decide. It may not read the
-	// body. The default is nil.
+	// PauseAfter returns for any response how long the requests to its host are to pause,
+	// for APIs that do not use Retry-After. If it returns 0 or less, the response's status
+	// and Retry-After decide. It must not read the body. The default is nil.
 	PauseAfter func(*http.Response) time.Duration
 
-	// OnPause is told of each pause that begins or becomes longer, and how
-	// long it is from now, by the request whose answer caused it. The default
-	// is nil.
+	// OnPause is called for each pause that begins or becomes longer, with its length from
+	// now, by the request whose response caused it. The default is nil.
 	OnPause func(host string, d time.Duration)
 
 	// Credentials are sent with the requests to some hosts. The default is
@@ -52,8 +50,8 @@ type Limits struct {
 	// Rate is how many requests are sent in a second, 0 for no limit.
 	Rate float64
 
-	// Burst is how many requests may be sent at once, where fewer than Rate
-	// allows have been sent before. The default is 1: they are spaced evenly.
+	// Burst is how many requests may be sent at once, if fewer than Rate allows were sent
+	// before. The default is 1: requests are spaced evenly.
 	Burst int
 
 	// InFlight is how many requests may be under way at once, 0 for no limit:

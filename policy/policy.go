@@ -1,9 +1,9 @@
 // Package policy says what is cached and for how long. Every door of the library obeys it:
 // transports, typed calls and prefetch.
 //
-// A [Policy] is given for a cache, for one of its repositories and, with [With], for
-// a call. Of each field the most specific policy that sets it holds: the call's, the
-// innermost first, then the repository's, then the cache's.
+// A [Policy] is given for a cache, for one of its repositories and, with [With], for a
+// call. For each field, the most specific policy that sets it applies: the call's (the
+// innermost first), then the repository's, then the cache's.
 package policy
 
 import (
@@ -21,70 +21,67 @@ import (
 // HardTimeout, wrapped.
 var ErrTimeout = errors.New("the origin did not answer within the policy's time limit")
 
-// Policy says what is cached and for how long. It is given for all repositories of a
-// cache, for one and for a call ([With]); of each field, the most specific one that
-// is set holds. The zero value says nothing. A policy that is in use must not be changed.
+// Policy says what is cached and for how long. It can be set for all repositories of a
+// cache, for one of them, or for a call ([With]); for each field, the most specific policy
+// that sets it applies. The zero value sets nothing. A policy that is in use must not be
+// changed.
 //
-// Its functions are called by many goroutines at once. A panic in one is no panic of the
-// program: what it was asked about is neither kept nor served, and the cache counts it.
+// Its functions are called by many goroutines at once. A panic in one of them does not end
+// the program: the response in question is neither saved nor served, and the cache counts
+// the panic.
 type Policy struct {
 	// Use is how stored responses are used. The default is [UseCache].
 	Use Use
 
-	// CacheControl is [On] where responses and requests decide by their
-	// headers, as in a private cache of RFC 9111. The default is [Off]: the
-	// policy alone decides.
+	// CacheControl [On] lets the headers of responses and requests decide, as in a private
+	// cache by RFC 9111. The default is [Off]: only the policy decides.
 	CacheControl Switch
 
-	// ExpireFunc, ExpireStatus, ExpireURLs and Expire tell when a response
-	// expires; of one policy, the first that says so. ExpireStatus names
-	// statuses that are cached besides Statuses, with an expiry of their own:
-	// {404: After(time.Minute)}. Where no policy tells, the repository's
-	// expiry holds. With CacheControl, what the response says of its freshness
-	// goes before the policies of the repository and the cache, though neither
-	// before that of the call nor before [DoNotCache].
+	// ExpireFunc, ExpireStatus, ExpireURLs and Expire say when a response expires; within a
+	// policy, the first that does decides. ExpireStatus names statuses that are cached in
+	// addition to Statuses, with their own expiry: {404: After(time.Minute)}. If no policy
+	// sets an expiry, the repository's applies. With CacheControl, what the response says
+	// about its freshness takes precedence over the policies of the repository and the
+	// cache, but not over the call's, nor over [DoNotCache].
 	ExpireFunc   func(*Exchange) Expiry
 	ExpireStatus map[int]Expiry
 	ExpireURLs   []URLExpiry
 	Expire       Expiry
 
-	// Statuses are those of the responses that are cached. The default is
-	// 200, 301 and 308; with CacheControl, those which RFC 9111 allows. 206
-	// and 304 are no whole responses and never cached.
+	// Statuses are those of the responses that are cached. The default is 200, 301 and 308;
+	// with CacheControl, those which RFC 9111 allows. 206 and 304 are not complete
+	// responses, and are never cached.
 	Statuses []int
 
 	// Methods are those of the requests that are cached, besides GET and
 	// HEAD and those which a repository's pattern names.
 	Methods []string
 
-	// Keep is asked before a response is saved, Serve before a stored one is
-	// used. What Keep refuses is not saved, what Serve refuses is fetched anew.
+	// Keep is asked before a response is saved, Serve before a stored one is used. If Keep
+	// refuses, the response is not saved; if Serve refuses, it is fetched again.
 	Keep  func(*Exchange) bool
 	Serve func(*Exchange) bool
 
-	// StaleIfError is how long after its expiry a response may stand in for
-	// one that could not be had: the origin cannot be reached, or its status is
-	// one of StaleStatuses. The default is what the response allows
-	// (RFC 5861), with CacheControl and an origin that cannot be reached a day.
-	// Negative: never.
+	// StaleIfError is how long after its expiry a response may be served if the origin
+	// cannot be reached, or answers with one of StaleStatuses. The default applies only
+	// with CacheControl: what the response allows (RFC 5861), or else a day if the origin
+	// cannot be reached. Negative: never.
 	StaleIfError time.Duration
 
-	// StaleWhileRevalidate is how long after its expiry a response is used
-	// once more while it is fetched anew in the background. The default is
-	// what the response allows with CacheControl (RFC 5861). Negative: never.
+	// StaleWhileRevalidate is how long after its expiry a response is still served while it
+	// is fetched again in the background. The default is what the response allows with
+	// CacheControl (RFC 5861). Negative: never.
 	StaleWhileRevalidate time.Duration
 
-	// StaleStatuses are the statuses of the origin's response in whose place
-	// a stored one may be used, for as long as StaleIfError says. They are of
-	// class 4xx or 5xx; 429 may be among them. The default is 500, 502, 503
-	// and 504. Empty, but not nil: none.
+	// StaleStatuses are the statuses of the origin for which a stored response may be
+	// served instead, for as long as StaleIfError says. They are of class 4xx or 5xx; 429
+	// may be among them. The default is 500, 502, 503 and 504. Empty, but not nil: none.
 	StaleStatuses []int
 
-	// SoftTimeout is how long a caller waits for the origin before it is
-	// answered with what is stored, if that may be used stale. The request to
-	// the origin goes on, and its response is saved. Where nothing is stored
-	// that may be used, the caller waits on. The default is no limit.
-	// Negative: none.
+	// SoftTimeout is how long a caller waits for the origin before it is answered with what
+	// is stored, if that may be used stale. The request to the origin goes on, and its
+	// response is saved. If nothing usable is stored, the caller keeps waiting. The default
+	// is no limit. Negative: none.
 	SoftTimeout time.Duration
 
 	// HardTimeout is how long the origin may take to answer before the

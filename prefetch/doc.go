@@ -1,5 +1,5 @@
-// Package prefetch fills a repository in bulk: it fetches those of many keys
-// that are missing, and saves them as it goes.
+// Package prefetch fills a repository in bulk: of many keys, it fetches the missing ones,
+// and saves them as it goes.
 //
 //	tracks, err := fetch.Create(ctx, c, client, settings, nil)
 //	result, err := prefetch.Run(ctx, tracks, slices.Values(keys), nil)

@@ -17,9 +17,9 @@ type Options struct {
 	// fetcher.
 	Concurrency int
 
-	// RetryBudget is how many retries all requests of the run have together. When
-	// they are used up, what fails has failed at once. The default is the budget of
-	// the context, see origin.WithRetryBudget, or no limit.
+	// RetryBudget is how many retries all requests of the run have together. When they are
+	// used up, every failure is final. The default is the budget of the context, see
+	// origin.WithRetryBudget, or no limit.
 	RetryBudget int
 
 	// MaxFailures is how many keys may fail one after another, in being fetched
@@ -28,24 +28,23 @@ type Options struct {
 	// is absent has not failed. The default is no limit.
 	MaxFailures int
 
-	// Refresh asks the origin also for keys that are cached or known to be absent:
-	// whether what is stored still holds, where it can be asked that. What the origin
-	// has no more is removed.
+	// Refresh also asks the origin for keys that are cached or known to be absent. Stored
+	// responses with a validator are revalidated. Entries that the origin no longer has are
+	// removed.
 	Refresh bool
 
-	// BelieveAbsent lets a run go on in which the origin has nothing for any key. By
-	// default, a run that would remember absences (ExpireAbsent) or remove entries
-	// (Refresh) ends with fetch.ErrAllAbsent after the first ten, before it
-	// does: a gateway may answer 404 for everything. A run that would do neither
-	// goes on.
+	// BelieveAbsent lets a run go on in which the origin has nothing for any key. A gateway
+	// may answer 404 for everything, so by default a run ends with fetch.ErrAllAbsent after
+	// ten absences, before it remembers them (ExpireAbsent) or removes entries (Refresh). A
+	// run that would do neither goes on.
 	BelieveAbsent bool
 
-	// Unsaved lets a run go on though the store fails: what cannot be saved has failed.
-	// By default the run ends with the store's error.
+	// Unsaved lets a run go on when the store fails: keys that cannot be saved count as
+	// failed. By default the run ends with the store's error.
 	Unsaved bool
 
-	// Fetch are options for each key, such as fetch.With, whose policy tells how long
-	// what is saved lives.
+	// Fetch has options for each key, such as fetch.With, whose policy says how long saved
+	// entries live.
 	Fetch []fetch.Option
 
 	// Total is the number of keys, where it is known, for Progress.

@@ -31,7 +31,7 @@ type Item[K comparable] struct {
 	Err    error // why it has failed, or is stale
 }
 
-// Result is what a run has done.
+// Result says what a run has done.
 type Result[K comparable] struct {
 	// Items are the keys in the order of the input, each once. Keys that an
 	// interrupted run did not take from the sequence are left out. It is nil
@@ -46,10 +46,10 @@ type Result[K comparable] struct {
 	Failed    int
 	Cancelled int
 
-	// Causes are what keys have failed for, the most frequent first.
+	// Causes are the reasons for which keys have failed, the most frequent first.
 	Causes []Cause[K]
 
-	// NoRetriesLeft tells that a request was not sent again for want of a retry,
+	// NoRetriesLeft reports that a request was not retried because the budget was used up,
 	// see [Options.RetryBudget].
 	NoRetriesLeft bool
 

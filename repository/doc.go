@@ -1,4 +1,4 @@
-// Package repository is the typed table of one endpoint's responses.
+// Package repository provides the typed table of one endpoint's responses.
 //
 // A [ResponseRepository] is read and written with keys and values, in bulk as
 // well as one by one, and with requests and responses. What it stores is the

@@ -11,9 +11,9 @@ import (
 	"github.com/endpointcache/endpointcache/internal/head"
 )
 
-// Entry is a stored response and what is kept beside it. To save one, make it with
-// [ReadEntry] of a response, with [EntryOf] of one whose body was read, or with
-// [NewEntry] of anything else.
+// Entry is a stored response with what is stored beside it. To save one, make it with
+// [ReadEntry] of a response, with [EntryOf] of one whose body was read, or with [NewEntry]
+// of anything else.
 type Entry struct {
 	Name      string    // the readable name, set when it is saved
 	Status    int       // the HTTP status code; 0 is saved as 200

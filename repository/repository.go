@@ -35,8 +35,8 @@ type Options struct {
 // Methods for many keys take one statement or round trip for each of a few
 // hundred keys.
 //
-// A save or delete outdates what fetchers and transports of the same cache are asking the
-// origin for: an answer to a request that was sent before is not saved under the key.
+// After a save or delete, a response that a fetcher or transport of the same cache
+// requested before is not saved under the key.
 //
 // An error of the store is a driver.OpError, or wraps one; after the store was closed it is
 // driver.ErrClosed. A call whose ctx is done returns the error of ctx, wrapped.

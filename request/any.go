@@ -31,17 +31,16 @@ type AnyKey struct {
 	Body string `column:"request_body"`
 }
 
-// AnyOptions say what makes requests of [Any] different. The zero value is the
-// careful one: all that may change the answer counts.
+// AnyOptions say what makes requests of [Any] different. The zero value is the careful
+// choice: everything that may change the response counts.
 //
-// A name that ends in "*" stands for all that begin so, except in Secret. Names
-// of headers are compared without regard to case, others as they are.
+// A name that ends in "*" stands for all names that begin like that, except in Secret.
+// Names of headers are compared without regard to case, others as they are.
 type AnyOptions struct {
-	// Headers are the headers that count, besides Range, those that are known
-	// to carry credentials, and with a body its Content-Type and
-	// Content-Encoding. With nil, all do except those that make no difference
-	// to most APIs, such as User-Agent, Cache-Control, If-None-Match and those
-	// of tracing.
+	// Headers are the headers that count, besides Range, those that are known to carry
+	// credentials, and with a body its Content-Type and Content-Encoding. If it is nil, all
+	// headers count except those that make no difference to most APIs, such as User-Agent,
+	// Cache-Control, If-None-Match and those of tracing.
 	Headers []string
 
 	// IgnoreHeaders are headers that do not count in any case. With

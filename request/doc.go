@@ -10,7 +10,7 @@
 //
 //	var endpoint = request.Pattern[TrackKey]("GET /v1/tracks/{id}")
 //
-// A search by POST, whose question is in a JSON body, is one, too:
+// A search by POST, whose question is in a JSON body, can also be a Pattern:
 //
 //	type SearchKey struct {
 //		Sector string `body:"filter.sector,required"`
@@ -21,7 +21,7 @@
 //
 // Any other endpoint is a [Func]. [Any] is all that no endpoint was declared for.
 //
-// Where an API answers for many keys at once, a [Batch] makes such requests:
+// If an API answers for many keys at once, a [Batch] makes such requests:
 //
 //	request.BatchPattern[TrackKey]("GET /v1/tracks?ids={id}", 50, payload.SplitArray("tracks"), nil)
 //
@@ -56,8 +56,8 @@
 //
 // # Fields
 //
-// The tag of a field says what it holds. A key that is no struct but a single
-// value holds the pattern's only wildcard.
+// The tag of a field says what it holds. A key that is a single value and not a struct
+// holds the pattern's only wildcard.
 //
 //	path:"name"            the wildcard of that name
 //	query:"name"           the query parameter
@@ -70,8 +70,8 @@
 //	body:"a,number"        a number as it is written, also with list or set
 //	method:""              the method
 //
-// A field of a type that has MarshalText and UnmarshalText, such as a UUID, holds
-// what they make of the text. What it would write otherwise does not match.
+// A field of a type that has MarshalText and UnmarshalText, such as a UUID, holds what they
+// make of the text. Text that the type would write differently does not match.
 //
 // A member is a string, a number or a bool, as the type of its field is; a list's
 // field is a string, see [JoinList]. In a member's name, a dot, a comma or a
@@ -82,13 +82,13 @@
 // default tag, or else its type's zero value. With the option required, as in
 // query:"q,required", the request does not match instead.
 //
-// A hash tells users apart by their Authorization without storing it, although
-// it hides no value that is easily guessed. [Endpoint.Request] cannot set such
-// a header: the caller's client does. [HeaderHash] makes the text for a key.
+// A hash tells users apart by their Authorization without storing it, but it does not hide
+// a value that is easily guessed. [Endpoint.Request] cannot set such a header: the caller's
+// client does. [HeaderHash] makes the text for a key.
 //
 // # Equal requests
 //
-// Two requests have one key only if they differ in nothing but:
+// Two requests have the same key only if they differ in nothing but:
 //
 //   - the scheme, the fragment, headers without a field (so the user in a URL,
 //     of which a client makes a header), and the host where the pattern has
@@ -102,21 +102,20 @@
 //     "?a=", header lines apart or joined, spaces around a header's value, white
 //     space and escapes in JSON.
 //
-// What a key cannot hold does not match: parameters that the key does not have,
-// a parameter given twice that is no list or set, a malformed query, text such
-// as "007" for an integer. Without a body field, a body does not match, unless
-// [IgnoreBody] is given. With one, these do not: no body, one that is not a JSON
-// object by its text or its Content-Type, is compressed, or is larger than
-// [DefaultBodyLimit]; a member that the key does not have, that is there twice,
-// null or of another kind; an object in the body that has no members; text with
-// U+FFFD, which stands for what is no Unicode.
+// A request does not match if the key cannot hold all of it: if it has parameters that the
+// key does not have, a parameter given twice that is not a list or set, a malformed query,
+// or text such as "007" for an integer. Without a body field, a body does not match, unless
+// [IgnoreBody] is given. With one, these do not: no body, one that is not a JSON object by
+// its text or its Content-Type, is compressed, or is larger than [DefaultBodyLimit]; a
+// member that the key does not have, that is there twice, null or of another kind; an
+// object in the body that has no members; text with U+FFFD, which stands for what is no
+// Unicode.
 //
 // # Several endpoints
 //
-// Of endpoints that match one request, a cache asks the most specific. A pattern
-// that matches only some of the requests of another because of its host, path,
-// method or fixed or required parameters is more specific. In this order, the
-// more specific one has
+// If several endpoints match a request, a cache uses the most specific one. A pattern that
+// matches only some of the requests of another because of its host, path, method or fixed
+// or required parameters is more specific. In this order, the more specific one has
 //
 //   - a host; a host with a port;
 //   - more literal segments;

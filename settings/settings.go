@@ -1,5 +1,5 @@
-// Package settings describes an endpoint of an API: all that a repository needs
-// to know of it, in one declaration.
+// Package settings describes an endpoint of an API: everything that a repository needs to
+// know about it, in one declaration.
 package settings
 
 import (
@@ -28,19 +28,19 @@ const (
 // RepositorySettings describes the responses of one endpoint: K is the key by
 // which they are told apart, V the value that a response's body holds.
 //
-// K is a struct, or a single value. Its fields are strings, integers, bools or types
-// made of these, or they have a text of their own: a type with the methods MarshalText
-// and UnmarshalText, such as [net/netip.Addr], is kept and asked for as that text.
-// An array or another type without them is an error.
+// K is a struct, or a single value. Its fields are strings, integers, bools or types made
+// of these, or they have their own text form: a type with the methods MarshalText and
+// UnmarshalText, such as [net/netip.Addr], is stored and sent as that text. An array or
+// another type without them is an error.
 //
-// Two times that are the same instant have two texts where their zones differ, and
-// so are two keys: an API may answer in the zone that it is asked in. Keys that are
-// to be one have one zone, as by [time.Time.UTC].
+// If two times are the same instant in different zones, they have different texts, and so
+// are two keys, because an API may answer in the zone of the request. To make them one key,
+// convert them to one zone, for instance with [time.Time.UTC].
 //
-// Each field becomes a column of the table's primary key, in the order of
-// declaration. The column is named by the field's column tag, else as its path,
-// query, header or body tag names it, else as the field itself, in snake case; where
-// a store uses that name itself, it begins with key_. A single value's column is key.
+// Each field becomes a column of the table's primary key, in the order of declaration. The
+// column's name comes from the field's column tag, or else from its path, query, header or
+// body tag, or else from the field's own name, in snake case. If a store uses that name
+// itself, key_ is put before it. The column of a single value is called key.
 type RepositorySettings[K comparable, V any] struct {
 	// Name is the repository's name in its cache and the table's in the
 	// store. Names that differ only in case cannot be used side by side.
@@ -51,36 +51,36 @@ type RepositorySettings[K comparable, V any] struct {
 	// one of the two is set.
 	Pattern string
 
-	// Endpoint takes keys from requests and makes requests for keys. Where
-	// it is nil and Pattern is empty, the repository is only used with keys: no
-	// request is then the repository's.
+	// Endpoint takes keys from requests and makes requests for keys. If it is nil and
+	// Pattern is empty, the repository can only be used with keys: no request belongs to
+	// it.
 	Endpoint request.Endpoint[K]
 
-	// Batch asks for many keys with one request, where the API can. It may be
-	// nil. What comes is kept under each key as if it had been asked for alone.
+	// Batch asks for many keys with one request, if the API supports that. It may be nil.
+	// Each item is stored under its key as if it had been requested alone.
 	Batch request.Batch[K]
 
-	// Payload converts between bodies and values. Nil stands for [payload.JSON],
-	// also for a V that is a string or bytes: text as it is has [payload.String],
-	// and bytes have [payload.Bytes].
+	// Payload converts between bodies and values. Nil stands for [payload.JSON], even if V
+	// is a string or bytes. For plain text use [payload.String], and for bytes
+	// [payload.Bytes].
 	Payload payload.Handler[V]
 
-	// NameOf takes from a value the readable name that is kept beside it.
-	// It may be nil: names are then empty.
+	// NameOf returns a readable name for a value, which is stored with it. It may be nil;
+	// names are then empty.
 	NameOf func(V) string
 
-	// Expire is how long a response lives from when the origin answered, or from when
-	// a call such as Save stores it. Zero means the cache's own setting, [NeverExpire]
-	// for ever.
+	// Expire is how long a response lives from when the origin answered, or from when a
+	// call such as Save stores it. Zero means the cache's own setting, and [NeverExpire]
+	// means for ever.
 	Expire time.Duration
 
-	// ExpireAbsent is how long it is remembered that the API has nothing for a
-	// key, so that it is not asked again. Zero means not at all, [NeverExpire]
-	// for ever. It is short for a [policy.Policy] whose ExpireStatus has 404 and 410.
+	// ExpireAbsent is how long it is remembered that the API has nothing for a key, so that
+	// it is not asked again. Zero means not at all, and [NeverExpire] means for ever. It is
+	// shorthand for a [policy.Policy] whose ExpireStatus has 404 and 410.
 	ExpireAbsent time.Duration
 
-	// Policy says more of what is cached and for how long. Each of its fields holds
-	// where the policies of a call do not set it, and before that of the cache.
+	// Policy says more about what is cached and for how long. Each of its fields applies if
+	// no policy of a call sets it, and takes precedence over the cache's.
 	Policy policy.Policy
 }
 

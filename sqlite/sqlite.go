@@ -1,25 +1,23 @@
 // Package sqlite keeps responses in a SQLite database: one file, no server, any
 // number of processes.
 //
-// A file is opened in WAL mode with one connection that writes and several that
-// read, so that readers never wait for a writer. Saves that are made at the same
-// time share a transaction, and each has been committed when its call returns.
-// Calls wait for a lock that another process holds as long as their context
-// lets them.
+// A file is opened in WAL mode with one connection that writes and several that read, so
+// that readers never wait for a writer. Saves that are made at the same time share a
+// transaction, and each has been committed when its call returns. If another process holds
+// a lock, calls wait for it as long as their context allows.
 //
 // With cgo, which is Go's default where there is a C compiler, the driver is
-// github.com/mattn/go-sqlite3. A program that is built without cgo imports one in Go,
-// modernc.org/sqlite, with one line more; the file is the same:
+// github.com/mattn/go-sqlite3. A program that is built without cgo imports a driver written
+// in Go, modernc.org/sqlite, with one more line; the database file is the same:
 //
 //	import _ "github.com/endpointcache/endpointcache/sqlite/purego"
 //
 // # Layout
 //
-// Each repository is a table of its name. Its primary key is made of the key's
-// columns, integers and bools as BIGINT and BOOLEAN, strings as TEXT. Beside
-// them stand status, name, headers (a JSON object), payload (a BLOB), and
-// the times as microseconds since 1970 in cached_us and expires_us, of which
-// cached_at and expires_at are the readable form:
+// Each repository is a table with its name. Its primary key is made of the key's columns,
+// integers and bools as BIGINT and BOOLEAN, strings as TEXT. Beside them stand status,
+// name, headers (a JSON object), payload (a BLOB), and the times as microseconds since 1970
+// in cached_us and expires_us, of which cached_at and expires_at are the readable form:
 //
 //	sqlite3 music.db 'SELECT id, name, expires_at FROM tracks'
 package sqlite

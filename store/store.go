@@ -9,11 +9,11 @@
 //	mongodb://user:password@host/database    see package mongodb
 //	dynamodb://?region=eu-central-1          see package dynamodb
 //
-// The URLs of servers are what the client of that server takes; the functions
-// named Open of these packages tell what can be in them.
+// The URL of a server is what the client for that server takes; the Open functions of these
+// packages document the details.
 //
-// It imports all stores, and their clients. A program that knows its store imports
-// that one instead, which also has more settings.
+// This package imports all stores and their clients. A program that knows its store imports
+// only that store's package, which also has more settings.
 package store
 
 import (

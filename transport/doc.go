@@ -16,13 +16,13 @@
 //     X-From-Cache: 1. Hop-by-hop headers are not stored, nor is Set-Cookie
 //     outside Cache-Control mode.
 //   - The request is never changed.
-//   - A body streams to the caller while it is being kept. Only a response whose
-//     body came to its end is saved, before the caller sees that end. The rest of
-//     a body that is closed early is read in the background, within limits.
-//   - Equal requests at one time reach the origin once, as long as what comes may be
-//     kept, and go on when one of their callers gives up. Requests that are not cached
-//     never wait for others.
-//   - A store that fails or hangs fails no request and holds none up beyond
+//   - A body streams to the caller while it is being recorded. Only a response with a
+//     complete body is saved, before the caller sees its end. The rest of a body that is
+//     closed early is read in the background, within limits.
+//   - Equal requests at the same time reach the origin once, as long as the response may be
+//     stored. The request goes on if one of the callers gives up. Requests that are not
+//     cached never wait for others.
+//   - If the store fails or hangs, no request fails, and none is held up beyond
 //     cache.Options.StoreTimeout: what happened is logged and counted, and the origin
 //     answers.
 //

@@ -9,18 +9,17 @@ import (
 	"github.com/endpointcache/endpointcache/policy"
 )
 
-// Options are the settings of a transport. A nil *Options means the defaults. What is
-// cached, and for how long, is said by the declarations and the cache, see package
-// policy.
+// Options are the settings of a transport. A nil *Options means the defaults. The
+// declarations and the cache say what is cached and for how long; see package policy.
 type Options struct {
 	// Base makes the requests that the cache does not answer. The default is
 	// [http.DefaultTransport].
 	Base http.RoundTripper
 }
 
-// Transport is an [http.RoundTripper] that answers from a cache what it can, and
-// keeps what it has to fetch. Many goroutines may use it at once. It needs no closing:
-// what it does in the background belongs to the cache.
+// Transport is an [http.RoundTripper] that answers from a cache if it can, and otherwise
+// fetches the response and saves it. Many goroutines may use it at once. It needs no
+// closing: what it does in the background belongs to the cache.
 type Transport struct {
 	cache *exchange.Cache // nil: nothing is cached
 	base  http.RoundTripper

@@ -184,7 +184,7 @@ func (r *repo) used(m *module) bool {
 func (r *repo) checkReplaced(m *module, report func(*module, string, ...any)) {
 	folders := make(map[string]string)
 	for _, replace := range m.file.Replace {
-		if r.sibling(replace.Old.Path) == nil && !slices.Contains(separate, m.folder) {
+		if r.sibling(replace.Old.Path) == nil {
 			report(m, "%s is replaced, which it is not for users", replace.Old.Path)
 		}
 		if replace.Old.Version == "" {
