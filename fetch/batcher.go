@@ -142,6 +142,9 @@ func (b *batcher[K, V]) send(g *group) {
 			break
 		}
 	}
+	if len(g.flights) == 0 { // nobody waited for any of them when it was full
+		return
+	}
 	b.held -= len(g.flights)
 	b.depart(g.flights)
 }
