@@ -9,6 +9,12 @@ FUZZTIME ?= 20s
 MODULES = $(subst $(CURDIR),.,$(shell go list -m -f '{{.Dir}}'))
 PACKAGES = $(MODULES:=/...)
 
+# The packages that have tests: the others need not be compiled for them.
+TESTED = $(shell go list $(TAGS) -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PACKAGES))
+
+# How many packages are tested at once: some wait for servers and timers meanwhile.
+JOBS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 # The examples can open every store.
 TAGS := -tags allstores
 
@@ -24,7 +30,7 @@ help:
 
 .PHONY: test
 test: ## every test in its short form, with the servers of all stores. TESTFLAGS go to go test
-	$(WITH_SERVERS) go test -short -vet=off $(TAGS) -timeout 20m $(TESTFLAGS) $(PACKAGES) # make lint has what go vet finds
+	$(WITH_SERVERS) go test -short -vet=off -p $(JOBS) $(TAGS) -timeout 20m $(TESTFLAGS) $(TESTED) # make lint has what go vet finds
 
 .PHONY: test-all
 test-all: ## every test in its long form, with the race detector; then those of SQLite without cgo
@@ -32,7 +38,7 @@ test-all: ## every test in its long form, with the race detector; then those of 
 
 .PHONY: long-tests
 long-tests:
-	CGO_ENABLED=1 go test -race $(TAGS) -timeout 40m $(TESTFLAGS) $(PACKAGES)
+	CGO_ENABLED=1 go test -race -p $(JOBS) $(TAGS) -timeout 40m $(TESTFLAGS) $(TESTED)
 	CGO_ENABLED=0 go test -timeout 40m $(TESTFLAGS) $(WITHOUT_CGO) ./sqlite/purego
 	go test $(TESTFLAGS) ./examples/...
 

@@ -107,21 +107,21 @@ func TestItemsFollowTheInputAndTellTheTruth(t *testing.T) {
 // A batch may be full of keys that the run does not want any more, as it has been
 // interrupted.
 func TestAnInterruptedRunSendsNoEmptyBatches(t *testing.T) {
-	var cancel context.CancelFunc
+	var interrupt atomic.Pointer[context.CancelFunc] // of the run that goes on
 	var requests atomic.Int64
 	server := newBatches(t)
 	serve := server.Config.Handler
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if requests.Add(1)%3 == 0 {
-			cancel()
+			(*interrupt.Load())()
 		}
 		serve.ServeHTTP(w, r)
 	})
 	client := to(t, fetch.Options{BaseURL: server.URL, Client: quick(t)})
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 300 {
-		var ctx context.Context
-		ctx, cancel = context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		interrupt.Store(&cancel)
 		_, err := prefetch.Run(ctx, over(t, newMarketTracks(t, inBatches), client), slices.Values(mixture(random, 400)), nil)
 		cancel()
 		if err != nil && !errors.Is(err, context.Canceled) {
