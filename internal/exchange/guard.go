@@ -262,9 +262,10 @@ type limitedContext struct {
 	context.Context
 	deadline time.Time
 
-	mu     sync.Mutex
-	timed  context.Context // nil until it is waited for
-	cancel context.CancelFunc
+	mu      sync.Mutex
+	timed   context.Context // nil until it is waited for
+	cancel  context.CancelFunc
+	stopped bool
 }
 
 // Deadline implements [context.Context].
@@ -281,12 +282,22 @@ func (c *limitedContext) Done() <-chan struct{} {
 	defer c.mu.Unlock()
 	if c.timed == nil {
 		c.timed, c.cancel = context.WithDeadlineCause(c.Context, c.deadline, ErrStoreSlow)
+		if c.stopped {
+			c.cancel()
+		}
 	}
 	return c.timed.Done()
 }
 
-// Err implements [context.Context].
+// Err implements [context.Context]. It is not nil once the channel of Done is closed, for
+// contexts that the store has made of this one and that outlive the operation.
 func (c *limitedContext) Err() error {
+	c.mu.Lock()
+	timed := c.timed
+	c.mu.Unlock()
+	if timed != nil {
+		return timed.Err()
+	}
 	if err := c.Context.Err(); err != nil {
 		return err
 	}
@@ -296,9 +307,11 @@ func (c *limitedContext) Err() error {
 	return context.DeadlineExceeded
 }
 
+// stop ends the context with the operation.
 func (c *limitedContext) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.stopped = true
 	if c.cancel != nil {
 		c.cancel()
 	}
