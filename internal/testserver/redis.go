@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ import (
 type Redis struct {
 	folder   *folder
 	program  string
+	client   string // the command line
 	settings []string
 	port     int
 	password string
@@ -30,17 +32,18 @@ var redisFolders = []string{"/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"}
 
 var redisPackages = map[string]string{"apt-get": "redis-server", "dnf": "valkey", "brew": "redis"}
 
-// findRedis returns the program of the server.
-func findRedis(ctx context.Context) (string, error) {
+// findRedis returns the programs of the server and of its command line.
+func findRedis(ctx context.Context) (server, client string, err error) {
 	var errs []error
-	for _, name := range []string{"redis-server", "valkey-server"} {
-		dir, err := findPrograms(ctx, []string{name}, redisFolders...)
+	for _, name := range []string{"redis", "valkey"} {
+		server, client = name+"-server", name+"-cli"
+		dir, err := findPrograms(ctx, []string{server, client}, redisFolders...)
 		if err == nil {
-			return filepath.Join(dir, name), nil
+			return filepath.Join(dir, server), filepath.Join(dir, client), nil
 		}
 		errs = append(errs, err)
 	}
-	return "", errors.Join(errs...)
+	return "", "", errors.Join(errs...)
 }
 
 // StartRedis starts a server, which the caller has to stop. The context is about the
@@ -52,11 +55,11 @@ func StartRedis(ctx context.Context, o *Options) (*Redis, error) {
 
 // startRedis starts a server with a password and settings, such as "--databases", "1".
 func startRedis(ctx context.Context, o *Options, password string, settings ...string) (*Redis, error) {
-	program, err := findRedis(ctx)
+	program, client, err := findRedis(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{program: program, password: password, settings: settings}
+	r := &Redis{program: program, client: client, password: password, settings: settings}
 	if !o.durable() {
 		r.settings = append([]string{"--save", "", "--appendonly", "yes", "--appendfsync", "no"}, settings...)
 	}
@@ -95,6 +98,25 @@ func (r *Redis) start(ctx context.Context) error {
 	}
 	r.process = started
 	return nil
+}
+
+// do runs a command on the server. The command line is used, as a client of Go's would
+// take as long to compile as all the rest of this package.
+func (r *Redis) do(ctx context.Context, args ...string) (string, error) {
+	args = append([]string{"-h", "127.0.0.1", "-p", strconv.Itoa(r.port)}, args...)
+	cmd := exec.CommandContext(ctx, r.client, args...) // #nosec G204 -- a program that was looked for
+	cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+r.password)
+	out, err := cmd.Output()
+	answer := strings.TrimSpace(string(out))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", r.client, err, answer)
+	}
+	for _, refused := range []string{"ERR ", "NOAUTH ", "WRONGPASS "} {
+		if strings.HasPrefix(answer, refused) {
+			return "", errors.New(answer)
+		}
+	}
+	return answer, nil
 }
 
 // URL returns where a client finds the server, with its password.

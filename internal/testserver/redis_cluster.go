@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/redis/rueidis"
 )
 
 // RedisCluster is a cluster of three masters, each of which has a third of the slots.
@@ -65,19 +63,8 @@ func startRedisCluster(ctx context.Context, o *Options, nodes int) (_ *RedisClus
 
 // join makes a cluster of the nodes.
 func (c *RedisCluster) join(ctx context.Context) error {
-	clients := make([]rueidis.Client, len(c.Nodes))
-	for i, node := range c.Nodes {
-		client, err := rueidis.NewClient(rueidis.ClientOption{
-			InitAddress: []string{address(node.port)}, Password: node.password, ForceSingleClient: true, DisableCache: true,
-		})
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		clients[i] = client
-	}
 	do := func(i int, args ...string) (string, error) {
-		return clients[i].Do(ctx, clients[i].B().Arbitrary("CLUSTER").Args(args...).Build()).ToString()
+		return c.Nodes[i].do(ctx, append([]string{"CLUSTER"}, args...)...)
 	}
 	var ids []string
 	for i := range c.Nodes {
@@ -129,14 +116,14 @@ func (c *RedisCluster) join(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.awaitReplicas(ctx, clients)
+	return c.awaitReplicas(ctx)
 }
 
 // awaitReplicas waits until replicas have what their masters have.
-func (c *RedisCluster) awaitReplicas(ctx context.Context, clients []rueidis.Client) error {
-	for _, client := range clients[redisMasters:] {
+func (c *RedisCluster) awaitReplicas(ctx context.Context) error {
+	for _, replica := range c.Nodes[redisMasters:] {
 		for {
-			answer, err := client.Do(ctx, client.B().Info().Section("replication").Build()).ToString()
+			answer, err := replica.do(ctx, "INFO", "replication")
 			if err != nil {
 				return err
 			}

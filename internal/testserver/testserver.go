@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/endpointcache/endpointcache/internal/testenv"
 )
@@ -31,8 +32,8 @@ type Options struct {
 	// users must be able to reach it where the tests run as root.
 	Dir string
 
-	// Log gets what is installed, and what the package manager says; nil
-	// discards it.
+	// Log gets what is installed, and what the package manager says, from several
+	// goroutines at once; nil discards it.
 	Log io.Writer
 }
 
@@ -40,9 +41,10 @@ type Options struct {
 type kind struct {
 	name     string
 	variable string            // the environment variable of its URL
+	after    string            // that of the server it needs; empty for none
 	packages map[string]string // what holds its programs, by package manager
 
-	// start starts one. The environment tells of the servers before it. Its
+	// start starts one. The environment tells of the server that it needs. Its
 	// error is errNotInstalled where there are no programs.
 	start func(ctx context.Context, o *Options, env environment) (server, error)
 }
@@ -52,8 +54,7 @@ type server interface {
 	Stop() error
 }
 
-// kinds are the servers in the order in which they start; the later ones may
-// need the earlier.
+// kinds are the servers. Each comes after the one that it needs.
 var kinds = []kind{
 	{
 		name:     "PostgreSQL",
@@ -66,6 +67,7 @@ var kinds = []kind{
 	{
 		name:     "PgBouncer",
 		variable: "PGBOUNCER_TEST_URL",
+		after:    "POSTGRES_TEST_URL",
 		packages: map[string]string{"apt-get": "pgbouncer", "dnf": "pgbouncer", "brew": "pgbouncer"},
 		start: func(ctx context.Context, o *Options, env environment) (server, error) {
 			behind := env.get("POSTGRES_TEST_URL")
@@ -115,33 +117,72 @@ type Set struct {
 	running []server
 }
 
-// Start starts a server for each variable that is not set, and installs those
+// starting is a server that is being started.
+type starting struct {
+	done   chan struct{} // closed when there is a server or an error
+	server server
+	err    error
+}
+
+// Start starts a server for each variable that is not set, all at once, and installs those
 // that are not there where the system's package manager can. A server that
 // cannot be had is left out, and the tests are told why; in CI it is an error.
 // An error leaves nothing running. The context is about the start alone.
 func Start(ctx context.Context, o *Options) (*Set, error) {
-	s := &Set{}
+	starts := make(map[string]*starting)
 	for _, k := range kinds {
-		if os.Getenv(k.variable) != "" {
+		if os.Getenv(k.variable) == "" {
+			starts[k.variable] = &starting{done: make(chan struct{})}
+		}
+	}
+	for _, k := range kinds {
+		if own := starts[k.variable]; own != nil {
+			go own.start(ctx, o, k, starts[k.after])
+		}
+	}
+	s := &Set{}
+	var failed []error
+	for _, k := range kinds {
+		own := starts[k.variable]
+		if own == nil {
 			continue
 		}
-		started, err := k.startInstalled(ctx, o, s.env)
+		<-own.done
 		switch {
-		case err == nil:
-			s.running = append(s.running, started)
-			s.env.set(k.variable, started.URL())
-			if m, ok := started.(*MongoDB); ok {
+		case own.err == nil:
+			s.running = append(s.running, own.server)
+			s.env.set(k.variable, own.server.URL())
+			if m, ok := own.server.(*MongoDB); ok {
 				s.env.set(ferretDBProgram, m.program)
 			}
 		case testenv.InCI() || ctx.Err() != nil:
-			return nil, errors.Join(fmt.Errorf("%s: %w", k.name, err), s.Stop())
+			failed = append(failed, fmt.Errorf("%s: %w", k.name, own.err))
 		default:
-			fmt.Fprintf(o.log(), "no %s, its tests are skipped: %v\n", k.name, err)
-			s.env.set(k.variable+testenv.ReasonSuffix, err.Error())
+			fmt.Fprintf(o.log(), "no %s, its tests are skipped: %v\n", k.name, own.err)
+			s.env.set(k.variable+testenv.ReasonSuffix, own.err.Error())
 		}
+	}
+	if failed != nil {
+		return nil, errors.Join(append(failed, s.Stop())...)
 	}
 	return s, nil
 }
+
+// start starts a server of a kind, after the one that it needs; nil for none.
+func (s *starting) start(ctx context.Context, o *Options, k kind, needed *starting) {
+	defer close(s.done)
+	var env environment
+	if needed != nil {
+		if <-needed.done; needed.err == nil {
+			env.set(k.after, needed.server.URL())
+		}
+	}
+	s.server, s.err = k.startInstalled(ctx, o, env)
+}
+
+// installing is held while programs are installed: package managers lock their data, and
+// fail who comes second.
+var installing sync.Mutex
 
 // startInstalled starts one, and installs its programs first if they are missing.
 func (k kind) startInstalled(ctx context.Context, o *Options, env environment) (server, error) {
@@ -149,7 +190,10 @@ func (k kind) startInstalled(ctx context.Context, o *Options, env environment) (
 	if !errors.Is(err, errNotInstalled) {
 		return started, err
 	}
-	if failed := install(ctx, k.packages, o.log()); failed != nil {
+	installing.Lock()
+	failed := install(ctx, k.packages, o.log())
+	installing.Unlock()
+	if failed != nil {
 		return nil, fmt.Errorf("%w; %w", err, failed)
 	}
 	return k.start(ctx, o, env)

@@ -46,7 +46,7 @@ func TestSet(t *testing.T) {
 		kind{name: "A", variable: "A_TEST_URL", start: starts("a")},
 		kind{name: "B", variable: "B_TEST_URL", start: starts("b")},
 		kind{name: "C", variable: "C_TEST_URL", start: fails},
-		kind{name: "D", variable: "D_TEST_URL", start: needs},
+		kind{name: "D", variable: "D_TEST_URL", after: "A_TEST_URL", start: needs},
 	)
 	t.Setenv("B_TEST_URL", "there already")
 	t.Setenv("CI", "")
@@ -68,7 +68,7 @@ func TestSet(t *testing.T) {
 
 	t.Setenv("CI", "true")
 	stopped = nil
-	if s, err := Start(t.Context(), nil); s != nil || !errors.Is(err, errNotInstalled) || !slices.Equal(stopped, []string{"a"}) {
+	if s, err := Start(t.Context(), nil); s != nil || !errors.Is(err, errNotInstalled) || !slices.Equal(stopped, []string{"a+", "a"}) {
 		t.Errorf("in CI: %v, stopped %v", err, stopped)
 	}
 }
