@@ -23,7 +23,7 @@ var (
 
 	// ErrNotCached means that the repository has no answer for a key, and the
 	// policy forbids to ask the origin.
-	ErrNotCached = errors.New("the repository has no answer for the key, and the origin is not to be asked")
+	ErrNotCached = errors.New("the repository has no answer for the key, and the policy does not let the origin be asked")
 
 	// ErrOffline is why a request was not sent, with [Options.Offline].
 	ErrOffline = errors.New("the client is offline")

@@ -20,7 +20,7 @@ func TestOpenTellsWhatAURLMayBe(t *testing.T) {
 		"file:":                         "without a path",
 		"file://host/folder":            "file:path or file:///path",
 		"sqlite:///music.db?mode=rwc":   "sqlite:path or sqlite:///path",
-		"memory:more":                   "nothing follows",
+		"memory:more":                   "takes no name",
 		"postgres://user:hunter%2@host": "postgres: open",
 		"redis://user:hunter%2@host":    "redis: open",
 		"redis:":                        "redis: open",

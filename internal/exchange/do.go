@@ -15,7 +15,7 @@ import (
 
 // ErrUnanswered means that there is no answer without the origin, which is not to be
 // asked.
-var ErrUnanswered = errors.New("not in the cache, and the origin is not to be asked")
+var ErrUnanswered = errors.New("not in the cache, and the policy does not let the origin be asked")
 
 // Answer is the answer to an ask for a response: one of Stored and Response.
 type Answer struct {

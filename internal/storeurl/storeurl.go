@@ -90,7 +90,7 @@ func openSQLite(ctx context.Context, address, _ string) (driver.Store, error) {
 
 func openMemory(_ context.Context, address, _ string) (driver.Store, error) {
 	if _, rest, _ := strings.Cut(address, ":"); rest != "" {
-		return nil, errors.New("store: nothing follows memory:")
+		return nil, errors.New("store: memory: takes no name")
 	}
 	return Opened(memory.New(nil))
 }

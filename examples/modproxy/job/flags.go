@@ -15,7 +15,8 @@ import (
 const name = "modproxy"
 
 const usage = `Fetches the list of versions, the .info and the .mod file of all modules that a
-go.mod requires, or those of a go.work, and keeps them in a database. What it has is not fetched again.
+go.mod requires, or those of a go.work, and keeps them in a database. What is stored
+already is not fetched again.
 `
 
 // options are what the flags say.
@@ -38,10 +39,10 @@ func (o *options) flags() *flag.FlagSet {
 	o.store.Flag(flags)
 	flags.StringVar(&o.proxyURL, "proxy", "", "fetch from the module proxy at this `URL`, of the form https://host;\nby default from this machine's own module download cache")
 	flags.BoolVar(&o.zip, "zip", false, "fetch the .zip files, too")
-	flags.DurationVar(&o.expire, "expire", 0, "the `duration` that what is fetched lives, such as 12h; by default\na list a day, an info a week, mod and zip for ever")
+	flags.DurationVar(&o.expire, "expire", 0, "how long responses live, a `duration` such as 12h; by default\na list a day, an info a week, mod and zip for ever")
 	flags.IntVar(&o.concurrency, "concurrency", 8, "the `number` of requests at once")
 	flags.Float64Var(&o.rate, "rate", 0, "the `number` of requests in a second; 0 is no limit")
-	flags.BoolVar(&o.refresh, "refresh", false, "fetch also what is there already")
+	flags.BoolVar(&o.refresh, "refresh", false, "also fetch what is stored already")
 	flags.BoolVar(&o.verbose, "v", false, "tell what became of each key")
 	return flags
 }

@@ -15,7 +15,7 @@ import (
 const name = "music"
 
 const usage = `Lists the new releases of a music API, the tracks of some albums, and fetches
-tracks by their ids. What it has is not fetched again.
+tracks by their ids. What is stored already is not fetched again.
 `
 
 // options are what the flags say.
