@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 
 # The folders of the modules of go.work, from here, as the path to here may have a space.
 MODULES = $(subst $(CURDIR),.,$(shell go list -m -f '{{.Dir}}'))
-PACKAGES = $(MODULES:=/...)
+PACKAGES = $(patsubst %,%/...,$(filter-out .,$(MODULES)) .) # the root last: the slowest tests are elsewhere
 
 # The packages that have tests: the others need not be compiled for them.
 TESTED = $(shell go list $(TAGS) -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PACKAGES))

@@ -117,7 +117,7 @@ func harness(apart func(o *dynamodb.Options, name string), open func(testing.TB,
 		return open(tb, &o)
 	})
 	h.MaxKey, h.MaxPayload = 128<<10, dynamodb.MaxPayload
-	h.Many = 5_000 // DynamoDB Local does some thousand in a second
+	h.Many = 2_000 // DynamoDB Local does some thousand in a second
 	if testing.Short() {
 		h.Many = 250
 	}
