@@ -219,7 +219,7 @@ func testIterate(t *testing.T, h Harness) {
 					break
 				}
 			}
-			if err := table.Put(ctx, []driver.Entry{version(id(i), 1)}); err != nil {
+			if err := table.Put(ctx, []driver.Entry{version(id(i%pages), 1)}); err != nil {
 				t.Fatalf("put after %d loops that broke off: %v", i+1, err)
 			}
 		}
