@@ -14,8 +14,8 @@
 //     fills repositories in bulk, and origin keeps to the API's limits;
 //   - transport puts a cache under any HTTP client;
 //   - sqlite, memory, filesystem, postgres, redis, mongodb and dynamodb are stores,
-//     which store opens by a URL; redis, mongodb, dynamodb and store are modules of their own. Others implement driver and are proved by
-//     drivertest.
+//     which store opens by a URL. Others implement driver and are proved by
+//     drivertest. Redis, mongodb, dynamodb and store are modules of their own.
 //
 // The example shows them at work together. README.md, docs/ and examples/ have
 // more.
