@@ -130,7 +130,6 @@ func TestAnInterruptedRunSendsNoEmptyBatches(t *testing.T) {
 	}
 }
 
-
 // Wherever a run is interrupted, it tells what is saved, and the next one fetches the rest.
 func TestARunMayBeInterruptedAnywhere(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))

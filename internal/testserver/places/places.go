@@ -62,7 +62,7 @@ func newSchema(tb testing.TB, name string) string {
 		ctx := context.Background()
 		conn, err := pgx.Connect(ctx, address)
 		check(tb, err)
-		defer conn.Close(ctx)
+		defer func() { check(tb, conn.Close(ctx)) }()
 		_, err = conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE")
 		check(tb, err)
 	})
