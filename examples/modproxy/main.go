@@ -1,5 +1,6 @@
 // Modproxy fetches what a go.mod or a go.work requires from a Go module proxy and keeps it
-// in a database, one table for each of the protocol's endpoints. What is there already is not fetched again:
+// in a database, one table for each of the protocol's endpoints. What is stored already is
+// not fetched again:
 //
 //	$ go run ./examples/modproxy    # fetches all
 //	$ go run ./examples/modproxy    # fetches nothing

@@ -100,8 +100,8 @@ func (r *Redis) start(ctx context.Context) error {
 	return nil
 }
 
-// do runs a command on the server. The command line is used, as a client of Go's would
-// take as long to compile as all the rest of this package.
+// do runs a command on the server by its command line: a client in Go would have to be
+// compiled before any server starts.
 func (r *Redis) do(ctx context.Context, args ...string) (string, error) {
 	args = append([]string{"-h", "127.0.0.1", "-p", strconv.Itoa(r.port)}, args...)
 	cmd := exec.CommandContext(ctx, r.client, args...) // #nosec G204 -- a program that was looked for

@@ -56,7 +56,7 @@ func prefetchAll(ctx context.Context, o *options, stdout, stderr io.Writer) (mis
 		return 0, err
 	}
 	if j.cache, err = cache.New(store, &cache.Options{Name: name}); err != nil {
-		return 0, err
+		return 0, errors.Join(err, store.Close())
 	}
 	defer func() { err = errors.Join(err, j.cache.Close()) }()
 	j.client, err = fetch.NewClient(&fetch.Options{
