@@ -23,6 +23,9 @@ type Options struct {
 	Router func(*http.Request) string
 	Now    func() time.Time
 	Logger *slog.Logger
+
+	DigestKey []byte // empty: one that the store keeps
+
 	Limits
 }
 
@@ -71,6 +74,8 @@ type Exchange struct {
 	guard   guard
 	budget  budget
 	vary    variants
+	records records
+	digest  digestKey
 	counts  counters
 	running running
 }
@@ -94,6 +99,7 @@ func New(opts Options) (*Exchange, error) {
 	x.guard.init(x)
 	x.budget.init(x.opts.MaxInFlight, x.opts.MaxBody)
 	x.vary.init()
+	x.records.init()
 	x.running.init()
 	return x, nil
 }

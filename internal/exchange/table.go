@@ -70,6 +70,7 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 		return nil, err
 	}
 	x.vary.use(store)
+	x.records.use(store)
 	t.traits = store.Traits()
 	_, t.isPrompt = t.table.(driver.PromptTable)
 	return t, nil

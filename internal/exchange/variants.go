@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"hash/maphash"
 	"net/http"
-	"sync"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/head"
@@ -28,11 +27,9 @@ var variantColumns = []driver.Column{
 	{Name: "entry", Kind: driver.String}, {Name: "variant", Kind: driver.String},
 }
 
-// variants opens the table for variants when it is first needed.
+// variants are the responses beside the latest of their keys.
 type variants struct {
-	mu    sync.Mutex
-	store driver.Store
-	table driver.Table
+	ownTable
 
 	// A turn holds an element while a variant of its keys is saved: the latest is read
 	// and written again. Few keys share one.
@@ -41,16 +38,11 @@ type variants struct {
 }
 
 func (v *variants) init() {
+	v.spec = driver.TableSpec{Name: VariantsTable, Key: variantColumns}
 	v.seed = maphash.MakeSeed()
 	for i := range v.turns {
 		v.turns[i] = make(chan struct{}, 1)
 	}
-}
-
-func (v *variants) use(store driver.Store) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.store = store
 }
 
 // saving waits for the key's turn, which done gives back.
@@ -62,26 +54,6 @@ func (v *variants) saving(ctx context.Context, key flightKey) (done func(), err 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-func (v *variants) open(ctx context.Context) (driver.Table, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.table != nil {
-		return v.table, nil
-	}
-	table, err := v.store.OpenTable(ctx, driver.TableSpec{Name: VariantsTable, Key: variantColumns})
-	if err == nil {
-		v.table = table
-	}
-	return table, err
-}
-
-// opened is the table for variants, nil where none was needed yet.
-func (v *variants) opened() driver.Table {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.table
 }
 
 // ClearVariants removes the variants besides the latest of each key that are in that

@@ -1,0 +1,61 @@
+package exchange
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"sync"
+)
+
+// digestKey is the secret that digests are made with, so that what stands behind a digest
+// cannot be found by trying. All caches on a store have the same: the user's, or one that
+// the store keeps.
+type digestKey struct {
+	mu  sync.Mutex
+	key []byte
+}
+
+const digestKeyRecord = "digest-key" // the only item of its kind
+
+// DigestKey is the secret that digests are made with. Without a store, it lasts as long as
+// the exchange.
+func (x *Exchange) DigestKey(ctx context.Context) ([]byte, error) {
+	d := &x.digest
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.key != nil {
+		return d.key, nil
+	}
+	if len(x.opts.DigestKey) > 0 {
+		d.key = x.opts.DigestKey
+		return d.key, nil
+	}
+	fresh := make([]byte, sha256.Size)
+	if _, err := rand.Read(fresh); err != nil {
+		return nil, err
+	}
+	if !x.records.available() {
+		d.key = fresh
+		return d.key, nil
+	}
+	kept, err := x.records.claim(ctx, digestKeyRecord, "", base64.RawStdEncoding.EncodeToString(fresh), x.Now())
+	if err != nil {
+		return nil, fmt.Errorf("key of digests: %w", err)
+	}
+	key, err := base64.RawStdEncoding.DecodeString(kept)
+	if err != nil || len(key) != sha256.Size {
+		return nil, fmt.Errorf("key of digests: table %q holds none that is one", RecordsTable)
+	}
+	d.key = key
+	return key, nil
+}
+
+// Digest is a keyed digest of text, of 22 letters, digits, "-" and "_".
+func Digest(key, text []byte) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write(text)
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+}

@@ -1,0 +1,51 @@
+package exchange
+
+import (
+	"context"
+	"sync"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// ownTable is a table that belongs to no repository. It is opened when it is first needed,
+// as most caches never need it.
+type ownTable struct {
+	spec driver.TableSpec
+
+	mu    sync.Mutex
+	store driver.Store
+	table driver.Table
+}
+
+func (o *ownTable) use(store driver.Store) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.store = store
+}
+
+// available reports whether there is a store to keep the table in.
+func (o *ownTable) available() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.store != nil
+}
+
+func (o *ownTable) open(ctx context.Context) (driver.Table, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.table != nil {
+		return o.table, nil
+	}
+	table, err := o.store.OpenTable(ctx, o.spec)
+	if err == nil {
+		o.table = table
+	}
+	return table, err
+}
+
+// opened is the table, nil where it was not needed yet.
+func (o *ownTable) opened() driver.Table {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.table
+}
