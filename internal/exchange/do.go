@@ -307,6 +307,9 @@ func (f *Flight) suits(a *Ask) bool {
 // sharesFailure reports whether another caller can have an answer that is not kept: typed
 // callers ask with the same declaration for the same value.
 func (f *Flight) sharesFailure(a *Ask) bool {
+	if f.personal {
+		return false
+	}
 	if f.ask.Values && a.Values {
 		return f.resp.StatusCode >= 400 || f.ask.Rules.keep == nil && !f.ask.Rules.asksExpiry()
 	}

@@ -26,6 +26,11 @@ type Options struct {
 
 	DigestKey []byte // empty: one that the store keeps
 
+	// Of tables that do not say.
+	Scope    settings.Scope
+	Identity func(*http.Request) string
+	Origin   string
+
 	Limits
 }
 

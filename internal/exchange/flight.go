@@ -80,6 +80,7 @@ type answer struct {
 	whole    bool          // the body has come with the response
 	complete bool          // all of the body has come
 	kept     bool          // the policy lets it be stored
+	personal bool          // resp may be the first caller's own, see [Table.MayCross]
 	close    func() error  // closes the body of one that is neither
 
 	interrupt func() error // closes a body that is being kept, guarded by the flights' lock

@@ -234,7 +234,7 @@ func (a *Ask) leadsToItself(status int, h http.Header) bool {
 	told := a.Table.x.call(func() {
 		leads = leadsToItself(status, h, a.request(), func(req *http.Request) bool {
 			key, ok, err := a.Table.Match(req)
-			return err == nil && ok && encodeKey(key) == a.flightKey().key
+			return err == nil && ok && encodeKey(key) == encodeKey(a.Table.OwnKey(a.Key))
 		})
 	})
 	return leads || !told

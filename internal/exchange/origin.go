@@ -139,7 +139,7 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 		}
 	case resp.StatusCode == http.StatusNotModified && f.conditional:
 		discard(resp)
-		f.confirm(resp.Header)
+		f.confirm(resp)
 	case f.ask.Rules.failed(resp.StatusCode) && f.ask.standsIn(f.old, false, f.answered):
 		discard(resp)
 		f.standIn(resp.StatusCode)
@@ -195,7 +195,8 @@ func (f *Flight) forwarded() string {
 
 // confirm answers with what is stored, which a 304 has confirmed, and has it saved with
 // the headers and expiry that it has now.
-func (f *Flight) confirm(h http.Header) {
+func (f *Flight) confirm(resp *http.Response) {
+	h := resp.Header
 	f.x.counts.revalidated.Add(1)
 	s := f.old.withHeader(rfc9111.Update(f.old.Head.Header, h, f.answered))
 	if !f.ask.Rules.Controls() {
@@ -211,7 +212,7 @@ func (f *Flight) confirm(h http.Header) {
 	f.used, f.outcome = s, Outcome{Fwd: f.forwarded(), Status: http.StatusNotModified}
 	x := s.exchange(f.ask.policyRequest())
 	expires, ok := f.expiry(x)
-	if !ok || !f.permitted(x) {
+	if !ok || !f.permitted(x) || f.mayCross(resp) {
 		return
 	}
 	f.kept = true
@@ -236,6 +237,10 @@ func (f *Flight) confirm(h http.Header) {
 	}
 }
 
+func (f *Flight) mayCross(resp *http.Response) bool {
+	return f.ask.Table.MayCross(resp, f.ask.Key, f.ask.request)
+}
+
 // mayKeep reports whether the response is to be saved, as far as can be said before its
 // body has come.
 func (f *Flight) mayKeep() bool {
@@ -243,7 +248,7 @@ func (f *Flight) mayKeep() bool {
 	if f.announced() > f.x.opts.MaxBody || f.stream || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
 		return false
 	}
-	if f.ask.leadsToItself(resp.StatusCode, resp.Header) {
+	if f.personal || f.ask.leadsToItself(resp.StatusCode, resp.Header) {
 		return false
 	}
 	if f.ask.Rules.asksExpiry() {
@@ -259,7 +264,7 @@ func (f *Flight) mayKeep() bool {
 var overloaded = []int{http.StatusTooManyRequests, http.StatusServiceUnavailable}
 
 func (f *Flight) mayShareFailure() bool {
-	return slices.Contains(overloaded, f.resp.StatusCode) && f.ask.mayShare(f.ask.method(), f.resp.StatusCode, f.resp.Header) &&
+	return !f.personal && slices.Contains(overloaded, f.resp.StatusCode) && f.ask.mayShare(f.ask.method(), f.resp.StatusCode, f.resp.Header) &&
 		f.announced() <= f.x.opts.MaxBody && !f.ask.Partial
 }
 

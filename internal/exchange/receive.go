@@ -48,6 +48,7 @@ func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
 		f.age, f.stream = rfc9111.InitialAge(resp.Header, f.asked, f.answered), isStream(resp.Header)
 	}
 	f.resp, f.trailer = resp, resp.Trailer.Clone()
+	f.personal = f.mayCross(resp)
 	f.kept = f.mayKeep()
 	if f.ask.Rules.Controls() && rfc9111.Varies(resp.Header) {
 		f.variant = rfc9111.Variant(resp.Header, f.ask.header())
