@@ -86,6 +86,13 @@ type Options struct {
 	// RenewTimeout limits a renewal in the background. The default is 30 seconds.
 	RenewTimeout time.Duration
 
+	// DigestKey is the secret that the digests in keys are made with, such as those of a
+	// catch-all for tokens: 16 bytes or more. By default, the store keeps one, which all
+	// caches on it share. Whoever can read all of the store can read that key, too, and find
+	// short secrets by trying; against that, give one that is kept elsewhere. With another
+	// key, nothing is found that was stored before.
+	DigestKey []byte
+
 	// Logger gets a line about problems that do not make a call fail. The default is
 	// [slog.Default]. The lines contain no URL, header or body.
 	Logger *slog.Logger
@@ -155,7 +162,7 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 	}
 	c.exchange, err = exchange.New(exchange.Options{
 		Scope: o.Scope, Identity: o.Identity, Origin: o.Origin,
-		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger,
+		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger, DigestKey: o.DigestKey,
 		Limits: exchange.Limits{
 			MaxBody: o.MaxBody, MaxInFlight: o.MaxInFlight,
 			FinishTimeout: o.FinishTimeout, FinishBytes: o.FinishBytes, StreamAfter: o.StreamAfter,

@@ -15,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -24,6 +25,12 @@ type Options struct {
 	// Expire is how long responses live where the repository's settings do
 	// not say: the default is [settings.DefaultExpire].
 	Expire time.Duration
+
+	// DigestKey is the secret that the digests in keys of a [request.Any] are made with, of
+	// 16 bytes or more. By default, the store keeps one: whoever can read all of the store
+	// can read that, too. Give one that is kept elsewhere against that. With another key,
+	// nothing is found that was stored before.
+	DigestKey []byte
 
 	// Now is the clock; the default is [time.Now].
 	Now func() time.Time
@@ -84,6 +91,9 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	if err != nil {
 		return nil, err
 	}
+	if err := r.keyDigests(ctx, x); err != nil {
+		return nil, err
+	}
 	r.Responses = newResponses(table)
 	return r, nil
 }
@@ -96,12 +106,26 @@ func endpointOf[K comparable, V any](s settings.RepositorySettings[K, V]) any {
 	return s.Endpoint
 }
 
+// keyDigests gives the endpoint the key of the store for its digests, if it has none. The
+// table is open, so that there is a store which keeps one.
+func (r *ResponseRepository[K, V]) keyDigests(ctx context.Context, x *exchange.Exchange) error {
+	if !endpoint.WantsDigestKey(r.settings.Endpoint) {
+		return nil
+	}
+	key, err := x.DigestKey(ctx)
+	if err != nil {
+		return fmt.Errorf("repository %q: %w", r.settings.Name, err)
+	}
+	r.settings.Endpoint = endpoint.WithDigestKey(r.settings.Endpoint, key).(request.Endpoint[K])
+	return nil
+}
+
 // alone are the options of an exchange for one repository.
 func (o *Options) alone() exchange.Options {
 	if o == nil {
 		return exchange.Options{}
 	}
-	return exchange.Options{Expire: o.Expire, Now: o.Now}
+	return exchange.Options{Expire: o.Expire, Now: o.Now, DigestKey: o.DigestKey}
 }
 
 // Settings are what the repository was made of.

@@ -71,3 +71,19 @@ func Hides(first, second any) bool {
 	e, ok := first.(interface{ Covers(other any) bool })
 	return ok && SpecificityOf(first) == SpecificityOf(second) && e.Covers(second)
 }
+
+// WantsDigestKey tells whether an endpoint makes digests for its keys and has no secret
+// that they are made with.
+func WantsDigestKey(endpoint any) bool {
+	e, ok := endpoint.(interface{ WantsDigestKey() bool })
+	return ok && e.WantsDigestKey()
+}
+
+// WithDigestKey returns the endpoint with that secret for its digests, or the same one
+// where it makes none.
+func WithDigestKey(endpoint any, key []byte) any {
+	if e, ok := endpoint.(interface{ WithDigestKey(key []byte) any }); ok {
+		return e.WithDigestKey(key)
+	}
+	return endpoint
+}

@@ -113,6 +113,9 @@ func (o *Options) validate() error {
 	if err := expire.Validate(o.Expire); err != nil {
 		return err
 	}
+	if n := len(o.DigestKey); n > 0 && n < minDigestKey {
+		return fmt.Errorf("DigestKey has %d bytes of at least %d", n, minDigestKey)
+	}
 	for name, n := range map[string]int64{
 		"MaxBody": o.MaxBody, "MaxInFlight": o.MaxInFlight, "FinishBytes": o.FinishBytes,
 		"FinishTimeout": int64(o.FinishTimeout), "StreamAfter": int64(o.StreamAfter),

@@ -149,3 +149,24 @@ func FuzzNames(f *testing.F) {
 		secret.Response(name)
 	})
 }
+
+func TestTextWithSecrets(t *testing.T) {
+	for _, text := range []string{
+		"https://h/?token=a", "/a?b=1&api_key=x", "https%3A%2F%2Fh%2F%3Ftoken%3Da", "https%253A%252F%252Fh%252F%253Ftoken%253Da",
+		`{"password":"x"}`, `{"a":{"access_token" : "x"}}`, `{\"token\":\"x\"}`, "https://user:pass@h/", "https://user@h",
+		"a=1 token=b", "https://h/a;jsessionid=1", "#access_token=a", `<https://h/?sig=a>; rel="next"`, "0; url=/a?token=b",
+		"a%25252525253D",
+	} {
+		if !secret.In(text) {
+			t.Errorf("%q: none", text)
+		}
+	}
+	for _, text := range []string{
+		"", "=", "%", "token", "token=", "?page_token=a", "https://h/?a=1&b=@", "https://h/@user", "a:b", `{"name":"token"}`,
+		`"token"`, `"token",`, "YWJj==", "mailto:a@b", "2026-01-02T03:04:05%2B01:00", `<https://h/?page=2>; rel="next"`, "100%",
+	} {
+		if secret.In(text) {
+			t.Errorf("%q: there is one", text)
+		}
+	}
+}
