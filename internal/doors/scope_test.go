@@ -9,10 +9,16 @@ import (
 )
 
 func TestNobodyGetsAnothersAnswer(t *testing.T) {
-	scopetest.Run(t, func(t testing.TB) driver.Store {
-		store, err := memory.New(nil)
-		check(t, err)
-		t.Cleanup(func() { check(t, store.Close()) })
-		return store
-	})
+	scopetest.Run(t, inMemory)
+}
+
+func TestNoOriginIsServedForAnother(t *testing.T) {
+	scopetest.Origins(t, inMemory)
+}
+
+func inMemory(t testing.TB) driver.Store {
+	store, err := memory.New(nil)
+	check(t, err)
+	t.Cleanup(func() { check(t, store.Close()) })
+	return store
 }

@@ -100,7 +100,7 @@ func (t *Table) undeclaredCredential(req *http.Request) (credential.Credential, 
 
 // MayCross reports whether a response to a request, as it was asked for with that key, may be
 // one user's own, though the key does not keep users apart: the client has added credentials
-// on the way. Asked is nil for a typed call, whose additions are checked by its door.
+// on the way. Asked returns the request as it was asked for, nil where there is none.
 func (t *Table) MayCross(resp *http.Response, key driver.Key, asked func() *http.Request) bool {
 	switch t.Scope {
 	case settings.Shared:
@@ -121,10 +121,14 @@ func (t *Table) MayCross(resp *http.Response, key driver.Key, asked func() *http
 				return true
 			}
 		}
-		if req.Response == nil {
+		redirect := req.Response
+		if redirect == nil {
 			break
 		}
-		req = req.Response.Request
+		if own := asked(); own != nil && own.Response == redirect {
+			break // it led the caller here, and not the client below
+		}
+		req = redirect.Request
 	}
 	return false
 }
