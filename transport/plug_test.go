@@ -33,18 +33,13 @@ type sender func(*http.Request) (*http.Response, error)
 
 func (f sender) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// keyedBy makes the harness's catch-all repository one with these options.
+// keyedBy makes the harness's catch-all repository one with these options, whose answers
+// are for all.
 func (h *harness) keyedBy(opts *keys.AnyOptions) {
-	h.t.Helper()
-	h.scoped(settings.Shared, opts)
-}
-
-// scoped is keyedBy with another scope than that of answers for all.
-func (h *harness) scoped(scope settings.Scope, opts *keys.AnyOptions) {
 	h.t.Helper()
 	h.cache.Remove("all")
 	chosen := settings.CatchAll("chosen", opts)
-	chosen.Scope = scope
+	chosen.Scope = settings.Shared
 	_, err := cache.CreateRepository(h.t.Context(), h.cache, chosen)
 	check(h.t, err)
 }
@@ -654,7 +649,8 @@ func TestOrderOfAuth(t *testing.T) {
 		if resp, body := fetchBy(t, bob.Do, h.url("/me")); hit(resp) || body != "You are bob" {
 			t.Errorf("bob: %q, from the cache is %t", body, hit(resp))
 		}
-		h.keyedBy(nil)
+		alice = h.another(&options{Base: authorized(h.base, token("alice")), Scope: settings.Shared})
+		bob = h.another(&options{Base: authorized(h.base, token("bob")), Scope: settings.Shared})
 		fetchBy(t, alice.Do, h.url("/me"))
 		if resp, body := fetchBy(t, bob.Do, h.url("/me")); !hit(resp) || body != "You are alice" {
 			t.Errorf("shared: %q, from the cache is %t", body, hit(resp))
@@ -664,9 +660,8 @@ func TestOrderOfAuth(t *testing.T) {
 	t.Run("named above, authorized below", func(t *testing.T) {
 		// The calls name the user, so the token may change.
 		h := start(t, whoAmI, nil)
-		h.scoped(settings.PerIdentity, nil)
 		tokens := map[string]string{"alice": "alice-1", "bob": "bob-1"}
-		cached := h.another(&options{Base: sender(func(req *http.Request) (*http.Response, error) {
+		cached := h.another(&options{Scope: settings.PerIdentity, Base: sender(func(req *http.Request) (*http.Response, error) {
 			req = req.Clone(req.Context())
 			user, _ := identity.Of(req.Context())
 			req.Header.Set("Authorization", "Bearer "+tokens[user])
@@ -700,7 +695,6 @@ func TestOrderOfAuth(t *testing.T) {
 			}
 			whoAmI(w, r)
 		}, nil)
-		h.keyedBy(nil)
 		current := "alice-1"
 		renewing := func(base http.RoundTripper) http.RoundTripper {
 			auth := authorized(base, func() string { return current })
@@ -714,7 +708,7 @@ func TestOrderOfAuth(t *testing.T) {
 				return resp, err
 			})
 		}
-		cached := h.another(&options{Base: renewing(h.base)})
+		cached := h.another(&options{Base: renewing(h.base), Scope: settings.Shared})
 		for _, want := range []bool{false, true} {
 			if resp, body := fetchBy(t, cached.Do, h.url("/me")); hit(resp) != want || body != "You are alice" {
 				t.Errorf("from the cache is %t, want %t: %q", hit(resp), want, body)

@@ -13,6 +13,7 @@ import (
 	"github.com/go-resty/resty/v2"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/origin"
 )
@@ -103,7 +104,11 @@ func readBody(req *http.Request) ([]byte, error) {
 // had resty leave the body alone, it is still to be read.
 func response(resp *resty.Response) *http.Response {
 	raw := *resp.RawResponse
-	raw.Request = resp.Request.RawRequest // without what the transport adds, as SetDigestAuth does
+	// Without what the transport adds, as SetDigestAuth does; that is told beside it.
+	raw.Request = resp.Request.RawRequest
+	if sent := resp.RawResponse.Request; sent != nil && raw.Request != nil {
+		raw.Request = raw.Request.WithContext(credential.WithSent(raw.Request.Context(), sent))
+	}
 	if resp.Body() == nil {
 		return &raw
 	}

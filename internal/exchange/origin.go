@@ -238,7 +238,11 @@ func (f *Flight) confirm(resp *http.Response) {
 }
 
 func (f *Flight) mayCross(resp *http.Response) bool {
-	return f.ask.Table.MayCross(resp, f.ask.Key, f.ask.request)
+	asked := f.ask.request
+	if f.ask.Values && !f.ask.Table.Scoped() {
+		asked = func() *http.Request { return nil }
+	}
+	return f.ask.Table.MayCross(resp, f.ask.Key, asked)
 }
 
 // mayKeep reports whether the response is to be saved, as far as can be said before its

@@ -204,6 +204,9 @@ func (t *Table) bind(ctx context.Context) error {
 	return err
 }
 
+// HasOrigin reports whether tables that do not say have an origin nevertheless.
+func (x *Exchange) HasOrigin() bool { return x.opts.Origin != "" }
+
 // columns are the key columns of the declaration's tables.
 func (d *Declaration) columns() []driver.Column {
 	if d.Scope != settings.PerIdentity {

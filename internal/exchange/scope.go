@@ -100,7 +100,8 @@ func (t *Table) undeclaredCredential(req *http.Request) (credential.Credential, 
 
 // MayCross reports whether a response to a request, as it was asked for with that key, may be
 // one user's own, though the key does not keep users apart: the client has added credentials
-// on the way. Asked returns the request as it was asked for, nil where there is none.
+// on the way. Asked returns the request as it was asked for. It is nil for a typed call that
+// reads the key back from what was sent.
 func (t *Table) MayCross(resp *http.Response, key driver.Key, asked func() *http.Request) bool {
 	switch t.Scope {
 	case settings.Shared:
