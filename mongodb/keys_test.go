@@ -138,3 +138,22 @@ func TestSuccessor(t *testing.T) {
 		}
 	}
 }
+
+// The values of a key are compared only where its _id may not have all of them.
+func TestLeadingValuesAreARangeOfIDs(t *testing.T) {
+	table := &table{fields: []string{"owner", "id"}}
+	long := strings.Repeat("a", keptID)
+	for _, tt := range []struct {
+		leading driver.Key
+		want    string
+	}{
+		{nil, `{}`},
+		{driver.Key{"a|b"}, `{"_id": {"$gte": "a\\|b|","$lt": "a\\|b}"}}`},
+		{driver.Key{"a", "b"}, `{"_id": "a|b"}`},
+		{driver.Key{long}, `{"_id": {"$gte": "` + long + `","$lt": "` + long[1:] + `b"},"owner": "` + long + `"}`},
+	} {
+		if got := table.selected(driver.Filter{Leading: tt.leading}).String(); got != tt.want {
+			t.Errorf("%.80q is searched for by %s, want %s", []driver.Value(tt.leading), got, tt.want)
+		}
+	}
+}
