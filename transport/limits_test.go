@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 )
@@ -149,43 +147,6 @@ func TestABodyThatTellsItsLengthMayTakeLonger(t *testing.T) {
 	h.get("/a")
 	if resp, body := h.get("/a"); !hit(resp) || body != "first second" {
 		t.Errorf("%q, hit: %t", body, hit(resp))
-	}
-}
-
-// deadStore keeps nothing, so that what is counted is the transport's own.
-type deadStore struct{ driver.Store }
-
-type deadTable struct{ driver.Table }
-
-func (s deadStore) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
-	table, err := s.Store.OpenTable(ctx, spec)
-	return deadTable{table}, err
-}
-
-func (deadTable) PutIf(_ context.Context, entries []driver.Entry, _ driver.Condition) ([]bool, error) {
-	stored := make([]bool, len(entries))
-	for i := range stored {
-		stored[i] = true
-	}
-	return stored, nil
-}
-
-func TestABodyOfUnknownLengthCostsLittleMoreThanItIsLong(t *testing.T) {
-	const size = 60 << 20
-	h := startOn(t, deadStore{memoryStore(t)}, nil, &options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
-		return chunked(req, &endless{size: size}), nil
-	})})
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	resp := h.open("GET", "/a")
-	n, err := copyAll(io.Discard, resp)
-	check(t, err)
-	runtime.ReadMemStats(&after)
-	if got := float64(after.TotalAlloc-before.TotalAlloc) / size; n != size || got > 2.5 {
-		t.Errorf("%d bytes cost %.2f times their size", n, got)
-	}
-	if s := h.transport.Stats(); s.Stored != 1 {
-		t.Errorf("%d are stored", s.Stored)
 	}
 }
 

@@ -84,8 +84,8 @@ func (f *Flight) fill() {
 	}
 	var payload []byte
 	if err == nil && whole {
-		payload = f.body.bytes()
-		if f.cutShort(payload) {
+		payload, err = f.body.whole(f.ctx)
+		if err == nil && f.cutShort(payload) {
 			err = fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(payload), f.resp.ContentLength)
 		}
 	}
