@@ -6,13 +6,12 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
-	"runtime"
-	"runtime/metrics"
 	"sync"
 	"testing"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/filesystem"
+	"github.com/endpointcache/endpointcache/internal/memuse"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
@@ -33,51 +32,6 @@ func (deadTable) PutIf(_ context.Context, entries []driver.Entry, _ driver.Condi
 		stored[i] = true
 	}
 	return stored, nil
-}
-
-// cost is the memory that something takes, in bytes.
-type cost struct {
-	total int64 // of all that it allocates
-	peak  int64 // that is in use at one time
-}
-
-// costOf collects garbage all the time while it measures: what nobody uses any more does
-// not count.
-func costOf(do func()) (c cost) {
-	before := allocated()
-	first := inUse()
-	ended := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c.peak = max(c.peak, inUse()-first)
-			select {
-			case <-ended:
-				return
-			default:
-			}
-		}
-	})
-	do()
-	close(ended)
-	wg.Wait()
-	c.total = allocated() - before
-	return c
-}
-
-// allocated is how many bytes were allocated so far.
-func allocated() int64 {
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return int64(stats.TotalAlloc)
-}
-
-// inUse is how many bytes are in use.
-func inUse() int64 {
-	runtime.GC()
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	return int64(live[0].Value.Uint64())
 }
 
 // largeBody is a limit, and a length that is nearly that.
@@ -117,7 +71,7 @@ func TestALargeBodyTakesLittleMoreMemoryThanItIsLong(t *testing.T) {
 						resp.ContentLength = announced
 						return resp, nil
 					})})
-					c := costOf(func() { h.readTogether(readers, size, func() { close(release) }) })
+					allocated, inUse := memuse.Of(func() { h.readTogether(readers, size, func() { close(release) }) })
 					if s := h.transport.Stats(); s.Stored != 1 || s.Shared != int64(readers-1) {
 						t.Errorf("%+v", s)
 					}
@@ -125,10 +79,10 @@ func TestALargeBodyTakesLittleMoreMemoryThanItIsLong(t *testing.T) {
 					if announced >= 0 {
 						total, peak = 1.2, 1.2
 					}
-					if got := float64(c.total-store.own) / float64(size); got > total {
+					if got := float64(allocated-store.own) / float64(size); got > total {
 						t.Errorf("it costs %.2f times its size", got)
 					}
-					if got := float64(c.peak-store.own) / float64(maxBody); got > peak {
+					if got := float64(inUse-store.own) / float64(maxBody); got > peak {
 						t.Errorf("at its peak it takes %.2f times the largest body", got)
 					}
 				})
@@ -167,16 +121,16 @@ func TestAStreamTakesTheMemoryOfAWindow(t *testing.T) {
 					io.Closer
 				}{io.MultiReader(body, later), body}), nil
 			})})
-			before, first := allocated(), inUse()
+			before, first := memuse.Allocated(), memuse.InUse()
 			h.readTogether(readers, size+size/2, func() {
 				close(begin)
 				waitfor.True(t, "two thirds have come", func() bool { return body.read.Load() == size })
-				if got := inUse() - first; got > 1<<20 {
+				if got := memuse.InUse() - first; got > 1<<20 {
 					t.Errorf("%d bytes are in use", got)
 				}
 				close(goOn)
 			})
-			if got := allocated() - before; got > 2*maxBody {
+			if got := memuse.Allocated() - before; got > 2*maxBody {
 				t.Errorf("%d bytes were allocated", got)
 			}
 		})
