@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 // body is a response's body while it comes in: one goroutine appends, and any number
@@ -214,6 +216,7 @@ type Reader struct {
 	release func()         // tells that this caller needs the body no more
 	stop    func() bool    // nil where the context does not end
 	resp    *http.Response // whose body it is; given its trailer at the end
+	cookies bool           // the trailer may have some
 
 	// Guarded by the body's lock.
 	offset int64
@@ -229,7 +232,7 @@ func (b *body) read(ctx context.Context, f *Flight) (*Reader, bool) {
 	if b.dropped > 0 {
 		return nil, false
 	}
-	r := &Reader{ctx: ctx, body: b, flight: f, release: f.release}
+	r := &Reader{ctx: ctx, body: b, flight: f, release: f.release, cookies: true}
 	b.readers = append(b.readers, r)
 	b.awaited--
 	if ctx.Done() != nil {
@@ -287,7 +290,11 @@ func (r *Reader) Read(p []byte) (int, error) {
 // setTrailer gives the response the trailer that came after the body, which does not
 // change any more.
 func (r *Reader) setTrailer() {
-	for name, values := range r.body.trailer {
+	trailer := r.body.trailer
+	if !r.cookies {
+		trailer = head.WithoutCookies(trailer)
+	}
+	for name, values := range trailer {
 		if r.resp.Trailer == nil {
 			r.resp.Trailer = make(http.Header)
 		}

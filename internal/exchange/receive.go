@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
 
@@ -47,7 +48,7 @@ func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
 	} else {
 		f.age, f.stream = rfc9111.InitialAge(resp.Header, f.asked, f.answered), isStream(resp.Header)
 	}
-	f.resp, f.trailer = resp, resp.Trailer.Clone()
+	f.resp, f.trailer = resp, head.Announced(resp.Trailer)
 	f.kept = f.mayKeep()
 	if f.ask.Rules.Controls() && rfc9111.Varies(resp.Header) {
 		f.variant = rfc9111.Variant(resp.Header, f.ask.header())

@@ -73,7 +73,7 @@ func (s *Stored) Age(now time.Time) time.Duration {
 // Clone is a copy whose head is its own.
 func (s *Stored) Clone() *Stored {
 	c := *s
-	c.Head.Header = s.Head.Header.Clone()
+	c.Head.Header, c.Head.Trailer = s.Head.Header.Clone(), s.Head.Trailer.Clone()
 	c.Head.Notes = maps.Clone(s.Head.Notes)
 	return &c
 }
