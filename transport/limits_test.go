@@ -189,6 +189,30 @@ func TestBodiesInFlightShareABudget(t *testing.T) {
 	}
 }
 
+// A stream is counted until it has been read, which may take any time: others go on.
+func TestAStreamThatIsNotReadHoldsUpNoOtherBodies(t *testing.T) {
+	const maxBody = 256 << 10
+	bodies := map[string]*endless{"/stream": {size: 2 * maxBody}, "/a": {size: maxBody}, "/b": {size: maxBody}}
+	h := start(t, nil, &options{MaxBody: maxBody, MaxInFlight: 1, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+		return chunked(req, bodies[req.URL.Path]), nil
+	})})
+	stream := h.open("GET", "/stream")
+	waitfor.True(t, "it is a stream", func() bool { return bodies["/stream"].read.Load() > maxBody })
+	for _, path := range []string{"/a", "/b"} {
+		waitfor.End(t, path+" is read", func() {
+			if n, err := copyAll(io.Discard, h.open("GET", path)); n != maxBody || err != nil {
+				t.Errorf("%s: %d bytes, %v", path, n, err)
+			}
+		})
+		if _, ok := h.entry(h.request("GET", path, "")); !ok {
+			t.Errorf("%s is not stored", path)
+		}
+	}
+	if n, err := copyAll(io.Discard, stream); n != 2*maxBody || err != nil {
+		t.Errorf("the stream has %d bytes, %v", n, err)
+	}
+}
+
 // A request that waits for room gives up with its context, and leaves none occupied.
 func TestARequestThatWaitsForRoomMayGiveUp(t *testing.T) {
 	const size = 512 << 10

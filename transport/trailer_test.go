@@ -188,3 +188,24 @@ func TestTrailersOfSharedResponses(t *testing.T) {
 		})
 	}
 }
+
+// The trailer alone may tell of a failure.
+func TestAPolicyDecidesByTheTrailer(t *testing.T) {
+	serves := false
+	h := start(t, trailed, &options{Policy: policy.Policy{
+		Keep:  func(x *policy.Exchange) bool { return x.Request.URL.Path == "/a" && x.Trailer.Get("Grpc-Status") == "0" },
+		Serve: func(x *policy.Exchange) bool { return serves && x.Trailer.Get("Grpc-Message") == "one" },
+	}})
+	h.get("/a")
+	if resp, _ := h.get("/a"); hit(resp) {
+		t.Error("it is served")
+	}
+	serves = true
+	if resp, _ := h.get("/a"); !hit(resp) {
+		t.Error("it is not kept, or not served")
+	}
+	h.get("/b")
+	if resp, _ := h.get("/b"); hit(resp) {
+		t.Error("another is kept")
+	}
+}

@@ -25,7 +25,8 @@ type body struct {
 	changed chan struct{} // closed at the next change; nil where nobody waits
 	trailer http.Header   // with done
 	readers []*Reader
-	awaited int // callers that have not begun to read yet
+	only    [1]*Reader // where readers begins, as most bodies have one
+	awaited int        // callers that have not begun to read yet
 }
 
 var (
@@ -213,7 +214,6 @@ type Reader struct {
 	ctx     context.Context
 	body    *body
 	flight  *Flight
-	release func()         // tells that this caller needs the body no more
 	stop    func() bool    // nil where the context does not end
 	resp    *http.Response // whose body it is; given its trailer at the end
 	cookies bool           // the trailer may have some
@@ -225,14 +225,17 @@ type Reader struct {
 }
 
 // read adds a reader of the whole body, unless its beginning is gone. When ctx ends, it
-// ends; release is called once, when it does or is closed.
+// ends; it releases the flight once, when it does or is closed.
 func (b *body) read(ctx context.Context, f *Flight) (*Reader, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.dropped > 0 {
 		return nil, false
 	}
-	r := &Reader{ctx: ctx, body: b, flight: f, release: f.release, cookies: true}
+	r := &Reader{ctx: ctx, body: b, flight: f, cookies: true}
+	if b.readers == nil {
+		b.readers = b.only[:0]
+	}
 	b.readers = append(b.readers, r)
 	b.awaited--
 	if ctx.Done() != nil {
@@ -375,6 +378,6 @@ func (r *Reader) leave() {
 	}
 	b.mu.Unlock()
 	if left {
-		r.release()
+		r.flight.release()
 	}
 }

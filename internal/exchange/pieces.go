@@ -18,12 +18,13 @@ type pieces struct {
 
 	// One goroutine changes what follows, with the lock; others look at it with the lock.
 	mu      sync.Mutex
-	parts   [][]byte // what has come and was not dropped; all but the last are full
-	size    int64    // of all that has come
-	dropped int64    // bytes before parts
-	held    int64    // capacity of the parts
-	counted int64    // of these, by the share
-	spare   [][]byte // parts of a stream that were dropped, to be used again
+	parts   [][]byte  // what has come and was not dropped; all but the last are full
+	size    int64     // of all that has come
+	dropped int64     // bytes before parts
+	held    int64     // capacity of the parts
+	counted int64     // of these, by the share
+	first   [1][]byte // where parts begins, as most bodies have one
+	spare   [][]byte  // parts of a stream that were dropped, to be used again
 }
 
 // The sizes of parts.
@@ -52,7 +53,7 @@ func (p *pieces) room(ctx context.Context, stream bool) ([]byte, error) {
 		return nil, err
 	}
 	part := make([]byte, 0, size)
-	if forAll {
+	if forAll && len(p.parts) > 0 {
 		part = p.moveTo(part)
 	} else {
 		p.add(part)
@@ -94,6 +95,9 @@ func (p *pieces) next() (size int64, forAll bool) {
 func (p *pieces) add(part []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.parts == nil {
+		p.parts = p.first[:0]
+	}
 	p.parts = append(p.parts, part)
 	p.held += int64(cap(part))
 }

@@ -100,5 +100,5 @@ func (s *Stored) noteAge(age time.Duration) {
 }
 
 func (s *Stored) exchange(req *http.Request) *policy.Exchange {
-	return &policy.Exchange{Request: req, Status: s.Entry.Status, Header: s.Head.Header, Body: s.Entry.Payload}
+	return &policy.Exchange{Request: req, Status: s.Entry.Status, Header: s.Head.Header, Body: s.Entry.Payload, Trailer: s.Head.Trailer}
 }
