@@ -193,7 +193,9 @@ func TestTrailersOfSharedResponses(t *testing.T) {
 func TestAPolicyDecidesByTheTrailer(t *testing.T) {
 	serves := false
 	h := start(t, trailed, &options{Policy: policy.Policy{
-		Keep:  func(x *policy.Exchange) bool { return x.Request.URL.Path == "/a" && x.Trailer.Get("Grpc-Status") == "0" },
+		Keep: func(x *policy.Exchange) bool {
+			return x.Request.URL.Path == "/a" && x.Trailer.Get("Grpc-Status") == "0"
+		},
 		Serve: func(x *policy.Exchange) bool { return serves && x.Trailer.Get("Grpc-Message") == "one" },
 	}})
 	h.get("/a")

@@ -131,6 +131,7 @@ func (o *Options) setDefaults() {
 	}
 	setDefault(&o.Expire, settings.DefaultExpire)
 	setDefault(&o.MaxBody, 64<<20)
+	o.MaxBody = min(o.MaxBody, 1<<60) // so that no sum overflows
 	setDefault(&o.MaxInFlight, 4*o.MaxBody)
 	o.MaxInFlight = max(o.MaxInFlight, largestShare(o.MaxBody))
 	setDefault(&o.FinishTimeout, 5*time.Second)

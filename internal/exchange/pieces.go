@@ -33,7 +33,7 @@ const (
 	smallestPart = 4 << 10
 	largestPart  = 1 << 20
 	streamWindow = 64 << 10 // how far a stream may be ahead of its slowest reader
-	believed     = 1 << 20  // an announced length that is believed before a part of the body has come
+	believed     = 1 << 20  // an announced length that is believed before anything has come
 	uncounted    = 16 << 10 // a body up to that waits for no memory
 )
 
@@ -80,10 +80,10 @@ func (p *pieces) next() (size int64, forAll bool) {
 	switch {
 	case p.size == p.announced, p.size == p.limit:
 		return endPart, false
-	case p.size == 0 && p.announced > believed:
-		return min(p.announced/8, believed), false
-	case p.size < p.announced:
+	case p.size < p.announced && (p.announced <= believed || p.size >= p.announced/64):
 		return p.announced, true
+	case p.size < p.announced:
+		return min(p.announced/8, largestPart), false
 	}
 	size = min(max(p.size/4, smallestPart), largestPart)
 	if p.held+size > p.limit/32*15 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"testing"
 	"testing/iotest"
@@ -14,7 +15,7 @@ import (
 // lengths are those of bodies up to a limit, and about the places where parts begin.
 func lengths(limit int64) []int64 {
 	all := []int64{0, 1, endPart, smallestPart, largestPart, believed}
-	for n := int64(1); n <= limit; n = n*5/4 + 1 {
+	for n := int64(1); n <= limit; n = n*3/2 + 1 {
 		all = append(all, n)
 	}
 	for _, n := range []int64{limit / 32 * 15, limit / 2, limit} {
@@ -60,6 +61,17 @@ func TestABodyIsWholeWhateverItAnnounces(t *testing.T) {
 	}
 }
 
+// An origin that announces much and sends little has little memory taken.
+func TestAnAnnouncedLengthIsNotBelievedWithoutLimit(t *testing.T) {
+	for _, sent := range []int64{0, 1, 1 << 10, 1 << 20, 3 << 20} {
+		ctx, g := bounded(t, max(believed, 66*sent))
+		r := io.MultiReader(bytes.NewReader(make([]byte, sent)), iotest.ErrReader(io.ErrUnexpectedEOF))
+		if _, err := ReadBody(ctx, r, 1<<40, 1<<40); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d bytes take %d: %v", sent, g.used, err)
+		}
+	}
+}
+
 // What a body takes at its peak bounds the largest, and what it takes in all any other.
 func TestABodyTakesLittleMoreMemoryThanItIsLong(t *testing.T) {
 	const limit = 16 << 20
@@ -93,5 +105,16 @@ func TestABodyTakesLittleMoreMemoryThanItIsLong(t *testing.T) {
 				t.Errorf("%d bytes are counted afterwards", g.used)
 			}
 		}
+	}
+}
+
+func TestTheLargestLimitsOverflowNothing(t *testing.T) {
+	x, err := New(Options{Limits: Limits{MaxBody: math.MaxInt64}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	if x.MaxBody() <= 0 || x.budget.limit < x.MaxBody() {
+		t.Errorf("bodies of %d, and %d beside", x.MaxBody(), x.budget.limit)
 	}
 }
