@@ -58,13 +58,14 @@ type Options struct {
 	// request), or else to the one created first.
 	Router func(*http.Request) string
 
-	// MaxBody is the size in bytes of the largest body that is kept. Up to that, a
-	// body is held in memory while it comes in. The default is 64 MiB.
+	// MaxBody is the size in bytes of the largest body that is kept. A body is held in
+	// memory while it arrives, and takes one and a half times MaxBody at most until it is
+	// complete. The default is 64 MiB.
 	MaxBody int64
 
 	// MaxInFlight is the total size in bytes of all bodies that are held in memory while
 	// they arrive. Beyond that, some wait until others have been saved. The default is four
-	// times MaxBody, and it is at least MaxBody.
+	// times MaxBody, and it is at least one and a half times MaxBody.
 	MaxInFlight int64
 
 	// FinishTimeout and FinishBytes apply when a caller of the transport closes a body

@@ -241,6 +241,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 		if !first && !a.Rules.Controls() { // they are the first caller's, as with a hit
 			resp.Header.Del("Set-Cookie")
 			resp.Header.Del("Set-Cookie2")
+			body.cookies = false
 		}
 		return &Answer{Response: resp}, nil
 	case f.resp != nil:
@@ -326,11 +327,16 @@ func (f *Flight) oldFor(a *Ask) *Stored {
 
 // response is the origin's response for a caller.
 func (f *Flight) response(body *Reader) *http.Response {
-	resp := *f.resp
-	resp.Header, resp.Trailer = f.resp.Header.Clone(), f.trailer.Clone()
-	resp.Body = body
-	body.resp = &resp
-	return &resp
+	from := f.resp // whose trailer may be coming in
+	body.resp = &http.Response{
+		Status: from.Status, StatusCode: from.StatusCode,
+		Proto: from.Proto, ProtoMajor: from.ProtoMajor, ProtoMinor: from.ProtoMinor,
+		Header: from.Header.Clone(), Trailer: f.trailer.Clone(),
+		Body: body, ContentLength: from.ContentLength,
+		TransferEncoding: from.TransferEncoding, Close: from.Close, Uncompressed: from.Uncompressed,
+		Request: from.Request, TLS: from.TLS,
+	}
+	return body.resp
 }
 
 // directBody is the origin's body, for one caller. When the caller's context ends, so

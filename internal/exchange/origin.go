@@ -288,7 +288,9 @@ func (f *Flight) expiry(x *policy.Exchange) (expires time.Time, ok bool) {
 // and decodes it.
 func (f *Flight) prepare(payload []byte) {
 	x := &f.exchange
-	*x = policy.Exchange{Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload}
+	*x = policy.Exchange{
+		Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload, Trailer: f.resp.Trailer,
+	}
 	f.entry = driver.Entry{Key: f.ask.Key, Status: f.resp.StatusCode, Payload: payload}
 	if hasValue(f.resp.StatusCode) && (f.kept || f.ask.Values) {
 		f.decode(payload)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
 
@@ -47,7 +48,7 @@ func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
 	} else {
 		f.age, f.stream = rfc9111.InitialAge(resp.Header, f.asked, f.answered), isStream(resp.Header)
 	}
-	f.resp, f.trailer = resp, resp.Trailer.Clone()
+	f.resp, f.trailer = resp, head.Announced(resp.Trailer)
 	f.personal = f.mayCross(resp)
 	f.kept = f.mayKeep()
 	if f.ask.Rules.Controls() && rfc9111.Varies(resp.Header) {
@@ -85,8 +86,8 @@ func (f *Flight) fill() {
 	}
 	var payload []byte
 	if err == nil && whole {
-		payload = f.body.bytes()
-		if f.cutShort(payload) {
+		payload, err = f.body.whole(f.ctx)
+		if err == nil && f.cutShort(payload) {
 			err = fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(payload), f.resp.ContentLength)
 		}
 	}
