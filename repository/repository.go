@@ -254,7 +254,7 @@ func (r *ResponseRepository[K, V]) GetEntry(ctx context.Context, key K, opts ...
 		return Entry{}, false, err
 	}
 	e.Payload = r.own(e.Payload)
-	return newEntry(e), true, nil
+	return newEntry(ctx, r.table, e), true, nil
 }
 
 // getValue is get for entries that hold a value.
@@ -294,7 +294,7 @@ func (r *ResponseRepository[K, V]) GetManyRaw(ctx context.Context, keys []K, opt
 func (r *ResponseRepository[K, V]) GetEntries(ctx context.Context, keys []K, opts ...ReadOption) (map[K]Entry, error) {
 	return getMany(ctx, r, keys, driver.Payload|driver.Meta, anyStatus, opts, false, func(_ K, e driver.Entry) (Entry, error) {
 		e.Payload = r.own(e.Payload)
-		return newEntry(e), nil
+		return newEntry(ctx, r.table, e), nil
 	})
 }
 

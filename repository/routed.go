@@ -77,7 +77,7 @@ func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...
 	entries := make([]Entry, len(reqs)) // without a status: a miss
 	for _, t := range g {
 		err := t.table.Get(ctx, t.keys, selectionOf(t.table, driver.Payload|driver.Meta, opts), func(i int, e driver.Entry) {
-			entries[t.indices[i]] = newEntry(e)
+			entries[t.indices[i]] = newEntry(ctx, t.table, e)
 		})
 		if err != nil {
 			return nil, err
@@ -98,7 +98,7 @@ func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...
 // SaveResponse saves resp, the answer to resp.Request, and reports whether it
 // did: only whole responses of status 200 are saved, whose request has a key.
 // After redirects, that is the request which began them. A body that cannot be
-// decoded is a [DecodeError].
+// decoded is a [DecodeError]. Set-Cookie is left out, unless a policy says otherwise.
 //
 // The body of a response that has a key is read to its end and closed, and resp
 // is given an equal one.
@@ -125,7 +125,7 @@ func (r Routed) SaveResponses(ctx context.Context, resps []*http.Response, opts 
 		if !ok {
 			continue
 		}
-		entry, err := ReadEntry(resp)
+		entry, err := readEntry(resp, table.Cookies(ctx))
 		if err != nil {
 			failed = append(failed, fmt.Errorf("repository %q: %w", table.Name, err))
 			continue

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 // body is a response's body while it comes in: one goroutine appends, and any number
@@ -292,6 +294,8 @@ type Reader struct {
 	stop    func() bool    // nil where the context does not end
 	resp    *http.Response // whose body it is; given its trailer at the end
 
+	withoutCookies bool // those of the response are another caller's
+
 	// Guarded by the body's lock.
 	offset int64
 	closed bool
@@ -377,7 +381,11 @@ func (b *body) copyAt(p []byte, offset int64) int {
 // setTrailer gives the response the trailer that came after the body, which does not
 // change any more.
 func (r *Reader) setTrailer() {
-	for name, values := range r.body.trailer {
+	trailer := r.body.trailer
+	if r.withoutCookies {
+		trailer = head.WithoutCookies(trailer)
+	}
+	for name, values := range trailer {
 		if r.resp.Trailer == nil {
 			r.resp.Trailer = make(http.Header)
 		}

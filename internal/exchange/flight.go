@@ -67,8 +67,8 @@ type answer struct {
 	err      error
 	failure  error // that used has stood in for
 	used     *Stored
-	outcome  Outcome  // of used
-	cookies  []string // of the 304 that confirmed used, for the first caller alone
+	outcome  Outcome     // of used
+	cookies  http.Header // of the 304 that confirmed used, for the first caller alone
 	resp     *http.Response
 	trailer  http.Header   // that resp announces
 	like     *Flight       // one of the same response, see [Flight.likeness]

@@ -198,10 +198,9 @@ func (f *Flight) forwarded() string {
 func (f *Flight) confirm(h http.Header) {
 	f.x.counts.revalidated.Add(1)
 	s := f.old.withHeader(rfc9111.Update(f.old.Head.Header, h, f.answered))
-	if !f.ask.Rules.Controls() {
-		f.cookies = h["Set-Cookie"]
-		s.Head.Header.Del("Set-Cookie")
-		s.Head.Header.Del("Set-Cookie2")
+	if !f.ask.Rules.Cookies() {
+		f.cookies = head.Cookies(h)
+		s.Head.Header = head.WithoutCookies(s.Head.Header)
 	}
 	f.age = rfc9111.InitialAge(h, f.asked, f.answered)
 	s.Entry.CachedAt = f.asOf()
@@ -302,8 +301,8 @@ func (f *Flight) prepare(payload []byte) {
 		return
 	}
 	s := &Stored{Entry: f.entry, Head: head.Of(f.resp)}
-	if f.ask.Rules.Controls() {
-		s.Head.Header = f.resp.Header // with cookies: the origin says what is not to be stored
+	if f.ask.Rules.Cookies() {
+		s.Head.Header = f.resp.Header
 	}
 	s.noteAge(f.age - f.answered.Sub(f.asked))
 	if f.ask.Rules.beta > 0 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/policy"
 )
 
@@ -186,6 +187,24 @@ func (t *Table) Clear(ctx context.Context, f driver.Filter) (int, error) {
 		t.outdateAll(ctx)
 	}
 	return t.table.Clear(ctx, f)
+}
+
+// Cookies reports whether calls with ctx keep and replay cookies.
+func (t *Table) Cookies(ctx context.Context) bool {
+	for _, p := range policy.Of(ctx) {
+		if p.Cookies != 0 {
+			return p.Cookies == policy.On
+		}
+	}
+	return t.fixed.Cookies()
+}
+
+// Header is an encoded header as calls with ctx may save and see it.
+func (t *Table) Header(ctx context.Context, encoded string) string {
+	if t.Cookies(ctx) {
+		return encoded
+	}
+	return head.StripCookies(encoded)
 }
 
 // Get reads entries, see [driver.Table].

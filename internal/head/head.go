@@ -64,6 +64,9 @@ func Encode(h Head) (string, error) {
 		if len(list) == 0 || connectionOnly[canonical] || connection[canonical] {
 			continue
 		}
+		if name != canonical && setsCookies(name) {
+			continue // so that cookies can be found by their names
+		}
 		if strings.HasPrefix(name, ":") || !plainText(name) {
 			return "", fmt.Errorf("%q is no header's name", name)
 		}

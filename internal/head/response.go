@@ -3,22 +3,14 @@ package head
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
 )
 
-// Of is the head of resp, without Set-Cookie. It shares the values of its
-// headers.
+// Of is the head of resp, without cookies. It shares the values of its headers.
 func Of(resp *http.Response) Head {
-	header := resp.Header
-	if header.Get("Set-Cookie") != "" || header.Get("Set-Cookie2") != "" {
-		header = maps.Clone(header)
-		header.Del("Set-Cookie")
-		header.Del("Set-Cookie2")
-	}
-	return Head{Header: header, Proto: resp.Proto, Reason: reason(resp)}
+	return Head{Header: WithoutCookies(resp.Header), Proto: resp.Proto, Reason: reason(resp)}
 }
 
 // reason is the text after the status code where it is not the usual one.
