@@ -77,7 +77,7 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	table, err := x.Open(ctx, store, exchange.Declaration{
 		Name: s.Name, Key: key.Columns(),
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
-		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint),
+		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), RedirectHosts: s.RedirectHosts,
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
 	})
 	if err != nil {

@@ -98,7 +98,8 @@ func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...
 // SaveResponse saves resp, the answer to resp.Request, and reports whether it
 // did: only whole responses of status 200 are saved, whose request has a key.
 // After redirects, that is the request which began them. A body that cannot be
-// decoded is a [DecodeError]. Set-Cookie is left out, unless a policy says otherwise.
+// decoded is a [DecodeError]. What another host has answered after a redirect is saved
+// only if the settings' RedirectHosts name it. Set-Cookie is left out, unless a policy says otherwise.
 //
 // The body of a response that has a key is read to its end and closed, and resp
 // is given an equal one.
@@ -123,6 +124,10 @@ func (r Routed) SaveResponses(ctx context.Context, resps []*http.Response, opts 
 			continue
 		}
 		if !ok {
+			continue
+		}
+		if table.IsForeign(resp, nil) {
+			table.RefuseForeign()
 			continue
 		}
 		entry, err := readEntry(resp, table.Cookies(ctx))

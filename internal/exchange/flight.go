@@ -78,6 +78,7 @@ type answer struct {
 	age      time.Duration // how old it was then
 	body     *body         // of a resp that is being kept or shared
 	whole    bool          // the body has come with the response
+	foreign  bool          // it is the answer of a host that may not answer for the table
 	complete bool          // all of the body has come
 	kept     bool          // the policy lets it be stored
 	close    func() error  // closes the body of one that is neither

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/policy"
 )
 
@@ -23,6 +25,9 @@ type Declaration struct {
 	ExpireAbsent time.Duration // how long a 404 or 410 is remembered; 0: not at all, negative: for ever
 	Policy       policy.Policy
 	Methods      []string // that the endpoint names
+
+	// RedirectHosts are the hosts whose answers are kept, besides the one that was asked.
+	RedirectHosts []string
 
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
@@ -45,6 +50,8 @@ type Table struct {
 	isPrompt bool
 	probeKey driver.Key
 	fixed    *Rules
+	hosts    redirect.Hosts
+	foreign  sync.Once // tells that an answer of another host was not kept
 	saver    saver
 	flying   *atomic.Int64 // flights of a table of that name that have not landed
 }
@@ -59,6 +66,10 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 		return nil, own.err
 	}
 	t.fixed = fixedRules(own, x.general)
+	var err error
+	if t.hosts, err = redirect.ParseHosts(d.RedirectHosts); err != nil {
+		return nil, err
+	}
 	t.saver.init()
 	for _, column := range d.Key {
 		t.probeKey = append(t.probeKey, map[driver.Kind]driver.Value{driver.String: "", driver.Int: int64(0), driver.Bool: false}[column.Kind])
@@ -66,7 +77,6 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 	if store == nil {
 		return t, nil
 	}
-	var err error
 	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: d.Name, Key: d.Key}); err != nil {
 		return nil, err
 	}
@@ -205,6 +215,22 @@ func (t *Table) Header(ctx context.Context, encoded string) string {
 		return encoded
 	}
 	return head.StripCookies(encoded)
+}
+
+// IsForeign reports whether an answer is that of a host which may not answer for the
+// table: a redirect has led there. The way of redirects begins after the response until,
+// which is nil for all of it.
+func (t *Table) IsForeign(resp *http.Response, until *http.Response) bool {
+	return !t.hosts.Stay(resp.Request, until)
+}
+
+// RefuseForeign counts an answer that is not kept as it is another host's.
+func (t *Table) RefuseForeign() {
+	t.x.counts.foreign.Add(1)
+	t.foreign.Do(func() {
+		t.x.log.Warn("endpointcache: redirects lead to another host, whose answers are not kept; see RedirectHosts of the repository's settings",
+			"repository", t.Name)
+	})
 }
 
 // Get reads entries, see [driver.Table].
