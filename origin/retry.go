@@ -232,12 +232,10 @@ func canRepeat(req *http.Request, anyMethod bool) bool {
 func (r *Retrier) worthRepeating(req *http.Request, resp *http.Response, err error) (again bool, panicked error) {
 	var usual bool
 	switch {
-	case req.Context().Err() != nil:
-		return false, nil
+	case req.Context().Err() != nil, isFinal(err):
+		return false, nil //nolint:nilerr // it is that of the attempt
 	case err == nil:
 		usual = isTransient(resp)
-	case isFinal(err):
-		return false, nil
 	case isRefusedRedirect(resp, err):
 		usual = isTransient(resp)
 	default:

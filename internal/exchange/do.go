@@ -293,6 +293,8 @@ func (f *Flight) suits(a *Ask) bool {
 		return true
 	case f.used != nil && f.outcome.Detail != "" && !a.standsIn(f.used.Clone(), f.outcome.Status == 0, now):
 		return false // its own policy wants the failure
+	case f.resp != nil && a.cameBack(f.resp.StatusCode):
+		return false
 	case f.used != nil:
 		return !a.Rules.Controls() || a.matches(f.used)
 	case f.body == nil, !f.kept && !f.sharesFailure(a):

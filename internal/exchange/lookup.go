@@ -88,7 +88,7 @@ func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored,
 	case !a.Rules.Controls() && !a.understands(s):
 		return nil, nil
 	}
-	if s != nil && a.leadsToItself(s.Entry.Status, s.Head.Header) {
+	if s != nil && (a.leadsToItself(s.Entry.Status, s.Head.Header) || a.cameBack(s.Entry.Status)) {
 		return nil, nil
 	}
 	if s != nil && a.Rules.serve != nil && !x.permits(a.Rules.serve, s.exchange(a.request())) {
