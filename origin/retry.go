@@ -232,10 +232,12 @@ func canRepeat(req *http.Request, anyMethod bool) bool {
 func (r *Retrier) worthRepeating(req *http.Request, resp *http.Response, err error) (again bool, panicked error) {
 	var usual bool
 	switch {
-	case req.Context().Err() != nil, isFinal(err):
-		return false, nil //nolint:nilerr // it is that of the attempt
+	case req.Context().Err() != nil:
+		return false, nil
 	case err == nil:
 		usual = isTransient(resp)
+	case isFinal(err):
+		return false, nil //nolint:nilerr // it is that of the attempt
 	case isRefusedRedirect(resp, err):
 		usual = isTransient(resp)
 	default:
@@ -244,6 +246,11 @@ func (r *Retrier) worthRepeating(req *http.Request, resp *http.Response, err err
 	if r.opts.Retry == nil {
 		return usual, nil
 	}
+	return r.ask(resp, err, usual)
+}
+
+// ask asks the user's function.
+func (r *Retrier) ask(resp *http.Response, err error, usual bool) (again bool, panicked error) {
 	panicked = caught("Retry", func() { again = r.opts.Retry(resp, err, usual) })
 	return again, panicked
 }
