@@ -54,11 +54,13 @@ func fetchOne[K comparable, V, T any](ctx context.Context, f *Fetcher[K, V], key
 	}
 	a.Meta, a.Batched = meta, f.shared != nil && f.batched(key)
 	r := f.table.Exchange().Value(ctx, &a.Ask)
+	r.HideCookies(rules)
 	value, err = take(ctx, key, &r)
 	if err != nil && r.Kind == exchange.Hit && isDecodeError(err) {
 		f.table.Undecodable(err) // it was saved when V was another type
 		a.Distrust = true
 		r = f.table.Exchange().Value(ctx, &a.Ask)
+		r.HideCookies(rules)
 		value, err = take(ctx, key, &r)
 	}
 	return value, r.Kind, err

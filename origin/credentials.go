@@ -199,13 +199,13 @@ func (t *Transport) sendWithToken(req *http.Request) (*http.Response, error) {
 // sendSigned sends a copy of req with the body of from and the token that there is when
 // its turn has come. It returns the number of that token.
 func (t *Transport) sendSigned(req, from *http.Request) (resp *http.Response, used int, err error) {
-	resp, err = t.send(from, func() *http.Request {
+	resp, err = t.send(from, func() (*http.Request, error) {
 		signed := from.Clone(from.Context())
 		if signed.Header == nil {
 			signed.Header = make(http.Header)
 		}
-		used = t.tokens.sign(signed)
-		return signed
+		used, err = t.tokens.sign(signed)
+		return signed, err
 	})
 	if resp != nil {
 		resp.Request = req

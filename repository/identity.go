@@ -101,7 +101,7 @@ func (i *Identity) Entries(ctx context.Context, state State) iter.Seq2[IdentityE
 			}
 			for _, t := range family {
 				for e, err := range t.EntriesIdentity(ctx, i.value, state) {
-					if !yield(identityEntry(declared.Name, t, e), err) || err != nil {
+					if !yield(identityEntry(ctx, declared.Name, t, e), err) || err != nil {
 						return
 					}
 				}
@@ -110,9 +110,9 @@ func (i *Identity) Entries(ctx context.Context, state State) iter.Seq2[IdentityE
 	}
 }
 
-func identityEntry(name string, t *exchange.Table, e driver.Entry) IdentityEntry {
+func identityEntry(ctx context.Context, name string, t *exchange.Table, e driver.Entry) IdentityEntry {
 	if t.SharesPayload() {
 		e.Payload = append([]byte{}, e.Payload...)
 	}
-	return IdentityEntry{Repository: name, Key: t.TypedKey(e.Key), Entry: newEntry(e)}
+	return IdentityEntry{Repository: name, Key: t.TypedKey(e.Key), Entry: newEntry(ctx, t, e)}
 }

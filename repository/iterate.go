@@ -60,7 +60,7 @@ func (r *ResponseRepository[K, V]) All(ctx context.Context, opts ...ReadOption) 
 			}
 			var item Item[K, V]
 			if err == nil {
-				item, err = r.item(e)
+				item, err = r.item(ctx, e)
 			}
 			if !yield(item, err) {
 				return
@@ -76,13 +76,13 @@ func (r *ResponseRepository[K, V]) scoped(ctx context.Context, sel driver.Select
 	return sel, err
 }
 
-func (r *ResponseRepository[K, V]) item(e driver.Entry) (Item[K, V], error) {
+func (r *ResponseRepository[K, V]) item(ctx context.Context, e driver.Entry) (Item[K, V], error) {
 	key, err := r.typedKey(e.Key)
 	if err != nil {
 		return Item[K, V]{}, err
 	}
 	e.Payload = r.own(e.Payload)
-	item := Item[K, V]{Key: key, Entry: newEntry(e)}
+	item := Item[K, V]{Key: key, Entry: newEntry(ctx, r.table, e)}
 	item.Value, err = r.decode(key, e.Payload)
 	return item, err
 }

@@ -73,7 +73,7 @@ func saveResponses(ctx context.Context, t *exchange.Table, keys []driver.Key, en
 			}
 		}
 		rows = append(rows, driver.Entry{
-			Key: keys[i], Name: name, Status: e.Status, Header: e.head, Payload: e.Payload,
+			Key: keys[i], Name: name, Status: e.Status, Header: t.Header(ctx, e.head), Payload: e.Payload,
 			CachedAt: s.now, ExpiresAt: s.expires,
 		})
 	}

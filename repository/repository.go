@@ -85,7 +85,7 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 		Name: s.Name, Key: key.Columns(),
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
 		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Endpoint: endpointOf(s),
-		Scope: s.Scope, Identity: s.Identity, Origin: s.Origin,
+		Scope: s.Scope, Identity: s.Identity, Origin: s.Origin, RedirectHosts: s.RedirectHosts,
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
 	})
 	if err != nil {
@@ -303,7 +303,7 @@ func (r *ResponseRepository[K, V]) GetEntry(ctx context.Context, key K, opts ...
 		return Entry{}, false, err
 	}
 	e.Payload = r.own(e.Payload)
-	return newEntry(e), true, nil
+	return newEntry(ctx, r.table, e), true, nil
 }
 
 // getValue is get for entries that hold a value.
@@ -347,7 +347,7 @@ func (r *ResponseRepository[K, V]) GetManyRaw(ctx context.Context, keys []K, opt
 func (r *ResponseRepository[K, V]) GetEntries(ctx context.Context, keys []K, opts ...ReadOption) (map[K]Entry, error) {
 	return getMany(ctx, r, keys, driver.Payload|driver.Meta, anyStatus, opts, false, func(_ K, e driver.Entry) (Entry, error) {
 		e.Payload = r.own(e.Payload)
-		return newEntry(e), nil
+		return newEntry(ctx, r.table, e), nil
 	})
 }
 

@@ -130,10 +130,11 @@ func lastOfEach(rows []driver.Entry) []driver.Entry {
 	return rows
 }
 
-func newEntry(e driver.Entry) Entry {
+// newEntry is a stored entry as calls with ctx see it.
+func newEntry(ctx context.Context, t *exchange.Table, e driver.Entry) Entry {
 	return Entry{
 		Name: e.Name, Status: e.Status, Payload: e.Payload,
-		CachedAt: e.CachedAt, ExpiresAt: e.ExpiresAt, head: e.Header,
+		CachedAt: e.CachedAt, ExpiresAt: e.ExpiresAt, head: t.Header(ctx, e.Header),
 	}
 }
 

@@ -78,7 +78,7 @@ func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...
 	entries := make([]Entry, len(reqs)) // without a status: a miss
 	for _, t := range g {
 		err := t.table.Get(ctx, t.keys, selectionOf(t.table, driver.Payload|driver.Meta, opts), func(i int, e driver.Entry) {
-			entries[t.indices[i]] = newEntry(e)
+			entries[t.indices[i]] = newEntry(ctx, t.table, e)
 		})
 		if err != nil {
 			return nil, err
@@ -99,7 +99,8 @@ func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...
 // SaveResponse saves resp, the answer to resp.Request, and reports whether it
 // did: only whole responses of status 200 are saved, whose request has a key.
 // After redirects, that is the request which began them. A body that cannot be
-// decoded is a [DecodeError].
+// decoded is a [DecodeError]. What another host has answered after a redirect is saved
+// only if the settings' RedirectHosts name it. Set-Cookie is left out, unless a policy says otherwise.
 //
 // The body of a response that has a key is read to its end and closed, and resp
 // is given an equal one.
@@ -127,7 +128,11 @@ func (r Routed) SaveResponses(ctx context.Context, resps []*http.Response, opts 
 		if !ok || table.MayCross(resp, key, func() *http.Request { return first }) {
 			continue
 		}
-		entry, err := ReadEntry(resp)
+		if table.IsForeign(resp, nil) {
+			table.RefuseForeign()
+			continue
+		}
+		entry, err := readEntry(resp, table.Cookies(ctx))
 		if err != nil {
 			failed = append(failed, fmt.Errorf("repository %q: %w", table.Name, err))
 			continue

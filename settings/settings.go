@@ -11,6 +11,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/expire"
 	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
@@ -65,6 +66,13 @@ type RepositorySettings[K comparable, V any] struct {
 	// is a string or bytes. For plain text use [payload.String], and for bytes
 	// [payload.Bytes].
 	Payload payload.Handler[V]
+
+	// RedirectHosts are other hosts that may answer for the endpoint if a redirect leads
+	// there: "cdn.example.com", "*.example.com" (one label or more), "localhost:8080", or "*"
+	// for any. The answer of another host is returned, but not kept. Neither is one over
+	// http if https was asked, unless a pattern says so: "http://cdn.example.com". Secrets
+	// never go along, see package fetch.
+	RedirectHosts []string
 
 	// NameOf returns a readable name for a value, which is stored with it. It may be nil;
 	// names are then empty.
@@ -154,6 +162,9 @@ func (s RepositorySettings[K, V]) validate() error {
 		if err := s.Batch.Validate(); err != nil {
 			return err
 		}
+	}
+	if _, err := redirect.ParseHosts(s.RedirectHosts); err != nil {
+		return fmt.Errorf("RedirectHosts: %w", err)
 	}
 	if err := expire.Validate(s.ExpireAbsent); err != nil {
 		return fmt.Errorf("ExpireAbsent: %w", err)

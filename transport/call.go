@@ -250,8 +250,8 @@ func (c *call) do() (*http.Response, error) {
 		return answer.Response, nil
 	}
 	resp, err := c.respond(answer.Stored, answer.Outcome)
-	if err == nil && answer.Cookies != nil {
-		resp.Header["Set-Cookie"] = answer.Cookies
+	if err == nil {
+		maps.Copy(resp.Header, answer.Cookies)
 	}
 	return resp, err
 }

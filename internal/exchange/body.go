@@ -211,12 +211,13 @@ func (b *body) isStream() bool {
 
 // Reader is the body of one caller's response.
 type Reader struct {
-	ctx     context.Context
-	body    *body
-	flight  *Flight
-	stop    func() bool    // nil where the context does not end
-	resp    *http.Response // whose body it is; given its trailer at the end
-	cookies bool           // the trailer may have some
+	ctx    context.Context
+	body   *body
+	flight *Flight
+	stop   func() bool    // nil where the context does not end
+	resp   *http.Response // whose body it is; given its trailer at the end
+
+	withoutCookies bool // those of the response are another caller's
 
 	// Guarded by the body's lock.
 	offset int64
@@ -232,7 +233,7 @@ func (b *body) read(ctx context.Context, f *Flight) (*Reader, bool) {
 	if b.dropped > 0 {
 		return nil, false
 	}
-	r := &Reader{ctx: ctx, body: b, flight: f, cookies: true}
+	r := &Reader{ctx: ctx, body: b, flight: f}
 	if b.readers == nil {
 		b.readers = b.only[:0]
 	}
@@ -294,7 +295,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 // change any more.
 func (r *Reader) setTrailer() {
 	trailer := r.body.trailer
-	if !r.cookies {
+	if r.withoutCookies {
 		trailer = head.WithoutCookies(trailer)
 	}
 	for name, values := range trailer {

@@ -49,8 +49,11 @@ func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
 		f.age, f.stream = rfc9111.InitialAge(resp.Header, f.asked, f.answered), isStream(resp.Header)
 	}
 	f.resp, f.trailer = resp, head.Announced(resp.Trailer)
-	f.personal = f.mayCross(resp)
-	f.kept = f.mayKeep()
+	f.personal, f.foreign = f.mayCross(resp), f.isForeign(resp)
+	if f.kept = f.mayKeep(); f.kept && f.foreign {
+		f.kept = false
+		f.ask.Table.RefuseForeign()
+	}
 	if f.ask.Rules.Controls() && rfc9111.Varies(resp.Header) {
 		f.variant = rfc9111.Variant(resp.Header, f.ask.header())
 	}

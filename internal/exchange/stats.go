@@ -15,6 +15,7 @@ type Stats struct {
 	Unscoped    int64 // requests that are not cached as nobody knows whose the response is, see settings.Scope
 	Stored      int64 // entries saved or renewed
 	Invalidated int64 // URLs that an unsafe request has made outdated
+	Foreign     int64 // answers that were not kept, as a redirect led to another host
 	Unkeyed     int64 // requests whose key could not be told
 	Undecodable int64 // bodies that their repository cannot decode
 	StoreErrors int64 // operations on the store that failed, took too long or were not tried
@@ -23,7 +24,7 @@ type Stats struct {
 
 type counters struct {
 	hits, misses, shared, revalidated, stale, renewed, unanswered, bypassed, unscoped atomic.Int64
-	stored, invalidated, unkeyed, undecodable, storeErrors, panics                    atomic.Int64
+	stored, invalidated, foreign, unkeyed, undecodable, storeErrors, panics           atomic.Int64
 }
 
 // Stats returns the counts so far.
@@ -34,7 +35,7 @@ func (x *Exchange) Stats() Stats {
 		Revalidated: c.revalidated.Load(), Stale: c.stale.Load(), Renewed: c.renewed.Load(),
 		Unanswered: c.unanswered.Load(), Bypassed: c.bypassed.Load(), Unscoped: c.unscoped.Load(),
 		Stored: c.stored.Load(), Invalidated: c.invalidated.Load(),
-		Unkeyed: c.unkeyed.Load(), Undecodable: c.undecodable.Load(),
+		Foreign: c.foreign.Load(), Unkeyed: c.unkeyed.Load(), Undecodable: c.undecodable.Load(),
 		StoreErrors: c.storeErrors.Load(), Panics: c.panics.Load(),
 	}
 }

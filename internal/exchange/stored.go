@@ -38,6 +38,15 @@ func newStored(e driver.Entry) (*Stored, error) {
 	return &Stored{Entry: e, Head: h}, nil
 }
 
+// showTo takes the cookies out of s where they are not for those who ask by the rules. s
+// is the asker's own.
+func (s *Stored) showTo(r *Rules) *Stored {
+	if !r.Cookies() {
+		s.Head.DropCookies()
+	}
+	return s
+}
+
 // control are the directives of the response. It is called before callers share s.
 func (s *Stored) control() *rfc9111.Directives {
 	if !s.parsed {

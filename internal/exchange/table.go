@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -28,6 +31,9 @@ type Declaration struct {
 	Scope    settings.Scope
 	Identity func(*http.Request) string // nil: the exchange's
 	Origin   string                     // of typed calls, see settings.RepositorySettings
+
+	// RedirectHosts are the hosts whose answers are kept, besides the one that was asked.
+	RedirectHosts []string
 
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
@@ -50,6 +56,8 @@ type Table struct {
 	isPrompt bool
 	probeKey driver.Key
 	fixed    *Rules
+	hosts    redirect.Hosts
+	foreign  sync.Once // tells that an answer of another host was not kept
 	saver    saver
 	flying   *atomic.Int64 // flights of a table of that name that have not landed
 	origins  *origins
@@ -65,13 +73,17 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 	if own.err != nil {
 		return nil, own.err
 	}
+	hosts, err := redirect.ParseHosts(d.RedirectHosts)
+	if err != nil {
+		return nil, err
+	}
 	if d.Scope == settings.Undeclared {
 		d.Scope = x.opts.Scope
 	}
 	if d.Origin == "" {
 		d.Origin = x.opts.Origin
 	}
-	t := x.newTable(d, fixedRules(own, x.general))
+	t := x.newTable(d, fixedRules(own, x.general), hosts)
 	if store != nil {
 		x.vary.use(store)
 		x.records.use(store)
@@ -90,8 +102,8 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 }
 
 // newTable makes a table that keeps nothing.
-func (x *Exchange) newTable(d Declaration, fixed *Rules) *Table {
-	t := &Table{Declaration: d, x: x, fixed: fixed, flying: x.flights.ofTable(d.Name)}
+func (x *Exchange) newTable(d Declaration, fixed *Rules, hosts redirect.Hosts) *Table {
+	t := &Table{Declaration: d, x: x, fixed: fixed, hosts: hosts, flying: x.flights.ofTable(d.Name)}
 	t.saver.init()
 	return t
 }
@@ -220,6 +232,40 @@ func (t *Table) Clear(ctx context.Context, f driver.Filter) (int, error) {
 		t.outdateAll(ctx)
 	}
 	return t.table.Clear(ctx, f)
+}
+
+// Cookies reports whether calls with ctx keep and replay cookies.
+func (t *Table) Cookies(ctx context.Context) bool {
+	for _, p := range policy.Of(ctx) {
+		if p.Cookies != 0 {
+			return p.Cookies == policy.On
+		}
+	}
+	return t.fixed.Cookies()
+}
+
+// Header is an encoded header as calls with ctx may save and see it.
+func (t *Table) Header(ctx context.Context, encoded string) string {
+	if t.Cookies(ctx) {
+		return encoded
+	}
+	return head.StripCookies(encoded)
+}
+
+// IsForeign reports whether an answer is that of a host which may not answer for the
+// table: a redirect has led there. The way of redirects begins after the response until,
+// which is nil for all of it.
+func (t *Table) IsForeign(resp *http.Response, until *http.Response) bool {
+	return !t.hosts.Stay(resp.Request, until)
+}
+
+// RefuseForeign counts an answer that is not kept as it is another host's.
+func (t *Table) RefuseForeign() {
+	t.x.counts.foreign.Add(1)
+	t.foreign.Do(func() {
+		t.x.log.Warn("endpointcache: redirects lead to another host, whose answers are not kept; see RedirectHosts of the repository's settings",
+			"repository", t.Name)
+	})
 }
 
 // Get reads entries, see [driver.Table].

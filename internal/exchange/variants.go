@@ -158,7 +158,7 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 	}
 	s, err := newStored(found)
 	if err == nil {
-		s.beside = true
+		s.showTo(a.Rules).beside = true
 	}
 	return s, err
 }

@@ -113,6 +113,9 @@ func keep(kept map[string][]string, prefix string, fields http.Header, connectio
 		if len(list) == 0 || connectionOnly[canonical] || connection[canonical] {
 			continue
 		}
+		if name != canonical && setsCookies(name) {
+			continue // so that cookies can be found by their names
+		}
 		if strings.HasPrefix(name, ":") || !plainText(name) {
 			return fmt.Errorf("%q is no header's name", name)
 		}

@@ -128,6 +128,39 @@ func TestTheHeadOfAResponse(t *testing.T) {
 	}
 }
 
+func TestCookies(t *testing.T) {
+	header := http.Header{"Set-Cookie": {"", "a=b"}, "set-cookie": {"c=d"}, "SET-COOKIE2": {"e=f"}, "Set-Cookies": {"1"}, "Cookie": {"2"}}
+	want := http.Header{"Set-Cookies": {"1"}, "Cookie": {"2"}}
+	if d := cmp.Diff(want, Of(&http.Response{StatusCode: 200, Header: header}).Header); d != "" {
+		t.Error(d)
+	}
+	if got := Cookies(header); len(got) != 3 || len(header) != 5 {
+		t.Errorf("the cookies are %v, of %v", got, header)
+	}
+	if got := WithoutCookies(want); len(Cookies(want)) != 0 || len(got) != len(want) {
+		t.Errorf("without cookies: %v", got)
+	}
+	encoded, err := Encode(Head{Header: header})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored, err := Decode(encoded); err != nil || len(stored.Header["Set-Cookie"]) != 2 || len(Cookies(stored.Header)) != 1 {
+		t.Errorf("stored as %s, %v", encoded, err)
+	}
+	stripped, err := Decode(StripCookies(encoded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, stripped.Header); d != "" {
+		t.Error(d)
+	}
+	for _, as := range []string{"", "{}", `{"Set-Cookie":[1]}`, `{"X":["\"Set-Cookie\""]}`} {
+		if got := StripCookies(as); got != as {
+			t.Errorf("%s becomes %s", as, got)
+		}
+	}
+}
+
 func TestAResponseHasItsHead(t *testing.T) {
 	req := &http.Request{Method: http.MethodGet}
 	resp, err := Head{Header: http.Header{"Etag": {"1"}}, Proto: "HTTP/1.0", Reason: "Fine"}.Response(200, []byte("body"), req)

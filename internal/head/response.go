@@ -4,30 +4,19 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Of is the head of resp, without Set-Cookie. It shares the values of its
-// headers. The body of resp has been read where its trailer is to be kept.
+// Of is the head of resp, without cookies. It shares the values of its headers. The body
+// of resp has been read where its trailer is to be kept.
 func Of(resp *http.Response) Head {
 	return Head{
 		Header: WithoutCookies(resp.Header), Trailer: WithoutCookies(resp.Trailer),
 		Proto: resp.Proto, Reason: reason(resp),
 	}
-}
-
-// WithoutCookies is h without Set-Cookie.
-func WithoutCookies(h http.Header) http.Header {
-	if h.Get("Set-Cookie") != "" || h.Get("Set-Cookie2") != "" {
-		h = maps.Clone(h)
-		h.Del("Set-Cookie")
-		h.Del("Set-Cookie2")
-	}
-	return h
 }
 
 // reason is the text after the status code where it is not the usual one.
