@@ -79,6 +79,8 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
 		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint),
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
+		KeyType: reflect.TypeFor[K](), KeyOf: r.keyOf,
+		Beside: endpoint.BesideURL(s.Endpoint), MatchURL: r.matchURL(), Tags: r.tags(),
 	})
 	if err != nil {
 		return nil, err
@@ -120,6 +122,50 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 		err = fmt.Errorf("repository %q: key of request: %w", r.settings.Name, err)
 	}
 	return nil, false, err
+}
+
+// matchURL returns what takes the key from a request's URL alone, nil where the endpoint
+// does not have it.
+func (r *ResponseRepository[K, V]) matchURL() func(*http.Request) (driver.Key, bool) {
+	e, ok := r.settings.Endpoint.(interface {
+		KeyOfURL(req *http.Request) (K, bool)
+	})
+	if !ok {
+		return nil
+	}
+	return func(req *http.Request) (driver.Key, bool) {
+		key, ok := e.KeyOfURL(req)
+		if !ok {
+			return nil, false
+		}
+		matched, err := r.driverKey(key)
+		return matched, err == nil
+	}
+}
+
+// tags returns what tells the tags of entries, nil where they have none. The value of an
+// entry that has none is the zero value.
+func (r *ResponseRepository[K, V]) tags() func(driver.Key, any) []string {
+	if r.settings.Tags == nil {
+		return nil
+	}
+	return func(key driver.Key, value any) []string {
+		typed, err := r.typedKey(key)
+		if err != nil {
+			return nil
+		}
+		v, _ := value.(V)
+		return r.settings.Tags(typed, v)
+	}
+}
+
+// keyOf is driverKey for a key whose type is not known.
+func (r *ResponseRepository[K, V]) keyOf(key any) (driver.Key, error) {
+	typed, ok := key.(K)
+	if !ok {
+		return nil, fmt.Errorf("repository %q: the key is a %T", r.settings.Name, key)
+	}
+	return r.driverKey(typed)
 }
 
 // decoder returns what decodes bodies for the names and values in them, and in any case
@@ -332,6 +378,9 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		}
 		if r.settings.NameOf != nil {
 			row.Name = r.settings.NameOf(value)
+		}
+		if row.Header, err = r.table.Tagged(header, saved, value); err != nil {
+			return err
 		}
 		rows = append(rows, row)
 	}

@@ -45,6 +45,10 @@ func (x *Exchange) DigestKey(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key of digests: %w", err)
 	}
+	if kept == "" { // the store keeps nothing
+		d.key = fresh
+		return d.key, nil
+	}
 	key, err := base64.RawStdEncoding.DecodeString(kept)
 	if err != nil || len(key) != sha256.Size {
 		return nil, fmt.Errorf("key of digests: table %q holds none that is one", RecordsTable)
@@ -53,9 +57,15 @@ func (x *Exchange) DigestKey(ctx context.Context) ([]byte, error) {
 	return key, nil
 }
 
+// The size of a digest, and that of its text.
+const (
+	digestBytes  = 16
+	digestLength = 22
+)
+
 // Digest is a keyed digest of text, of 22 letters, digits, "-" and "_".
 func Digest(key, text []byte) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write(text)
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:digestBytes])
 }
