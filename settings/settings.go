@@ -78,6 +78,13 @@ type RepositorySettings[K comparable, V any] struct {
 	// names are then empty.
 	NameOf func(V) string
 
+	// Tags returns the tags of an entry, by which many entries of several repositories are
+	// made old at once, however many they are: see InvalidateTags of the cache. For an entry
+	// without a value, such as a remembered absence, it gets the zero value of V. It is
+	// called when an entry is saved; entries saved before it was declared have no tags. It
+	// may be nil; reads then cost nothing more.
+	Tags func(K, V) []string
+
 	// Expire is how long a response lives from when the origin answered, or from when a
 	// call such as Save stores it. Zero means the cache's own setting, and [NeverExpire]
 	// means for ever.

@@ -83,6 +83,8 @@ type Exchange struct {
 	vary    variants
 	records records
 	digest  digestKey
+	marks   marks
+	order   order
 	counts  counters
 	running running
 }
@@ -107,6 +109,7 @@ func New(opts Options) (*Exchange, error) {
 	x.budget.init(x.opts.MaxInFlight, largestShare(x.opts.MaxBody))
 	x.vary.init()
 	x.records.init()
+	x.marks.x = x
 	x.running.init()
 	return x, nil
 }

@@ -176,12 +176,13 @@ func (f *Flight) tellsGone() bool {
 // asOf is the instant that the answer is knowledge of: that of the request. It is never
 // before that of what was stored then, though clocks may differ or be set back.
 func (f *Flight) asOf() time.Time {
-	asked, stored := instant(f.asked), f.ask.asOf
+	asked, stored := f.asOfAsk, f.ask.asOf
 	if f.old != nil && f.old.Entry.CachedAt.After(stored) {
 		stored = f.old.Entry.CachedAt
 	}
 	if stored.After(asked) {
-		return stored.Add(time.Microsecond)
+		asked = stored.Add(time.Microsecond)
+		f.x.order.noteKnown(asked)
 	}
 	return asked
 }
@@ -214,7 +215,7 @@ func (f *Flight) confirm(resp *http.Response) {
 		s.Head.Header = head.WithoutCookies(s.Head.Header)
 	}
 	f.age = rfc9111.InitialAge(h, f.asked, f.answered)
-	s.Entry.CachedAt = f.asOf()
+	s.Entry.CachedAt, s.old = f.asOf(), false
 	s.noteAge(f.age - f.answered.Sub(f.asked))
 	s.parsed = false
 	s.control()
@@ -317,7 +318,10 @@ func (f *Flight) prepare(payload []byte) {
 		return
 	}
 	f.entry.CachedAt, f.entry.ExpiresAt = f.asOf(), expires
-	if l := f.like; l != nil && l.entry.Header != "" {
+	if !f.tag() {
+		return
+	}
+	if l := f.like; l != nil && l.entry.Header != "" && f.ask.Table.Tags == nil {
 		f.entry.Header, f.save = l.entry.Header, saveEntry
 		return
 	}
@@ -326,6 +330,9 @@ func (f *Flight) prepare(payload []byte) {
 		s.Head.Header = f.resp.Header
 	}
 	s.noteAge(f.age - f.answered.Sub(f.asked))
+	if f.tags != "" {
+		s.note(tagsNote, f.tags)
+	}
 	if f.ask.Rules.beta > 0 {
 		s.note(tookNote, strconv.FormatInt(f.answered.Sub(f.asked).Milliseconds(), 10))
 	}

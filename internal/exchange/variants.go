@@ -140,7 +140,7 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 	}
 	key := a.variantKey(generation, rfc9111.Variant(latest.Head.Header, a.header()))
 	var found driver.Entry
-	var ok bool
+	var ok, old bool
 	err := x.guard.do(ctx, a.Table, "get", 1, func(ctx context.Context) error {
 		table, err := x.vary.open(ctx)
 		if err != nil {
@@ -148,17 +148,24 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 		}
 		var visited once
 		err = table.Get(ctx, []driver.Key{key}, allParts(x), visited.visit)
-		if err == nil {
-			found, ok = visited.entry, visited.ok
+		if err != nil || !visited.ok {
+			return err
 		}
-		return err
+		if m := a.Table.marked; m != nil {
+			if old, err = m.isOld(ctx, a.Key, visited.entry); err != nil {
+				return err
+			}
+		}
+		found, ok = visited.entry, true
+		return nil
 	})
 	if err != nil || !ok {
 		return nil, err
 	}
 	s, err := newStored(found)
 	if err == nil {
-		s.showTo(a.Rules).beside = true
+		s.showTo(a.Rules)
+		s.beside, s.old = true, old
 	}
 	return s, err
 }
@@ -193,7 +200,7 @@ func (x *Exchange) prepareVariant(ctx context.Context, a *Ask, s *Stored) error 
 	own := rfc9111.Variant(s.Head.Header, a.header())
 	generation := ""
 	var err error
-	if latest != nil && rfc9111.Varies(latest.Head.Header) {
+	if latest != nil && !latest.old && rfc9111.Varies(latest.Head.Header) {
 		generation = latest.Head.Notes[generationNote]
 	}
 	if generation == "" {
