@@ -19,6 +19,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -70,6 +71,10 @@ type Options struct {
 
 	// RenewTimeout limits a renewal in the background. The default is 30 seconds.
 	RenewTimeout time.Duration
+
+	// Redact says what of responses is not stored, besides what never is. Repositories add
+	// to it by their settings.
+	Redact redact.Rules
 
 	// DigestKey is the secret that the digests in keys are made with, such as those of a
 	// catch-all for tokens: 16 bytes or more. By default, the store keeps one, which all
@@ -143,7 +148,7 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 	o := &c.opts
 	var err error
 	c.exchange, err = exchange.New(exchange.Options{
-		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger, DigestKey: o.DigestKey,
+		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger, DigestKey: o.DigestKey, Redact: o.Redact,
 		Limits: exchange.Limits{
 			MaxBody: o.MaxBody, MaxInFlight: o.MaxInFlight,
 			FinishTimeout: o.FinishTimeout, FinishBytes: o.FinishBytes, StreamAfter: o.StreamAfter,

@@ -15,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -25,6 +26,10 @@ type Options struct {
 	// Expire is how long responses live where the repository's settings do
 	// not say: the default is [settings.DefaultExpire].
 	Expire time.Duration
+
+	// Redact says what of responses is not stored, besides what never is, and besides
+	// what the repository's settings say.
+	Redact redact.Rules
 
 	// DigestKey is the secret that the digests in keys of a [request.Any] are made with, of
 	// 16 bytes or more. By default, the store keeps one: whoever can read all of the store
@@ -84,7 +89,7 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	table, err := x.Open(ctx, store, exchange.Declaration{
 		Name: s.Name, Key: key.Columns(),
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
-		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint),
+		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Redact: s.Redact,
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
 	})
 	if err != nil {
@@ -116,7 +121,7 @@ func (o *Options) alone() exchange.Options {
 	if o == nil {
 		return exchange.Options{}
 	}
-	return exchange.Options{Expire: o.Expire, Now: o.Now, DigestKey: o.DigestKey}
+	return exchange.Options{Expire: o.Expire, Now: o.Now, DigestKey: o.DigestKey, Redact: o.Redact}
 }
 
 // Settings are what the repository was made of.
@@ -330,13 +335,15 @@ func (r *ResponseRepository[K, V]) Save(ctx context.Context, key K, value V, opt
 	return r.SaveMany(ctx, map[K]V{key: value}, opts...)
 }
 
-// SaveMany stores the values. If one cannot be encoded, none is stored.
+// SaveMany stores the values, without what the settings' Redact names. If one cannot be
+// encoded, none is stored.
 func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V, opts ...SaveOption) error {
 	s, err := newSaving(r.table, opts)
 	if err != nil {
 		return err
 	}
-	header, err := head.Encode(Head{Header: http.Header{"Content-Type": {r.settings.Payload.ContentType()}}})
+	written := http.Header{"Content-Type": {r.settings.Payload.ContentType()}}
+	header, err := head.Encode(Head{Header: written})
 	if err != nil {
 		return err
 	}
@@ -357,6 +364,9 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		if r.settings.NameOf != nil {
 			row.Name = r.settings.NameOf(value)
 		}
+		if row.Payload, row.Name, err = r.table.RedactBody(row.Status, written, body, row.Name); err != nil {
+			return fmt.Errorf("repository %q: %w", r.Name(), err)
+		}
 		rows = append(rows, row)
 	}
 	return s.put(ctx, r.table, rows)
@@ -367,9 +377,10 @@ func (r *ResponseRepository[K, V]) SaveEntry(ctx context.Context, key K, e Entry
 	return r.SaveEntries(ctx, map[K]Entry{key: e}, opts...)
 }
 
-// SaveEntries stores responses, whatever their status. Their payloads are
-// decoded once, for the name; those that cannot be are left out, and the error
-// joins a [DecodeError] for each. The save sets Name, CachedAt and ExpiresAt.
+// SaveEntries stores responses, whatever their status, without credentials and what
+// the settings' Redact names. Their payloads are decoded once, for the name; those that
+// cannot be are left out, and the error joins a [DecodeError] for each, or an error for
+// one that cannot be redacted. The save sets Name, CachedAt and ExpiresAt.
 func (r *ResponseRepository[K, V]) SaveEntries(ctx context.Context, entries map[K]Entry, opts ...SaveOption) error {
 	keys := make([]driver.Key, 0, len(entries))
 	list := make([]Entry, 0, len(entries))

@@ -12,6 +12,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/request"
 )
 
@@ -79,6 +80,10 @@ type RepositorySettings[K comparable, V any] struct {
 	// shorthand for a [policy.Policy] whose ExpireStatus has 404 and 410.
 	ExpireAbsent time.Duration
 
+	// Redact says what of responses is not stored, besides what never is, and besides what
+	// the cache's options say.
+	Redact redact.Rules
+
 	// Policy says more about what is cached and for how long. Each of its fields applies if
 	// no policy of a call sets it, and takes precedence over the cache's.
 	Policy policy.Policy
@@ -135,6 +140,9 @@ func (s RepositorySettings[K, V]) validate() error {
 		if err := s.Batch.Validate(); err != nil {
 			return err
 		}
+	}
+	if err := s.Redact.Validate(); err != nil {
+		return err
 	}
 	if err := expire.Validate(s.ExpireAbsent); err != nil {
 		return fmt.Errorf("ExpireAbsent: %w", err)

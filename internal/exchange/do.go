@@ -242,6 +242,9 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 			resp.Header.Del("Set-Cookie")
 			resp.Header.Del("Set-Cookie2")
 		}
+		if !first { // nor are credentials theirs
+			resp.Header = f.ask.Table.redactor.Header(resp.Header)
+		}
 		return &Answer{Response: resp}, nil
 	case f.resp != nil:
 		f.resp.Body = f.direct(ctx)
@@ -254,6 +257,8 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 	answer := &Answer{Stored: f.used.Clone(), Outcome: f.outcome}
 	if first {
 		answer.Cookies = f.cookies
+	} else {
+		answer.Stored.Head = f.ask.Table.redacted(answer.Stored.Head)
 	}
 	return answer, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/expire"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -25,6 +26,8 @@ type Options struct {
 	Logger *slog.Logger
 
 	DigestKey []byte // empty: one that the store keeps
+
+	Redact redact.Rules // of all tables, besides their own
 
 	Limits
 }
@@ -106,6 +109,9 @@ func New(opts Options) (*Exchange, error) {
 
 func (o *Options) validate() error {
 	if err := expire.Validate(o.Expire); err != nil {
+		return err
+	}
+	if err := o.Redact.Validate(); err != nil {
 		return err
 	}
 	if n := len(o.DigestKey); n > 0 && n < minDigestKey {

@@ -91,6 +91,7 @@ type answer struct {
 	doubted   saveKind       // what is saved once it is believed
 	stored    *Stored        // the variant that is saved
 	entry     driver.Entry   // of a resp whose body has come
+	saved     []byte         // its payload as it is saved
 	renewed   driver.Renewal // of used
 	value     any            // decoded of the entry, for typed callers
 	decodeErr error          // why there is no value

@@ -221,9 +221,10 @@ func (f *Flight) confirm(h http.Header) {
 	case f.ask.Rules.Controls() && (s.beside || !f.ask.matches(s)):
 		if !s.bare { // a variant is moved with its payload
 			f.stored, f.save = s.Clone(), saveVariant
+			f.stored.Head = f.ask.Table.redacted(f.stored.Head)
 		}
 	default:
-		encoded, err := head.Encode(s.Head)
+		encoded, err := head.Encode(f.ask.Table.redacted(s.Head))
 		if err != nil {
 			return
 		}
@@ -243,7 +244,7 @@ func (f *Flight) mayKeep() bool {
 	if f.announced() > f.x.opts.MaxBody || f.stream || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
 		return false
 	}
-	if f.ask.leadsToItself(resp.StatusCode, resp.Header) {
+	if f.ask.leadsToItself(resp.StatusCode, resp.Header) || !f.ask.Table.redactor.Keeps(resp.StatusCode, resp.Header) {
 		return false
 	}
 	if f.ask.Rules.asksExpiry() {
@@ -298,13 +299,19 @@ func (f *Flight) prepare(payload []byte) {
 	}
 	f.entry.CachedAt, f.entry.ExpiresAt = f.asOf(), expires
 	if l := f.like; l != nil && l.entry.Header != "" {
-		f.entry.Header, f.save = l.entry.Header, saveEntry
+		if f.redact(nil) {
+			f.entry.Header, f.save = l.entry.Header, saveEntry
+		}
 		return
 	}
-	s := &Stored{Entry: f.entry, Head: head.Of(f.resp)}
+	s := &Stored{Head: head.Of(f.resp)}
 	if f.ask.Rules.Controls() {
 		s.Head.Header = f.resp.Header // with cookies: the origin says what is not to be stored
 	}
+	if !f.redact(&s.Head) {
+		return
+	}
+	s.Entry = f.toSave()
 	s.noteAge(f.age - f.answered.Sub(f.asked))
 	if f.ask.Rules.beta > 0 {
 		s.note(tookNote, strconv.FormatInt(f.answered.Sub(f.asked).Milliseconds(), 10))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 )
 
 // Declaration is what an exchange needs to know of a table: a repository's settings,
@@ -22,6 +23,7 @@ type Declaration struct {
 	ExpireAbsent time.Duration // how long a 404 or 410 is remembered; 0: not at all, negative: for ever
 	Policy       policy.Policy
 	Methods      []string // that the endpoint names
+	Redact       redact.Rules
 
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
@@ -44,6 +46,7 @@ type Table struct {
 	isPrompt bool
 	probeKey driver.Key
 	fixed    *Rules
+	redactor *redact.Redactor
 	saver    saver
 	flying   *atomic.Int64 // flights of a table of that name that have not landed
 }
@@ -58,6 +61,10 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 		return nil, own.err
 	}
 	t.fixed = fixedRules(own, x.general)
+	var err error
+	if t.redactor, err = redact.New(x.opts.Redact, d.Redact); err != nil {
+		return nil, err
+	}
 	t.saver.init()
 	for _, column := range d.Key {
 		t.probeKey = append(t.probeKey, map[driver.Kind]driver.Value{driver.String: "", driver.Int: int64(0), driver.Bool: false}[column.Kind])
@@ -65,7 +72,6 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 	if store == nil {
 		return t, nil
 	}
-	var err error
 	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: d.Name, Key: d.Key}); err != nil {
 		return nil, err
 	}
