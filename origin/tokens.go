@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
 // ErrClosed is the error of requests that need a new token when the transport has been
@@ -203,7 +205,7 @@ func (c *tokens) next(ctx context.Context, number int) error {
 	if err == nil {
 		c.replace(token)
 	} else {
-		err = fmt.Errorf("origin: get the token: %w", err)
+		err = fmt.Errorf("origin: get the token: %w", secret.Error(err))
 	}
 	if panicked := c.tell(err, old, token.Value); panicked != nil {
 		err = errors.Join(err, fmt.Errorf("origin: get the token: %w", panicked))
@@ -243,12 +245,12 @@ func (e *panicError) Error() string { return e.text }
 // panicIn is the error of a panic with the value p, in which there may be secrets.
 func panicIn(name string, p any, secrets ...string) error {
 	value := fmt.Sprint(p)
-	for _, secret := range secrets {
-		if secret != "" {
-			value = strings.ReplaceAll(value, secret, "[token]")
+	for _, token := range secrets {
+		if token != "" {
+			value = strings.ReplaceAll(value, token, "[token]")
 		}
 	}
-	return Permanent(&panicError{fmt.Sprintf("panic in %s: %s", name, value)})
+	return Permanent(&panicError{fmt.Sprintf("panic in %s: %s", name, secret.Mask(value))})
 }
 
 func (c *tokens) replace(token Token) {

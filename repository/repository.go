@@ -14,6 +14,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/request"
@@ -146,7 +147,7 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("repository %q: key of request: %w", r.settings.Name, err)
+		err = fmt.Errorf("repository %q: key of request: %w", r.settings.Name, secret.Error(err))
 	}
 	return nil, false, err
 }
@@ -355,7 +356,7 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		}
 		body, err := r.settings.Payload.Encode(value)
 		if err != nil {
-			return fmt.Errorf("repository %q: encode value of %+v: %w", r.Name(), key, err)
+			return fmt.Errorf("repository %q: encode value of %s: %w", r.Name(), keytype.Show(key), secret.Error(err))
 		}
 		row := driver.Entry{
 			Key: saved, Status: http.StatusOK, Header: header, Payload: body,

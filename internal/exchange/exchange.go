@@ -11,6 +11,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/expire"
+	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/settings"
@@ -90,7 +91,7 @@ func New(opts Options) (*Exchange, error) {
 	}
 	x := &Exchange{opts: opts}
 	x.opts.setDefaults()
-	x.log = x.opts.Logger
+	x.log = secret.Logger(x.opts.Logger)
 	x.general = newLayer(opts.Policy)
 	if x.general.err != nil {
 		return nil, x.general.err
