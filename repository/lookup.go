@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/exchange"
@@ -63,7 +65,11 @@ func redacted(t *exchange.Table, e Entry) (Entry, error) {
 	if err != nil {
 		return e, err
 	}
-	h.Header, e.Payload = header, body
+	e.Payload = body
+	if maps.EqualFunc(header, h.Header, slices.Equal[[]string]) {
+		return e, nil
+	}
+	h.Header = header
 	e.head, err = head.Encode(h)
 	return e, err
 }

@@ -3,6 +3,7 @@ package keytype
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/endpointcache/endpointcache/internal/secret"
@@ -29,7 +30,7 @@ func mask(v reflect.Value) {
 		case sf.Anonymous && sf.Type.Kind() == reflect.Struct && !hasText(sf.Type):
 			mask(field)
 		case !sf.IsExported():
-		case !isSecret(sf) || field.IsZero():
+		case !isSecret(sf.Name, sf.Tag) || field.IsZero():
 		case sf.Type.Kind() == reflect.String:
 			field.SetString(secret.Mark)
 		default:
@@ -40,14 +41,22 @@ func mask(v reflect.Value) {
 
 // isSecret tells whether a field holds a secret, by the name that a request has for it, or
 // else its own.
-func isSecret(sf reflect.StructField) bool {
+func isSecret(fieldName string, tags reflect.StructTag) bool {
 	for source, is := range map[string]func(string) bool{
 		"query": secret.Param, "header": secret.Header, "path": secret.Member, "body": secret.Member,
 	} {
-		if tag, ok := sf.Tag.Lookup(source); ok {
+		if tag, ok := tags.Lookup(source); ok {
 			name, _ := SplitTag(source, tag)
 			return is(strings.ReplaceAll(name, `\`, ""))
 		}
 	}
-	return secret.Member(sf.Name)
+	return secret.Member(fieldName)
+}
+
+// Quote is a text of the field for an error, or a mark in its place where it is a secret.
+func (f *Field) Quote(text string) string {
+	if isSecret(f.Name, f.Tag) {
+		text = secret.Mark
+	}
+	return strconv.Quote(text)
 }

@@ -1,6 +1,8 @@
 package keytype_test
 
 import (
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +26,27 @@ type shown struct {
 }
 
 type Inner = inner
+
+func TestErrorsOfFieldsAreWithoutSecrets(t *testing.T) {
+	type key struct {
+		Pin  int    `query:"pin"`
+		Page int    `query:"page"`
+		Keys string `query:"api_key,set"`
+	}
+	kt, err := keytype.Of[key]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := reflect.ValueOf(&key{Keys: `s3cret\`}).Elem()
+	for i, want := range []string{`"REDACTED" is not a plain int`, `"s3cret" is not a plain int`} {
+		if err := kt.Fields[i].SetText(v, "s3cret"); err == nil || err.Error() != want {
+			t.Errorf("SetText: %v, want %s", err, want)
+		}
+	}
+	if _, err := kt.Fields[2].Text(v); err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("Text: %v", err)
+	}
+}
 
 func TestKeysAreShownWithoutSecrets(t *testing.T) {
 	type embedded struct {

@@ -132,7 +132,7 @@ func (w *watch) fetches(f *fetch.Fetcher[key, value]) {
 		Logger: w.logger(), LogEvery: time.Millisecond, MaxFailures: 5,
 		Progress: func(p prefetch.Progress) { w.tell("progress", fmt.Sprintf("%+v %v", p, p.LogValue())) },
 	})
-	w.failed("prefetch", err)
+	w.tries("prefetch", err)
 	w.tell("a report", run.Report())
 	for _, cause := range run.Causes {
 		w.tell("a cause", cause.String())
