@@ -20,6 +20,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/whose"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -86,6 +87,10 @@ type Options struct {
 
 	// RenewTimeout limits a renewal in the background. The default is 30 seconds.
 	RenewTimeout time.Duration
+
+	// Redact says what of responses is not stored, besides what never is. Repositories add
+	// to it by their settings.
+	Redact redact.Rules
 
 	// DigestKey is the secret that the digests in keys are made with, such as those of a
 	// catch-all for tokens: 16 bytes or more. By default, the store keeps one, which all
@@ -164,7 +169,7 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 	}
 	c.exchange, err = exchange.New(exchange.Options{
 		Scope: o.Scope, Identity: o.Identity, Origin: o.Origin,
-		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger, DigestKey: o.DigestKey,
+		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger, DigestKey: o.DigestKey, Redact: o.Redact,
 		Limits: exchange.Limits{
 			MaxBody: o.MaxBody, MaxInFlight: o.MaxInFlight,
 			FinishTimeout: o.FinishTimeout, FinishBytes: o.FinishBytes, StreamAfter: o.StreamAfter,

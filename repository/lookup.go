@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 // getMany gets the entries for keys that are wanted, each turned into a T: beside
@@ -52,6 +55,25 @@ type lookup[K comparable] struct {
 
 func (l *lookup[K]) visit(_ int, e driver.Entry) { l.found, l.ok = e, true }
 
+// redacted is e as the table stores it.
+func redacted(t *exchange.Table, e Entry) (Entry, error) {
+	h, err := e.Head()
+	if err != nil {
+		return e, err
+	}
+	header, body, err := t.Redact(e.Status, h.Header, e.Payload)
+	if err != nil {
+		return e, err
+	}
+	e.Payload = body
+	if maps.EqualFunc(header, h.Header, slices.Equal[[]string]) {
+		return e, nil
+	}
+	h.Header = header
+	e.head, err = head.Encode(h)
+	return e, err
+}
+
 // saveResponses saves the entries under the keys of the same index, of two with the same
 // key the later. Those whose payload cannot be decoded are left out: the error, which
 // joins a [DecodeError] for each, tells of them, and the number is that of those saved.
@@ -65,6 +87,10 @@ func saveResponses(ctx context.Context, t *exchange.Table, keys []driver.Key, en
 	for i, e := range entries {
 		if e.Status == 0 {
 			e.Status = http.StatusOK
+		}
+		if e, err = redacted(t, e); err != nil {
+			refused = append(refused, fmt.Errorf("repository %q: %w", t.Name, err))
+			continue
 		}
 		name := ""
 		var value any

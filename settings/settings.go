@@ -14,6 +14,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/request"
 )
 
@@ -113,6 +114,10 @@ type RepositorySettings[K comparable, V any] struct {
 	// With [AnyOrigin], all origins share one table.
 	Origin string
 
+	// Redact says what of responses is not stored, besides what never is, and besides what
+	// the cache's options say.
+	Redact redact.Rules
+
 	// Policy says more about what is cached and for how long. Each of its fields applies if
 	// no policy of a call sets it, and takes precedence over the cache's.
 	Policy policy.Policy
@@ -172,6 +177,9 @@ func (s RepositorySettings[K, V]) validate() error {
 	}
 	if _, err := redirect.ParseHosts(s.RedirectHosts); err != nil {
 		return fmt.Errorf("RedirectHosts: %w", err)
+	}
+	if err := s.Redact.Validate(); err != nil {
+		return err
 	}
 	if err := expire.Validate(s.ExpireAbsent); err != nil {
 		return fmt.Errorf("ExpireAbsent: %w", err)

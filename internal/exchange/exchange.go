@@ -11,7 +11,9 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/expire"
+	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -30,6 +32,8 @@ type Options struct {
 	Scope    settings.Scope
 	Identity func(*http.Request) string
 	Origin   string
+
+	Redact redact.Rules // of all tables, besides their own
 
 	Limits
 }
@@ -96,7 +100,7 @@ func New(opts Options) (*Exchange, error) {
 	}
 	x := &Exchange{opts: opts}
 	x.opts.setDefaults()
-	x.log = x.opts.Logger
+	x.log = secret.Logger(x.opts.Logger)
 	x.general = newLayer(opts.Policy)
 	if x.general.err != nil {
 		return nil, x.general.err
@@ -116,6 +120,9 @@ func New(opts Options) (*Exchange, error) {
 
 func (o *Options) validate() error {
 	if err := expire.Validate(o.Expire); err != nil {
+		return err
+	}
+	if err := o.Redact.Validate(); err != nil {
 		return err
 	}
 	if n := len(o.DigestKey); n > 0 && n < minDigestKey {

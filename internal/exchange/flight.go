@@ -94,6 +94,7 @@ type answer struct {
 	doubted   saveKind       // what is saved once it is believed
 	stored    *Stored        // the variant that is saved
 	entry     driver.Entry   // of a resp whose body has come
+	saved     []byte         // its payload as it is saved
 	renewed   driver.Renewal // of used
 	value     any            // decoded of the entry, for typed callers
 	tags      string         // of the entry, as its note has them

@@ -232,9 +232,10 @@ func (f *Flight) confirm(resp *http.Response) {
 	case f.ask.Rules.Controls() && (s.beside || !f.ask.matches(s)):
 		if !s.bare { // a variant is moved with its payload
 			f.stored, f.save = s.Clone(), saveVariant
+			f.stored.Head = f.ask.Table.redacted(f.stored.Head)
 		}
 	default:
-		encoded, err := head.Encode(s.Head)
+		encoded, err := head.Encode(f.ask.Table.redacted(s.Head))
 		if err != nil {
 			return
 		}
@@ -262,7 +263,7 @@ func (f *Flight) mayKeep() bool {
 	if f.announced() > f.x.opts.MaxBody || f.stream || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
 		return false
 	}
-	if f.personal || f.ask.leadsToItself(resp.StatusCode, resp.Header) {
+	if f.personal || f.ask.leadsToItself(resp.StatusCode, resp.Header) || !f.ask.Table.redactor.Keeps(resp.StatusCode, resp.Header) {
 		return false
 	}
 	if f.ask.Rules.asksExpiry() {
@@ -322,13 +323,19 @@ func (f *Flight) prepare(payload []byte) {
 		return
 	}
 	if l := f.like; l != nil && l.entry.Header != "" && f.ask.Table.Tags == nil {
-		f.entry.Header, f.save = l.entry.Header, saveEntry
+		if f.redact(nil) {
+			f.entry.Header, f.save = l.entry.Header, saveEntry
+		}
 		return
 	}
-	s := &Stored{Entry: f.entry, Head: head.Of(f.resp)}
+	s := &Stored{Head: head.Of(f.resp)}
 	if f.ask.Rules.Cookies() {
 		s.Head.Header = f.resp.Header
 	}
+	if !f.redact(&s.Head) {
+		return
+	}
+	s.Entry = f.toSave()
 	s.noteAge(f.age - f.answered.Sub(f.asked))
 	if f.tags != "" {
 		s.note(tagsNote, f.tags)

@@ -15,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -35,6 +36,8 @@ type Declaration struct {
 
 	// RedirectHosts are the hosts whose answers are kept, besides the one that was asked.
 	RedirectHosts []string
+
+	Redact redact.Rules
 
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
@@ -75,6 +78,7 @@ type Table struct {
 	fixed    *Rules
 	hosts    redirect.Hosts
 	foreign  sync.Once // tells that an answer of another host was not kept
+	redactor *redact.Redactor
 	saver    saver
 	flying   *atomic.Int64 // flights of a table of that name that have not landed
 	origins  *origins
@@ -95,13 +99,17 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 	if err != nil {
 		return nil, err
 	}
+	redactor, err := redact.New(x.opts.Redact, d.Redact)
+	if err != nil {
+		return nil, err
+	}
 	if d.Scope == settings.Undeclared {
 		d.Scope = x.opts.Scope
 	}
 	if d.Origin == "" {
 		d.Origin = x.opts.Origin
 	}
-	t := x.newTable(d, fixedRules(own, x.general), hosts)
+	t := x.newTable(d, fixedRules(own, x.general), hosts, redactor)
 	if store != nil {
 		x.Use(store)
 		if err := t.openIn(ctx, store); err != nil {
@@ -119,8 +127,8 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 }
 
 // newTable makes a table that keeps nothing.
-func (x *Exchange) newTable(d Declaration, fixed *Rules, hosts redirect.Hosts) *Table {
-	t := &Table{Declaration: d, x: x, fixed: fixed, hosts: hosts, flying: x.flights.ofTable(d.Name)}
+func (x *Exchange) newTable(d Declaration, fixed *Rules, hosts redirect.Hosts, redactor *redact.Redactor) *Table {
+	t := &Table{Declaration: d, x: x, fixed: fixed, hosts: hosts, redactor: redactor, flying: x.flights.ofTable(d.Name)}
 	t.saver.init()
 	return t
 }
