@@ -16,7 +16,8 @@ import (
 // They are for one identity. If a program acts for several users, give each one a separate
 // transport, and put the user into the key of what is cached.
 type Credentials struct {
-	// Hosts are the only ones that get the credentials, written as in [Options.Hosts].
+	// Hosts are the only ones that get the credentials, written as in [Options.Hosts], and
+	// apart from the case of ASCII letters as in the requests.
 	// Other hosts get none. Neither does a named host if a redirect from another host led
 	// there, or a redirect from https to http.
 	Hosts []string
