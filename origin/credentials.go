@@ -14,8 +14,14 @@ import (
 // the caller's is not changed, and the response's Request does not have them either.
 //
 // They are for one identity. If a program acts for several users, give each one a separate
-// transport, and put the user into the key of what is cached.
+// transport, and declare the repositories of what they get as settings.PerIdentity.
 type Credentials struct {
+	// Identity names whom the credentials are for, such as a user's ID. In repositories
+	// that are settings.PerIdentity, it is whose responses are found and kept, unless the
+	// call's context or the repository names another. Without a name, a digest of the token
+	// stands for it, so a token that was replaced finds nothing. The default is none.
+	Identity string
+
 	// Hosts are the only ones that get the credentials, written as in [Options.Hosts], and
 	// apart from the case of ASCII letters as in the requests.
 	// Other hosts get none. Neither does a named host if a redirect from another host led

@@ -18,6 +18,7 @@ var ErrClosed = errors.New("origin: the transport is closed")
 // refused tells the token's number, so that of many such requests only the first begins a
 // refresh, and none does after that has ended.
 type tokens struct {
+	name      string // of the identity that they are for; may be empty
 	hosts     map[string]bool
 	ask       func(ctx context.Context, old string) (Token, error)
 	set       func(*http.Request, string) // nil: bearer
@@ -42,6 +43,7 @@ const keepFor = 10 * time.Second
 
 func newTokens(c *Credentials) *tokens {
 	t := &tokens{
+		name:      c.Identity,
 		hosts:     make(map[string]bool, len(c.Hosts)),
 		ask:       c.Token,
 		set:       c.Set,

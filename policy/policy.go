@@ -208,6 +208,7 @@ type Exchange struct {
 	Status  int
 	Header  http.Header
 	Body    []byte
+	Trailer http.Header // that came after the body
 }
 
 // Validate reports what keeps a policy from being used.

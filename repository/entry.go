@@ -25,10 +25,10 @@ type Entry struct {
 }
 
 // Head is what an [Entry] keeps of a response before its body, without the status
-// code. Its fields are Header; Proto, as "HTTP/2.0", where empty is HTTP/1.1; Reason,
-// the text after the status code, where empty is the usual one; and Notes, which the
-// code that saves a response keeps beside it under names of its own without a colon,
-// not "proto" nor "reason".
+// code. Its fields are Header; Trailer, the fields that came after the body, nil for
+// none; Proto, as "HTTP/2.0", where empty is HTTP/1.1; Reason, the text after the status
+// code, where empty is the usual one; and Notes, which the code that saves a response
+// keeps beside it under names of its own without a colon, not "proto" nor "reason".
 type Head = head.Head
 
 // NewEntry is an entry to save that comes from elsewhere than a response of
@@ -60,14 +60,15 @@ func readEntry(resp *http.Response, cookies bool) (Entry, error) {
 	}
 	h := head.Of(resp)
 	if cookies {
-		h.Header = resp.Header
+		h = head.Whole(resp)
 	}
 	return NewEntry(resp.StatusCode, h, body)
 }
 
-// EntryOf is the entry to save for resp, whose body has been read and is payload.
-// Set-Cookie is left out, as are the headers that [NewEntry] leaves out: replayed,
-// it would give one user's session to others, or bring back one that has ended.
+// EntryOf is the entry to save for resp, whose body has been read and is payload: so
+// its trailer has come, too. Set-Cookie is left out, as are the headers that [NewEntry]
+// leaves out: replayed, it would give one user's session to others, or bring back one that
+// has ended.
 func EntryOf(resp *http.Response, payload []byte) (Entry, error) {
 	return NewEntry(resp.StatusCode, head.Of(resp), payload)
 }
@@ -108,7 +109,7 @@ func (e Entry) Header() (http.Header, error) {
 }
 
 // Response returns the response as it was, in answer to req, which may be nil.
-// Its body reads from Payload.
+// Its body reads from Payload; at the end of that, its trailer has its values.
 func (e Entry) Response(req *http.Request) (*http.Response, error) {
 	h, err := e.Head()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // getMany gets the entries for keys that are wanted, each turned into a T: beside
 // reading, where that is worth it.
 func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[K, V], keys []K, parts driver.Parts, wanted func(status int) bool, opts []ReadOption, beside bool, convert func(K, driver.Entry) (T, error)) (map[K]T, error) {
-	driverKeys, err := r.driverKeys(keys)
+	driverKeys, err := r.driverKeys(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -24,9 +24,9 @@ func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[
 			found[i] = failed[i] == nil
 		}
 	}
-	read := r.table.Get
+	read := r.view().Get
 	if beside {
-		read = r.table.Read
+		read = r.view().Read
 	}
 	if err := read(ctx, driverKeys, r.selection(parts, opts), take); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[
 // lookup is the memory of one get, in one allocation.
 type lookup[K comparable] struct {
 	key    K
-	values [8]driver.Value
+	values [9]driver.Value
 	keys   [1]driver.Key
 	found  driver.Entry
 	ok     bool

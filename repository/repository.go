@@ -15,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -24,6 +25,12 @@ type Options struct {
 	// Expire is how long responses live where the repository's settings do
 	// not say: the default is [settings.DefaultExpire].
 	Expire time.Duration
+
+	// DigestKey is the secret that the digests in keys of a [request.Any] are made with, of
+	// 16 bytes or more. By default, the store keeps one: whoever can read all of the store
+	// can read that, too. Give one that is kept elsewhere against that. With another key,
+	// nothing is found that was stored before.
+	DigestKey []byte
 
 	// Now is the clock; the default is [time.Now].
 	Now func() time.Time
@@ -77,14 +84,40 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	table, err := x.Open(ctx, store, exchange.Declaration{
 		Name: s.Name, Key: key.Columns(),
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
-		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), RedirectHosts: s.RedirectHosts,
+		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Endpoint: endpointOf(s),
+		Scope: s.Scope, Identity: s.Identity, Origin: s.Origin, RedirectHosts: s.RedirectHosts,
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
 	})
 	if err != nil {
 		return nil, err
 	}
+	if err := r.keyDigests(ctx, x); err != nil {
+		return nil, err
+	}
 	r.Responses = newResponses(table)
 	return r, nil
+}
+
+// endpointOf is the endpoint of settings, nil where there is none.
+func endpointOf[K comparable, V any](s settings.RepositorySettings[K, V]) any {
+	if s.Endpoint == nil {
+		return nil
+	}
+	return s.Endpoint
+}
+
+// keyDigests gives the endpoint the key of the store for its digests, if it has none. The
+// table is open, so that there is a store which keeps one.
+func (r *ResponseRepository[K, V]) keyDigests(ctx context.Context, x *exchange.Exchange) error {
+	if !endpoint.WantsDigestKey(r.settings.Endpoint) {
+		return nil
+	}
+	key, err := x.DigestKey(ctx)
+	if err != nil {
+		return fmt.Errorf("repository %q: %w", r.settings.Name, err)
+	}
+	r.settings.Endpoint = endpoint.WithDigestKey(r.settings.Endpoint, key).(request.Endpoint[K])
+	return nil
 }
 
 // alone are the options of an exchange for one repository.
@@ -92,7 +125,7 @@ func (o *Options) alone() exchange.Options {
 	if o == nil {
 		return exchange.Options{}
 	}
-	return exchange.Options{Expire: o.Expire, Now: o.Now}
+	return exchange.Options{Expire: o.Expire, Now: o.Now, DigestKey: o.DigestKey}
 }
 
 // Settings are what the repository was made of.
@@ -112,7 +145,7 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 	key, ok, err := r.Key(req)
 	if err == nil && ok {
 		var matched driver.Key
-		if matched, err = r.driverKey(key); err == nil {
+		if matched, err = r.appendKey(nil, reflect.ValueOf(&key).Elem()); err == nil {
 			return matched, true, nil
 		}
 	}
@@ -138,10 +171,23 @@ func decoder[K comparable, V any](s settings.RepositorySettings[K, V]) func([]by
 	}
 }
 
-// driverKey is the key as stores have it. The error is that of a key which has no
-// text.
-func (r *ResponseRepository[K, V]) driverKey(key K) (driver.Key, error) {
-	return r.appendKey(make(driver.Key, 0, len(r.key.Fields)), reflect.ValueOf(&key).Elem())
+// driverKey is the key as stores have it, for the identity of ctx. The error is that of a
+// key which has no text, or of a missing identity.
+func (r *ResponseRepository[K, V]) driverKey(ctx context.Context, key K) (driver.Key, error) {
+	values, err := r.identify(ctx, make(driver.Key, 0, 1+len(r.key.Fields)))
+	if err != nil {
+		return nil, err
+	}
+	return r.appendKey(values, reflect.ValueOf(&key).Elem())
+}
+
+// identify appends the identity of ctx to the values of a key, if it is part of keys.
+func (r *ResponseRepository[K, V]) identify(ctx context.Context, values []driver.Value) ([]driver.Value, error) {
+	if !r.table.Scoped() {
+		return values, nil
+	}
+	value, err := r.table.CallIdentity(ctx)
+	return append(values, value), err
 }
 
 func (r *ResponseRepository[K, V]) appendKey(values []driver.Value, key reflect.Value) ([]driver.Value, error) {
@@ -153,14 +199,17 @@ func (r *ResponseRepository[K, V]) appendKey(values []driver.Value, key reflect.
 }
 
 // driverKeys shares one array between the keys.
-func (r *ResponseRepository[K, V]) driverKeys(keys []K) ([]driver.Key, error) {
-	n := len(r.key.Fields)
-	values := make([]driver.Value, 0, n*len(keys))
+func (r *ResponseRepository[K, V]) driverKeys(ctx context.Context, keys []K) ([]driver.Key, error) {
+	identity, err := r.identify(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]driver.Value, 0, (len(identity)+len(r.key.Fields))*len(keys))
 	driverKeys := make([]driver.Key, len(keys))
 	all := reflect.ValueOf(keys)
 	for i := range keys {
 		from := len(values)
-		var err error
+		values = append(values, identity...)
 		if values, err = r.appendKey(values, all.Index(i)); err != nil {
 			return nil, err
 		}
@@ -171,7 +220,7 @@ func (r *ResponseRepository[K, V]) driverKeys(keys []K) ([]driver.Key, error) {
 
 func (r *ResponseRepository[K, V]) typedKey(key driver.Key) (K, error) {
 	var typed K
-	if err := r.key.Set(reflect.ValueOf(&typed).Elem(), key); err != nil {
+	if err := r.key.Set(reflect.ValueOf(&typed).Elem(), r.table.OwnKey(key)); err != nil {
 		return typed, fmt.Errorf("repository %q: %w", r.Name(), err)
 	}
 	return typed, nil
@@ -205,11 +254,11 @@ func (r *ResponseRepository[K, V]) Contains(ctx context.Context, key K) (bool, e
 // they are given: what is left to be fetched. It reads no payloads.
 func (r *ResponseRepository[K, V]) Missing(ctx context.Context, keys []K) ([]K, error) {
 	found := make([]bool, len(keys))
-	wanted, err := r.driverKeys(keys)
+	wanted, err := r.driverKeys(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	err = r.table.Get(ctx, wanted, r.selection(0, nil), func(i int, e driver.Entry) {
+	err = r.view().Get(ctx, wanted, r.selection(0, nil), func(i int, e driver.Entry) {
 		found[i] = exchange.HasValue(e.Status)
 	})
 	if err != nil {
@@ -265,10 +314,14 @@ func (r *ResponseRepository[K, V]) getValue(ctx context.Context, key K, parts dr
 
 func (r *ResponseRepository[K, V]) get(ctx context.Context, key K, parts driver.Parts, opts []ReadOption) (e driver.Entry, ok bool, err error) {
 	l := &lookup[K]{key: key}
-	if l.keys[0], err = r.appendKey(l.values[:0], reflect.ValueOf(&l.key).Elem()); err != nil {
+	values, err := r.identify(ctx, l.values[:0])
+	if err != nil {
 		return l.found, false, err
 	}
-	err = r.table.Get(ctx, l.keys[:], r.selection(parts, opts), l.visit)
+	if l.keys[0], err = r.appendKey(values, reflect.ValueOf(&l.key).Elem()); err != nil {
+		return l.found, false, err
+	}
+	err = r.view().Get(ctx, l.keys[:], r.selection(parts, opts), l.visit)
 	return l.found, l.ok, err
 }
 
@@ -308,7 +361,7 @@ func (r *ResponseRepository[K, V]) Save(ctx context.Context, key K, value V, opt
 
 // SaveMany stores the values. If one cannot be encoded, none is stored.
 func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V, opts ...SaveOption) error {
-	s, err := newSaving(r.table, opts)
+	s, err := newSaving(r.view(), opts)
 	if err != nil {
 		return err
 	}
@@ -318,7 +371,7 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 	}
 	rows := make([]driver.Entry, 0, len(values))
 	for key, value := range values {
-		saved, err := r.driverKey(key)
+		saved, err := r.driverKey(ctx, key)
 		if err != nil {
 			return err
 		}
@@ -335,7 +388,7 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		}
 		rows = append(rows, row)
 	}
-	return s.put(ctx, r.table, rows)
+	return s.put(ctx, r.view(), rows)
 }
 
 // SaveEntry stores a response, as [ResponseRepository.SaveEntries] does.
@@ -350,13 +403,13 @@ func (r *ResponseRepository[K, V]) SaveEntries(ctx context.Context, entries map[
 	keys := make([]driver.Key, 0, len(entries))
 	list := make([]Entry, 0, len(entries))
 	for key, e := range entries {
-		saved, err := r.driverKey(key)
+		saved, err := r.driverKey(ctx, key)
 		if err != nil {
 			return err
 		}
 		keys, list = append(keys, saved), append(list, e)
 	}
-	_, err := saveResponses(ctx, r.table, keys, list, opts)
+	_, err := saveResponses(ctx, r.view(), keys, list, opts)
 	return err
 }
 
@@ -370,11 +423,11 @@ func (r *ResponseRepository[K, V]) Delete(ctx context.Context, key K) (bool, err
 // DeleteMany removes the entries for keys, live and expired, and returns how
 // many there were.
 func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (int, error) {
-	deleted, err := r.driverKeys(keys)
+	deleted, err := r.driverKeys(ctx, keys)
 	if err != nil {
 		return 0, err
 	}
-	return r.table.Delete(ctx, deleted)
+	return r.view().Delete(ctx, deleted)
 }
 
 // Pop removes the live entry for key and returns its value, and whether there was
@@ -383,11 +436,11 @@ func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (in
 // [DecodeError].
 func (r *ResponseRepository[K, V]) Pop(ctx context.Context, key K) (V, bool, error) {
 	var none V
-	popped, err := r.driverKey(key)
+	popped, err := r.driverKey(ctx, key)
 	if err != nil {
 		return none, false, err
 	}
-	e, ok, err := r.table.Pop(ctx, popped, r.filter(Live))
+	e, ok, err := r.view().Pop(ctx, popped, r.filter(Live))
 	if err != nil || !ok || !exchange.HasValue(e.Status) {
 		return none, false, err
 	}

@@ -5,6 +5,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -87,6 +88,24 @@ type RepositorySettings[K comparable, V any] struct {
 	// shorthand for a [policy.Policy] whose ExpireStatus has 404 and 410.
 	ExpireAbsent time.Duration
 
+	// Scope says who may be given a stored response: everybody ([Shared]), or only the
+	// identity on whose behalf it was requested ([PerIdentity]). It has to be declared if
+	// requests carry credentials that are no part of the key; see [Scope].
+	Scope Scope
+
+	// Identity returns on whose behalf a request is made, or an empty string if the request
+	// does not tell. It applies to repositories that are PerIdentity, if the call's context
+	// names no identity. The default is that of the cache, or else a digest of the request's
+	// credentials. Many goroutines may call it at once.
+	Identity func(*http.Request) string
+
+	// Origin is the base URL of the API whose responses these are, such as
+	// "https://api.example.com". Responses of one origin are never served for another: each
+	// has a table of its own, and typed calls are about Origin's. The default is that of the
+	// cache, or of the client of package fetch, or else the first that a request is for.
+	// With [AnyOrigin], all origins share one table.
+	Origin string
+
 	// Policy says more about what is cached and for how long. Each of its fields applies if
 	// no policy of a call sets it, and takes precedence over the cache's.
 	Policy policy.Policy
@@ -149,6 +168,9 @@ func (s RepositorySettings[K, V]) validate() error {
 	}
 	if err := expire.Validate(s.ExpireAbsent); err != nil {
 		return fmt.Errorf("ExpireAbsent: %w", err)
+	}
+	if err := s.validateScope(key.Columns()); err != nil {
+		return err
 	}
 	if err := s.Policy.Validate(); err != nil {
 		return err

@@ -58,6 +58,8 @@ func TestARedirectToItsOwnKeyIsNotCached(t *testing.T) {
 		{"to another spelling of the path", "http://api.example/v1/%61", "http://api.example/v1/a", 301, "", creates(pattern("/v1/{id}")), policy.Policy{}},
 		{"to a parameter that is ignored", "http://api.example/a?x=1", "http://api.example/a?x=1&session=2", 301, "", creates(catchAll), policy.Policy{}},
 		{"to another order of the query", "http://api.example/a?b=2&a=1", "http://api.example/a?a=1&b=2", 301, "", creates(settings.RepositorySettings[query, string]{Name: "r", Pattern: "/a", Payload: payload.String()}), policy.Policy{}},
+		{"to another order of any query", "http://api.example/a?b=2&a=1", "http://api.example/a?a=1&b=2", 301, "", creates(catchAll), policy.Policy{}},
+		{"to another order of a sorted query", "http://api.example/a?b=2&a=1", "http://api.example/a?a=1&b=2", 301, "", creates(settings.CatchAll("r", &request.AnyOptions{SortQuery: true})), policy.Policy{}},
 		{"302 in Cache-Control mode", "http://api.example/v1/a", "https://api.example/v1/a", 302, "max-age=60", creates(pattern("/v1/{id}")), policy.Policy{CacheControl: policy.On}},
 		{"307 where the policy names it", "http://api.example/v1/a", "https://api.example/v1/a", 307, "", creates(pattern("/v1/{id}")), policy.Policy{Statuses: []int{200, 307}}},
 	} {

@@ -13,6 +13,7 @@ import (
 	"github.com/go-resty/resty/v2"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/origin"
 )
@@ -109,6 +110,10 @@ func readBody(req *http.Request) ([]byte, error) {
 func response(resp *resty.Response) *http.Response {
 	raw := *resp.RawResponse
 	raw.Request = asSent(raw.Request, resp.Request.RawRequest)
+	if sent := resp.RawResponse.Request; sent != nil && raw.Request != nil {
+		// What the transport adds, as SetDigestAuth does, is told beside it.
+		raw.Request = raw.Request.WithContext(credential.WithSent(raw.Request.Context(), sent))
+	}
 	if resp.Body() == nil {
 		return &raw
 	}

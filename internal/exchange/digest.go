@@ -18,6 +18,9 @@ type digestKey struct {
 	key []byte
 }
 
+// minDigestKey is the size of the smallest key that cannot be found by trying.
+const minDigestKey = 16
+
 const digestKeyRecord = "digest-key" // the only item of its kind
 
 // DigestKey is the secret that digests are made with. Without a store, it lasts as long as
@@ -37,13 +40,17 @@ func (x *Exchange) DigestKey(ctx context.Context) ([]byte, error) {
 	if _, err := rand.Read(fresh); err != nil {
 		return nil, err
 	}
-	if !x.records.available() {
+	if x.records.keptIn() == nil {
 		d.key = fresh
 		return d.key, nil
 	}
 	kept, err := x.records.claim(ctx, digestKeyRecord, "", base64.RawStdEncoding.EncodeToString(fresh), x.Now())
 	if err != nil {
 		return nil, fmt.Errorf("key of digests: %w", err)
+	}
+	if kept == "" { // the store has no room for it
+		d.key = fresh
+		return d.key, nil
 	}
 	key, err := base64.RawStdEncoding.DecodeString(kept)
 	if err != nil || len(key) != sha256.Size {

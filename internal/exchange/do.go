@@ -308,6 +308,9 @@ func (f *Flight) suits(a *Ask) bool {
 // sharesFailure reports whether another caller can have an answer that is not kept: typed
 // callers ask with the same declaration for the same value.
 func (f *Flight) sharesFailure(a *Ask) bool {
+	if f.personal {
+		return false
+	}
 	if f.ask.Values && a.Values {
 		return f.resp.StatusCode >= 400 || f.ask.Rules.keep == nil && !f.ask.Rules.asksExpiry()
 	}
@@ -330,14 +333,20 @@ func (f *Flight) sharesCookies(a *Ask) bool {
 
 // response is the origin's response for a caller.
 func (f *Flight) response(body *Reader) *http.Response {
-	resp := *f.resp
-	resp.Header, resp.Trailer = f.resp.Header.Clone(), f.trailer.Clone()
+	from := f.resp // whose trailer may be coming in
+	header, trailer := from.Header.Clone(), f.trailer.Clone()
 	if body.withoutCookies {
-		resp.Header, resp.Trailer = head.WithoutCookies(resp.Header), head.WithoutCookies(resp.Trailer)
+		header, trailer = head.WithoutCookies(header), head.WithoutCookies(trailer)
 	}
-	resp.Body = body
-	body.resp = &resp
-	return &resp
+	body.resp = &http.Response{
+		Status: from.Status, StatusCode: from.StatusCode,
+		Proto: from.Proto, ProtoMajor: from.ProtoMajor, ProtoMinor: from.ProtoMinor,
+		Header: header, Trailer: trailer,
+		Body: body, ContentLength: from.ContentLength,
+		TransferEncoding: from.TransferEncoding, Close: from.Close, Uncompressed: from.Uncompressed,
+		Request: from.Request, TLS: from.TLS,
+	}
+	return body.resp
 }
 
 // directBody is the origin's body, for one caller. When the caller's context ends, so

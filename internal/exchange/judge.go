@@ -275,7 +275,7 @@ func (a *Ask) compares(status int, tell func(req *http.Request, sameKey func(*ht
 	told := a.Table.x.call(func() {
 		is = tell(a.request(), func(req *http.Request) bool {
 			key, ok, err := a.Table.Match(req)
-			return err == nil && ok && encodeKey(key) == a.flightKey().key
+			return err == nil && ok && encodeKey(key) == encodeKey(a.Table.OwnKey(a.Key))
 		})
 	})
 	return is || !told

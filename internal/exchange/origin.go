@@ -149,7 +149,7 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 		}
 	case resp.StatusCode == http.StatusNotModified && f.conditional:
 		discard(resp)
-		f.confirm(resp.Header)
+		f.confirm(resp)
 	case f.ask.Rules.failed(resp.StatusCode) && f.ask.standsIn(f.old, false, f.answered):
 		discard(resp)
 		f.standIn(resp.StatusCode)
@@ -205,7 +205,8 @@ func (f *Flight) forwarded() string {
 
 // confirm answers with what is stored, which a 304 has confirmed, and has it saved with
 // the headers and expiry that it has now.
-func (f *Flight) confirm(h http.Header) {
+func (f *Flight) confirm(resp *http.Response) {
+	h := resp.Header
 	f.x.counts.revalidated.Add(1)
 	s := f.old.withHeader(rfc9111.Update(f.old.Head.Header, h, f.answered))
 	if !f.ask.Rules.Cookies() {
@@ -220,7 +221,7 @@ func (f *Flight) confirm(h http.Header) {
 	f.used, f.outcome = s, Outcome{Fwd: f.forwarded(), Status: http.StatusNotModified}
 	x := s.exchange(f.ask.policyRequest())
 	expires, ok := f.expiry(x)
-	if !ok || !f.permitted(x) {
+	if !ok || !f.permitted(x) || f.mayCross(resp) {
 		return
 	}
 	f.kept = true
@@ -245,6 +246,14 @@ func (f *Flight) confirm(h http.Header) {
 	}
 }
 
+func (f *Flight) mayCross(resp *http.Response) bool {
+	asked := f.ask.request
+	if f.ask.Values && !f.ask.Table.Scoped() {
+		asked = func() *http.Request { return nil }
+	}
+	return f.ask.Table.MayCross(resp, f.ask.Key, asked)
+}
+
 // mayKeep reports whether the response is to be saved, as far as can be said before its
 // body has come.
 func (f *Flight) mayKeep() bool {
@@ -252,7 +261,7 @@ func (f *Flight) mayKeep() bool {
 	if f.announced() > f.x.opts.MaxBody || f.stream || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
 		return false
 	}
-	if f.ask.leadsToItself(resp.StatusCode, resp.Header) {
+	if f.personal || f.ask.leadsToItself(resp.StatusCode, resp.Header) {
 		return false
 	}
 	if f.ask.Rules.asksExpiry() {
@@ -268,7 +277,7 @@ func (f *Flight) mayKeep() bool {
 var overloaded = []int{http.StatusTooManyRequests, http.StatusServiceUnavailable}
 
 func (f *Flight) mayShareFailure() bool {
-	return slices.Contains(overloaded, f.resp.StatusCode) && f.ask.mayShare(f.ask.method(), f.resp.StatusCode, f.resp.Header) &&
+	return !f.personal && slices.Contains(overloaded, f.resp.StatusCode) && f.ask.mayShare(f.ask.method(), f.resp.StatusCode, f.resp.Header) &&
 		f.announced() <= f.x.opts.MaxBody && !f.ask.Partial
 }
 
@@ -288,7 +297,9 @@ func (f *Flight) expiry(x *policy.Exchange) (expires time.Time, ok bool) {
 // and decodes it.
 func (f *Flight) prepare(payload []byte) {
 	x := &f.exchange
-	*x = policy.Exchange{Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload}
+	*x = policy.Exchange{
+		Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload, Trailer: f.resp.Trailer,
+	}
 	f.entry = driver.Entry{Key: f.ask.Key, Status: f.resp.StatusCode, Payload: payload}
 	if hasValue(f.resp.StatusCode) && (f.kept || f.ask.Values) {
 		f.decode(payload)
@@ -312,7 +323,7 @@ func (f *Flight) prepare(payload []byte) {
 	}
 	s := &Stored{Entry: f.entry, Head: head.Of(f.resp)}
 	if f.ask.Rules.Cookies() {
-		s.Head.Header = f.resp.Header
+		s.Head = head.Whole(f.resp)
 	}
 	s.noteAge(f.age - f.answered.Sub(f.asked))
 	if f.ask.Rules.beta > 0 {
