@@ -60,7 +60,7 @@ func readEntry(resp *http.Response, cookies bool) (Entry, error) {
 	}
 	h := head.Of(resp)
 	if cookies {
-		h.Header = resp.Header
+		h = head.Whole(resp)
 	}
 	return NewEntry(resp.StatusCode, h, body)
 }

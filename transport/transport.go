@@ -69,8 +69,8 @@ func (t *Transport) Intercept(req *http.Request, next func(*http.Request) (*http
 //	cached := transport.New(c, &transport.Options{Base: transport.Doer(client)})
 //	resp, err := cached.Do(req)
 //
-// Where it follows redirects itself, the last response is what is kept for the
-// first URL.
+// Where it follows redirects itself, the last response is what is kept for the first URL;
+// that of another host only if the RedirectHosts of the repository's settings name it.
 func Doer(client interface {
 	Do(req *http.Request) (*http.Response, error)
 }) http.RoundTripper {

@@ -330,7 +330,7 @@ func (f *Flight) prepare(payload []byte) {
 	}
 	s := &Stored{Head: head.Of(f.resp)}
 	if f.ask.Rules.Cookies() {
-		s.Head.Header = f.resp.Header
+		s.Head = head.Whole(f.resp)
 	}
 	if !f.redact(&s.Head) {
 		return
