@@ -221,12 +221,12 @@ func (x *Exchange) prepareVariant(ctx context.Context, a *Ask, s *Stored) error 
 	own := a.variant(s.Head.Header)
 	generation := ""
 	var err error
-	if latest != nil && !latest.old && rfc9111.Varies(latest.Head.Header) {
+	if latest != nil && rfc9111.Varies(latest.Head.Header) {
 		generation = latest.Head.Notes[generationNote]
 	}
 	if generation == "" {
 		generation = rand.Text()
-	} else if old := latest.Head.Notes[variantNote]; old != own {
+	} else if old := latest.Head.Notes[variantNote]; old != own && !latest.old {
 		err = x.keepVariant(ctx, latest, a.variantKey(generation, old))
 	}
 	s.note(variantNote, own)
