@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
 
 // Entry is a stored response with what is stored beside it. To save one, make it with
@@ -100,12 +101,16 @@ func (e Entry) Header() (http.Header, error) {
 	return h.Header, err
 }
 
-// Response returns the response as it was, in answer to req, which may be nil.
+// Response returns the response as it was, in answer to req, which may be nil. One that
+// came without a Date has CachedAt for it.
 // Its body reads from Payload.
 func (e Entry) Response(req *http.Request) (*http.Response, error) {
 	h, err := e.Head()
 	if err != nil {
 		return nil, err
+	}
+	if !e.CachedAt.IsZero() {
+		h.Header = rfc9111.WithDate(h.Header, e.CachedAt)
 	}
 	return h.Response(e.Status, e.Payload, req)
 }

@@ -32,7 +32,7 @@ const maxLooks = 3
 // RoundTrip answers an ask for a response, of any status.
 func (x *Exchange) RoundTrip(ctx context.Context, a *Ask) (*Answer, error) {
 	if a.Alone && !a.neverForward() {
-		return x.alone(ctx, a, nil)
+		return x.alone(ctx, a, nil, false)
 	}
 	seen := x.seen(a)
 	s, err := x.lookup(ctx, a)
@@ -50,7 +50,7 @@ func (x *Exchange) RoundTrip(ctx context.Context, a *Ask) (*Answer, error) {
 		return nil, ErrUnanswered
 	case revalidateIt:
 		return x.answer(ctx, a, s, true, seen)
-	default:
+	default: // with completeIt, too: the flight takes what is stored for what it is
 		return x.answer(ctx, a, s, false, seen)
 	}
 }
@@ -81,6 +81,7 @@ func (x *Exchange) hit(s *Stored) *Answer {
 // is the caller's again as soon as it is answered, which may be before the flight ends.
 func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, conditional bool) *Flight {
 	f := &Flight{x: x, ask: *a, old: old, conditional: conditional}
+	f.setPart()
 	f.ask.flightKey()
 	f.values = detached(ctx)
 	f.ctx = f.values
@@ -104,7 +105,10 @@ func detached(ctx context.Context) context.Context {
 // answer answers the ask from the origin, together with others that ask the same.
 func (x *Exchange) answer(ctx context.Context, a *Ask, old *Stored, conditional bool, seen int64) (*Answer, error) {
 	if a.ReadOnly && a.method() == http.MethodHead || a.Partial && !conditional {
-		return x.alone(ctx, a, old)
+		return x.alone(ctx, a, old, false)
+	}
+	if old.isPart() && conditional {
+		return x.alone(ctx, a, old, true)
 	}
 	x.flights.mu.Lock()
 	f, first := x.flights.join(a, seen, func() *Flight { return x.newFlight(ctx, a, old, conditional) })
@@ -125,8 +129,8 @@ func (x *Exchange) lookAgain(ctx context.Context, a *Ask) (*Answer, error) {
 }
 
 // alone answers the ask with a request of its own.
-func (x *Exchange) alone(ctx context.Context, a *Ask, old *Stored) (*Answer, error) {
-	f := x.newFlight(ctx, a, old, false)
+func (x *Exchange) alone(ctx context.Context, a *Ask, old *Stored, conditional bool) (*Answer, error) {
+	f := x.newFlight(ctx, a, old, conditional)
 	x.flights.lone(f)
 	go f.run()
 	return f.await(ctx, a, true)
@@ -222,7 +226,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 	}
 	if !first && !f.suits(a) {
 		f.abandon(a)
-		return f.x.alone(ctx, a, f.oldFor(a))
+		return f.x.alone(ctx, a, f.oldFor(a), false)
 	}
 	if first && f.resp != nil {
 		f.x.counts.misses.Add(1)
@@ -235,7 +239,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 		body, ok := f.body.read(ctx, f)
 		if !ok {
 			f.abandon(a)
-			return f.x.alone(ctx, a, nil)
+			return f.x.alone(ctx, a, nil, false)
 		}
 		resp := f.response(body)           //nolint:bodyclose // it is the caller's
 		if !first && !a.Rules.Controls() { // they are the first caller's, as with a hit

@@ -88,6 +88,9 @@ func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored,
 	case !a.Rules.Controls() && !a.understands(s):
 		return nil, nil
 	}
+	if s.isPart() && !a.takesPart(s) {
+		return nil, nil
+	}
 	if s != nil && a.leadsToItself(s.Entry.Status, s.Head.Header) {
 		return nil, nil
 	}

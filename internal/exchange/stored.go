@@ -17,8 +17,9 @@ type Stored struct {
 	Entry driver.Entry
 	Head  head.Head
 
-	bare       bool // the payload was not read
-	beside     bool // it is a variant that is not the latest of its key
+	bare       bool          // the payload was not read
+	beside     bool          // it is a variant that is not the latest of its key
+	parts      rfc9111.Parts // of a part
 	parsed     bool
 	directives rfc9111.Directives
 }
@@ -100,5 +101,5 @@ func (s *Stored) noteAge(age time.Duration) {
 }
 
 func (s *Stored) exchange(req *http.Request) *policy.Exchange {
-	return &policy.Exchange{Request: req, Status: s.Entry.Status, Header: s.Head.Header, Body: s.Entry.Payload}
+	return &policy.Exchange{Request: req, Status: policyStatus(s.Entry.Status), Header: s.Head.Header, Body: s.Entry.Payload}
 }
