@@ -83,6 +83,9 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	if err != nil {
 		return nil, err
 	}
+	if table.Controls() {
+		r.settings.Endpoint = endpoint.ByVary(s.Endpoint)
+	}
 	r.Responses = newResponses(table)
 	return r, nil
 }

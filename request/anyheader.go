@@ -14,6 +14,7 @@ import (
 type anyHeaders struct {
 	chosen  []string // nil: all but the neutral ones
 	ignored []string
+	byVary  bool // Accept-Encoding, which many clients add by themselves, is left to Vary
 }
 
 func newAnyHeaders(opts *AnyOptions) (anyHeaders, error) {
@@ -86,6 +87,8 @@ func (h *anyHeaders) count(name string, kind headerKind) bool {
 		return true
 	case h.chosen != nil:
 		return matchName(h.chosen, name)
+	case h.byVary && name == "Accept-Encoding":
+		return false
 	default:
 		return kind != neutralHeader
 	}

@@ -215,7 +215,7 @@ func (c *call) ask() *exchange.Ask {
 		ReadOnly: c.readOnly,
 	}
 	if isGet && ranged { // a range of anything else has no meaning, RFC 9110, section 14.2
-		a.Range = c.req.Header
+		a.Range = rangeOf(c.req.Header)
 	}
 	return a
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
@@ -655,4 +656,29 @@ func TestAgesOfParts(t *testing.T) {
 	}
 	h.clock.Advance(40 * time.Second)
 	h.wantWhole(digits, true) // by a 304
+}
+
+// What is renewed in the background is the whole, though a part was asked for.
+func TestARangeOfAStaleWholeRenewsTheWhole(t *testing.T) {
+	h, o := startPartial(t, nil, "Cache-Control", "max-age=60, stale-while-revalidate=600")
+	h.wantWhole(digits, false)
+	h.clock.Advance(2 * time.Minute)
+	h.wantPart("bytes=1-2", "12", "bytes 1-2/10", true)
+	check(t, h.transport.Close())
+	o.wantAsked(t, "", "")
+	entry := h.stored()
+	if entry.Status != 200 || string(entry.Payload) != digits || !entry.CachedAt.Equal(h.clock.Now()) {
+		t.Errorf("stored: %d %q as of %v", entry.Status, entry.Payload, entry.CachedAt)
+	}
+}
+
+// stored is the one entry of the harness's repository.
+func (h *harness) stored() (only driver.Entry) {
+	h.t.Helper()
+	table := exchange.OfCache(h.cache).Tables()[0]
+	for entry, err := range table.Entries(h.t.Context(), driver.Selection{Parts: driver.Payload | driver.Meta}) {
+		check(h.t, err)
+		only = entry
+	}
+	return only
 }

@@ -2,11 +2,24 @@ package transport
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
+
+// rangeOf are the headers that ask for a range. They share nothing with h, which is the
+// caller's again before all is saved.
+func rangeOf(h http.Header) http.Header {
+	ranged := make(http.Header, 2)
+	for _, name := range [...]string{"Range", "If-Range"} {
+		if values := h[name]; len(values) > 0 {
+			ranged[name] = slices.Clone(values)
+		}
+	}
+	return ranged
+}
 
 // answersRanges reports whether a stored response of that status answers a request for
 // parts of it.

@@ -103,6 +103,7 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 	resp, err := base.RoundTrip(c.req)
 	if err == nil && resp != nil && t.cache != nil && !c.ours && c.rules.Use() != policy.Disabled {
 		t.invalidateAfter(req, resp)
+		resp, err = t.keepForGet(req, resp, base)
 	}
 	if resp != nil {
 		resp.Request = req

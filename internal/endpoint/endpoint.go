@@ -54,3 +54,12 @@ func Hides(first, second any) bool {
 	e, ok := first.(interface{ Covers(other any) bool })
 	return ok && SpecificityOf(first) == SpecificityOf(second) && e.Covers(second)
 }
+
+// ByVary is the endpoint for a repository that keeps the responses of a key by their Vary
+// header: it may leave out of keys what Vary tells apart.
+func ByVary[E any](e E) E {
+	if v, ok := any(e).(interface{ ByVary() E }); ok {
+		return v.ByVary()
+	}
+	return e
+}

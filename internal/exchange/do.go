@@ -302,10 +302,10 @@ func (f *Flight) suits(a *Ask) bool {
 		return !a.Rules.Controls() || a.matches(f.used)
 	case f.body == nil, !f.kept && !f.sharesFailure(a):
 		return false
-	case !a.Rules.Controls():
+	case !a.Rules.Controls() || !rfc9111.Varies(f.resp.Header):
 		return f.coding == "" || f.coding == rfc9111.CodingVariant(a.header())
 	}
-	return !rfc9111.Varies(f.resp.Header) || f.variant == rfc9111.Variant(f.resp.Header, a.header())
+	return f.variant == rfc9111.Variant(f.resp.Header, a.header())
 }
 
 // sharesFailure reports whether another caller can have an answer that is not kept: typed

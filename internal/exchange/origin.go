@@ -318,6 +318,9 @@ func (f *Flight) prepare(payload []byte) {
 		s.Head.Header = f.resp.Header // with cookies: the origin says what is not to be stored
 	}
 	s.noteAge(f.age - f.answered.Sub(f.asked))
+	if f.resp.Header.Get("Content-Encoding") != "" {
+		s.note(variantNote, rfc9111.CodingVariant(f.ask.header()))
+	}
 	if f.entry.Status == http.StatusPartialContent {
 		p, ok := f.partOf(payload)
 		if ok {
@@ -333,9 +336,6 @@ func (f *Flight) prepare(payload []byte) {
 	if f.ask.Rules.Controls() && rfc9111.Varies(f.resp.Header) && !(f.ask.Values && variesByCodingAlone(f.resp.Header)) {
 		f.stored, f.save = s, saveVariant
 		return
-	}
-	if f.resp.Header.Get("Content-Encoding") != "" && !f.ask.Rules.Controls() {
-		s.note(variantNote, rfc9111.CodingVariant(f.ask.header()))
 	}
 	var err error
 	if f.entry.Header, err = head.Encode(s.Head); err != nil {
