@@ -182,7 +182,7 @@ func (a *Ask) keepsPart(h http.Header) bool {
 		return false
 	}
 	_, _, ok := rfc9111.ParseContentRange(h)
-	return ok
+	return ok && !isMultipart(h)
 }
 
 // policyStatus is the status that policies decide by: a part is kept for as long as the
@@ -306,15 +306,13 @@ func (x *Exchange) combined(f *Flight, base *Stored) *Stored {
 		return nil // nothing says that it has changed
 	case !same:
 		return f.instead(base, own)
-	case !base.isPart():
-		return nil
 	}
 	if n := len(base.Entry.Payload); n > smallPayload && len(own.Entry.Payload) < n/muchLarger {
 		return nil
 	}
-	p, payload, ok := rfc9111.Combine(base.parts, own.parts, base.Entry.Payload, own.Entry.Payload, x.opts.MaxBody)
+	p, payload, ok := rfc9111.Combine(base.Parts(), own.parts, base.Entry.Payload, own.Entry.Payload, x.opts.MaxBody)
 	if !ok {
-		if base.parts.Len()+own.parts.Len() > x.opts.MaxBody {
+		if int64(len(base.Entry.Payload)+len(own.Entry.Payload)) > x.opts.MaxBody {
 			return nil
 		}
 		return f.instead(base, own)
@@ -407,16 +405,19 @@ func (s *saves) replacePart(ctx context.Context, at int) error {
 		return err
 	}
 	defer done()
-	var read once
-	if err := s.t.table.Get(ctx, []driver.Key{f.ask.Key}, allParts(s.t.x), read.visit); err != nil || !read.ok {
+	whole, err := newStored(f.entry)
+	if err != nil {
 		return err
 	}
-	part, err := newStored(read.entry)
-	if err != nil || !part.isPart() {
-		return nil //nolint:nilerr // what cannot be read is left as it is
-	}
-	whole, err := newStored(f.entry)
-	if err != nil || !rfc9111.SameBytes(part.Head.Header, whole.Head.Header, part.Entry.CachedAt, f.answered) {
+	return s.putOverPart(ctx, at, whole)
+}
+
+// putOverPart saves a whole response in place of a newer part of it, if that is what is
+// stored. The key's turn is the caller's.
+func (s *saves) putOverPart(ctx context.Context, at int, whole *Stored) error {
+	f := s.flights[at]
+	part, err := s.baseOf(ctx, f)
+	if err != nil || !part.isPart() || !rfc9111.SameBytes(part.Head.Header, whole.Head.Header, part.Entry.CachedAt, f.answered) {
 		return err
 	}
 	whole.Head.Header = rfc9111.CombinedHeaders(whole.Head.Header, part.Head.Header, part.Entry.CachedAt)

@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -381,8 +382,11 @@ func (s *saves) putVariant(ctx context.Context, at int) error {
 	if err := x.prepareVariant(ctx, &f.ask, v); err != nil {
 		return err
 	}
-	_, err = s.putOne(ctx, at, v)
-	return err
+	stored, err := s.putOne(ctx, at, v)
+	if err != nil || stored || v.Entry.Status != http.StatusOK {
+		return err
+	}
+	return s.putOverPart(ctx, at, v)
 }
 
 // SaveAbsences keeps, or removes what is stored for, absences that were not believed when
