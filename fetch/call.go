@@ -8,7 +8,6 @@ import (
 
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/head"
-	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -94,9 +93,6 @@ func (f *Fetcher[K, V]) entry(ctx context.Context, key K, r *exchange.Result) (r
 	h, err := head.Decode(encoded)
 	if err != nil {
 		return repository.Entry{}, err
-	}
-	if !r.Entry.CachedAt.IsZero() {
-		h.Header = rfc9111.WithDate(h.Header, r.Entry.CachedAt)
 	}
 	e, err := repository.NewEntry(r.Entry.Status, h, bytes.Clone(r.Entry.Payload))
 	e.Name, e.CachedAt, e.ExpiresAt = r.Entry.Name, r.Entry.CachedAt, r.Entry.ExpiresAt

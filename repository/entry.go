@@ -92,8 +92,15 @@ type failingReader struct{ err error }
 
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 
-// Head returns the response's head, which belongs to the caller.
-func (e Entry) Head() (Head, error) { return head.Decode(e.head) }
+// Head returns the response's head, which belongs to the caller. Where the response came
+// without a Date and was stored, that is CachedAt.
+func (e Entry) Head() (Head, error) {
+	h, err := head.Decode(e.head)
+	if err == nil && !e.CachedAt.IsZero() {
+		h.Header = rfc9111.WithDate(h.Header, e.CachedAt)
+	}
+	return h, err
+}
 
 // Header returns the response's headers, which belong to the caller.
 func (e Entry) Header() (http.Header, error) {
@@ -101,16 +108,12 @@ func (e Entry) Header() (http.Header, error) {
 	return h.Header, err
 }
 
-// Response returns the response as it was, in answer to req, which may be nil. One that
-// came without a Date has CachedAt for it.
+// Response returns the response as it was, in answer to req, which may be nil.
 // Its body reads from Payload.
 func (e Entry) Response(req *http.Request) (*http.Response, error) {
 	h, err := e.Head()
 	if err != nil {
 		return nil, err
-	}
-	if !e.CachedAt.IsZero() {
-		h.Header = rfc9111.WithDate(h.Header, e.CachedAt)
 	}
 	return h.Response(e.Status, e.Payload, req)
 }

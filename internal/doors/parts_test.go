@@ -3,6 +3,7 @@ package doors
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,9 +130,12 @@ func TestAStoredResponseHasADate(t *testing.T) {
 				ctx, r := t.Context(), h.fetcher.Repository()
 				req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.api.URL+"/tracks/a", nil)
 				check(t, err)
-				check(t, r.Save(ctx, "typed", track{ID: "typed"}))
 				saved := req.Clone(ctx)
-				saved.URL.Path = "/tracks/typed"
+				saved.URL.Path = "/tracks/saved"
+				undated := &http.Response{StatusCode: 200, Header: http.Header{"X-A": {"b"}}, Body: io.NopCloser(strings.NewReader("{}")), ContentLength: 2, Request: saved}
+				if ok, err := r.SaveResponse(ctx, undated); !ok || err != nil {
+					t.Fatal(ok, err)
+				}
 				dates := map[string]http.Header{}
 				resp, err := transport.New(h.cache, nil).RoundTrip(req)
 				check(t, err)
@@ -166,13 +170,14 @@ func TestAStoredResponseHasADate(t *testing.T) {
 				if len(dates) != 5 {
 					t.Errorf("only %d doors have the response", len(dates))
 				}
-				resp, ok, err = r.GetResponse(ctx, saved)
+				e, _, err := r.GetEntry(ctx, "saved")
 				check(t, err)
-				if want := h.clock.Now().Format(http.TimeFormat); !ok || resp.Header.Get("Date") != want {
-					t.Errorf("what was saved as a value: %v, want a date of %s", resp, want)
+				header, err := e.Header()
+				check(t, err)
+				if want := h.clock.Now().Format(http.TimeFormat); header.Get("Date") != want {
+					t.Errorf("what was saved as a response: %v, want a date of %s", header, want)
 				}
-				check(t, resp.Body.Close())
-				_, err = r.Delete(ctx, "typed")
+				_, err = r.Delete(ctx, "saved")
 				check(t, err)
 			})
 		})
