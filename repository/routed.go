@@ -86,7 +86,7 @@ func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...
 	}
 	found := make([]*http.Response, len(reqs))
 	for i, req := range reqs {
-		if entries[i].Status == 0 {
+		if entries[i].Status == 0 || exchange.IsPart(entries[i].Status) {
 			continue
 		}
 		if found[i], err = entries[i].Response(req); err != nil { //nolint:bodyclose // it is the caller's

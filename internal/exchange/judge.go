@@ -16,6 +16,8 @@ type Terms struct {
 	Directives rfc9111.Directives // of the request, where headers decide
 	Values     bool               // the caller is a typed one: a response without a value is of no use
 	Repeatable bool               // the request can be sent twice
+	Range      http.Header        // of a request for ranges of the response; nil: it is for the whole
+	Completes  bool               // a response of which a part is stored may be completed
 }
 
 // verdict is what is to be done with what is stored.
@@ -27,6 +29,7 @@ const (
 	serveAndRenew                // it is the answer, and meanwhile the origin is asked
 	revalidateIt                 // the origin is asked whether what is stored still holds
 	unanswered                   // there is no answer without the origin, which is not to be asked
+	completeIt                   // the origin is asked for what the stored part lacks
 )
 
 // judge decides whether a stored response, nil for none, may be used at now. Random is
@@ -39,8 +42,16 @@ func judge(s *Stored, t *Terms, now time.Time, random float64) verdict {
 	case s != nil && rfc9111.HasValidator(s.Head.Header) && t.Repeatable:
 		forward = revalidateIt
 	}
-	if s == nil {
+	switch {
+	case s == nil:
 		return forward
+	case t.answeredBy(s):
+	case forward == unanswered:
+		return unanswered
+	case t.completes(s, now):
+		return completeIt
+	default:
+		return fetchIt
 	}
 	switch t.Rules.Use() {
 	case policy.Offline:
@@ -60,7 +71,7 @@ func judge(s *Stored, t *Terms, now time.Time, random float64) verdict {
 	if s.old || t.Rules.Controls() && t.Directives.NoCache {
 		return forward
 	}
-	renews := forward != unanswered && t.Repeatable
+	renews := forward != unanswered && t.Repeatable && !s.isPart()
 	switch {
 	case t.satisfiedBy(s, now):
 		if renews && t.Rules.dueAhead(s, now, random) {

@@ -144,7 +144,8 @@ func variesByCodingAlone(h http.Header) bool {
 }
 
 // understands reports whether s is coded as the caller would have it from the origin.
-// Outside Cache-Control mode there is one response for a key, whatever its coding.
+// Where Vary is not there, or not obeyed, there is one response for a key, whatever its
+// coding.
 func (a *Ask) understands(s *Stored) bool {
 	asked, ok := s.Head.Notes[variantNote]
 	return !ok || s.Head.Header.Get("Content-Encoding") == "" || asked == rfc9111.CodingVariant(a.header())
