@@ -8,6 +8,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 )
 
 // Routed is the request's and response's side of repositories: of one, or of all
@@ -173,8 +174,8 @@ func (r Routed) DeleteResponses(ctx context.Context, reqs []*http.Request) (int,
 // firstRequest is the request that led to resp, by redirects or at once.
 func firstRequest(resp *http.Response) *http.Request {
 	req := resp.Request
-	for req.Response != nil && req.Response.Request != nil {
-		req = req.Response.Request
+	for before := range redirect.Way(req, nil) {
+		req = before
 	}
 	return req
 }

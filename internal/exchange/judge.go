@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/policy"
 )
@@ -254,14 +255,11 @@ func hasKey(req *http.Request, sameKey func(*http.Request) bool) bool {
 	return sameKey(&unread)
 }
 
-// maxRedirects is more than any client follows.
-const maxRedirects = 100
-
 // cameBack reports whether a redirect of a request with the same key has led to req, with
 // others between them. That redirect, served from the cache, would lead here again.
 func cameBack(req *http.Request, sameKey func(*http.Request) bool) bool {
-	for n := 0; req != nil && req.Response != nil && n < maxRedirects; n++ {
-		if req = req.Response.Request; req != nil && req.URL != nil && hasKey(req, sameKey) {
+	for before := range redirect.Way(req, nil) {
+		if before.URL != nil && hasKey(before, sameKey) {
 			return true
 		}
 	}
