@@ -91,13 +91,50 @@ func TestAPartIsAMissForAllDoors(t *testing.T) {
 // A whole that was made of parts is a value as any other.
 func TestPartsBecomeAValueForAllDoors(t *testing.T) {
 	o := option{cache: cache.Options{Policy: policy.Policy{CacheControl: policy.On}}}
+	o.settings.NameOf = func(v track) string { return "track " + v.ID }
 	through(t, o, func(t *testing.T, h *house, ask func(string) answered) {
 		h.partly()
 		h.ranged("a", "bytes=10-")
 		h.ranged("a", "bytes=0-9")
 		want(t, "the whole", ask("a"), version(1))
 		h.wantRequests(2)
+		if e, _, err := h.fetcher.Repository().GetEntry(t.Context(), "a"); err != nil || e.Status != 200 || e.Name != "track a" {
+			t.Errorf("stored: %d %q, %v", e.Status, e.Name, err)
+		}
 	})
+}
+
+// A range that has all is a value, too, and what cannot be decoded is none.
+func TestARangeOfAllForAllDoors(t *testing.T) {
+	o := option{cache: cache.Options{Policy: policy.Policy{CacheControl: policy.On}}}
+	o.settings.NameOf = func(v track) string { return "track " + v.ID }
+	for body, asked := range map[string]int64{`{"id":"a","version":1}`: 1, `{"id":"a","version":1 `: 3} {
+		through(t, o, func(t *testing.T, h *house, ask func(string) answered) {
+			h.api.set("Cache-Control", "max-age=60", "Etag", `"1"`)
+			h.api.mu.Lock()
+			h.api.answer = func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Range") == "" {
+					io.WriteString(w, `{"id":"a","version":1}`)
+					return
+				}
+				w.Header().Set("Content-Range", "bytes 0-21/22")
+				w.WriteHeader(http.StatusPartialContent)
+				io.WriteString(w, body)
+			}
+			h.api.mu.Unlock()
+			for range 2 {
+				if status, got, _ := h.ranged("a", "bytes=0-"); status != 206 || got != body {
+					t.Fatalf("%d %q", status, got)
+				}
+			}
+			want(t, "the whole", ask("a"), version(1))
+			h.wantRequests(asked)
+			e, ok, err := h.fetcher.Repository().GetEntry(t.Context(), "a")
+			if !ok || err != nil || e.Status != 200 || e.Name != "track a" {
+				t.Errorf("stored: %d %q, %v", e.Status, e.Name, err)
+			}
+		})
+	}
 }
 
 // undated is a base whose responses have no Date.

@@ -233,7 +233,7 @@ func (s *saves) putPart(ctx context.Context, at int) error {
 			return err
 		}
 		v := x.combined(f, base)
-		if v == nil {
+		if v == nil || !v.isPart() && !x.makesValue(f.ask.Table, v) {
 			return nil
 		}
 		if rfc9111.Varies(v.Head.Header) {
@@ -329,9 +329,6 @@ func (x *Exchange) combined(f *Flight, base *Stored) *Stored {
 	}
 	newest.Entry.Payload = payload
 	newest.setParts(p)
-	if p.Whole() && !x.makesValue(f.ask.Table, newest) {
-		return nil
-	}
 	return newest
 }
 
