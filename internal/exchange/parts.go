@@ -121,7 +121,7 @@ func (f *Flight) completed(resp *http.Response) (*http.Response, bool) {
 	now, old := f.x.Now(), f.part
 	p := old.parts
 	span, size, ok := rfc9111.ParseContentRange(resp.Header)
-	if !ok || span != *f.rest || size >= 0 && size != p.Size || resp.ContentLength >= 0 && resp.ContentLength != span.Len() ||
+	if !ok || span != *f.rest || size >= 0 && size != p.Size || resp.ContentLength > 0 && resp.ContentLength != span.Len() ||
 		!rfc9111.SameBytes(old.Head.Header, resp.Header, old.Entry.CachedAt, now) {
 		return resp, false
 	}
