@@ -88,6 +88,39 @@ func TestAPartIsAMissForAllDoors(t *testing.T) {
 	})
 }
 
+// What was asked for before a part came, and comes after it, takes its place.
+func TestAWholeThatComesAfterAPartForAllDoors(t *testing.T) {
+	o := option{cache: cache.Options{Policy: policy.Policy{CacheControl: policy.On}}}
+	through(t, o, func(t *testing.T, h *house, ask func(string) answered) {
+		h.partly()
+		begun, release := make(chan struct{}, 1), make(chan struct{})
+		h.api.mu.Lock()
+		inner := h.api.answer
+		h.api.answer = func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Range") == "" {
+				begun <- struct{}{}
+				<-release
+			}
+			inner(w, r)
+		}
+		h.api.mu.Unlock()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			want(t, "the whole", ask("a"), version(1))
+		}()
+		<-begun
+		h.clock.advance(time.Second)
+		h.ranged("a", "bytes=0-9")
+		close(release)
+		<-done
+		if v, ok, err := h.fetcher.Repository().Get(t.Context(), "a"); !ok || err != nil || v.Version != 1 {
+			t.Errorf("Get = %v, %v, %v", v, ok, err)
+		}
+		h.wantRequests(2)
+	})
+}
+
 // A whole that was made of parts is a value as any other.
 func TestPartsBecomeAValueForAllDoors(t *testing.T) {
 	o := option{cache: cache.Options{Policy: policy.Policy{CacheControl: policy.On}}}
