@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/settings"
@@ -90,20 +89,19 @@ func (w *Write[K]) add(ctx context.Context, req *http.Request, key K, inv *excha
 		if err != nil {
 			continue
 		}
-		var keys []driver.Key
 		for _, typed := range declared.Keys(key) {
 			k, err := table.KeyOf(typed)
 			if err != nil {
 				failed = append(failed, err)
 				continue
 			}
-			keys = append(keys, table.KeyFor(ctx, req, k))
+			inv.Entry(ctx, table, req, k, nil)
 		}
-		inv.Keys(table, keys...)
 	}
 	for _, name := range w.settings.InvalidatesAll {
 		if table, err := w.table(name); err == nil {
-			inv.All(table)
+			placed, _, _ := table.Written(ctx, req, nil, nil)
+			inv.All(placed)
 		}
 	}
 	if w.settings.InvalidatesTags != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -45,16 +46,22 @@ func fetchOne[K comparable, V, T any](ctx context.Context, f *Fetcher[K, V], key
 		return value, exchange.Failed, fmt.Errorf("fetch: %w", err)
 	}
 	a := &ask[K, V]{}
-	if err := f.set(&a.Ask, &a.door, rules, a.values[:0], key); err != nil {
+	c, err := f.caller(ctx, &key)
+	if err != nil {
+		return value, exchange.Failed, err
+	}
+	if err := c.set(ctx, &a.Ask, &a.door, rules, a.values[:0], key); err != nil {
 		return value, exchange.Failed, err
 	}
 	a.Meta, a.Batched = meta, f.shared != nil && f.batched(key)
 	r := f.table.Exchange().Value(ctx, &a.Ask)
+	r.HideCookies(rules)
 	value, err = take(ctx, key, &r)
 	if err != nil && r.Kind == exchange.Hit && isDecodeError(err) {
 		f.table.Undecodable(err) // it was saved when V was another type
 		a.Distrust = true
 		r = f.table.Exchange().Value(ctx, &a.Ask)
+		r.HideCookies(rules)
 		value, err = take(ctx, key, &r)
 	}
 	return value, r.Kind, err
@@ -135,7 +142,7 @@ func (f *Fetcher[K, V]) explain(key K, err error) error {
 	case errors.As(err, &decode):
 		return f.decodeError(key, decode.Err)
 	case errors.Is(err, exchange.ErrUnanswered):
-		return fmt.Errorf("fetch: repository %q: key %+v: %w", f.settings.Name, key, ErrNotCached)
+		return fmt.Errorf("fetch: repository %q: key %s: %w", f.settings.Name, keytype.Show(key), ErrNotCached)
 	}
 	return err
 }
@@ -143,5 +150,5 @@ func (f *Fetcher[K, V]) explain(key K, err error) error {
 // absent is the error of a key that is remembered to be absent, or that a batch's answer
 // has left out.
 func (f *Fetcher[K, V]) absent(key K) error {
-	return fmt.Errorf("fetch: repository %q: key %+v: %w", f.settings.Name, key, ErrAbsent)
+	return fmt.Errorf("fetch: repository %q: key %s: %w", f.settings.Name, keytype.Show(key), ErrAbsent)
 }

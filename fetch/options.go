@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/origin"
 )
 
@@ -45,6 +46,9 @@ type Options struct {
 	// caller's to close. The default is an [http.Client] of Transport. Its transport should
 	// keep as many idle connections for a host as there are requests at once; Go's default
 	// is 2.
+	//
+	// If it is an http.Client, no secrets go along with a redirect to another host, or from
+	// https to http. Its CheckRedirect is asked, too.
 	//
 	// What it adds must not change the key: a query parameter that the endpoint neither has
 	// nor ignores, or a header whose hash differs from the key's, makes the key fail,
@@ -103,6 +107,9 @@ func (o *Options) settle() (*settled, error) {
 	if err := s.setRetrier(); err != nil {
 		return nil, err
 	}
+	if client, ok := s.Client.(*http.Client); ok {
+		s.Client = redirect.Client{Client: client}
+	}
 	if s.Client == nil {
 		s.Timeout = cmp.Or(s.Timeout, time.Minute)
 		return s, s.setClient()
@@ -160,7 +167,7 @@ func (s *settled) setClient() error {
 			closeBase()
 		}
 	}
-	s.Client = &http.Client{Transport: transport}
+	s.Client = &http.Client{Transport: transport, CheckRedirect: redirect.Guard(nil)}
 	return nil
 }
 

@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 // getMany gets the entries for keys that are wanted, each turned into a T: beside
 // reading, where that is worth it.
 func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[K, V], keys []K, parts driver.Parts, wanted func(status int) bool, opts []ReadOption, beside bool, convert func(K, driver.Entry) (T, error)) (map[K]T, error) {
-	driverKeys, err := r.driverKeys(keys)
+	driverKeys, err := r.driverKeys(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -25,9 +28,9 @@ func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[
 			found[i] = failed[i] == nil
 		}
 	}
-	read := r.table.Get
+	read := r.view().Get
 	if beside {
-		read = r.table.Read
+		read = r.view().Read
 	}
 	if err := read(ctx, driverKeys, r.selection(parts, opts), take); err != nil {
 		return nil, err
@@ -44,13 +47,32 @@ func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[
 // lookup is the memory of one get, in one allocation.
 type lookup[K comparable] struct {
 	key    K
-	values [8]driver.Value
+	values [9]driver.Value
 	keys   [1]driver.Key
 	found  driver.Entry
 	ok     bool
 }
 
 func (l *lookup[K]) visit(_ int, e driver.Entry) { l.found, l.ok = e, true }
+
+// redacted is e as the table stores it.
+func redacted(t *exchange.Table, e Entry) (Entry, error) {
+	h, err := e.Head()
+	if err != nil {
+		return e, err
+	}
+	header, body, err := t.Redact(e.Status, h.Header, e.Payload)
+	if err != nil {
+		return e, err
+	}
+	e.Payload = body
+	if maps.EqualFunc(header, h.Header, slices.Equal[[]string]) {
+		return e, nil
+	}
+	h.Header = header
+	e.head, err = head.Encode(h)
+	return e, err
+}
 
 // saveResponses saves the entries under the keys of the same index, of two with the same
 // key the later. Those whose payload cannot be decoded are left out: the error, which
@@ -66,6 +88,10 @@ func saveResponses(ctx context.Context, t *exchange.Table, keys []driver.Key, en
 		if e.Status == 0 {
 			e.Status = http.StatusOK
 		}
+		if e, err = redacted(t, e); err != nil {
+			refused = append(refused, fmt.Errorf("repository %q: %w", t.Name, err))
+			continue
+		}
 		name := ""
 		var value any
 		if exchange.HasValue(e.Status) {
@@ -74,7 +100,7 @@ func saveResponses(ctx context.Context, t *exchange.Table, keys []driver.Key, en
 				continue
 			}
 		}
-		header, err := t.Tagged(e.head, keys[i], value)
+		header, err := t.Tagged(t.Header(ctx, e.head), keys[i], value)
 		if err != nil {
 			refused = append(refused, fmt.Errorf("repository %q: %w", t.Name, err))
 			continue

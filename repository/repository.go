@@ -14,7 +14,10 @@ import (
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/redact"
+	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -24,6 +27,16 @@ type Options struct {
 	// Expire is how long responses live where the repository's settings do
 	// not say: the default is [settings.DefaultExpire].
 	Expire time.Duration
+
+	// Redact says what of responses is not stored, besides what never is, and besides
+	// what the repository's settings say.
+	Redact redact.Rules
+
+	// DigestKey is the secret that the digests in keys of a [request.Any] are made with, of
+	// 16 bytes or more. By default, the store keeps one: whoever can read all of the store
+	// can read that, too. Give one that is kept elsewhere against that. With another key,
+	// nothing is found that was stored before.
+	DigestKey []byte
 
 	// Now is the clock; the default is [time.Now].
 	Now func() time.Time
@@ -77,7 +90,8 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	table, err := x.Open(ctx, store, exchange.Declaration{
 		Name: s.Name, Key: key.Columns(),
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
-		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint),
+		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Endpoint: endpointOf(s),
+		Scope: s.Scope, Identity: s.Identity, Origin: s.Origin, RedirectHosts: s.RedirectHosts, Redact: s.Redact,
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
 		KeyType: reflect.TypeFor[K](), KeyOf: r.keyOf,
 		Beside: endpoint.BesideURL(s.Endpoint), MatchURL: r.matchURL(), Tags: r.tags(),
@@ -85,8 +99,36 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	if err != nil {
 		return nil, err
 	}
+	if table.Controls() {
+		r.settings.Endpoint = endpoint.ByVary(s.Endpoint)
+	}
+	if err := r.keyDigests(ctx, x); err != nil {
+		return nil, err
+	}
 	r.Responses = newResponses(table)
 	return r, nil
+}
+
+// endpointOf is the endpoint of settings, nil where there is none.
+func endpointOf[K comparable, V any](s settings.RepositorySettings[K, V]) any {
+	if s.Endpoint == nil {
+		return nil
+	}
+	return s.Endpoint
+}
+
+// keyDigests gives the endpoint the key of the store for its digests, if it has none. The
+// table is open, so that there is a store which keeps one.
+func (r *ResponseRepository[K, V]) keyDigests(ctx context.Context, x *exchange.Exchange) error {
+	if !endpoint.WantsDigestKey(r.settings.Endpoint) {
+		return nil
+	}
+	key, err := x.DigestKey(ctx)
+	if err != nil {
+		return fmt.Errorf("repository %q: %w", r.settings.Name, err)
+	}
+	r.settings.Endpoint = endpoint.WithDigestKey(r.settings.Endpoint, key).(request.Endpoint[K])
+	return nil
 }
 
 // alone are the options of an exchange for one repository.
@@ -94,7 +136,7 @@ func (o *Options) alone() exchange.Options {
 	if o == nil {
 		return exchange.Options{}
 	}
-	return exchange.Options{Expire: o.Expire, Now: o.Now}
+	return exchange.Options{Expire: o.Expire, Now: o.Now, DigestKey: o.DigestKey, Redact: o.Redact}
 }
 
 // Settings are what the repository was made of.
@@ -114,12 +156,12 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 	key, ok, err := r.Key(req)
 	if err == nil && ok {
 		var matched driver.Key
-		if matched, err = r.driverKey(key); err == nil {
+		if matched, err = r.ownKey(key); err == nil {
 			return matched, true, nil
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("repository %q: key of request: %w", r.settings.Name, err)
+		err = fmt.Errorf("repository %q: key of request: %w", r.settings.Name, secret.Error(err))
 	}
 	return nil, false, err
 }
@@ -127,18 +169,18 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 // matchURL returns what takes the key from a request's URL alone, nil where the endpoint
 // does not have it.
 func (r *ResponseRepository[K, V]) matchURL() func(*http.Request) (driver.Key, bool) {
-	e, ok := r.settings.Endpoint.(interface {
+	type urlEndpoint interface {
 		KeyOfURL(req *http.Request) (K, bool)
-	})
-	if !ok {
+	}
+	if _, ok := r.settings.Endpoint.(urlEndpoint); !ok {
 		return nil
 	}
 	return func(req *http.Request) (driver.Key, bool) {
-		key, ok := e.KeyOfURL(req)
+		key, ok := r.settings.Endpoint.(urlEndpoint).KeyOfURL(req) // which has got its key for digests
 		if !ok {
 			return nil, false
 		}
-		matched, err := r.driverKey(key)
+		matched, err := r.ownKey(key)
 		return matched, err == nil
 	}
 }
@@ -159,13 +201,13 @@ func (r *ResponseRepository[K, V]) tags() func(driver.Key, any) []string {
 	}
 }
 
-// keyOf is driverKey for a key whose type is not known.
+// keyOf is ownKey for a key whose type is not known.
 func (r *ResponseRepository[K, V]) keyOf(key any) (driver.Key, error) {
 	typed, ok := key.(K)
 	if !ok {
 		return nil, fmt.Errorf("repository %q: the key is a %T", r.settings.Name, key)
 	}
-	return r.driverKey(typed)
+	return r.ownKey(typed)
 }
 
 // decoder returns what decodes bodies for the names and values in them, and in any case
@@ -184,10 +226,28 @@ func decoder[K comparable, V any](s settings.RepositorySettings[K, V]) func([]by
 	}
 }
 
-// driverKey is the key as stores have it. The error is that of a key which has no
-// text.
-func (r *ResponseRepository[K, V]) driverKey(key K) (driver.Key, error) {
+// driverKey is the key as stores have it, for the identity of ctx. The error is that of a
+// key which has no text, or of a missing identity.
+func (r *ResponseRepository[K, V]) driverKey(ctx context.Context, key K) (driver.Key, error) {
+	values, err := r.identify(ctx, make(driver.Key, 0, 1+len(r.key.Fields)))
+	if err != nil {
+		return nil, err
+	}
+	return r.appendKey(values, reflect.ValueOf(&key).Elem())
+}
+
+// ownKey is the key without an identity.
+func (r *ResponseRepository[K, V]) ownKey(key K) (driver.Key, error) {
 	return r.appendKey(make(driver.Key, 0, len(r.key.Fields)), reflect.ValueOf(&key).Elem())
+}
+
+// identify appends the identity of ctx to the values of a key, if it is part of keys.
+func (r *ResponseRepository[K, V]) identify(ctx context.Context, values []driver.Value) ([]driver.Value, error) {
+	if !r.table.Scoped() {
+		return values, nil
+	}
+	value, err := r.table.CallIdentity(ctx)
+	return append(values, value), err
 }
 
 func (r *ResponseRepository[K, V]) appendKey(values []driver.Value, key reflect.Value) ([]driver.Value, error) {
@@ -199,14 +259,17 @@ func (r *ResponseRepository[K, V]) appendKey(values []driver.Value, key reflect.
 }
 
 // driverKeys shares one array between the keys.
-func (r *ResponseRepository[K, V]) driverKeys(keys []K) ([]driver.Key, error) {
-	n := len(r.key.Fields)
-	values := make([]driver.Value, 0, n*len(keys))
+func (r *ResponseRepository[K, V]) driverKeys(ctx context.Context, keys []K) ([]driver.Key, error) {
+	identity, err := r.identify(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]driver.Value, 0, (len(identity)+len(r.key.Fields))*len(keys))
 	driverKeys := make([]driver.Key, len(keys))
 	all := reflect.ValueOf(keys)
 	for i := range keys {
 		from := len(values)
-		var err error
+		values = append(values, identity...)
 		if values, err = r.appendKey(values, all.Index(i)); err != nil {
 			return nil, err
 		}
@@ -217,7 +280,7 @@ func (r *ResponseRepository[K, V]) driverKeys(keys []K) ([]driver.Key, error) {
 
 func (r *ResponseRepository[K, V]) typedKey(key driver.Key) (K, error) {
 	var typed K
-	if err := r.key.Set(reflect.ValueOf(&typed).Elem(), key); err != nil {
+	if err := r.key.Set(reflect.ValueOf(&typed).Elem(), r.table.OwnKey(key)); err != nil {
 		return typed, fmt.Errorf("repository %q: %w", r.Name(), err)
 	}
 	return typed, nil
@@ -251,11 +314,11 @@ func (r *ResponseRepository[K, V]) Contains(ctx context.Context, key K) (bool, e
 // they are given: what is left to be fetched. It reads no payloads.
 func (r *ResponseRepository[K, V]) Missing(ctx context.Context, keys []K) ([]K, error) {
 	found := make([]bool, len(keys))
-	wanted, err := r.driverKeys(keys)
+	wanted, err := r.driverKeys(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	err = r.table.Get(ctx, wanted, r.selection(0, nil), func(i int, e driver.Entry) {
+	err = r.view().Get(ctx, wanted, r.selection(0, nil), func(i int, e driver.Entry) {
 		found[i] = exchange.HasValue(e.Status)
 	})
 	if err != nil {
@@ -300,7 +363,7 @@ func (r *ResponseRepository[K, V]) GetEntry(ctx context.Context, key K, opts ...
 		return Entry{}, false, err
 	}
 	e.Payload = r.own(e.Payload)
-	return newEntry(e), true, nil
+	return newEntry(ctx, r.table, e), true, nil
 }
 
 // getValue is get for entries that hold a value.
@@ -311,10 +374,14 @@ func (r *ResponseRepository[K, V]) getValue(ctx context.Context, key K, parts dr
 
 func (r *ResponseRepository[K, V]) get(ctx context.Context, key K, parts driver.Parts, opts []ReadOption) (e driver.Entry, ok bool, err error) {
 	l := &lookup[K]{key: key}
-	if l.keys[0], err = r.appendKey(l.values[:0], reflect.ValueOf(&l.key).Elem()); err != nil {
+	values, err := r.identify(ctx, l.values[:0])
+	if err != nil {
 		return l.found, false, err
 	}
-	err = r.table.Get(ctx, l.keys[:], r.selection(parts, opts), l.visit)
+	if l.keys[0], err = r.appendKey(values, reflect.ValueOf(&l.key).Elem()); err != nil {
+		return l.found, false, err
+	}
+	err = r.view().Get(ctx, l.keys[:], r.selection(parts, opts), l.visit)
 	return l.found, l.ok, err
 }
 
@@ -340,7 +407,7 @@ func (r *ResponseRepository[K, V]) GetManyRaw(ctx context.Context, keys []K, opt
 func (r *ResponseRepository[K, V]) GetEntries(ctx context.Context, keys []K, opts ...ReadOption) (map[K]Entry, error) {
 	return getMany(ctx, r, keys, driver.Payload|driver.Meta, anyStatus, opts, false, func(_ K, e driver.Entry) (Entry, error) {
 		e.Payload = r.own(e.Payload)
-		return newEntry(e), nil
+		return newEntry(ctx, r.table, e), nil
 	})
 }
 
@@ -352,25 +419,27 @@ func (r *ResponseRepository[K, V]) Save(ctx context.Context, key K, value V, opt
 	return r.SaveMany(ctx, map[K]V{key: value}, opts...)
 }
 
-// SaveMany stores the values. If one cannot be encoded, none is stored.
+// SaveMany stores the values, without what the settings' Redact names. If one cannot be
+// encoded, none is stored.
 func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V, opts ...SaveOption) error {
-	s, err := newSaving(r.table, opts)
+	s, err := newSaving(r.view(), opts)
 	if err != nil {
 		return err
 	}
-	header, err := head.Encode(Head{Header: http.Header{"Content-Type": {r.settings.Payload.ContentType()}}})
+	written := http.Header{"Content-Type": {r.settings.Payload.ContentType()}}
+	header, err := head.Encode(Head{Header: written})
 	if err != nil {
 		return err
 	}
 	rows := make([]driver.Entry, 0, len(values))
 	for key, value := range values {
-		saved, err := r.driverKey(key)
+		saved, err := r.driverKey(ctx, key)
 		if err != nil {
 			return err
 		}
 		body, err := r.settings.Payload.Encode(value)
 		if err != nil {
-			return fmt.Errorf("repository %q: encode value of %+v: %w", r.Name(), key, err)
+			return fmt.Errorf("repository %q: encode value of %s: %w", r.Name(), keytype.Show(key), secret.Error(err))
 		}
 		row := driver.Entry{
 			Key: saved, Status: http.StatusOK, Header: header, Payload: body,
@@ -382,9 +451,12 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		if row.Header, err = r.table.Tagged(header, saved, value); err != nil {
 			return err
 		}
+		if row.Payload, row.Name, err = r.table.RedactBody(row.Status, written, body, row.Name); err != nil {
+			return fmt.Errorf("repository %q: %w", r.Name(), err)
+		}
 		rows = append(rows, row)
 	}
-	return s.put(ctx, r.table, rows)
+	return s.put(ctx, r.view(), rows)
 }
 
 // SaveEntry stores a response, as [ResponseRepository.SaveEntries] does.
@@ -392,20 +464,21 @@ func (r *ResponseRepository[K, V]) SaveEntry(ctx context.Context, key K, e Entry
 	return r.SaveEntries(ctx, map[K]Entry{key: e}, opts...)
 }
 
-// SaveEntries stores responses, whatever their status. Their payloads are
-// decoded once, for the name; those that cannot be are left out, and the error
-// joins a [DecodeError] for each. The save sets Name, CachedAt and ExpiresAt.
+// SaveEntries stores responses, whatever their status, without credentials and what
+// the settings' Redact names. Their payloads are decoded once, for the name; those that
+// cannot be are left out, and the error joins a [DecodeError] for each, or an error for
+// one that cannot be redacted. The save sets Name, CachedAt and ExpiresAt.
 func (r *ResponseRepository[K, V]) SaveEntries(ctx context.Context, entries map[K]Entry, opts ...SaveOption) error {
 	keys := make([]driver.Key, 0, len(entries))
 	list := make([]Entry, 0, len(entries))
 	for key, e := range entries {
-		saved, err := r.driverKey(key)
+		saved, err := r.driverKey(ctx, key)
 		if err != nil {
 			return err
 		}
 		keys, list = append(keys, saved), append(list, e)
 	}
-	_, err := saveResponses(ctx, r.table, keys, list, opts)
+	_, err := saveResponses(ctx, r.view(), keys, list, opts)
 	return err
 }
 
@@ -419,11 +492,11 @@ func (r *ResponseRepository[K, V]) Delete(ctx context.Context, key K) (bool, err
 // DeleteMany removes the entries for keys, live and expired, and returns how
 // many there were.
 func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (int, error) {
-	deleted, err := r.driverKeys(keys)
+	deleted, err := r.driverKeys(ctx, keys)
 	if err != nil {
 		return 0, err
 	}
-	return r.table.Delete(ctx, deleted)
+	return r.view().Delete(ctx, deleted)
 }
 
 // Pop removes the live entry for key and returns its value, and whether there was
@@ -432,11 +505,11 @@ func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (in
 // [DecodeError].
 func (r *ResponseRepository[K, V]) Pop(ctx context.Context, key K) (V, bool, error) {
 	var none V
-	popped, err := r.driverKey(key)
+	popped, err := r.driverKey(ctx, key)
 	if err != nil {
 		return none, false, err
 	}
-	e, ok, err := r.table.Pop(ctx, popped, r.filter(Live))
+	e, ok, err := r.view().Pop(ctx, popped, r.filter(Live))
 	if err != nil || !ok || !exchange.HasValue(e.Status) {
 		return none, false, err
 	}

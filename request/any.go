@@ -14,7 +14,8 @@ import (
 
 // AnyKey is the key of a request of [Any]. Its text is ASCII of bounded length
 // and holds no secret that a name gives away, see [AnyOptions.Secret]: what is
-// secret, or too long, stands there as "{sha256:" and hexadecimal digits and "}".
+// secret, or too long, stands there as a digest, "{hmac:…}", or as "{sha256:…}"
+// without a key, see [AnyOptions.DigestKey].
 type AnyKey struct {
 	// Method is the method, "GET" where the request has none.
 	Method string
@@ -26,8 +27,8 @@ type AnyKey struct {
 	// sorted by name. A Host that is not the URL's comes first.
 	Headers string `column:"request_headers"`
 
-	// Body is a hexadecimal SHA-256 of the body and its content type, empty
-	// where there is no body.
+	// Body is a digest of the body and its content type, empty where there is
+	// no body: letters, digits, "-" and "_", or hexadecimal without a key.
 	Body string `column:"request_body"`
 }
 
@@ -40,7 +41,9 @@ type AnyOptions struct {
 	// Headers are the headers that count, besides Range, those that are known to carry
 	// credentials, and with a body its Content-Type and Content-Encoding. If it is nil, all
 	// headers count except those that make no difference to most APIs, such as User-Agent,
-	// Cache-Control, If-None-Match and those of tracing.
+	// Cache-Control, If-None-Match and those of tracing. Where a repository's responses
+	// decide by their headers, see policy.Policy.CacheControl, Accept-Encoding does not
+	// count either: their Vary says whether it makes a difference.
 	Headers []string
 
 	// IgnoreHeaders are headers that do not count in any case. With
@@ -50,6 +53,13 @@ type AnyOptions struct {
 	// IgnoreQuery are parameters of the query that do not count.
 	IgnoreQuery []string
 
+	// SortQuery makes requests equal that differ in the order of the query's
+	// parameters, but not of those with one name, or with names that differ in
+	// their case or behind "[" or ".". The same goes for forms whose fields
+	// IgnoreBody names. Without it the order counts, since some servers heed it:
+	// "crop=5&resize=10" may be another picture than "resize=10&crop=5".
+	SortQuery bool
+
 	// IgnoreBody are parts of the body that do not count: fields of a form and
 	// members of a JSON object, by name. A JSON Pointer such as
 	// "/variables/now" is for members further in; "*" stands there for any
@@ -57,9 +67,15 @@ type AnyOptions struct {
 	IgnoreBody []string
 
 	// Secret are parameters of the query whose values are not to be stored,
-	// besides those with names such as token, api_key, password and
-	// signature. Case, "_" and "-" make no difference.
+	// besides those with names such as token, user_key, password, code, sig and
+	// email. Case, "_" and "-" make no difference.
 	Secret []string
+
+	// DigestKey is the secret that digests are made with, of 16 bytes or more:
+	// then nobody who does not know it can find a short secret by trying all.
+	// Without one, a cache and a repository use their own; otherwise, as where
+	// the endpoint is used alone, digests are SHA-256.
+	DigestKey []byte
 
 	// MaxBody is the size of the largest body, in bytes: a request with a
 	// larger one does not match. Zero stands for [DefaultBodyLimit].
@@ -78,15 +94,14 @@ type AnyOptions struct {
 //   - how a byte of the URL is escaped, if it is an unreserved one, and the
 //     case of hexadecimal digits. A plus is not a space, an escaped dot of the
 //     path not a dot, and dot segments stay: servers differ in these;
-//   - the order of query parameters, not of those with one name, or with names
-//     that differ in their case or behind "[" or ".". A query with a semicolon
+//   - with SortQuery, the order of query parameters. A query with a semicolon
 //     or a malformed escape stays as it is;
 //   - the order and case of header names, spaces around their values, and the
 //     user in a URL, of which a client makes an Authorization header;
 //   - the Content-Type of no body; the boundary of a multipart body, what is
 //     outside its parts, and how the names of their headers are ordered and
 //     written; where IgnoreBody is set, also the white space and the order of
-//     members of JSON, and the order and escapes of a form, as in a query.
+//     members of JSON, and the escapes of a form, as in a query.
 //
 // Request builds the request for a key with method GET or HEAD, without a body,
 // and nothing in it that is only known by its digest. For others the error is
@@ -99,6 +114,7 @@ func Any(opts *AnyOptions) Endpoint[AnyKey] {
 	if err := e.set(opts); err != nil {
 		e.err = fmt.Errorf("request: Any: %w", err)
 	}
+	e.setDigests(newDigests(opts.DigestKey))
 	return e
 }
 
@@ -106,12 +122,30 @@ type anyEndpoint struct {
 	query   anyQuery
 	headers anyHeaders
 	body    anyBody
+	digests digests
 	err     error
+}
+
+func (e *anyEndpoint) setDigests(d digests) {
+	e.digests, e.query.digests, e.headers.digests, e.body.digests = d, d, d, d
+}
+
+// WantsDigestKey reports whether the endpoint has no key for its digests.
+func (e *anyEndpoint) WantsDigestKey() bool { return !e.digests.keyed }
+
+// WithDigestKey is the endpoint whose digests are made with key.
+func (e *anyEndpoint) WithDigestKey(key []byte) any {
+	keyed := *e
+	keyed.setDigests(newDigests(key))
+	return &keyed
 }
 
 func (e *anyEndpoint) set(opts *AnyOptions) error {
 	if opts.MaxBody < 0 {
 		return errors.New("MaxBody is negative")
+	}
+	if n := len(opts.DigestKey); n > 0 && n < minDigestKey {
+		return fmt.Errorf("DigestKey has %d bytes of at least %d", n, minDigestKey)
 	}
 	for _, names := range []struct {
 		option string
@@ -129,12 +163,19 @@ func (e *anyEndpoint) set(opts *AnyOptions) error {
 	if e.query.secret, err = newSecrets(opts.Secret); err != nil {
 		return err
 	}
-	e.query.ignored = slices.Clone(opts.IgnoreQuery)
+	e.query.ignored, e.query.sort = slices.Clone(opts.IgnoreQuery), opts.SortQuery
 	if e.headers, err = newAnyHeaders(opts); err != nil {
 		return err
 	}
 	e.body, err = newAnyBody(opts, &e.headers)
 	return err
+}
+
+// ByVary is the endpoint for a repository that keeps the responses of a key by their Vary.
+func (e *anyEndpoint) ByVary() Endpoint[AnyKey] {
+	own := *e
+	own.headers.byVary = true
+	return &own
 }
 
 func (e *anyEndpoint) Key(req *http.Request) (key AnyKey, ok bool, err error) {
@@ -153,8 +194,8 @@ func (e *anyEndpoint) Key(req *http.Request) (key AnyKey, ok bool, err error) {
 	if !ok {
 		return key, false, nil
 	}
-	location := short(u, maxAnyURL)
-	headers := short(e.headers.append(buf[:0], req), maxAnyHeaders)
+	location := e.digests.short(u, maxAnyURL)
+	headers := e.digests.short(e.headers.append(buf[:0], req), maxAnyHeaders)
 	body, ok, err := e.body.digest(req)
 	if !ok || err != nil {
 		return key, false, err

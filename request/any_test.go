@@ -23,9 +23,8 @@ func anyKey(t testing.TB, e request.Endpoint[request.AnyKey], req *http.Request)
 }
 
 func TestAnyURLIsNormalized(t *testing.T) {
-	e := request.Any(nil)
-	for raw, want := range map[string]string{
-		"https://api.example.com/v1/tracks?b=1&a=2":   "https://api.example.com/v1/tracks?a=2&b=1",
+	wantURLs(t, request.Any(nil), map[string]string{
+		"https://api.example.com/v1/tracks?b=1&a=2":   "https://api.example.com/v1/tracks?b=1&a=2",
 		"HTTPS://API.Example.com:443":                 "https://api.example.com/",
 		"http://api.example.com:80/":                  "http://api.example.com/",
 		"http://api.example.com:/":                    "http://api.example.com/",
@@ -40,17 +39,29 @@ func TestAnyURLIsNormalized(t *testing.T) {
 		"https://h/a//b/":                             "https://h/a//b/",
 		"https://h/?":                                 "https://h/?",
 		"https://h/?a&a=&b":                           "https://h/?a&a=&b",
-		"https://h/?b=2&a=2&b=1&a=1":                  "https://h/?a=2&a=1&b=2&b=1",
-		"https://h/?b&a[]=2&A=1&a%5b1%5D=0&a.b":       "https://h/?a[]=2&A=1&a%5B1%5D=0&a.b&b",
-		"https://h/?q=a+b&p=a%20b&n=%2e%7E%2f%26":     "https://h/?n=.~%2F%26&p=a%20b&q=a+b",
+		"https://h/?b=2&a=2&b=1&a=1":                  "https://h/?b=2&a=2&b=1&a=1",
+		"https://h/?b&a[]=2&A=1&a%5b1%5D=0&a.b":       "https://h/?b&a[]=2&A=1&a%5B1%5D=0&a.b",
+		"https://h/?q=a+b&p=a%20b&n=%2e%7E%2f%26":     "https://h/?q=a+b&p=a%20b&n=.~%2F%26",
 		"https://h/?b=1;a=2&a=1":                      "https://h/?b=1;a=2&a=1",
 		"https://h/?b=%zz&a=%4":                       "https://h/?b={25}zz&a={25}4",
-		"https://h/?b=é&a={7B}|\"":                    "https://h/?a={7B}7B{7D}{7C}{22}&b={C3}{A9}",
+		"https://h/?b=é&a={7B}|\"":                    "https://h/?b={C3}{A9}&a={7B}7B{7D}{7C}{22}",
 		"https://user:pass@h/":                        "https://h/",
 		"https://h/" + strings.Repeat("a", 1014):      "https://h/" + strings.Repeat("a", 1014),
 		"https://h/?" + strings.Repeat("%41", 1013):   "https://h/?" + strings.Repeat("A", 1013),
-		"https://h/?page_token=a&country_code=b&fq=k": "https://h/?country_code=b&fq=k&page_token=a",
-	} {
+		"https://h/?page_token=a&country_code=b&fq=k": "https://h/?page_token=a&country_code=b&fq=k",
+	})
+	wantURLs(t, request.Any(&request.AnyOptions{SortQuery: true}), map[string]string{
+		"https://api.example.com/v1/tracks?b=1&a=2": "https://api.example.com/v1/tracks?a=2&b=1",
+		"https://h/?b=2&a=2&b=1&a=1":                "https://h/?a=2&a=1&b=2&b=1",
+		"https://h/?b&a[]=2&A=1&a%5b1%5D=0&a.b":     "https://h/?a[]=2&A=1&a%5B1%5D=0&a.b&b",
+		"https://h/?b=1;a=2&a=1":                    "https://h/?b=1;a=2&a=1",
+		"https://h/?b=%zz&a=%4":                     "https://h/?b={25}zz&a={25}4",
+	})
+}
+
+func wantURLs(t *testing.T, e request.Endpoint[request.AnyKey], urls map[string]string) {
+	t.Helper()
+	for raw, want := range urls {
 		if got := anyKey(t, e, get(t, raw)).URL; got != want {
 			t.Errorf("%s\nbecame %s\nwant   %s", raw, got, want)
 		}
@@ -83,7 +94,9 @@ func TestAnyKeyHoldsNoSecrets(t *testing.T) {
 	for _, name := range []string{
 		"access_token", "api_key", "apikey", "api-key", "key", "Key", "KEY", "token", "sig", "signature", "X-Amz-Signature",
 		"client_secret", "password", "X-Goog-Credential", "auth[token]", "k%65y", "own_thing", "user%5Fpassword", "my.api.key",
-		"a;token", "%zz;token", "a;b&key", "session-id",
+		"a;token", "%zz;token", "a;b&key", "session-id", "private_token", "job_token", "bearer_token", "deploy_token",
+		"user_key", "application_key", "code", "passphrase", "PHPSESSID", "otp", "SAMLResponse", "assertion", "ticket", "hmac",
+		"csrf", "token_v2", "tok", "email",
 	} {
 		for _, value := range []string{"s3cret", "s3cret&a=1", "s3cret%zz", "s3cret;b=1"} {
 			key := anyKey(t, e, get(t, "https://h/?"+name+"="+value))
@@ -99,7 +112,7 @@ func TestAnyKeyHoldsNoSecrets(t *testing.T) {
 	if same := anyKey(t, e, get(t, "https://h/?token=~a")); same != one {
 		t.Errorf("the same token has the keys %s and %s", same.URL, one.URL)
 	}
-	if got := anyKey(t, e, get(t, "https://h/?token&sig=")).URL; got != "https://h/?sig=&token" {
+	if got := anyKey(t, e, get(t, "https://h/?token&sig=")).URL; got != "https://h/?token&sig=" {
 		t.Errorf("URL is %s", got)
 	}
 	for _, req := range []*http.Request{
@@ -112,9 +125,46 @@ func TestAnyKeyHoldsNoSecrets(t *testing.T) {
 			t.Errorf("key is %+v", key)
 		}
 	}
+	for _, raw := range []string{
+		"https://h/a;jsessionid=s3cret/b", "https://h/a;b=1;token=s3cret", "https://h/?next=%2Fa%3Ftoken%3Ds3cret",
+		"https://h/?url=https://u:s3cret@h", "https://h/?variables=%7B%22password%22:%22s3cret%22%7D",
+	} {
+		if key := anyKey(t, e, get(t, raw)); strings.Contains(key.URL, "s3cret") || !strings.Contains(key.URL, "{sha256:") {
+			t.Errorf("URL of %s is %s", raw, key.URL)
+		}
+	}
 	want := "X-Api-Key: {sha256:" + request.HeaderHash("abc") + "}"
 	if got := anyKey(t, e, get(t, "https://h/", "x-api-key", " abc ")).Headers; got != want {
 		t.Errorf("headers are %s, want %s", got, want)
+	}
+}
+
+// With a key, nobody else can find by trying what a digest stands for.
+func TestDigestsOfAnyAreKeyed(t *testing.T) {
+	key, other := []byte("0123456789abcdef"), []byte("fedcba9876543210")
+	req := func() *http.Request {
+		req := again(t, "body")
+		req.URL = mustParse(t, "https://u:p@h/?pin=1234&long="+strings.Repeat("a", 2000))
+		return req
+	}
+	plain := request.Any(nil)
+	one := anyKey(t, request.Any(&request.AnyOptions{DigestKey: key}), req())
+	two := anyKey(t, endpoint.WithDigestKey(plain, key).(request.Endpoint[request.AnyKey]), req())
+	three := anyKey(t, request.Any(&request.AnyOptions{DigestKey: other}), req())
+	if one != two {
+		t.Errorf("with one key the requests have the keys\n%+v\n%+v", one, two)
+	}
+	if one.URL == three.URL || one.Headers == three.Headers || one.Body == three.Body {
+		t.Errorf("with two keys the requests have the keys\n%+v\n%+v", one, three)
+	}
+	if text := one.URL + one.Headers; strings.Contains(text, "sha256") || strings.Count(text, "{hmac:") != 3 || len(one.Body) != 22 {
+		t.Errorf("the key is %+v", one)
+	}
+	if !endpoint.WantsDigestKey(plain) || endpoint.WantsDigestKey(request.Any(&request.AnyOptions{DigestKey: key})) {
+		t.Error("an endpoint wants a key if it has none")
+	}
+	if e := request.Pattern[string]("/{id}"); endpoint.WantsDigestKey(e) || endpoint.WithDigestKey(e, key) != any(e) {
+		t.Error("a pattern has no digests with a key")
 	}
 }
 
@@ -226,6 +276,7 @@ func TestAnyIsTheLeastSpecific(t *testing.T) {
 func TestAnyOptionsThatCannotWorkAreRefused(t *testing.T) {
 	for want, opts := range map[string]request.AnyOptions{
 		"MaxBody":                       {MaxBody: -1},
+		"DigestKey has 15 bytes":        {DigestKey: make([]byte, 15)},
 		`Headers: "a b"`:                {Headers: []string{"a b"}},
 		"Headers has an empty":          {Headers: []string{""}},
 		`IgnoreHeaders: "a:"`:           {IgnoreHeaders: []string{"a:"}},

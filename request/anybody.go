@@ -2,9 +2,7 @@ package request
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"mime"
 	"net/http"
@@ -18,6 +16,8 @@ type anyBody struct {
 	none    bool // no body counts
 	ignored ignoredParts
 	headers []string // those about the body that count
+	form    anyQuery
+	digests digests
 }
 
 func newAnyBody(opts *AnyOptions, headers *anyHeaders) (b anyBody, err error) {
@@ -29,10 +29,11 @@ func newAnyBody(opts *AnyOptions, headers *anyHeaders) (b anyBody, err error) {
 		}
 	}
 	b.ignored, err = newIgnoredParts(opts.IgnoreBody)
+	b.form = anyQuery{ignored: b.ignored.names, sort: opts.SortQuery, plain: true}
 	return b, err
 }
 
-// digest is the hash of req's body and of what its bytes mean, empty where there
+// digest is that of req's body and of what its bytes mean, empty where there
 // is no body. ok is false where it is too large.
 func (b *anyBody) digest(req *http.Request) (digest string, ok bool, err error) {
 	if b.none || !hasBody(req) {
@@ -67,10 +68,7 @@ func (b *anyBody) digest(req *http.Request) (digest string, ok bool, err error) 
 			head = appendField(head, []byte(trim(line)))
 		}
 	}
-	hash := sha256.New()
-	hash.Write(head)
-	hash.Write(n.data)
-	return hex.EncodeToString(hash.Sum(nil)), true, nil
+	return b.digests.sum(head, n.data), true, nil
 }
 
 // normalBody is a body and its content type, without what makes no difference.
@@ -98,8 +96,7 @@ func (b *anyBody) normalize(raw normalBody) normalBody {
 	case b.ignored.empty():
 		return raw
 	case mediaType == "application/x-www-form-urlencoded":
-		form := anyQuery{ignored: b.ignored.names}
-		return normalBody{"form", raw.types, form.append(nil, string(raw.data), false)}
+		return normalBody{"form", raw.types, b.form.append(nil, string(raw.data), false)}
 	case isJSONType(mediaType):
 		data, err := normalJSON(raw.data, &b.ignored)
 		if err != nil {

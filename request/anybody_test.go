@@ -61,6 +61,7 @@ func TestBodiesOfAnyThatDiffer(t *testing.T) {
 		{"none and empty JSON", ignoring, post(t, jsonType, ""), post(t, jsonType, "{}")},
 		{"form that joins", ignoring, post(t, formType, "a=1%26b%3D2"), post(t, formType, "a=1&b=2")},
 		{"form with equals", ignoring, post(t, formType, "a=b=c"), post(t, formType, "a%3Db=c")},
+		{"form order", ignoring, post(t, formType, "a=1&b=2"), post(t, formType, "b=2&a=1")},
 		{"form order of one name", ignoring, post(t, formType, "a=1&a=2"), post(t, formType, "a=2&a=1")},
 		{"form plus", ignoring, post(t, formType, "a=+"), post(t, formType, "a=%2B")},
 		{"form semicolon", ignoring, post(t, formType, "now=1;a=1"), post(t, formType, "now=1;a=2")},
@@ -102,6 +103,7 @@ func TestBodiesOfAnyThatAreTheSame(t *testing.T) {
 		return post(t, "Multipart/Form-Data; Boundary="+boundary, parts(boundary, list...))
 	}
 	ignoring := &request.AnyOptions{IgnoreBody: []string{"now", "x_*", "/a/b", "/*/c", "/~1/~0"}}
+	sorted := &request.AnyOptions{IgnoreBody: ignoring.IgnoreBody, SortQuery: true}
 	for _, test := range []struct {
 		name string
 		opts *request.AnyOptions
@@ -110,7 +112,8 @@ func TestBodiesOfAnyThatAreTheSame(t *testing.T) {
 		{"type's header name", nil, post(t, "", "a", "content-type", " a/b "), post(t, "a/b", "a")},
 		{"type without a body", nil, post(t, jsonType, ""), post(t, "", "")},
 		{"type that is ignored", &request.AnyOptions{IgnoreHeaders: []string{"content-TYPE"}}, post(t, jsonType, "a"), post(t, "", "a")},
-		{"form", ignoring, post(t, formType, "b=2&now=1&a=1&x_1"), post(t, formType, "a=1&n%6Fw&b=2")},
+		{"form", ignoring, post(t, formType, "a=1&now=1&b=2&x_1"), post(t, formType, "a=1&n%6Fw&b=2")},
+		{"sorted form", sorted, post(t, formType, "b=2&now=1&a=1&x_1"), post(t, formType, "a=1&n%6Fw&b=2")},
 		{"form with a charset", ignoring, post(t, formType+"; charset=utf-8", "now=1"), post(t, formType+"; charset=utf-8", "now=2")},
 		{"JSON", ignoring, post(t, jsonType, `{"b":2,"a":1,"now":3,"x_1":{}}`), post(t, jsonType, ` {"a":1, "\u006eow":[], "b":2}`)},
 		{"JSON of an API", ignoring, post(t, "application/vnd.x+json", `{"now":1}`), post(t, "application/vnd.x+json", `{}`)},

@@ -62,10 +62,7 @@ func (r raw) meaning(req *http.Request) string {
 	if path == "" {
 		path = "/"
 	}
-	query := plain(u.RawQuery)
-	if values, err := url.ParseQuery(u.RawQuery); err == nil {
-		query = fmt.Sprintf("%q %t", values, u.ForceQuery) // sorted by name
-	}
+	query := fmt.Sprintf("%s %t", plain(u.RawQuery), u.ForceQuery)
 	header := ""
 	if name := textproto.CanonicalMIMEHeaderKey(r.name); len(req.Header[r.name]) > 0 && name != "Content-Type" {
 		header = name + ":" + strings.Trim(req.Header[r.name][0], " \t\r\n")

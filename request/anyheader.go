@@ -8,12 +8,16 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
 // anyHeaders tell which headers count for the key of any request.
 type anyHeaders struct {
 	chosen  []string // nil: all but the neutral ones
 	ignored []string
+	byVary  bool // Accept-Encoding, which many clients add by themselves, is left to Vary
+	digests digests
 }
 
 func newAnyHeaders(opts *AnyOptions) (anyHeaders, error) {
@@ -40,41 +44,55 @@ func newAnyHeaders(opts *AnyOptions) (anyHeaders, error) {
 type headerKind uint8
 
 const (
-	neutralHeader    headerKind = 1 + iota // makes no difference to most APIs
-	credentialHeader                       // counts unless it is ignored
-	clearHeader                            // counts, and its values are no secrets
-	elsewhereHeader                        // is not sent as it is, or part of the body's digest
+	otherHeader     headerKind = iota // counts, as a digest
+	neutralHeader                     // makes no difference to what is answered
+	clearHeader                       // counts, and its values are no secrets
+	elsewhereHeader                   // is not sent as it is, or part of the body's digest
 )
+
+// neutralHeaders do not count, each group for its reason.
+var neutralHeaders = [][]string{
+	// How the message travels: the next hop takes them off.
+	{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Upgrade", "Expect", "Max-Forwards", "Via"},
+	// When it is answered, not how: RFC 9218 and RFC 8470.
+	{"Priority", "Early-Data"},
+	// What a cache may use, and whether the caller's own copy is still good: the cache
+	// answers these itself.
+	{"Cache-Control", "Pragma", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"},
+	// Which program asks. It changes with every version of a program, whose answers do not.
+	{"User-Agent"},
+	// The sender's clock.
+	{"Date"},
+	// One attempt, so that an answer never had one before.
+	{"Idempotency-Key", "Request-Id", "X-Request-Id", "X-Correlation-Id"},
+	// The place in a trace, which is another for each request. What a trace carries for the
+	// application, such as Baggage and X-Datadog-Tags, may have the user, and counts.
+	// Tracestate holds no more than such a place, by the Trace Context recommendation.
+	{
+		"Traceparent", "Tracestate", "B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled",
+		"X-B3-Flags", "Uber-Trace-Id", "X-Amzn-Trace-Id", "X-Cloud-Trace-Context", "X-Datadog-Trace-Id",
+		"X-Datadog-Parent-Id", "X-Datadog-Sampling-Priority", "Sentry-Trace", "Elastic-Apm-Traceparent", "Newrelic",
+	},
+}
+
+// clearHeaders count, and people may read their values.
+var clearHeaders = []string{
+	"Range", "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Accept-Version", "Prefer",
+	"X-Requested-With", "X-Api-Version", "Api-Version", "X-Github-Api-Version", "Upgrade-Insecure-Requests",
+}
 
 var headerKinds = func() map[string]headerKind {
 	all := make(map[string]headerKind)
-	for kind, names := range map[headerKind][]string{
-		neutralHeader: {
-			"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Te", "Upgrade", "Expect",
-			"Max-Forwards", "Upgrade-Insecure-Requests", "Priority", "Early-Data",
-			"User-Agent", "Referer", "From", "Via", "Date",
-			"Cache-Control", "Pragma", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
-			"Idempotency-Key", "Request-Id", "X-Request-Id", "X-Correlation-Id",
-			"Traceparent", "Tracestate", "Baggage", "B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid",
-			"X-B3-Sampled", "X-B3-Flags", "Uber-Trace-Id", "X-Amzn-Trace-Id", "X-Cloud-Trace-Context",
-			"X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "X-Datadog-Sampling-Priority", "X-Datadog-Origin",
-			"X-Datadog-Tags", "Sentry-Trace", "Elastic-Apm-Traceparent", "Newrelic",
-		},
-		credentialHeader: {
-			"Authorization", "Cookie", "X-Api-Key", "X-Apikey", "Api-Key", "Apikey", "X-Api-Token", "X-Auth-Token",
-			"X-Auth-Key", "X-Access-Token", "X-Session-Token", "X-Amz-Security-Token", "X-Goog-Api-Key",
-			"X-Functions-Key", "Ocp-Apim-Subscription-Key", "Private-Token", "X-Vault-Token",
-		},
-		clearHeader: {
-			"Range", "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Accept-Version",
-			"Prefer", "X-Requested-With", "X-Api-Version", "Api-Version", "X-Github-Api-Version",
-		},
-		elsewhereHeader: append([]string{"Content-Type", "Content-Encoding"}, unsent...),
-	} {
+	add := func(kind headerKind, names []string) {
 		for _, name := range names {
 			all[name] = kind
 		}
 	}
+	for _, group := range neutralHeaders {
+		add(neutralHeader, group)
+	}
+	add(clearHeader, clearHeaders)
+	add(elsewhereHeader, append([]string{"Content-Type", "Content-Encoding"}, unsent...))
 	return all
 }()
 
@@ -82,10 +100,10 @@ func (h *anyHeaders) count(name string, kind headerKind) bool {
 	switch {
 	case kind == elsewhereHeader || matchName(h.ignored, name):
 		return false
-	case kind == credentialHeader || name == "Range":
-		return true
 	case h.chosen != nil:
-		return matchName(h.chosen, name)
+		return matchName(h.chosen, name) || name == "Range" || secret.Header(name)
+	case h.byVary && name == "Accept-Encoding":
+		return false
 	default:
 		return kind != neutralHeader
 	}
@@ -108,13 +126,13 @@ func (h *anyHeaders) append(dst []byte, req *http.Request) []byte {
 		authorization := header{input: input{name: "Authorization"}}
 		basic, _ = authorization.value(&http.Request{URL: req.URL})
 	}
-	if basic != "" && h.count("Authorization", credentialHeader) {
-		all = append(all, headerLines{"Authorization", "Authorization", credentialHeader, []string{basic}})
+	if basic != "" && h.count("Authorization", otherHeader) {
+		all = append(all, headerLines{"Authorization", "Authorization", otherHeader, []string{basic}})
 	}
 	for written, lines := range req.Header {
 		name := textproto.CanonicalMIMEHeaderKey(written)
 		kind := headerKinds[name]
-		if len(lines) == 0 || !h.count(name, kind) || basic != "" && written == "Authorization" && strings.Join(lines, "") == "" {
+		if len(lines) == 0 || !h.count(name, kind) || name == "Referer" && h.chosen == nil && followsRedirect(req, lines) || basic != "" && written == "Authorization" && strings.Join(lines, "") == "" {
 			continue
 		}
 		all = append(all, headerLines{name, written, kind, lines})
@@ -124,9 +142,20 @@ func (h *anyHeaders) append(dst []byte, req *http.Request) []byte {
 	})
 	dst = appendOtherHost(dst, req)
 	for i := range all {
-		dst = all[i].append(dst)
+		dst = all[i].append(dst, h.digests)
 	}
 	return dst
+}
+
+// followsRedirect reports whether a Referer is the one that a client sets as it follows a
+// redirect, which is then the same request as another to that URL.
+func followsRedirect(req *http.Request, referer []string) bool {
+	if req.Response == nil || req.Response.Request == nil || req.Response.Request.URL == nil || len(referer) != 1 {
+		return false
+	}
+	from := *req.Response.Request.URL
+	from.User = nil
+	return referer[0] == from.String()
 }
 
 // appendOtherHost appends the host that is to answer, where it is not the one
@@ -148,7 +177,7 @@ func appendOtherHost(dst []byte, req *http.Request) []byte {
 // headerSeparator stands between headers in a key; no value has the bar.
 const headerSeparator = " | "
 
-func (h *headerLines) append(dst []byte) []byte {
+func (h *headerLines) append(dst []byte, d digests) []byte {
 	for _, line := range h.lines {
 		if len(dst) > 0 {
 			dst = append(dst, headerSeparator...)
@@ -162,7 +191,7 @@ func (h *headerLines) append(dst []byte) []byte {
 		case line == "":
 		case h.kind != clearHeader:
 			dst = append(dst, line...)
-			dst = appendDigest(dst[:start], dst[start:])
+			dst = d.append(dst[:start], dst[start:])
 		default:
 			for i := range len(line) {
 				dst = appendByte(dst, line[i], valueByte)

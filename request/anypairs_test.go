@@ -26,6 +26,7 @@ func withHost(req *http.Request, host string) *http.Request {
 func TestRequestsOfAnyThatDiffer(t *testing.T) {
 	utm := &request.AnyOptions{IgnoreQuery: []string{"utm_*", "a"}, IgnoreHeaders: []string{"X-A"}}
 	chosen := &request.AnyOptions{Headers: []string{"x-b", "User-Agent"}}
+	sorted := &request.AnyOptions{SortQuery: true}
 	for _, test := range []struct {
 		name string
 		opts *request.AnyOptions
@@ -47,10 +48,11 @@ func TestRequestsOfAnyThatDiffer(t *testing.T) {
 		{"escaped question mark", nil, get(t, "https://h/a?b"), get(t, "https://h/a%3Fb")},
 		{"empty query", nil, get(t, "https://h/"), get(t, "https://h/?")},
 		{"no value", nil, get(t, "https://h/?a"), get(t, "https://h/?a=")},
-		{"order of one name", nil, get(t, "https://h/?a=1&a=2"), get(t, "https://h/?a=2&a=1")},
-		{"order of one name escaped", nil, get(t, "https://h/?a=1&%61=2"), get(t, "https://h/?%61=2&a=1")},
-		{"order of an array", nil, get(t, "https://h/?a[]=1&a[0]=2"), get(t, "https://h/?a[0]=2&a[]=1")},
-		{"order with semicolons", nil, get(t, "https://h/?b;a=1&a=2"), get(t, "https://h/?a=2&b;a=1")},
+		{"order", nil, get(t, "https://h/?crop=5&resize=10"), get(t, "https://h/?resize=10&crop=5")},
+		{"order of one name", sorted, get(t, "https://h/?a=1&a=2"), get(t, "https://h/?a=2&a=1")},
+		{"order of one name escaped", sorted, get(t, "https://h/?a=1&%61=2"), get(t, "https://h/?%61=2&a=1")},
+		{"order of an array", sorted, get(t, "https://h/?a[]=1&a[0]=2"), get(t, "https://h/?a[0]=2&a[]=1")},
+		{"order with semicolons", sorted, get(t, "https://h/?b;a=1&a=2"), get(t, "https://h/?a=2&b;a=1")},
 		{"escaped ampersand", nil, get(t, "https://h/?a=1%26b=2"), get(t, "https://h/?a=1&b=2")},
 		{"escaped equals", nil, get(t, "https://h/?a%3Db=c"), get(t, "https://h/?a=b=c")},
 		{"plus and space", nil, get(t, "https://h/?a=+"), get(t, "https://h/?a=%20")},
@@ -83,6 +85,8 @@ func TestRequestsOfAnyThatDiffer(t *testing.T) {
 		{"what looks like two", nil, spelled(t, "Accept", "a | Range: b"), spelled(t, "Accept", "a", "Range", "b")},
 		{"what looks like an escape", nil, spelled(t, "Accept", "|"), spelled(t, "Accept", "{7C}")},
 		{"what looks like a digest in a header", nil, spelled(t, "Accept", "{sha256:"+request.HeaderHash("a")+"}"), spelled(t, "Accept", "a")},
+		{"referer", nil, spelled(t, "Referer", "https://a/"), spelled(t)},
+		{"referer of the caller's own", nil, redirected(spelled(t, "Referer", "https://a/"), t, "https://b/"), spelled(t)},
 		{"Range", chosen, spelled(t, "Range", "bytes=0-1"), spelled(t)},
 		{"credentials that were not chosen", chosen, spelled(t, "Cookie", "a"), spelled(t, "Cookie", "b")},
 		{"chosen", chosen, spelled(t, "X-B", "a"), spelled(t, "X-B", "b")},
@@ -126,12 +130,13 @@ func TestRequestsOfAnyThatAreTheSame(t *testing.T) {
 		{"neutral", nil, spelled(t, "User-Agent", "a", "traceparent", "b", "If-None-Match", "c", "Cache-Control", "d"), spelled(t)},
 		{"type without a body", nil, spelled(t, "Content-Type", jsonType), spelled(t)},
 		{"what is not sent", nil, spelled(t, "Host", "a", "content-length", "1"), spelled(t)},
-		{"query's order", nil, get(t, "https://h/?b=1&a=2&b=2&c"), get(t, "https://h/?c&a=2&b=1&b=2")},
+		{"query's order", &request.AnyOptions{SortQuery: true}, get(t, "https://h/?b=1&a=2&b=2&c"), get(t, "https://h/?c&a=2&b=1&b=2")},
 		{"ignored parameters", opts, get(t, "https://h/?utm_a=1&b=1&utm%5Fb&a=2&%C3%A9=1"), get(t, "https://h/?b=1")},
 		{"ignored parameters alone", opts, get(t, "https://h/?utm_a=1&a"), get(t, "https://h/")},
 		{"ignored headers", opts, spelled(t, "X-A", "a", "x-trace-id", "b", "Cookie", "c"), spelled(t)},
 		{"any parameter", &request.AnyOptions{IgnoreQuery: []string{"*"}}, get(t, "https://h/?a;b=%zz&c"), get(t, "https://h/?")},
 		{"any header", &request.AnyOptions{IgnoreHeaders: []string{"*"}}, spelled(t, "A", "b", "Range", "c"), get(t, "https://user@h/")},
+		{"referer of a redirect", nil, redirected(spelled(t, "Referer", "https://a/?b"), t, "https://u:p@a/?b"), spelled(t)},
 		{"not chosen", chosen, spelled(t, "Accept", "a", "X-B", "b"), spelled(t)},
 	} {
 		e := request.Any(test.opts)
@@ -139,6 +144,13 @@ func TestRequestsOfAnyThatAreTheSame(t *testing.T) {
 			t.Errorf("%s: the keys are\n%+v\n%+v", test.name, a, b)
 		}
 	}
+}
+
+// redirected is req as a client makes it after a redirect.
+func redirected(req *http.Request, t testing.TB, from string) *http.Request {
+	t.Helper()
+	req.Response = &http.Response{Request: get(t, from)}
+	return req
 }
 
 func withNil(req *http.Request, name string) *http.Request {

@@ -5,12 +5,17 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
 // anyQuery is what an endpoint of any URL makes of queries.
 type anyQuery struct {
 	ignored []string
-	secret  secrets // nil: none
+	sort    bool // the order of parameters does not count
+	plain   bool // secrets need not be hidden
+	secret  secrets
+	digests digests
 }
 
 // queryPair is one parameter as it is written.
@@ -39,8 +44,10 @@ func (q *anyQuery) append(dst []byte, raw string, force bool) []byte {
 		if matchName(q.ignored, pair.name) {
 			continue
 		}
-		pair.group = groupOf(pair.name)
-		sorted = sorted && (len(pairs) == 0 || pairs[len(pairs)-1].group <= pair.group)
+		if q.sort {
+			pair.group = groupOf(pair.name)
+			sorted = sorted && (len(pairs) == 0 || pairs[len(pairs)-1].group <= pair.group)
+		}
 		pairs = append(pairs, pair)
 	}
 	if !sorted {
@@ -75,10 +82,38 @@ func (q *anyQuery) appendPair(dst []byte, text, name string) []byte {
 	dst = appendEscaped(dst, text[:equals+1], false)
 	value := len(dst)
 	dst = appendEscaped(dst, text[equals+1:], false)
-	if len(dst) > value && q.secret.has(name) {
-		return appendDigest(dst[:value], dst[value:])
+	if len(dst) > value && q.hides(name, text[equals+1:]) {
+		return q.digests.append(dst[:value], dst[value:])
 	}
 	return dst
+}
+
+func (q *anyQuery) hides(name, value string) bool {
+	return !q.plain && (q.secret.has(name) || secret.In(value))
+}
+
+// appendPath appends an escaped path. Its segments may have parameters, as in
+// "/tracks;jsessionid=1".
+func (q *anyQuery) appendPath(dst []byte, path string) []byte {
+	for {
+		begin := strings.IndexByte(path, ';')
+		if begin < 0 {
+			return appendEscaped(dst, path, true)
+		}
+		dst, path = appendEscaped(dst, path[:begin+1], true), path[begin+1:]
+		end := strings.IndexAny(path, ";/")
+		if end < 0 {
+			end = len(path)
+		}
+		name, value, _ := strings.Cut(path[:end], "=")
+		value = path[end-len(value) : end]
+		if value != "" && q.hides(nameOf(name), value) {
+			dst = appendEscaped(dst, path[:end-len(value)], true)
+			from := len(dst)
+			dst = appendEscaped(dst, value, true)
+			dst, path = q.digests.append(dst[:from], dst[from:]), path[end:]
+		}
+	}
 }
 
 // nameOf is the name in a pair, unescaped where it can be.

@@ -32,7 +32,7 @@ func (q *anyQuery) appendURL(dst []byte, u *url.URL) (_ []byte, ok bool) {
 		dst = append(dst, "http://"...)
 	}
 	dst = appendHost(dst, u.Host, secure)
-	dst = appendEscaped(dst, path, true)
+	dst = q.appendPath(dst, path)
 	return q.append(dst, u.RawQuery, u.ForceQuery), true
 }
 
@@ -143,9 +143,9 @@ func appendByte(dst []byte, c byte, kind uint8) []byte {
 
 // short is text as a string, with a digest for what is beyond the limit. It is
 // then longer than any that is not.
-func short(text []byte, limit int) string {
+func (d digests) short(text []byte, limit int) string {
 	if len(text) <= limit {
 		return string(text)
 	}
-	return string(appendDigest(slices.Clone(text[:limit]), text))
+	return string(d.append(slices.Clone(text[:limit]), text))
 }

@@ -82,9 +82,11 @@
 // default tag, or else its type's zero value. With the option required, as in
 // query:"q,required", the request does not match instead.
 //
-// A hash tells users apart by their Authorization without storing it, but it does not hide
-// a value that is easily guessed. [Endpoint.Request] cannot set such a header: the caller's
-// client does. [HeaderHash] makes the text for a key.
+// A hash tells users apart by their Authorization without storing it. It is a plain SHA-256:
+// whoever can read the table finds a short value, such as a PIN or a basic password, by
+// trying. A scope for each identity is the better way to keep users apart.
+// [Endpoint.Request] cannot set such a header: the caller's client does. [HeaderHash] makes
+// the text for a key.
 //
 // # Equal requests
 //

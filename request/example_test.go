@@ -108,7 +108,7 @@ func ExampleAny() {
 	fmt.Println(key.Method, key.URL, ok, err)
 	fmt.Println(key.Headers)
 	// Output:
-	// GET https://api.example.com/v1/tracks?ids=b&ids=a&market=DE true <nil>
+	// GET https://api.example.com/v1/tracks?market=DE&ids=b&ids=a true <nil>
 	// Accept: application/json
 }
 

@@ -15,7 +15,8 @@ type header struct {
 }
 
 // HeaderHash is the text of a key's field with the option hash, for a header of
-// that value, such as "Bearer " and a token.
+// that value, such as "Bearer " and a token. It is a SHA-256, by which a value that
+// is short can be found.
 func HeaderHash(value string) string { return hexHash([]byte(trim(value))) }
 
 // read sets the field from req's header and reports whether it matches.

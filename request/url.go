@@ -64,6 +64,6 @@ func (e *anyEndpoint) KeyOfURL(req *http.Request) (key AnyKey, ok bool) {
 	if !ok {
 		return key, false
 	}
-	key.URL = short(u, maxAnyURL)
+	key.URL = e.digests.short(u, maxAnyURL)
 	return key, true
 }

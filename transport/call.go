@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/policy"
@@ -24,6 +25,7 @@ type call struct {
 
 	table    *exchange.Table // nil: none has the request
 	key      driver.Key
+	placed   bool // they are those of its origin and identity
 	readOnly bool // its response is not one of the key, as HEAD's
 
 	writes []addition // what the request makes old by the cache's declarations
@@ -52,6 +54,9 @@ func (t *Transport) newCall(req *http.Request, base http.RoundTripper) (*call, e
 	if c.table != nil {
 		if c.rules, err = c.table.Rules(c.context()); err != nil {
 			return c, err
+		}
+		if !c.placed && c.rules.Use() != policy.Disabled {
+			c.table, c.key = c.place(c.table, c.key)
 		}
 	}
 	if c.rules.Controls() {
@@ -107,6 +112,19 @@ func (c *call) route() error {
 	return err
 }
 
+// place finds the table of the call's origin and the key of its identity, no table for a
+// call that is not to be cached.
+func (c *call) place(table *exchange.Table, key driver.Key) (*exchange.Table, driver.Key) {
+	placed, whole, ok, err := table.Place(c.context(), c.req, key, credential.SignerOf(c.base))
+	if !ok {
+		if err != nil {
+			c.t.cache.Unplaced(table, err)
+		}
+		return nil, nil
+	}
+	return placed, whole // of an error of the store, the guard has told
+}
+
 // cached reports whether requests of that method are cached in the table.
 func (c *call) cached(t *exchange.Table, method string) bool {
 	rules, err := t.Rules(c.context())
@@ -159,13 +177,16 @@ func (c *call) routeHead() error {
 // may be served.
 func (c *call) answeredByGet(table *exchange.Table, key driver.Key) error {
 	get := *c
-	get.table, get.key = table, key
+	if get.table, get.key = c.place(table, key); get.table == nil {
+		return nil
+	}
+	table = get.table
 	var err error
 	if get.rules, err = table.Rules(c.context()); err != nil || get.rules.Use() == policy.Disabled {
 		return err
 	}
 	if c.t.cache.Answers(c.context(), get.ask()) {
-		c.table, c.key, c.readOnly = table, key, true
+		c.table, c.key, c.readOnly, c.placed = table, get.key, true, true
 	}
 	return nil
 }
@@ -208,13 +229,16 @@ func (c *call) neverForward() bool {
 
 // ask is the call as the exchange knows it.
 func (c *call) ask() *exchange.Ask {
-	partial := rfc9111.IsConditional(c.req.Header) || len(c.req.Header["Range"]) > 0
-	return &exchange.Ask{
+	isGet := c.caller.Method == "" || c.caller.Method == http.MethodGet
+	ranged := len(c.req.Header["Range"]) > 0
+	partial := rfc9111.IsConditional(c.req.Header) || ranged
+	a := &exchange.Ask{
 		Terms: exchange.Terms{
 			Rules: c.rules, Directives: c.asked,
 			// A request that asks whether something still holds may have to be
 			// repeated without.
 			Repeatable: !hasBody(c.req) || c.req.GetBody != nil,
+			Completes:  isGet && !partial && !hasBody(c.req),
 		},
 		Table: c.table, Key: c.key,
 		Request: c.caller, Door: c,
@@ -223,6 +247,10 @@ func (c *call) ask() *exchange.Ask {
 		Partial:  partial,
 		ReadOnly: c.readOnly,
 	}
+	if isGet && ranged { // a range of anything else has no meaning, RFC 9110, section 14.2
+		a.Range = rangeOf(c.req.Header)
+	}
+	return a
 }
 
 // do answers a request that has a table.
@@ -241,8 +269,8 @@ func (c *call) do() (*http.Response, error) {
 		return answer.Response, nil
 	}
 	resp, err := c.respond(answer.Stored, answer.Outcome)
-	if err == nil && answer.Cookies != nil {
-		resp.Header["Set-Cookie"] = answer.Cookies
+	if err == nil {
+		maps.Copy(resp.Header, answer.Cookies)
 	}
 	return resp, err
 }
@@ -255,13 +283,11 @@ func (c *call) Begin(f *exchange.Flight) (exchange.Send, *http.Request) {
 	own.Cancel = nil //nolint:staticcheck // it is the first caller's alone
 	repeats := hasBody(own) && own.GetBody != nil
 	c.handedOver = hasBody(own) && !repeats
-	return func(ctx context.Context, stored http.Header) (*http.Response, []byte, bool, error) {
+	return func(ctx context.Context, _ http.Header) (*http.Response, []byte, bool, error) {
 		req := own
-		if stored != nil {
+		if f.Amends() {
 			req = req.Clone(ctx)
-			rfc9111.SetValidators(req.Header, stored)
-			req.Header.Del("Range")
-			req.Header.Del("If-Range")
+			f.Amend(req.Header)
 		}
 		if repeats {
 			body, err := own.GetBody()

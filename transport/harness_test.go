@@ -27,10 +27,11 @@ func init() { exchange.DefaultStoreTimeout = waitfor.Limit }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// clock is one that only moves when it is told to.
+// clock is one that only moves when it is told to, or by a tick when it is read.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu   sync.Mutex
+	now  time.Time
+	tick time.Duration
 }
 
 func newClock() *clock { return &clock{now: time.Now().UTC().Truncate(time.Second)} }
@@ -38,6 +39,7 @@ func newClock() *clock { return &clock{now: time.Now().UTC().Truncate(time.Secon
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.now = c.now.Add(c.tick)
 	return c.now
 }
 
@@ -53,6 +55,7 @@ type options struct {
 	Policy       policy.Policy            // the cache's
 	Repositories map[string]policy.Policy // by their names; "all" is the harness's own
 	Absent       time.Duration            // settings.ExpireAbsent of the harness's own
+	Scope        settings.Scope           // its scope
 
 	MaxBody       int64
 	MaxInFlight   int64
@@ -139,7 +142,10 @@ func (h *harness) caching(store driver.Store, opts *options) *cache.ResponseCach
 	check(h.t, err)
 	h.t.Cleanup(func() { c.Close() })
 	all := settings.CatchAll("all", nil)
-	all.Policy, all.ExpireAbsent = opts.Repositories["all"], opts.Absent
+	all.Policy, all.ExpireAbsent, all.Scope = opts.Repositories["all"], opts.Absent, opts.Scope
+	if all.Scope == settings.PerIdentity {
+		all.Name = "own" // its table has another key
+	}
 	_, err = cache.CreateRepository(h.t.Context(), c, all)
 	check(h.t, err)
 	return c

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
@@ -13,15 +14,15 @@ import (
 // invalidateAfter makes old what an unsafe request has changed, RFC 9111, section 4.4: the
 // responses of its own URL, and of those that its response points to on the same origin; and
 // what the declarations of writes name.
-func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response, writes []addition) {
+func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response, writes []addition, signer credential.Signer) {
 	if rfc9111.SafeMethod(req.Method) || resp.StatusCode < 200 || resp.StatusCode > 399 || req.URL == nil {
 		return
 	}
 	inv := t.cache.NewInvalidation()
-	t.addURL(inv, req, req.URL)
+	t.addURL(inv, req, req.URL, signer)
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		if target, ok := pointedTo(req, resp.Header.Get(name)); ok {
-			t.addURL(inv, req, target)
+			t.addURL(inv, req, target, signer)
 		}
 	}
 	for _, add := range writes {
@@ -67,7 +68,7 @@ func authority(u *url.URL, host string) string {
 
 // addURL adds what is stored for a URL: all entries, where an endpoint tells which these
 // are, and those that a GET and a HEAD with the headers of req would find.
-func (t *Transport) addURL(inv *exchange.Invalidation, req *http.Request, target *url.URL) {
+func (t *Transport) addURL(inv *exchange.Invalidation, req *http.Request, target *url.URL, signer credential.Signer) {
 	header := req.Header.Clone()
 	for _, name := range [...]string{"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range"} {
 		header.Del(name)
@@ -84,8 +85,11 @@ func (t *Transport) addURL(inv *exchange.Invalidation, req *http.Request, target
 		if err != nil || !ok {
 			continue
 		}
-		inv.Keys(table, key)
-		inv.URL(table, key)
+		placed, whole, identified := table.Written(req.Context(), read, key, signer)
+		if identified {
+			inv.Keys(placed, whole)
+		}
+		inv.URL(placed, whole)
 		found = found || method == http.MethodGet
 	}
 	if found {

@@ -6,6 +6,8 @@ package endpoint
 import (
 	"reflect"
 	"slices"
+
+	"github.com/endpointcache/endpointcache/internal/credential"
 )
 
 // MethodsOf returns the HTTP methods that an endpoint names, in a slice that is the
@@ -22,6 +24,21 @@ func MethodsOf(endpoint any) []string {
 func ReadsHeaders(endpoint any) bool {
 	e, ok := endpoint.(interface{ ReadsHeaders() bool })
 	return !ok || e.ReadsHeaders()
+}
+
+// HasOrigin tells whether the keys of an endpoint have the scheme and host of a request.
+func HasOrigin(endpoint any) bool {
+	e, ok := endpoint.(interface{ HasOrigin() bool })
+	return ok && e.HasOrigin()
+}
+
+// Separates tells whether requests that differ in a credential have different keys. An
+// endpoint that does not tell may give them the same one.
+func Separates(endpoint any, place credential.Place, name string) bool {
+	e, ok := endpoint.(interface {
+		Separates(place credential.Place, name string) bool
+	})
+	return ok && e.Separates(place, name)
 }
 
 // BesideURL returns the columns of an endpoint's keys that do not come from a request's
@@ -62,4 +79,29 @@ func Hides(first, second any) bool {
 	}
 	e, ok := first.(interface{ Covers(other any) bool })
 	return ok && SpecificityOf(first) == SpecificityOf(second) && e.Covers(second)
+}
+
+// WantsDigestKey tells whether an endpoint makes digests for its keys and has no secret
+// that they are made with.
+func WantsDigestKey(endpoint any) bool {
+	e, ok := endpoint.(interface{ WantsDigestKey() bool })
+	return ok && e.WantsDigestKey()
+}
+
+// WithDigestKey returns the endpoint with that secret for its digests, or the same one
+// where it makes none.
+func WithDigestKey(endpoint any, key []byte) any {
+	if e, ok := endpoint.(interface{ WithDigestKey(key []byte) any }); ok {
+		return e.WithDigestKey(key)
+	}
+	return endpoint
+}
+
+// ByVary is the endpoint for a repository that keeps the responses of a key by their Vary
+// header: it may leave out of keys what Vary tells apart.
+func ByVary[E any](e E) E {
+	if v, ok := any(e).(interface{ ByVary() E }); ok {
+		return v.ByVary()
+	}
+	return e
 }

@@ -18,6 +18,9 @@ type digestKey struct {
 	key []byte
 }
 
+// minDigestKey is the size of the smallest key that cannot be found by trying.
+const minDigestKey = 16
+
 const digestKeyRecord = "digest-key" // the only item of its kind
 
 // DigestKey is the secret that digests are made with. Without a store, it lasts as long as
@@ -37,7 +40,7 @@ func (x *Exchange) DigestKey(ctx context.Context) ([]byte, error) {
 	if _, err := rand.Read(fresh); err != nil {
 		return nil, err
 	}
-	if !x.records.available() {
+	if x.records.keptIn() == nil {
 		d.key = fresh
 		return d.key, nil
 	}
@@ -45,7 +48,7 @@ func (x *Exchange) DigestKey(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key of digests: %w", err)
 	}
-	if kept == "" { // the store keeps nothing
+	if kept == "" { // the store has no room for it
 		d.key = fresh
 		return d.key, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
 
@@ -21,7 +22,7 @@ var ErrUnanswered = errors.New("not in the cache, and the policy does not let th
 type Answer struct {
 	Stored   *Stored        // from the store, perhaps confirmed by the origin; the receiver's own
 	Outcome  Outcome        // of Stored
-	Cookies  []string       // of the 304 that has confirmed Stored
+	Cookies  http.Header    // of the 304 that has confirmed Stored
 	Response *http.Response // from the origin; its body is to be closed
 }
 
@@ -32,7 +33,7 @@ const maxLooks = 3
 // RoundTrip answers an ask for a response, of any status.
 func (x *Exchange) RoundTrip(ctx context.Context, a *Ask) (*Answer, error) {
 	if a.Alone && !a.neverForward() {
-		return x.alone(ctx, a, nil)
+		return x.alone(ctx, a, nil, false)
 	}
 	seen := x.seen(a)
 	s, err := x.lookup(ctx, a)
@@ -50,7 +51,7 @@ func (x *Exchange) RoundTrip(ctx context.Context, a *Ask) (*Answer, error) {
 		return nil, ErrUnanswered
 	case revalidateIt:
 		return x.answer(ctx, a, s, true, seen)
-	default:
+	default: // with completeIt, too: the flight takes what is stored for what it is
 		return x.answer(ctx, a, s, false, seen)
 	}
 }
@@ -81,6 +82,7 @@ func (x *Exchange) hit(s *Stored) *Answer {
 // is the caller's again as soon as it is answered, which may be before the flight ends.
 func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, conditional bool) *Flight {
 	f := &Flight{x: x, ask: *a, old: old, conditional: conditional}
+	f.setPart()
 	f.ask.flightKey()
 	f.values = detached(ctx)
 	f.ctx = f.values
@@ -104,7 +106,10 @@ func detached(ctx context.Context) context.Context {
 // answer answers the ask from the origin, together with others that ask the same.
 func (x *Exchange) answer(ctx context.Context, a *Ask, old *Stored, conditional bool, seen int64) (*Answer, error) {
 	if a.ReadOnly && a.method() == http.MethodHead || a.Partial && !conditional {
-		return x.alone(ctx, a, old)
+		return x.alone(ctx, a, old, false)
+	}
+	if old.isPart() && conditional {
+		return x.alone(ctx, a, old, true)
 	}
 	x.flights.mu.Lock()
 	f, first := x.flights.join(a, seen, func() *Flight { return x.newFlight(ctx, a, old, conditional) })
@@ -125,8 +130,8 @@ func (x *Exchange) lookAgain(ctx context.Context, a *Ask) (*Answer, error) {
 }
 
 // alone answers the ask with a request of its own.
-func (x *Exchange) alone(ctx context.Context, a *Ask, old *Stored) (*Answer, error) {
-	f := x.newFlight(ctx, a, old, false)
+func (x *Exchange) alone(ctx context.Context, a *Ask, old *Stored, conditional bool) (*Answer, error) {
+	f := x.newFlight(ctx, a, old, conditional)
 	x.flights.lone(f)
 	go f.run()
 	return f.await(ctx, a, true)
@@ -222,7 +227,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 	}
 	if !first && !f.suits(a) {
 		f.abandon(a)
-		return f.x.alone(ctx, a, f.oldFor(a))
+		return f.x.alone(ctx, a, f.oldFor(a), false)
 	}
 	if first && f.resp != nil {
 		f.x.counts.misses.Add(1)
@@ -235,12 +240,14 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 		body, ok := f.body.read(ctx, f)
 		if !ok {
 			f.abandon(a)
-			return f.x.alone(ctx, a, nil)
+			return f.x.alone(ctx, a, nil, false)
 		}
-		resp := f.response(body)           //nolint:bodyclose // it is the caller's
-		if !first && !a.Rules.Controls() { // they are the first caller's, as with a hit
-			resp.Header.Del("Set-Cookie")
-			resp.Header.Del("Set-Cookie2")
+		if !first && !f.sharesCookies(a) {
+			body.withoutCookies = true
+		}
+		resp := f.response(body) //nolint:bodyclose // it is the caller's
+		if !first {              // nor are credentials theirs
+			resp.Header = f.ask.Table.redactor.Header(resp.Header)
 		}
 		return &Answer{Response: resp}, nil
 	case f.resp != nil:
@@ -251,9 +258,11 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 	if f.err != nil {
 		return nil, f.err
 	}
-	answer := &Answer{Stored: f.used.Clone(), Outcome: f.outcome}
+	answer := &Answer{Stored: f.used.Clone().showTo(a.Rules), Outcome: f.outcome}
 	if first {
 		answer.Cookies = f.cookies
+	} else {
+		answer.Stored.Head = f.ask.Table.redacted(answer.Stored.Head)
 	}
 	return answer, nil
 }
@@ -294,19 +303,24 @@ func (f *Flight) suits(a *Ask) bool {
 		return true
 	case f.used != nil && f.outcome.Detail != "" && !a.standsIn(f.used.Clone(), f.outcome.Status == 0, now):
 		return false // its own policy wants the failure
+	case f.resp != nil && a.cameBack(f.resp.StatusCode):
+		return false
 	case f.used != nil:
 		return !a.Rules.Controls() || a.matches(f.used)
 	case f.body == nil, !f.kept && !f.sharesFailure(a):
 		return false
-	case !a.Rules.Controls():
+	case !a.Rules.Controls() || !rfc9111.Varies(f.resp.Header):
 		return f.coding == "" || f.coding == rfc9111.CodingVariant(a.header())
 	}
-	return !rfc9111.Varies(f.resp.Header) || f.variant == rfc9111.Variant(f.resp.Header, a.header())
+	return f.variant == rfc9111.Variant(f.resp.Header, a.header())
 }
 
 // sharesFailure reports whether another caller can have an answer that is not kept: typed
 // callers ask with the same declaration for the same value.
 func (f *Flight) sharesFailure(a *Ask) bool {
+	if f.personal {
+		return false
+	}
 	if f.ask.Values && a.Values {
 		return f.resp.StatusCode >= 400 || f.ask.Rules.keep == nil && !f.ask.Rules.asksExpiry()
 	}
@@ -318,16 +332,31 @@ func (f *Flight) oldFor(a *Ask) *Stored {
 	if f.old == nil || f.old.bare && !a.Bare || a.Rules.serve != nil || !a.useful(f.old.Entry.Status) || a.Rules.Controls() && !a.matches(f.old) {
 		return nil
 	}
-	return f.old.Clone()
+	return f.old.Clone().showTo(a.Rules)
+}
+
+// sharesCookies reports whether a caller other than the first gets the cookies of a
+// response: where it would with a hit. Otherwise they are the session of the first.
+func (f *Flight) sharesCookies(a *Ask) bool {
+	return f.kept && f.ask.Rules.Cookies() && a.Rules.Cookies()
 }
 
 // response is the origin's response for a caller.
 func (f *Flight) response(body *Reader) *http.Response {
-	resp := *f.resp
-	resp.Header, resp.Trailer = f.resp.Header.Clone(), f.trailer.Clone()
-	resp.Body = body
-	body.resp = &resp
-	return &resp
+	from := f.resp // whose trailer may be coming in
+	header, trailer := from.Header.Clone(), f.trailer.Clone()
+	if body.withoutCookies {
+		header, trailer = head.WithoutCookies(header), head.WithoutCookies(trailer)
+	}
+	body.resp = &http.Response{
+		Status: from.Status, StatusCode: from.StatusCode,
+		Proto: from.Proto, ProtoMajor: from.ProtoMajor, ProtoMinor: from.ProtoMinor,
+		Header: header, Trailer: trailer,
+		Body: body, ContentLength: from.ContentLength,
+		TransferEncoding: from.TransferEncoding, Close: from.Close, Uncompressed: from.Uncompressed,
+		Request: from.Request, TLS: from.TLS,
+	}
+	return body.resp
 }
 
 // directBody is the origin's body, for one caller. When the caller's context ends, so

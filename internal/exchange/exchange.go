@@ -11,7 +11,9 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/expire"
+	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -26,18 +28,27 @@ type Options struct {
 
 	DigestKey []byte // empty: one that the store keeps
 
+	// Of tables that do not say.
+	Scope    settings.Scope
+	Identity func(*http.Request) string
+	Origin   string
+
+	Redact redact.Rules // of all tables, besides their own
+
 	Limits
 }
 
 // Limits bound what an exchange holds and waits for.
 type Limits struct {
-	// MaxBody is the size in bytes of the largest body that is kept. Up to that, a
-	// body is held in memory while it comes in. The default is 64 MiB.
+	// MaxBody is the size in bytes of the largest body that is kept. While it comes in,
+	// a body is held in memory, and takes one and a half times MaxBody at most. The
+	// default is 64 MiB.
 	MaxBody int64
 
 	// MaxInFlight is how many bytes all bodies have together that are held in memory
 	// while they come in. Where they would have more, some wait for others to be
-	// saved. The default is four times MaxBody; it cannot be less than MaxBody.
+	// saved. The default is four times MaxBody; it is one and a half times MaxBody at
+	// least.
 	MaxInFlight int64
 
 	// FinishTimeout and FinishBytes limit how long, and for how many bytes, the rest
@@ -89,7 +100,7 @@ func New(opts Options) (*Exchange, error) {
 	}
 	x := &Exchange{opts: opts}
 	x.opts.setDefaults()
-	x.log = x.opts.Logger
+	x.log = secret.Logger(x.opts.Logger)
 	x.general = newLayer(opts.Policy)
 	if x.general.err != nil {
 		return nil, x.general.err
@@ -99,7 +110,7 @@ func New(opts Options) (*Exchange, error) {
 	x.flights.endOf = make(map[flightKey]int64)
 	x.flights.tables = make(map[string]*atomic.Int64)
 	x.guard.init(x)
-	x.budget.init(x.opts.MaxInFlight, x.opts.MaxBody)
+	x.budget.init(x.opts.MaxInFlight, largestShare(x.opts.MaxBody))
 	x.vary.init()
 	x.records.init()
 	x.marks.x = x
@@ -110,6 +121,12 @@ func New(opts Options) (*Exchange, error) {
 func (o *Options) validate() error {
 	if err := expire.Validate(o.Expire); err != nil {
 		return err
+	}
+	if err := o.Redact.Validate(); err != nil {
+		return err
+	}
+	if n := len(o.DigestKey); n > 0 && n < minDigestKey {
+		return fmt.Errorf("DigestKey has %d bytes of at least %d", n, minDigestKey)
 	}
 	for name, n := range map[string]int64{
 		"MaxBody": o.MaxBody, "MaxInFlight": o.MaxInFlight, "FinishBytes": o.FinishBytes,
@@ -132,8 +149,9 @@ func (o *Options) setDefaults() {
 	}
 	setDefault(&o.Expire, settings.DefaultExpire)
 	setDefault(&o.MaxBody, 64<<20)
+	o.MaxBody = min(o.MaxBody, 1<<60) // so that no sum overflows
 	setDefault(&o.MaxInFlight, 4*o.MaxBody)
-	o.MaxInFlight = max(o.MaxInFlight, o.MaxBody)
+	o.MaxInFlight = max(o.MaxInFlight, largestShare(o.MaxBody))
 	setDefault(&o.FinishTimeout, 5*time.Second)
 	setDefault(&o.FinishBytes, 1<<20)
 	setDefault(&o.StreamAfter, 10*time.Second)
@@ -299,6 +317,10 @@ func hasValue(status int) bool {
 
 // HasValue reports whether a response of that status holds a value of its endpoint.
 func HasValue(status int) bool { return hasValue(status) }
+
+// IsPart reports whether an entry of that status is a part of a response, which only a
+// request for ranges can be answered with.
+func IsPart(status int) bool { return status == http.StatusPartialContent }
 
 // Gone reports whether a status says that the origin has nothing for a key.
 func Gone(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }

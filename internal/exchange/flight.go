@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/policy"
 )
 
@@ -29,6 +30,8 @@ type Flight struct {
 	ask         Ask             // of the caller that began it, with a request of its own
 	old         *Stored         // what is stored; may be nil
 	conditional bool            // the origin is asked whether old still holds
+	part        *Stored         // what is stored of the response, and is no answer; may be nil
+	rest        *rfc9111.Span   // what part lacks, and the origin is asked for; nil: for all
 	renews      bool            // it has begun in the background
 	send        Send            // nil: the door answers it, see [Flight.Answer]
 	values      context.Context // has the values of the first caller's, and does not end
@@ -67,8 +70,8 @@ type answer struct {
 	err      error
 	failure  error // that used has stood in for
 	used     *Stored
-	outcome  Outcome  // of used
-	cookies  []string // of the 304 that confirmed used, for the first caller alone
+	outcome  Outcome     // of used
+	cookies  http.Header // of the 304 that confirmed used, for the first caller alone
 	resp     *http.Response
 	trailer  http.Header   // that resp announces
 	like     *Flight       // one of the same response, see [Flight.likeness]
@@ -79,8 +82,10 @@ type answer struct {
 	age      time.Duration // how old it was then
 	body     *body         // of a resp that is being kept or shared
 	whole    bool          // the body has come with the response
+	foreign  bool          // it is the answer of a host that may not answer for the table
 	complete bool          // all of the body has come
 	kept     bool          // the policy lets it be stored
+	personal bool          // resp may be the first caller's own, see [Table.MayCross]
 	close    func() error  // closes the body of one that is neither
 
 	interrupt func() error // closes a body that is being kept, guarded by the flights' lock
@@ -92,6 +97,7 @@ type answer struct {
 	doubted   saveKind       // what is saved once it is believed
 	stored    *Stored        // the variant that is saved
 	entry     driver.Entry   // of a resp whose body has come
+	saved     []byte         // its payload as it is saved
 	renewed   driver.Renewal // of used
 	value     any            // decoded of the entry, for typed callers
 	tags      string         // of the entry, as its note has them

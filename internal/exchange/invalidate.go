@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/credential"
+	"github.com/endpointcache/endpointcache/internal/whose"
 )
 
 // Invalidation is what a write has made old.
@@ -66,11 +68,15 @@ func (inv *Invalidation) URL(t *Table, key driver.Key) bool {
 // RequestURL adds all entries of the URL of req, whatever its method, headers and body, and
 // reports whether the endpoint tells them.
 func (inv *Invalidation) RequestURL(t *Table, req *http.Request) bool {
-	if t.MatchURL == nil || t.marked == nil || t.marked.url == nil {
+	if t.MatchURL == nil {
 		return false
 	}
 	key, ok := t.MatchURL(req)
-	return ok && inv.URL(t, key)
+	if !ok {
+		return false
+	}
+	placed, whole, _ := t.Written(req.Context(), req, key, nil)
+	return inv.URL(placed, whole)
 }
 
 // All adds all entries of a table.
@@ -85,9 +91,39 @@ func (inv *Invalidation) Tags(tags ...string) {
 	}
 }
 
-// KeyFor is the key of what a caller means by key: the request's, or where that is nil the
-// context's.
-func (*Table) KeyFor(_ context.Context, _ *http.Request, key driver.Key) driver.Key { return key }
+// Written finds where the entries are that a caller means by a key of the table's endpoint:
+// the table of the origin of req, or where that is nil of typed calls, and the key with the
+// identity of the request or of the context. It is false for identified where nobody knows
+// whose entry it is: the key has no more than the place of the identity then, which is of use
+// for [Invalidation.URL].
+func (t *Table) Written(ctx context.Context, req *http.Request, key driver.Key, signer credential.Signer) (placed *Table, whole driver.Key, identified bool) {
+	placed = t.View()
+	if req != nil {
+		var err error
+		if placed, err = t.AtRequest(ctx, req); err != nil {
+			return t.Detached(req), key, false
+		}
+	}
+	if !t.Scoped() {
+		return placed, key, true
+	}
+	identity := whose.Of(ctx)
+	if req != nil {
+		identity, _, _ = t.RequestIdentity(ctx, req, signer)
+	}
+	return placed, append(driver.Key{identity}, key...), identity != ""
+}
+
+// Entry adds the entry of a key of the table's endpoint, for a write by req, or where that is
+// nil by ctx. Where nobody knows whose write it is, the entries of all are added.
+func (inv *Invalidation) Entry(ctx context.Context, t *Table, req *http.Request, key driver.Key, signer credential.Signer) {
+	placed, whole, identified := t.Written(ctx, req, key, signer)
+	if identified {
+		inv.Keys(placed, whole)
+	} else {
+		inv.URL(placed, whole)
+	}
+}
 
 // Try carries the invalidation out as far as the store lets it, for a request that has been
 // answered.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/policy"
 )
@@ -16,6 +17,8 @@ type Terms struct {
 	Directives rfc9111.Directives // of the request, where headers decide
 	Values     bool               // the caller is a typed one: a response without a value is of no use
 	Repeatable bool               // the request can be sent twice
+	Range      http.Header        // of a request for ranges of the response; nil: it is for the whole
+	Completes  bool               // a response of which a part is stored may be completed
 }
 
 // verdict is what is to be done with what is stored.
@@ -27,6 +30,7 @@ const (
 	serveAndRenew                // it is the answer, and meanwhile the origin is asked
 	revalidateIt                 // the origin is asked whether what is stored still holds
 	unanswered                   // there is no answer without the origin, which is not to be asked
+	completeIt                   // the origin is asked for what the stored part lacks
 )
 
 // judge decides whether a stored response, nil for none, may be used at now. Random is
@@ -39,8 +43,16 @@ func judge(s *Stored, t *Terms, now time.Time, random float64) verdict {
 	case s != nil && rfc9111.HasValidator(s.Head.Header) && t.Repeatable:
 		forward = revalidateIt
 	}
-	if s == nil {
+	switch {
+	case s == nil:
 		return forward
+	case t.answeredBy(s):
+	case forward == unanswered:
+		return unanswered
+	case t.completes(s, now):
+		return completeIt
+	default:
+		return fetchIt
 	}
 	switch t.Rules.Use() {
 	case policy.Offline:
@@ -60,7 +72,7 @@ func judge(s *Stored, t *Terms, now time.Time, random float64) verdict {
 	if s.old || t.Rules.Controls() && t.Directives.NoCache {
 		return forward
 	}
-	renews := forward != unanswered && t.Repeatable
+	renews := forward != unanswered && t.Repeatable && !s.isPart()
 	switch {
 	case t.satisfiedBy(s, now):
 		if renews && t.Rules.dueAhead(s, now, random) {
@@ -198,14 +210,8 @@ func (s *Stored) took() time.Duration {
 // Served from the cache it would never end; the origin may mean another scheme, host or
 // spelling.
 func leadsToItself(status int, h http.Header, req *http.Request, sameKey func(*http.Request) bool) bool {
-	switch status {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
-		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-	default:
-		return false
-	}
 	location := h.Get("Location")
-	if location == "" || req == nil || req.URL == nil {
+	if !redirects(status) || location == "" || req == nil || req.URL == nil {
 		return false
 	}
 	target, err := req.URL.Parse(location)
@@ -214,31 +220,75 @@ func leadsToItself(status int, h http.Header, req *http.Request, sameKey func(*h
 	}
 	next := *req
 	next.URL, next.Host = target, ""
-	switch {
-	case status == http.StatusSeeOther && req.Method != http.MethodHead:
+	if status == http.StatusSeeOther && req.Method != http.MethodHead {
 		next.Method, next.Body, next.GetBody, next.ContentLength = http.MethodGet, nil, nil, 0
-	case req.Body == nil || req.Body == http.NoBody:
-	case req.GetBody == nil: // the key may be in it, and it has been read
-		return true
-	default:
-		if next.Body, err = req.GetBody(); err != nil {
-			return true
-		}
-		defer next.Body.Close() //nolint:errcheck // it was only looked at
 	}
-	return sameKey(&next)
+	return hasKey(&next, sameKey)
 }
 
+// redirects reports whether clients follow a response of that status.
+func redirects(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// hasKey reports whether a request that was sent has the key, or cannot be said not to: the
+// key may be in a body that has been read.
+func hasKey(req *http.Request, sameKey func(*http.Request) bool) bool {
+	if req.Body == nil || req.Body == http.NoBody {
+		return sameKey(req)
+	}
+	if req.GetBody == nil {
+		return true
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return true
+	}
+	defer body.Close() //nolint:errcheck // it was only looked at
+	unread := *req
+	unread.Body = body
+	return sameKey(&unread)
+}
+
+// cameBack reports whether a redirect of a request with the same key has led to req, with
+// others between them. That redirect, served from the cache, would lead here again.
+func cameBack(req *http.Request, sameKey func(*http.Request) bool) bool {
+	for before := range redirect.Way(req, nil) {
+		if before.URL != nil && hasKey(before, sameKey) {
+			return true
+		}
+	}
+	return false
+}
+
+// leadsToItself reports whether a response is a redirect that would lead to itself, where
+// it is served from the cache.
 func (a *Ask) leadsToItself(status int, h http.Header) bool {
-	if status < 300 || status > 399 || a.Table.Match == nil {
+	return a.compares(status, func(req *http.Request, sameKey func(*http.Request) bool) bool {
+		return leadsToItself(status, h, req, sameKey)
+	})
+}
+
+// cameBack reports whether a redirect that is stored has led to the request already.
+func (a *Ask) cameBack(status int) bool { return a.compares(status, cameBack) }
+
+// compares tells about a redirect by the keys of requests. One whose key cannot be told
+// counts as another's where nothing else can be said.
+func (a *Ask) compares(status int, tell func(req *http.Request, sameKey func(*http.Request) bool) bool) bool {
+	if !redirects(status) || a.Table.Match == nil {
 		return false
 	}
-	leads := false
+	is := false
 	told := a.Table.x.call(func() {
-		leads = leadsToItself(status, h, a.request(), func(req *http.Request) bool {
+		is = tell(a.request(), func(req *http.Request) bool {
 			key, ok, err := a.Table.Match(req)
-			return err == nil && ok && encodeKey(key) == a.flightKey().key
+			return err == nil && ok && encodeKey(key) == encodeKey(a.Table.OwnKey(a.Key))
 		})
 	})
-	return leads || !told
+	return is || !told
 }

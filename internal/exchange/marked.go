@@ -35,10 +35,11 @@ func (promptMarked) GetsPromptly() {}
 // mark puts marks on the table's entries, if the declaration has it so.
 func (t *Table) mark(ctx context.Context) error {
 	var url []int
-	if len(t.Beside) > 0 {
+	if len(t.Beside) > 0 || t.Scoped() {
+		own := len(t.columns()) - len(t.Declaration.Key) // the identity is beside the URL, too
 		for i, column := range t.Declaration.Key {
 			if !slices.Contains(t.Beside, column.Name) {
-				url = append(url, i)
+				url = append(url, own+i)
 			}
 		}
 	}

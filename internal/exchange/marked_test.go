@@ -15,7 +15,7 @@ func markedTable(t *testing.T, now func() time.Time, tags bool) *Table {
 	t.Helper()
 	store, err := memory.New(nil)
 	check(t, err)
-	x, err := New(Options{Now: now, DigestKey: []byte("key")})
+	x, err := New(Options{Now: now, DigestKey: []byte("a key of 16 bytes")})
 	check(t, err)
 	t.Cleanup(func() { check(t, x.Close()); check(t, store.Close()) })
 	d := Declaration{
@@ -40,7 +40,7 @@ func check(t *testing.T, err error) {
 func TestTheNameOfAMarkIsADigest(t *testing.T) {
 	table := markedTable(t, time.Now, false)
 	text := driver.AppendKey(nil, driver.Key{"url", "tracks", "a"})
-	if got, want := table.marked.urlName(driver.Key{int64(1), "a", "text/html"}), Digest([]byte("key"), text); got != want {
+	if got, want := table.marked.urlName(driver.Key{int64(1), "a", "text/html"}), Digest([]byte("a key of 16 bytes"), text); got != want {
 		t.Errorf("the name is %q, want %q", got, want)
 	}
 }

@@ -42,6 +42,7 @@ func (f *Flight) doubtAbsence() {
 	case d == nil || !d.Load():
 	case f.used != nil && f.outcome.Detail == "":
 		d.Store(false)
+	case f.resp != nil && f.foreign:
 	case f.resp != nil && hasValue(f.resp.StatusCode) && f.decodeErr == nil:
 		d.Store(false)
 	case f.resp != nil && Gone(f.resp.StatusCode):
@@ -70,10 +71,18 @@ func (f *Flight) receive() {
 		defer late.Stop()
 	}
 	resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // take sees to it, or refuse
-	if err == nil && f.confirmsAnother(resp) {
+	if err == nil && f.conditional && (f.confirmsAnother(resp) || resp.StatusCode == http.StatusNotModified && f.isForeign(resp)) {
 		discard(resp)
 		f.conditional = false
 		resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // as above
+	}
+	if err == nil && f.rest != nil {
+		var ok bool
+		if resp, ok = f.completed(resp); !ok {
+			discard(resp)
+			f.rest = nil
+			resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // as above
+		}
 	}
 	f.take(resp, payload, whole, err)
 	taken = true
@@ -113,6 +122,15 @@ func (f *Flight) sendOnce() (resp *http.Response, payload []byte, whole bool, er
 	return resp, payload, whole, err
 }
 
+// isForeign reports whether a redirect has led to a host that may not answer.
+func (f *Flight) isForeign(resp *http.Response) bool {
+	var until *http.Response
+	if req := f.ask.Request; req != nil {
+		until = req.Response // which has led to the caller's own request
+	}
+	return f.ask.Table.IsForeign(resp, until)
+}
+
 // confirmsAnother reports whether a 304 is about another response than the stored one,
 // which is of no use then.
 func (f *Flight) confirmsAnother(resp *http.Response) bool {
@@ -139,7 +157,7 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 		}
 	case resp.StatusCode == http.StatusNotModified && f.conditional:
 		discard(resp)
-		f.confirm(resp.Header)
+		f.confirm(resp)
 	case f.ask.Rules.failed(resp.StatusCode) && f.ask.standsIn(f.old, false, f.answered):
 		discard(resp)
 		f.standIn(resp.StatusCode)
@@ -152,7 +170,7 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 // forgetGone removes what is stored where the origin says that there is nothing any
 // more, and its saying so is not kept instead.
 func (f *Flight) forgetGone(status int) {
-	if Gone(status) && !f.kept && (f.ask.present || f.overtakes) && f.storable() {
+	if Gone(status) && !f.kept && !f.foreign && (f.ask.present || f.overtakes) && f.storable() {
 		f.save = saveRemoval // of what an older flight has saved meanwhile, too
 	}
 }
@@ -160,7 +178,7 @@ func (f *Flight) forgetGone(status int) {
 // tellsGone reports whether the origin has said that there is nothing any more, and is
 // believed.
 func (f *Flight) tellsGone() bool {
-	return f.err == nil && f.resp != nil && Gone(f.resp.StatusCode) && (f.ask.Doubt == nil || !f.ask.Doubt.Load())
+	return f.err == nil && f.resp != nil && Gone(f.resp.StatusCode) && !f.foreign && (f.ask.Doubt == nil || !f.ask.Doubt.Load())
 }
 
 // asOf is the instant that the answer is knowledge of: that of the request. It is never
@@ -196,13 +214,13 @@ func (f *Flight) forwarded() string {
 
 // confirm answers with what is stored, which a 304 has confirmed, and has it saved with
 // the headers and expiry that it has now.
-func (f *Flight) confirm(h http.Header) {
+func (f *Flight) confirm(resp *http.Response) {
+	h := resp.Header
 	f.x.counts.revalidated.Add(1)
 	s := f.old.withHeader(rfc9111.Update(f.old.Head.Header, h, f.answered))
-	if !f.ask.Rules.Controls() {
-		f.cookies = h["Set-Cookie"]
-		s.Head.Header.Del("Set-Cookie")
-		s.Head.Header.Del("Set-Cookie2")
+	if !f.ask.Rules.Cookies() {
+		f.cookies = head.Cookies(h)
+		s.Head.Header = head.WithoutCookies(s.Head.Header)
 	}
 	f.age = rfc9111.InitialAge(h, f.asked, f.answered)
 	s.Entry.CachedAt, s.old = f.asOf(), false
@@ -212,7 +230,7 @@ func (f *Flight) confirm(h http.Header) {
 	f.used, f.outcome = s, Outcome{Fwd: f.forwarded(), Status: http.StatusNotModified}
 	x := s.exchange(f.ask.policyRequest())
 	expires, ok := f.expiry(x)
-	if !ok || !f.permitted(x) {
+	if !ok || !f.permitted(x) || f.mayCross(resp) {
 		return
 	}
 	f.kept = true
@@ -222,9 +240,10 @@ func (f *Flight) confirm(h http.Header) {
 	case f.ask.Rules.Controls() && (s.beside || !f.ask.matches(s)):
 		if !s.bare { // a variant is moved with its payload
 			f.stored, f.save = s.Clone(), saveVariant
+			f.stored.Head = f.ask.Table.redacted(f.stored.Head)
 		}
 	default:
-		encoded, err := head.Encode(s.Head)
+		encoded, err := head.Encode(f.ask.Table.redacted(s.Head))
 		if err != nil {
 			return
 		}
@@ -237,6 +256,14 @@ func (f *Flight) confirm(h http.Header) {
 	}
 }
 
+func (f *Flight) mayCross(resp *http.Response) bool {
+	asked := f.ask.request
+	if f.ask.Values && !f.ask.Table.Scoped() {
+		asked = func() *http.Request { return nil }
+	}
+	return f.ask.Table.MayCross(resp, f.ask.Key, asked)
+}
+
 // mayKeep reports whether the response is to be saved, as far as can be said before its
 // body has come.
 func (f *Flight) mayKeep() bool {
@@ -244,13 +271,17 @@ func (f *Flight) mayKeep() bool {
 	if f.announced() > f.x.opts.MaxBody || f.stream || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
 		return false
 	}
-	if f.ask.leadsToItself(resp.StatusCode, resp.Header) {
+	switch {
+	case f.personal, f.ask.leadsToItself(resp.StatusCode, resp.Header), !f.ask.Table.redactor.Keeps(resp.StatusCode, resp.Header):
 		return false
-	}
-	if f.ask.Rules.asksExpiry() {
+	case resp.StatusCode == http.StatusPartialContent && !f.ask.keepsPart(resp.Header):
+		return false
+	case f.ask.Range != nil && resp.StatusCode != http.StatusPartialContent && len(resp.Header["Content-Range"]) > 0:
+		return false // it does not look like the whole
+	case f.ask.Rules.asksExpiry():
 		return f.ask.mayStore(resp.StatusCode, resp.Header)
 	}
-	f.exchange = policy.Exchange{Request: f.ask.policyRequest(), Status: resp.StatusCode, Header: resp.Header}
+	f.exchange = policy.Exchange{Request: f.ask.policyRequest(), Status: policyStatus(resp.StatusCode), Header: resp.Header}
 	_, ok := f.expiry(&f.exchange)
 	return ok
 }
@@ -260,7 +291,7 @@ func (f *Flight) mayKeep() bool {
 var overloaded = []int{http.StatusTooManyRequests, http.StatusServiceUnavailable}
 
 func (f *Flight) mayShareFailure() bool {
-	return slices.Contains(overloaded, f.resp.StatusCode) && f.ask.mayShare(f.ask.method(), f.resp.StatusCode, f.resp.Header) &&
+	return !f.personal && slices.Contains(overloaded, f.resp.StatusCode) && f.ask.mayShare(f.ask.method(), f.resp.StatusCode, f.resp.Header) &&
 		f.announced() <= f.x.opts.MaxBody && !f.ask.Partial
 }
 
@@ -280,7 +311,9 @@ func (f *Flight) expiry(x *policy.Exchange) (expires time.Time, ok bool) {
 // and decodes it.
 func (f *Flight) prepare(payload []byte) {
 	x := &f.exchange
-	*x = policy.Exchange{Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload}
+	*x = policy.Exchange{
+		Request: f.ask.policyRequest(), Status: policyStatus(f.resp.StatusCode), Header: f.resp.Header, Body: payload, Trailer: f.resp.Trailer,
+	}
 	f.entry = driver.Entry{Key: f.ask.Key, Status: f.resp.StatusCode, Payload: payload}
 	if hasValue(f.resp.StatusCode) && (f.kept || f.ask.Values) {
 		f.decode(payload)
@@ -302,16 +335,34 @@ func (f *Flight) prepare(payload []byte) {
 		return
 	}
 	if l := f.like; l != nil && l.entry.Header != "" && f.ask.Table.Tags == nil {
-		f.entry.Header, f.save = l.entry.Header, saveEntry
+		if f.redact(nil) {
+			f.entry.Header, f.save = l.entry.Header, saveEntry
+		}
 		return
 	}
-	s := &Stored{Entry: f.entry, Head: head.Of(f.resp)}
-	if f.ask.Rules.Controls() {
-		s.Head.Header = f.resp.Header // with cookies: the origin says what is not to be stored
+	s := &Stored{Head: head.Of(f.resp)}
+	if f.ask.Rules.Cookies() {
+		s.Head = head.Whole(f.resp)
 	}
+	if !f.redact(&s.Head) {
+		return
+	}
+	s.Entry = f.toSave()
 	s.noteAge(f.age - f.answered.Sub(f.asked))
 	if f.tags != "" {
 		s.note(tagsNote, f.tags)
+	}
+	if f.resp.Header.Get("Content-Encoding") != "" {
+		s.note(variantNote, rfc9111.CodingVariant(f.ask.header()))
+	}
+	if f.entry.Status == http.StatusPartialContent {
+		p, ok := f.partOf(payload)
+		if ok {
+			s.Head.Header = s.Head.Header.Clone() // callers read the response's
+			s.setParts(p)
+			f.stored, f.save = s, savePart
+		}
+		return
 	}
 	if f.ask.Rules.beta > 0 {
 		s.note(tookNote, strconv.FormatInt(f.answered.Sub(f.asked).Milliseconds(), 10))
@@ -319,9 +370,6 @@ func (f *Flight) prepare(payload []byte) {
 	if f.ask.Rules.Controls() && rfc9111.Varies(f.resp.Header) && !(f.ask.Values && variesByCodingAlone(f.resp.Header)) {
 		f.stored, f.save = s, saveVariant
 		return
-	}
-	if f.resp.Header.Get("Content-Encoding") != "" && !f.ask.Rules.Controls() {
-		s.note(variantNote, rfc9111.CodingVariant(f.ask.header()))
 	}
 	var err error
 	if f.entry.Header, err = head.Encode(s.Head); err != nil {

@@ -17,9 +17,10 @@ type Stored struct {
 	Entry driver.Entry
 	Head  head.Head
 
-	bare       bool // the payload was not read
-	old        bool // a mark says so: it is only to be asked about, RFC 9111, section 4.4
-	beside     bool // it is a variant that is not the latest of its key
+	bare       bool          // the payload was not read
+	old        bool          // a mark says so: it is only to be asked about, RFC 9111, section 4.4
+	beside     bool          // it is a variant that is not the latest of its key
+	parts      rfc9111.Parts // of a part
 	parsed     bool
 	directives rfc9111.Directives
 }
@@ -37,6 +38,15 @@ func newStored(e driver.Entry) (*Stored, error) {
 		return nil, err
 	}
 	return &Stored{Entry: e, Head: h, old: isCutShort(e)}, nil
+}
+
+// showTo takes the cookies out of s where they are not for those who ask by the rules. s
+// is the asker's own.
+func (s *Stored) showTo(r *Rules) *Stored {
+	if !r.Cookies() {
+		s.Head.DropCookies()
+	}
+	return s
 }
 
 // control are the directives of the response. It is called before callers share s.
@@ -74,7 +84,7 @@ func (s *Stored) Age(now time.Time) time.Duration {
 // Clone is a copy whose head is its own.
 func (s *Stored) Clone() *Stored {
 	c := *s
-	c.Head.Header = s.Head.Header.Clone()
+	c.Head.Header, c.Head.Trailer = s.Head.Header.Clone(), s.Head.Trailer.Clone()
 	c.Head.Notes = maps.Clone(s.Head.Notes)
 	return &c
 }
@@ -101,5 +111,5 @@ func (s *Stored) noteAge(age time.Duration) {
 }
 
 func (s *Stored) exchange(req *http.Request) *policy.Exchange {
-	return &policy.Exchange{Request: req, Status: s.Entry.Status, Header: s.Head.Header, Body: s.Entry.Payload}
+	return &policy.Exchange{Request: req, Status: policyStatus(s.Entry.Status), Header: s.Head.Header, Body: s.Entry.Payload, Trailer: s.Head.Trailer}
 }

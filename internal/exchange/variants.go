@@ -11,6 +11,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
 // VariantsTable is the name of the table for the variants of responses with Vary besides
@@ -18,12 +19,14 @@ import (
 // keep.
 const VariantsTable = "http_variants"
 
-// variantColumns are the key of a variant that is not the latest of its key: the table,
-// the generation, a digest of the entry's key, and the variant. The generation is that of
+// variantColumns are the key of a variant that is not the latest of its key: the table, the
+// identity where its keys have one, the generation, a digest of the rest of the entry's
+// key, and the variant. The generation is that of
 // the entry in the endpoint's own table: where that is deleted or replaced by other
 // means, its variants are not found any more.
 var variantColumns = []driver.Column{
-	{Name: "repository", Kind: driver.String}, {Name: "generation", Kind: driver.String},
+	{Name: "repository", Kind: driver.String}, {Name: "identity", Kind: driver.String},
+	{Name: "generation", Kind: driver.String},
 	{Name: "entry", Kind: driver.String}, {Name: "variant", Kind: driver.String},
 }
 
@@ -65,9 +68,33 @@ func (x *Exchange) ClearVariants(ctx context.Context, state driver.State) (int, 
 	return 0, nil
 }
 
+// clearVariants removes the variants of an identity's entries.
+func (t *Table) clearVariants(ctx context.Context, identity string, state driver.State) error {
+	table, err := t.x.vary.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = table.Clear(ctx, driver.Filter{State: state, Now: instant(t.x.Now()), Leading: driver.Key{t.Name, identity}})
+	return err
+}
+
+// moveVariants gives the variants of one identity's entries to another.
+func (t *Table) moveVariants(ctx context.Context, from, to string) error {
+	table, err := t.x.vary.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = moveLeading(ctx, table, driver.Key{t.Name, from}, driver.Key{t.Name, to})
+	return err
+}
+
 func (a *Ask) variantKey(generation, variant string) driver.Key {
-	digest := sha256.Sum256(driver.AppendKey(nil, a.Key))
-	return driver.Key{a.Table.Name, generation, base64.RawURLEncoding.EncodeToString(digest[:]), variant}
+	digest := sha256.Sum256(driver.AppendKey(nil, a.Table.OwnKey(a.Key)))
+	identity := driver.Value("")
+	if a.Table.Scoped() {
+		identity = a.Key[0]
+	}
+	return driver.Key{a.Table.Name, identity, generation, base64.RawURLEncoding.EncodeToString(digest[:]), variant}
 }
 
 // matches reports whether s answers requests with these headers.
@@ -82,7 +109,27 @@ func (a *Ask) matches(s *Stored) bool {
 	if !ok { // saved by a typed call
 		return variesByCodingAlone(s.Head.Header)
 	}
-	return own == rfc9111.Variant(s.Head.Header, a.header())
+	return own == a.variant(s.Head.Header)
+}
+
+// variant is the note of what a response varies by in the ask's request. If that has
+// credentials, it is a digest that only those can make who have the store's key.
+func (a *Ask) variant(response http.Header) string {
+	plain := rfc9111.Variant(response, a.header())
+	for name := range rfc9111.Elements(response, "Vary") {
+		if !secret.Header(name) {
+			continue
+		}
+		x := a.Table.x
+		ctx, cancel := context.WithTimeout(context.Background(), x.opts.StoreTimeout)
+		defer cancel()
+		key, err := x.DigestKey(ctx)
+		if err != nil {
+			return rand.Text() // which is none that is stored
+		}
+		return Digest(key, []byte(plain))
+	}
+	return plain
 }
 
 // variesByCodingAlone reports whether responses vary by no more than a header that a typed
@@ -97,7 +144,8 @@ func variesByCodingAlone(h http.Header) bool {
 }
 
 // understands reports whether s is coded as the caller would have it from the origin.
-// Outside Cache-Control mode there is one response for a key, whatever its coding.
+// Where Vary is not there, or not obeyed, there is one response for a key, whatever its
+// coding.
 func (a *Ask) understands(s *Stored) bool {
 	asked, ok := s.Head.Notes[variantNote]
 	return !ok || s.Head.Header.Get("Content-Encoding") == "" || asked == rfc9111.CodingVariant(a.header())
@@ -112,7 +160,7 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 	if generation == "" || rfc9111.VariesByAll(latest.Head.Header) {
 		return nil, nil
 	}
-	key := a.variantKey(generation, rfc9111.Variant(latest.Head.Header, a.header()))
+	key := a.variantKey(generation, a.variant(latest.Head.Header))
 	var found driver.Entry
 	var ok, old bool
 	err := x.guard.do(ctx, a.Table, "get", 1, func(ctx context.Context) error {
@@ -138,6 +186,7 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 	}
 	s, err := newStored(found)
 	if err == nil {
+		s.showTo(a.Rules)
 		s.beside, s.old = true, old
 	}
 	return s, err
@@ -170,7 +219,7 @@ func (x *Exchange) prepareVariant(ctx context.Context, a *Ask, s *Stored) error 
 			return err
 		}
 	}
-	own := rfc9111.Variant(s.Head.Header, a.header())
+	own := a.variant(s.Head.Header)
 	generation := ""
 	var err error
 	if latest != nil && rfc9111.Varies(latest.Head.Header) {
