@@ -18,6 +18,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/whose"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/repository"
@@ -37,6 +38,20 @@ type Options struct {
 	// neither a call's policy nor the repository's sets it.
 	Policy policy.Policy
 
+	// Scope is the scope of repositories that declare none.
+	Scope settings.Scope
+
+	// Identity returns on whose behalf a request is made, for repositories that are
+	// settings.PerIdentity and have no such function of their own, if the call's context
+	// names no identity. An empty string is for a request that does not tell. The default is
+	// that a digest of the request's credentials stands for the identity.
+	Identity func(*http.Request) string
+
+	// Origin is the base URL of the API, for repositories that declare none; see
+	// [settings.RepositorySettings]. It matters only where typed calls come before the first
+	// request, and the store has the responses of several origins.
+	Origin string
+
 	// Router returns the name of the repository that a request belongs to, or an empty
 	// string for none. If the cache has no repository of that name, the call returns
 	// [ErrNotFound]. By default, a request belongs to the repository whose endpoint matches
@@ -44,13 +59,14 @@ type Options struct {
 	// request), or else to the one created first.
 	Router func(*http.Request) string
 
-	// MaxBody is the size in bytes of the largest body that is kept. Up to that, a
-	// body is held in memory while it comes in. The default is 64 MiB.
+	// MaxBody is the size in bytes of the largest body that is kept. A body is held in
+	// memory while it arrives, and takes one and a half times MaxBody at most until it is
+	// complete. The default is 64 MiB.
 	MaxBody int64
 
 	// MaxInFlight is the total size in bytes of all bodies that are held in memory while
 	// they arrive. Beyond that, some wait until others have been saved. The default is four
-	// times MaxBody, and it is at least MaxBody.
+	// times MaxBody, and it is at least one and a half times MaxBody.
 	MaxInFlight int64
 
 	// FinishTimeout and FinishBytes apply when a caller of the transport closes a body
@@ -147,7 +163,11 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 	}
 	o := &c.opts
 	var err error
+	if err := settings.ValidateOrigin(o.Origin); err != nil {
+		return nil, fmt.Errorf("cache: %w", err)
+	}
 	c.exchange, err = exchange.New(exchange.Options{
+		Scope: o.Scope, Identity: o.Identity, Origin: o.Origin,
 		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger, DigestKey: o.DigestKey, Redact: o.Redact,
 		Limits: exchange.Limits{
 			MaxBody: o.MaxBody, MaxInFlight: o.MaxInFlight,
@@ -337,6 +357,36 @@ func (c *ResponseCache) Clear(ctx context.Context, state repository.State) (int,
 	return n, err
 }
 
+// Identity returns the entries of one identity in all repositories that are
+// settings.PerIdentity. Name is the one of identity.With, or of an Identity function.
+func (c *ResponseCache) Identity(name string) *repository.Identity {
+	return exchange.IdentityOf(whose.Named(name), c.created).(*repository.Identity)
+}
+
+// IdentityOf is [ResponseCache.Identity] for whoever makes a request, as a transport finds
+// it out: by the request's context, the cache's Identity function, or a digest of its
+// credentials. Ok is false if the request does not tell.
+func (c *ResponseCache) IdentityOf(ctx context.Context, req *http.Request) (_ *repository.Identity, ok bool, err error) {
+	value, ok, err := c.exchange.RequestIdentity(ctx, req)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	return exchange.IdentityOf(value, c.created).(*repository.Identity), true, nil
+}
+
+// created are the tables of all repositories.
+func (c *ResponseCache) created() []*exchange.Table {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var tables []*exchange.Table
+	for _, m := range c.members {
+		if m.table != nil {
+			tables = append(tables, m.table)
+		}
+	}
+	return tables
+}
+
 func (c *ResponseCache) sum(of func(*repository.Responses) (int, error)) (sum int, err error) {
 	for _, r := range c.snapshot() {
 		n, err := of(r)
@@ -348,8 +398,12 @@ func (c *ResponseCache) sum(of func(*repository.Responses) (int, error)) (sum in
 	return sum, nil
 }
 
-func (c *ResponseCache) route(req *http.Request) (*exchange.Table, driver.Key, bool, error) {
-	return c.routeAmong(req, nil)
+func (c *ResponseCache) route(ctx context.Context, req *http.Request) (*exchange.Table, driver.Key, bool, error) {
+	table, key, ok, err := c.routeAmong(req, nil)
+	if !ok {
+		return nil, nil, false, err
+	}
+	return table.Place(ctx, req, key, nil)
 }
 
 // tables are those that requests are routed to.

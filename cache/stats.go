@@ -11,8 +11,10 @@ type Stats struct {
 	Renewed     int64 // asked for in the background
 	Unanswered  int64 // neither stored nor to be asked for
 	Bypassed    int64 // requests that are not for the cache: no repository, or a method that is not cached
+	Unscoped    int64 // requests that are not cached as nobody knows whose the response is, see settings.Scope
 	Stored      int64 // entries saved or renewed
 	Invalidated int64 // URLs that an unsafe request has made outdated
+	Foreign     int64 // answers that were not kept, as a redirect led to another host
 	Unkeyed     int64 // requests whose key could not be told
 	Undecodable int64 // bodies that their repository cannot decode
 	StoreErrors int64 // operations on the store that failed, took too long or were not tried

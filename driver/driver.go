@@ -15,6 +15,9 @@
 //   - An entry is live at an instant before its ExpiresAt and expired from
 //     that instant on, to the microsecond, whatever clock or expiry the store
 //     itself has. An entry without ExpiresAt is always live.
+//   - A [Filter] selects by expiry, by the first values of keys, or by both, and
+//     holds in every operation that takes one. What it does not select stays as
+//     it is.
 //   - An entry is written and read as a whole: no reader sees half of one.
 //     What a call has saved or deleted is committed when the call returns.
 //   - An operation touches its own table alone.
@@ -165,40 +168,3 @@ type Entry struct {
 func (e Entry) Live(now time.Time) bool {
 	return e.ExpiresAt.IsZero() || now.Before(e.ExpiresAt)
 }
-
-// State is what a [Filter] asks of an entry's expiry.
-type State uint8
-
-// The states of an entry.
-const (
-	All     State = iota // live and expired entries
-	Live                 // entries that have not expired
-	Expired              // entries that have expired
-)
-
-// Filter selects entries by their expiry.
-type Filter struct {
-	State State
-	Now   time.Time // the instant that State is about: UTC, whole microseconds
-}
-
-// Match reports whether the filter selects e.
-func (f Filter) Match(e Entry) bool {
-	return f.State == All || (f.State == Live) == e.Live(f.Now)
-}
-
-// Selection is a filter and the parts of the selected entries that are wanted.
-type Selection struct {
-	Filter
-	Parts Parts
-}
-
-// Parts is a set of the parts of an entry. Parts that were not asked for may
-// be left unset, so that they need not be read. The Status is set in any case.
-type Parts uint8
-
-// The parts of an entry.
-const (
-	Payload Parts = 1 << iota // Payload
-	Meta                      // Name, Header, CachedAt and ExpiresAt
-)

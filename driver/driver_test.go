@@ -3,8 +3,10 @@ package driver_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -45,6 +47,55 @@ func TestErrorsTellTheirCause(t *testing.T) {
 	}
 }
 
+func TestFilterMatches(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	live := driver.Entry{Key: driver.Key{"a", int64(1), true}, ExpiresAt: now.Add(time.Microsecond)}
+	expired := driver.Entry{Key: live.Key, ExpiresAt: now}
+	for _, tt := range []struct {
+		leading driver.Key
+		want    bool
+	}{
+		{nil, true},
+		{driver.Key{}, true},
+		{driver.Key{"a"}, true},
+		{driver.Key{"a", int64(1)}, true},
+		{driver.Key{"a", int64(1), true}, true},
+		{driver.Key{"a", int64(1), false}, false},
+		{driver.Key{"a", int64(2)}, false},
+		{driver.Key{""}, false},
+		{driver.Key{"ab"}, false},
+		{driver.Key{int64(1)}, false},
+		{driver.Key{"a", int64(1), true, ""}, false},
+	} {
+		f := driver.Filter{State: driver.Live, Now: now, Leading: tt.leading}
+		if got := f.Match(live); got != tt.want {
+			t.Errorf("%q selects the entry: %v", []driver.Value(tt.leading), got)
+		}
+		if f.Match(expired) {
+			t.Errorf("%q selects an expired entry as a live one", []driver.Value(tt.leading))
+		}
+		if unset := (driver.Entry{}); !f.Match(unset) {
+			t.Errorf("%q rules out an entry whose key is not set", []driver.Value(tt.leading))
+		}
+	}
+}
+
+func TestNarrowKeepsTheIndicesOfKeys(t *testing.T) {
+	keys := []driver.Key{{"b", "1"}, {"a", "1"}, {"a", "2"}, {"ab", "1"}, {"a", "1"}}
+	f := driver.Filter{Leading: driver.Key{"a"}}
+	var visited []int
+	narrowed, visit := f.Narrow(keys, func(i int, _ driver.Entry) { visited = append(visited, i) })
+	for i, k := range narrowed {
+		if k[0] != "a" {
+			t.Errorf("key %d is %q", i, []driver.Value(k))
+		}
+		visit(i, driver.Entry{})
+	}
+	if !slices.Equal(visited, []int{1, 2, 4}) {
+		t.Errorf("the indices are %v", visited)
+	}
+}
+
 // FuzzAppendKey splits two strings anywhere: keys of other values have other
 // encodings.
 func FuzzAppendKey(f *testing.F) {
@@ -55,6 +106,9 @@ func FuzzAppendKey(f *testing.F) {
 		two := driver.AppendKey(nil, driver.Key{c, n, d, true})
 		if same := a == c && b == d; same != bytes.Equal(one, two) {
 			t.Errorf("%q %q and %q %q are %x and %x", a, b, c, d, one, two)
+		}
+		if begins := bytes.HasPrefix(one, driver.AppendKey(nil, driver.Key{c})); begins != (a == c) {
+			t.Errorf("%q %q begins with %q: %v", a, b, c, begins)
 		}
 	})
 }

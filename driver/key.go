@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // Key is the key of one entry: a value for each key column, in their order.
@@ -13,9 +14,16 @@ type Key []Value
 // column's [Kind] says.
 type Value any
 
+// HasPrefix reports whether the first values of k are those of prefix.
+func (k Key) HasPrefix(prefix Key) bool {
+	return len(k) >= len(prefix) && slices.Equal(k[:len(prefix)], prefix)
+}
+
 // AppendKey appends an encoding of key to b and returns the result. Keys of
 // one table have the same encoding only if they are equal: strings are
-// preceded by their length, and the other kinds have a fixed size.
+// preceded by their length, and the other kinds have a fixed size. For the same
+// reason the encoding of a key begins with that of other values only if the key
+// itself begins with them.
 func AppendKey(b []byte, key Key) []byte {
 	for _, v := range key {
 		switch v := v.(type) {

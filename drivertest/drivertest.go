@@ -97,6 +97,7 @@ var topics = []topic{
 	{"Pop", testPop},
 	{"Expiry", testExpiry},
 	{"Clear", testClear},
+	{"Leading", testLeading},
 	{"Bulk", testBulk},
 	{"Parts", testParts},
 	{"Iterate", testIterate},

@@ -206,7 +206,7 @@ const mutantVariable = "DRIVERTEST_MUTANT"
 // TestMutant runs the suite on one mutant, in a process that
 // [TestSuiteFailsMutants] starts.
 func TestMutant(t *testing.T) {
-	all := slices.Concat(mutants, conditional)
+	all := slices.Concat(mutants, conditional, leading)
 	i := slices.IndexFunc(all, func(m mutant) bool { return m.name == os.Getenv(mutantVariable) })
 	if i < 0 {
 		t.Skip("run by TestSuiteFailsMutants")
@@ -219,7 +219,7 @@ func TestSuiteFailsMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range slices.Concat(mutants, conditional) {
+	for _, m := range slices.Concat(mutants, conditional, leading) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestMutant$/^"+m.topic+"$", "-test.failfast", fmt.Sprintf("-test.short=%t", testing.Short()))
@@ -280,13 +280,19 @@ type faults struct {
 	entry  func(*driver.Entry)
 	filter func(*driver.Filter)
 
+	filterOf func(op string, f *driver.Filter) // in one operation otherwise than in others
+
 	get    func(context.Context, driver.Table, []driver.Key, driver.Selection, func(int, driver.Entry)) error
 	put    func(context.Context, driver.Table, []driver.Entry) error
 	putIf  putIfFunc
 	renew  renewFunc
 	delete func(context.Context, driver.Table, []driver.Key) (int, error)
 	pop    func(context.Context, driver.Table, driver.Key, driver.Filter) (driver.Entry, bool, error)
-	yields func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool
+	count  func(context.Context, driver.Table, driver.Filter) (int, error)
+	clear  func(context.Context, driver.Table, driver.Filter) (int, error)
+
+	entries func(context.Context, driver.Table, driver.Selection) iter.Seq2[driver.Entry, error]
+	yields  func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool
 }
 
 func mapStrings(f func(string) string) func(driver.Key) driver.Key {
@@ -348,15 +354,18 @@ func (t faultyTable) keys(keys []driver.Key) []driver.Key {
 	return mapped
 }
 
-func (t faultyTable) filter(f driver.Filter) driver.Filter {
-	if t.faults.filter != nil {
+func (t faultyTable) filter(op string, f driver.Filter) driver.Filter {
+	if t.faults.filter != nil && op != "pop" {
 		t.faults.filter(&f)
+	}
+	if t.faults.filterOf != nil {
+		t.faults.filterOf(op, &f)
 	}
 	return f
 }
 
 func (t faultyTable) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
-	sel.Filter = t.filter(sel.Filter)
+	sel.Filter = t.filter("get", sel.Filter)
 	if f := t.faults.get; f != nil {
 		return f(ctx, t.Table, keys, sel, visit)
 	}
@@ -403,6 +412,7 @@ func (t faultyTable) Delete(ctx context.Context, keys []driver.Key) (int, error)
 }
 
 func (t faultyTable) Pop(ctx context.Context, key driver.Key, f driver.Filter) (driver.Entry, bool, error) {
+	f = t.filter("pop", f)
 	if pop := t.faults.pop; pop != nil {
 		return pop(ctx, t.Table, key, f)
 	}
@@ -410,17 +420,31 @@ func (t faultyTable) Pop(ctx context.Context, key driver.Key, f driver.Filter) (
 }
 
 func (t faultyTable) Count(ctx context.Context, f driver.Filter) (int, error) {
-	return t.Table.Count(ctx, t.filter(f))
+	f = t.filter("count", f)
+	if count := t.faults.count; count != nil {
+		return count(ctx, t.Table, f)
+	}
+	return t.Table.Count(ctx, f)
 }
 
 func (t faultyTable) Clear(ctx context.Context, f driver.Filter) (int, error) {
-	return t.Table.Clear(ctx, t.filter(f))
+	f = t.filter("clear", f)
+	if clear := t.faults.clear; clear != nil {
+		return clear(ctx, t.Table, f)
+	}
+	return t.Table.Clear(ctx, f)
 }
 
 func (t faultyTable) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
-	sel.Filter = t.filter(sel.Filter)
+	sel.Filter = t.filter("iterate", sel.Filter)
+	entries := t.Table.Entries
+	if f := t.faults.entries; f != nil {
+		entries = func(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
+			return f(ctx, t.Table, sel)
+		}
+	}
 	return func(yield func(driver.Entry, error) bool) {
-		for e, err := range t.Table.Entries(ctx, sel) {
+		for e, err := range entries(ctx, sel) {
 			if f := t.faults.yields; f != nil {
 				if !f(yield, e, err) {
 					return

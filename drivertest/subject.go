@@ -261,18 +261,28 @@ func (s subject) delete(keys ...driver.Key) int {
 
 func (s subject) wantCount(want int, state driver.State, instant time.Time) {
 	s.tb.Helper()
-	n, err := s.Count(s.tb.Context(), driver.Filter{State: state, Now: instant})
+	s.wantCountSelected(want, at(instant, state))
+}
+
+func (s subject) wantCountSelected(want int, sel driver.Selection) {
+	s.tb.Helper()
+	n, err := s.Count(s.tb.Context(), sel.Filter)
 	if err != nil {
 		s.tb.Fatalf("count: %v", err)
 	}
 	if n != want {
-		s.tb.Errorf("count of %s entries is %d, want %d", stateName(state), n, want)
+		s.tb.Errorf("count of %s is %d, want %d", describeFilter(sel.Filter), n, want)
 	}
 }
 
 func (s subject) clear(state driver.State, instant time.Time) int {
 	s.tb.Helper()
-	n, err := s.Clear(s.tb.Context(), driver.Filter{State: state, Now: instant})
+	return s.clearSelected(at(instant, state))
+}
+
+func (s subject) clearSelected(sel driver.Selection) int {
+	s.tb.Helper()
+	n, err := s.Clear(s.tb.Context(), sel.Filter)
 	if err != nil {
 		s.tb.Fatalf("clear: %v", err)
 	}
@@ -297,9 +307,78 @@ func (s subject) entries(sel driver.Selection) map[string]driver.Entry {
 	return found
 }
 
+// wantSelected fails the test unless every operation that only reads finds those of all
+// entries that sel selects.
+func (s subject) wantSelected(sel driver.Selection, all []driver.Entry) {
+	s.tb.Helper()
+	s.wantYielded(sel, all)
+	keys := make([]driver.Key, len(all))
+	for i, e := range all {
+		keys[i] = e.Key
+	}
+	found := s.get(sel, keys...)
+	for i, e := range all {
+		if _, ok := found[i]; ok != sel.Match(e) {
+			s.tb.Errorf("get of %s as one of %s: found is %v", describe(e.Key), describeFilter(sel.Filter), ok)
+		}
+	}
+}
+
+// wantYielded fails the test unless a count and an iteration select those of all entries
+// that sel selects.
+func (s subject) wantYielded(sel driver.Selection, all []driver.Entry) {
+	s.tb.Helper()
+	s.wantCountSelected(s.wantIterated(sel, all), sel)
+}
+
+// wantIterated is wantYielded for an iteration alone. It returns how many entries are
+// selected.
+func (s subject) wantIterated(sel driver.Selection, all []driver.Entry) (want int) {
+	s.tb.Helper()
+	yielded := s.entries(sel)
+	for _, e := range all {
+		got, ok := yielded[encode(e.Key)]
+		if sel.Match(e) {
+			want++
+			if !ok {
+				s.tb.Errorf("an iteration over %s does not yield %s", describeFilter(sel.Filter), describe(e.Key))
+			} else if d := diff(e, got); d != "" {
+				s.tb.Errorf("an iteration over %s yields %s: %s", describeFilter(sel.Filter), describe(e.Key), d)
+			}
+		}
+	}
+	if len(yielded) != want {
+		s.tb.Errorf("an iteration over %s yields %d entries, want %d", describeFilter(sel.Filter), len(yielded), want)
+	}
+	return want
+}
+
+// wantCleared clears those of all entries, which are the table's, that sel selects, and
+// returns the others.
+func (s subject) wantCleared(sel driver.Selection, all []driver.Entry) (left []driver.Entry) {
+	s.tb.Helper()
+	for _, e := range all {
+		if !sel.Match(e) {
+			left = append(left, e)
+		}
+	}
+	if n := s.clearSelected(sel); n != len(all)-len(left) {
+		s.tb.Errorf("clear of %s removed %d entries, want %d", describeFilter(sel.Filter), n, len(all)-len(left))
+	}
+	s.wantOnly(left...)
+	return left
+}
+
 func encode(k driver.Key) string { return string(driver.AppendKey(nil, k)) }
 
 func describe(k driver.Key) string { return fmt.Sprintf("entry %.80q", []driver.Value(k)) }
+
+func describeFilter(f driver.Filter) string {
+	if len(f.Leading) == 0 {
+		return stateName(f.State) + " entries"
+	}
+	return fmt.Sprintf("%s entries whose key begins with %.80q", stateName(f.State), []driver.Value(f.Leading))
+}
 
 func stateName(state driver.State) string {
 	return map[driver.State]string{driver.All: "all", driver.Live: "live", driver.Expired: "expired"}[state]

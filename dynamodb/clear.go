@@ -36,17 +36,22 @@ func (t *table) indexQuery(partition string, f driver.Filter) *dynamodb.QueryInp
 	}
 }
 
-// Count reads the index, all partitions at once.
+// Count reads the index, all partitions at once, or by leading values the entries' keys.
 func (t *table) Count(ctx context.Context, f driver.Filter) (int, error) {
 	var n atomic.Int64
 	err := t.store.run(ctx, "count", t.spec.Name, func() error {
 		return t.store.each(buckets, func(i int) error {
-			query := t.indexQuery(t.partitions.entries[i], f)
-			query.Select = types.SelectCount
-			return t.pages(ctx, query, func(page *dynamodb.QueryOutput) error {
-				n.Add(int64(page.Count))
-				return nil
-			})
+			for _, query := range t.filterQueries(t.partitions.entries[i], f) {
+				query.Select = types.SelectCount
+				err := t.pages(ctx, query, func(page *dynamodb.QueryOutput) error {
+					n.Add(int64(page.Count))
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 	})
 	if err != nil {
@@ -68,7 +73,7 @@ func (t *table) pages(ctx context.Context, query *dynamodb.QueryInput, each func
 	return nil
 }
 
-// Clear finds entries in the index and removes those that are still as the filter wants
+// Clear finds entries as Count does and removes those that are still as the filter wants
 // them, 25 in a request.
 func (t *table) Clear(ctx context.Context, f driver.Filter) (int, error) {
 	var cleared atomic.Int64
@@ -79,7 +84,7 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (int, error) {
 			cleared.Add(int64(n))
 			return err
 		})
-		if err != nil || f.State != driver.All {
+		if err != nil || f.State != driver.All || len(f.Leading) > 0 {
 			return err
 		}
 		return t.removeOrphans(ctx, start)
@@ -91,8 +96,19 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (int, error) {
 }
 
 func (t *table) clearPartition(ctx context.Context, partition string, f driver.Filter) (cleared int, err error) {
+	for _, query := range t.filterQueries(partition, f) {
+		n, err := t.clearFound(ctx, partition, query, f)
+		cleared += n
+		if err != nil {
+			return cleared, err
+		}
+	}
+	return cleared, nil
+}
+
+// clearFound removes those of the entries that a query finds which the filter still selects.
+func (t *table) clearFound(ctx context.Context, partition string, query *dynamodb.QueryInput, f driver.Filter) (cleared int, err error) {
 	sortKey := t.store.codec.sortKey
-	query := t.indexQuery(partition, f)
 	query.ConsistentRead = aws.Bool(true)
 	query.ProjectionExpression = aws.String("#k")
 	query.ExpressionAttributeNames["#k"] = sortKey

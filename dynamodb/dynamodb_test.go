@@ -141,7 +141,7 @@ func TestConformance(t *testing.T) {
 	t.Run("a table for each repository, the caller's client, all compressed, other attributes, no TTL", func(t *testing.T) {
 		topics := []string{"Open", "Names", "Values", "Delete", "Parts"}
 		if !testing.Short() { // keys, states and conditions do not differ
-			topics = append(topics, "Schema", "Keys", "PutIf", "Renew", "Pop", "Expiry", "Clear")
+			topics = append(topics, "Schema", "Keys", "PutIf", "Renew", "Pop", "Expiry", "Clear", "Leading")
 		}
 		drivertest.RunTopics(t, separate(), topics...)
 	})

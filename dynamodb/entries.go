@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"context"
 	"iter"
+	"maps"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -46,44 +47,29 @@ type scan struct {
 func (t *table) scan(sel driver.Selection) *scan {
 	s := &scan{table: t, sel: sel}
 	for _, partition := range t.partitions.entries {
-		query := t.entriesQuery(partition, sel)
-		if sel.Parts == 0 {
-			query = t.keysQuery(partition, sel.Filter)
-		}
-		s.queries = append(s.queries, query)
+		s.queries = append(s.queries, t.entriesQueries(partition, sel)...)
 	}
 	return s
 }
 
-// entriesQuery asks for the entries of a partition in the order of their keys, which
-// does not change when they are replaced.
-func (t *table) entriesQuery(partition string, sel driver.Selection) *dynamodb.QueryInput {
+// entriesQueries ask for the selected entries of a partition in the order of their keys,
+// which does not change when they are replaced, or for keys alone.
+func (t *table) entriesQueries(partition string, sel driver.Selection) []*dynamodb.QueryInput {
+	var queries []*dynamodb.QueryInput
+	switch {
+	case len(sel.Leading) > 0:
+		queries = t.leadingQueries(partition, sel.Filter)
+	case sel.Parts == 0:
+		queries = append(queries, t.indexQuery(partition, sel.Filter)) // which has no payloads
+	default:
+		queries = append(queries, t.sortKeyQuery(partition, "begins_with(#1,:k)", keyMark, sel.Filter))
+	}
 	wanted := t.projections[1][sel.Parts]
-	values := item{":p": &text{Value: partition}, ":k": &text{Value: keyMark}}
-	filter := newCondition(sel.Filter)
-	if filter.expression != nil {
-		values[":now"] = filter.values[0]
+	for _, query := range queries {
+		query.ProjectionExpression = aws.String(wanted.expression)
+		maps.Copy(query.ExpressionAttributeNames, wanted.names)
 	}
-	return &dynamodb.QueryInput{
-		TableName:                 &t.name,
-		ConsistentRead:            aws.Bool(t.consistent()),
-		KeyConditionExpression:    aws.String("#0=:p AND begins_with(#1,:k)"),
-		FilterExpression:          filter.expression,
-		ProjectionExpression:      aws.String(wanted.expression),
-		ExpressionAttributeNames:  wanted.names,
-		ExpressionAttributeValues: values,
-	}
-}
-
-// keysQuery asks for keys alone, of the index, which has no payloads.
-func (t *table) keysQuery(partition string, f driver.Filter) *dynamodb.QueryInput {
-	wanted := t.projections[1][0]
-	query := t.indexQuery(partition, f)
-	query.ProjectionExpression = aws.String(wanted.expression)
-	for placeholder, name := range wanted.names {
-		query.ExpressionAttributeNames[placeholder] = name
-	}
-	return query
+	return queries
 }
 
 func (s *scan) more() bool { return len(s.queries)+len(s.split) > 0 }

@@ -13,6 +13,7 @@ import (
 
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 	return t.store.run(ctx, "get from", t.spec.Name, func() error {
+		keys, visit := sel.Narrow(keys, visit)
 		if len(keys) == 1 {
 			return t.getOne(ctx, t.place(keys[0]), sel, func(e driver.Entry) { visit(0, e) })
 		}

@@ -123,16 +123,22 @@ func stringValue(s string) types.AttributeValue {
 func (t *table) keyFields(k driver.Key) types.AttributeValue {
 	fields := make(item, len(k))
 	for i, v := range k {
-		switch v := v.(type) {
-		case string:
-			fields[t.spec.Key[i].Name] = stringValue(v)
-		case int64:
-			fields[t.spec.Key[i].Name] = &number{Value: strconv.FormatInt(v, 10)}
-		case bool:
-			fields[t.spec.Key[i].Name] = &boolean{Value: v}
-		}
+		fields[t.spec.Key[i].Name] = keyField(v)
 	}
 	return &structure{Value: fields}
+}
+
+// keyField is how a value of a key stands among the fields.
+func keyField(v driver.Value) types.AttributeValue {
+	switch v := v.(type) {
+	case int64:
+		return &number{Value: strconv.FormatInt(v, 10)}
+	case bool:
+		return &boolean{Value: v}
+	default:
+		s, _ := v.(string)
+		return stringValue(s)
+	}
 }
 
 var errItem = errors.New("an item holds other attributes than were saved")

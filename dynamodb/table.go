@@ -158,7 +158,7 @@ func (t *table) remove(ctx context.Context, p place, c condition) (item, error) 
 // If these are missing, the entry was being replaced, and the new one is taken.
 func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
 	err = t.store.run(ctx, "pop from", t.spec.Name, func() error {
-		for !ok {
+		for !ok && key.HasPrefix(f.Leading) {
 			old, err := t.remove(ctx, t.place(key), newCondition(f))
 			if err != nil || old == nil {
 				return err

@@ -87,8 +87,14 @@ func (b *batcher[K, V]) groupOf(fl *exchange.Flight) (id any, ok, answered bool)
 		panic(fmt.Sprintf("fetch: the group of a batch, a %T, is not comparable", id))
 	}
 	ended = true
+	if a := fl.Ask(); ok && a.Table.Scoped() {
+		id = identityGroup{a.Key[0], id} // a request has the credentials of one identity
+	}
 	return id, ok, false
 }
+
+// identityGroup is a group of keys of one identity.
+type identityGroup struct{ identity, group any }
 
 // flushed is add for flights that wait for no others.
 func (b *batcher[K, V]) flushed(flights ...*exchange.Flight) {
@@ -161,7 +167,7 @@ func (b *batcher[K, V]) end() {
 	idle := b.workers == 0
 	b.mu.Unlock()
 	if idle {
-		b.f.table.SaveNow()
+		b.f.current().SaveNow()
 	}
 }
 
@@ -208,7 +214,7 @@ func (b *batcher[K, V]) work() {
 			ended = true
 			b.mu.Unlock()
 			if answered {
-				b.f.table.SaveNow()
+				b.f.current().SaveNow()
 			}
 			return
 		}

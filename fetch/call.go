@@ -46,16 +46,22 @@ func fetchOne[K comparable, V, T any](ctx context.Context, f *Fetcher[K, V], key
 		return value, exchange.Failed, fmt.Errorf("fetch: %w", err)
 	}
 	a := &ask[K, V]{}
-	if err := f.set(&a.Ask, &a.door, rules, a.values[:0], key); err != nil {
+	c, err := f.caller(ctx, &key)
+	if err != nil {
+		return value, exchange.Failed, err
+	}
+	if err := c.set(ctx, &a.Ask, &a.door, rules, a.values[:0], key); err != nil {
 		return value, exchange.Failed, err
 	}
 	a.Meta, a.Batched = meta, f.shared != nil && f.batched(key)
 	r := f.table.Exchange().Value(ctx, &a.Ask)
+	r.HideCookies(rules)
 	value, err = take(ctx, key, &r)
 	if err != nil && r.Kind == exchange.Hit && isDecodeError(err) {
 		f.table.Undecodable(err) // it was saved when V was another type
 		a.Distrust = true
 		r = f.table.Exchange().Value(ctx, &a.Ask)
+		r.HideCookies(rules)
 		value, err = take(ctx, key, &r)
 	}
 	return value, r.Kind, err

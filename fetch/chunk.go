@@ -31,14 +31,21 @@ func (r *fill[K, V]) newChunk(keys ...K) *chunk[K, V] {
 }
 
 // prepare makes an ask for each key.
-func (c *chunk[K, V]) prepare() error {
+func (c *chunk[K, V]) prepare(ctx context.Context) error {
 	r, n := c.run, len(c.keys)
+	call, err := r.f.caller(ctx, &c.keys[0])
+	if err == nil && !r.opts.Unsaved {
+		err = call.storeErr
+	}
+	if err != nil {
+		return err
+	}
 	c.told, c.memory, c.doors = cleared(c.told, n), cleared(c.memory, n), cleared(c.doors, n)
-	values := cleared(c.values, n*len(r.f.key.Fields))[:0]
+	values := cleared(c.values, n*call.width())[:0]
 	c.values = values
 	for i, key := range c.keys {
 		a, from := &c.memory[i], len(values)
-		if err := r.f.set(a, &c.doors[i], r.rules, values[from:from:cap(values)], key); err != nil {
+		if err := call.set(ctx, a, &c.doors[i], r.rules, values[from:from:cap(values)], key); err != nil {
 			return err
 		}
 		values = values[:from+len(a.Key)]

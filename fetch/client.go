@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/origin"
 )
@@ -21,7 +23,8 @@ type Client struct {
 	retrier *origin.Retrier
 	timeout time.Duration // of an attempt; 0: none
 	maxBody int
-	offline bool // nothing is sent
+	offline bool              // nothing is sent
+	signer  credential.Signer // what adds credentials below the cache; may be nil
 	closing closing
 
 	closeTransport func()
@@ -40,10 +43,19 @@ func NewClient(opts *Options) (*Client, error) {
 		timeout:        s.Timeout,
 		maxBody:        s.MaxBody,
 		offline:        s.Offline,
+		signer:         signerOf(s.Client),
 		closeTransport: s.close,
 	}
 	c.closing.init()
 	return c, nil
+}
+
+// signerOf finds what adds credentials to the requests of a client, as far as it is known.
+func signerOf(doer Doer) credential.Signer {
+	if client, ok := doer.(*http.Client); ok && client.Transport != nil {
+		return credential.SignerOf(client.Transport)
+	}
+	return nil
 }
 
 // Base is the URL of the API that the endpoints' requests are built with, nil where

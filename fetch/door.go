@@ -68,17 +68,18 @@ func (d *door[K, V]) Launch(fl *exchange.Flight) {
 type ask[K comparable, V any] struct {
 	exchange.Ask
 	door   door[K, V]
-	values [8]driver.Value
+	values [9]driver.Value
 }
 
 // set makes a an ask for key.
-func (f *Fetcher[K, V]) set(a *exchange.Ask, d *door[K, V], rules *exchange.Rules, values driver.Key, key K) (err error) {
+func (c *caller[K, V]) set(ctx context.Context, a *exchange.Ask, d *door[K, V], rules *exchange.Rules, values driver.Key, key K) (err error) {
+	f := c.f
 	d.f, d.key = f, key
-	a.Table, a.Rules, a.Door = f.table, rules, d
+	a.Table, a.Rules, a.Door = c.table, rules, d
 	a.Values, a.Repeatable = true, true
 	a.Gathers = f.renewals != nil
 	a.Cancel = f.client.closing.ctx.Done()
-	a.Key, err = f.driverKey(values, &d.key)
+	a.Key, err = c.driverKey(ctx, values, &d.key)
 	return err
 }
 

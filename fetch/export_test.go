@@ -12,7 +12,7 @@ import (
 func (f *Fetcher[K, V]) Stats() exchange.Stats { return f.table.Exchange().Stats() }
 
 // Pending is how many flights there are, and how many callers wait for them.
-func (f *Fetcher[K, V]) Pending() (flights, callers int) { return f.table.Pending() }
+func (f *Fetcher[K, V]) Pending() (flights, callers int) { return f.current().Pending() }
 
 // Source is a fetcher's way to the origin alone.
 type Source[K comparable] struct{ source *source[K] }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"reflect"
+	"sync/atomic"
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
@@ -47,7 +49,8 @@ type Fetcher[K comparable, V any] struct {
 	settings settings.RepositorySettings[K, V]
 	repo     *repository.ResponseRepository[K, V] // nil: nothing is kept
 	key      *keytype.Type
-	table    *exchange.Table
+	table    *exchange.Table                // of the declaration
+	placed   atomic.Pointer[exchange.Table] // of the client's origin; nil: it is not known yet
 	opts     FetcherOptions
 	shared   *batcher[K, V] // of the flights of all callers; nil: they are not gathered
 	renewals *batcher[K, V] // of the background; nil: they are sent one by one
@@ -56,6 +59,9 @@ type Fetcher[K comparable, V any] struct {
 // Create adds a repository to the cache, as cache.CreateRepository does, and returns the
 // fetcher of its values.
 func Create[K comparable, V any](ctx context.Context, c *cache.ResponseCache, client *Client, s settings.RepositorySettings[K, V], opts *FetcherOptions) (*Fetcher[K, V], error) {
+	if s.Origin == "" && c != nil && !exchange.OfCache(c).HasOrigin() && client != nil && client.base != nil && client.base.Host != "" {
+		s.Origin = (&url.URL{Scheme: client.base.Scheme, Host: client.base.Host, Path: client.base.Path, RawPath: client.base.RawPath}).String()
+	}
 	repo, err := cache.CreateRepository(ctx, c, s)
 	if err != nil {
 		return nil, err
@@ -104,6 +110,10 @@ func newFetcher[K comparable, V any](c *Client, repo *repository.ResponseReposit
 	if f.key, err = keytype.Of[K](); err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
+	if err := f.checkScope(); err != nil {
+		return nil, err
+	}
+	_, _ = f.at(context.Background(), nil) // the calls try it again
 	if opts != nil {
 		f.opts = *opts
 	}
@@ -161,8 +171,13 @@ func (f *Fetcher[K, V]) decodeError(key K, err error) error {
 }
 
 // driverKey appends the key, as stores have it, to values.
-func (f *Fetcher[K, V]) driverKey(values driver.Key, key *K) (driver.Key, error) {
-	values, err := f.key.AppendValues(values, reflect.ValueOf(key).Elem())
+func (c *caller[K, V]) driverKey(ctx context.Context, values driver.Key, key *K) (driver.Key, error) {
+	f := c.f
+	values, err := c.appendIdentity(ctx, values, key)
+	if err != nil {
+		return nil, err
+	}
+	values, err = f.key.AppendValues(values, reflect.ValueOf(key).Elem())
 	if err != nil {
 		return nil, fmt.Errorf("fetch: repository %q: %w", f.settings.Name, err)
 	}

@@ -348,7 +348,7 @@ func (r *fill[K, V]) tell(one report[K, V]) {
 // own code is Fill's.
 func (r *fill[K, V]) begin(ctx context.Context, c *chunk[K, V]) (free bool) {
 	defer r.catch()
-	if err := c.prepare(); err != nil {
+	if err := c.prepare(ctx); err != nil {
 		r.abort(err)
 		r.cancel(c.keys)
 		return false
@@ -467,7 +467,7 @@ func (r *fill[K, V]) believe(ctx context.Context) {
 	if len(r.doubted) == 0 || context.Cause(ctx) != nil && !r.opts.BelieveAbsent && r.doubt.Load() {
 		return
 	}
-	if err := r.f.table.SaveAbsences(context.WithoutCancel(ctx), r.doubted); err != nil {
+	if err := r.f.current().SaveAbsences(context.WithoutCancel(ctx), r.doubted); err != nil {
 		r.storeFailed(err)
 	}
 	r.doubted = nil

@@ -30,7 +30,7 @@ func (f *Fetcher[K, V]) FetchMany(ctx context.Context, keys []K, opts ...Option)
 	if err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
-	if err := m.prepare(rules); err != nil {
+	if err := m.prepare(ctx, rules); err != nil {
 		return nil, err
 	}
 	err = m.run(ctx)
@@ -72,14 +72,22 @@ func newMany[K comparable, V any](f *Fetcher[K, V], keys []K) *many[K, V] {
 }
 
 // prepare makes an ask for each key.
-func (m *many[K, V]) prepare(rules *exchange.Rules) error {
+func (m *many[K, V]) prepare(ctx context.Context, rules *exchange.Rules) error {
 	f := m.f
+	var example *K
+	if len(m.keys) > 0 {
+		example = &m.keys[0]
+	}
+	c, err := f.caller(ctx, example)
+	if err != nil {
+		return err
+	}
 	asks := make([]exchange.Ask, len(m.keys))
 	m.doors = make([]door[K, V], len(m.keys))
-	values := make(driver.Key, 0, len(m.keys)*len(f.key.Fields))
+	values := make(driver.Key, 0, len(m.keys)*c.width())
 	for i, key := range m.keys {
 		from := len(values)
-		if err := f.set(&asks[i], &m.doors[i], rules, values[from:from:cap(values)], key); err != nil {
+		if err := c.set(ctx, &asks[i], &m.doors[i], rules, values[from:from:cap(values)], key); err != nil {
 			return err
 		}
 		values = values[:from+len(asks[i].Key)]

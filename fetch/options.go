@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/origin"
 )
 
@@ -103,6 +104,9 @@ func (o *Options) settle() (*settled, error) {
 	if err := s.setRetrier(); err != nil {
 		return nil, err
 	}
+	if client, ok := s.Client.(*http.Client); ok {
+		s.Client = redirect.Client{Client: client}
+	}
 	if s.Client == nil {
 		s.Timeout = cmp.Or(s.Timeout, time.Minute)
 		return s, s.setClient()
@@ -160,7 +164,7 @@ func (s *settled) setClient() error {
 			closeBase()
 		}
 	}
-	s.Client = &http.Client{Transport: transport}
+	s.Client = &http.Client{Transport: transport, CheckRedirect: redirect.Guard(nil)}
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/origin"
 )
 
@@ -21,7 +22,8 @@ type sending struct {
 	req      *http.Request
 	inFlight *atomic.Int64
 	requests *atomic.Int64
-	slots    chan struct{} // see [source.limited]
+	slots    chan struct{}  // see [source.limited]
+	hosts    redirect.Hosts // that a body may be sent on to
 
 	body []byte // of the last attempt's response
 }
@@ -33,6 +35,9 @@ func (s *sending) do(ctx context.Context) answer {
 	}
 	if s.offline {
 		return answer{err: fmt.Errorf("fetch: %s: %w", s, ErrOffline)}
+	}
+	if s.req.GetBody != nil && s.hosts != nil {
+		ctx = s.hosts.With(ctx)
 	}
 	if s.req.Context() != ctx { // which is one of package context, so it can be compared
 		s.req = s.req.WithContext(ctx)

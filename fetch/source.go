@@ -14,6 +14,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -27,6 +28,7 @@ type source[K comparable] struct {
 	batch    request.Batch[K]    // may be nil
 	key      *keytype.Type
 	headers  bool // that the client adds may make a difference to the key
+	hosts    redirect.Hosts
 
 	ownBase atomic.Pointer[url.URL] // with which requests are recognized; nil: the client's, as far as is known
 	traffic *Traffic
@@ -50,8 +52,12 @@ func newSource[K comparable, V any](c *Client, s settings.RepositorySettings[K, 
 	if err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
+	hosts, err := redirect.ParseHosts(s.RedirectHosts)
+	if err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
 	return &source[K]{
-		client: c, name: s.Name, endpoint: s.Endpoint, batch: s.Batch, key: key,
+		client: c, name: s.Name, endpoint: s.Endpoint, batch: s.Batch, key: key, hosts: hosts,
 		headers: endpoint.ReadsHeaders(s.Endpoint), traffic: &Traffic{},
 	}, nil
 }
@@ -79,7 +85,7 @@ func (s *source[K]) Group(key K) (group any, ok bool) {
 // a retry or its answer is taken apart.
 func (s *source[K]) limited(n int, traffic *Traffic) *source[K] {
 	return &source[K]{
-		client: s.client, name: s.name, endpoint: s.endpoint, batch: s.batch, headers: s.headers, key: s.key,
+		client: s.client, name: s.name, endpoint: s.endpoint, batch: s.batch, headers: s.headers, key: s.key, hosts: s.hosts,
 		slots: make(chan struct{}, n), traffic: traffic,
 	}
 }
@@ -177,7 +183,7 @@ func (s *source[K]) request(ctx context.Context, base *url.URL, key K) (*http.Re
 }
 
 func (s *source[K]) sending(req *http.Request) *sending {
-	return &sending{Client: s.client, req: req, inFlight: &s.traffic.inFlight, requests: &s.traffic.requests, slots: s.slots}
+	return &sending{Client: s.client, req: req, inFlight: &s.traffic.inFlight, requests: &s.traffic.requests, slots: s.slots, hosts: s.hosts}
 }
 
 // errLeftOut is the error of a key that the answer to a batch has left out.

@@ -11,18 +11,20 @@ import (
 )
 
 // Clear removes what the filter selects, and wrecks of entries beside, which it does
-// not count, unless it is to remove the live ones. It also removes the files that
-// writers which died have left.
+// not count, unless it is to remove the live ones. Where the filter has leading values,
+// these are the wrecks whose names begin so. It also removes the files that writers
+// which died have left.
 func (t *table) Clear(ctx context.Context, filter driver.Filter) (int, error) {
 	var cleared atomic.Int64
 	err := t.store.run(ctx, "clear", t.id.spec.Name, func() error {
 		f := t.folder.Load()
+		sel := t.selection(driver.Selection{Filter: filter})
 		err := t.eachShard(ctx, func(b *buffers, shard byte) error {
 			sub, ok, err := f.open(shard)
 			if err != nil || !ok {
 				return err
 			}
-			c := clearing{t, f, b, shard, sub, filter, &cleared}
+			c := clearing{t, f, b, shard, sub, sel, &cleared}
 			return errors.Join(c.all(ctx), sub.close())
 		})
 		if err != nil {
@@ -47,7 +49,7 @@ type clearing struct {
 	buffers *buffers
 	shard   byte
 	sub     subfolder
-	filter  driver.Filter
+	sel     selection
 	cleared *atomic.Int64
 }
 
@@ -69,7 +71,7 @@ func (c *clearing) all(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case goes && entry && c.filter.State == driver.All: // by whatever entry it is replaced
+		case goes && entry && c.sel.State == driver.All: // by whatever entry it is replaced
 			entries = append(entries, name)
 		case goes:
 			found = append(found, name)
@@ -119,12 +121,12 @@ func (c *clearing) remove(name string, entry bool) error {
 // goes reports whether a file is to be removed, and whether that is an entry.
 func (c *clearing) goes(ctx context.Context, name string) (goes, entry bool, err error) {
 	path := shardName(c.shard) + "/" + name
-	_, ok, err := c.table.examine(c.folder, c.buffers, path, driver.Selection{Filter: c.filter})
+	_, ok, err := c.table.examine(c.folder, c.buffers, path, c.sel)
 	var d damage
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, false, nil
-	case errors.As(err, &d) && d.wreck() && c.filter.State != driver.Live:
+	case errors.As(err, &d) && d.wreck() && c.sel.State != driver.Live:
 		return true, false, nil
 	case errors.As(err, &d):
 		c.table.store.report(ctx, c.table.path(path), err)

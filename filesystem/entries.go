@@ -12,13 +12,14 @@ import (
 // of them. It reads each entry when it comes to it.
 func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
 	return func(yield func(driver.Entry, error) bool) {
+		only := t.selection(sel)
 		for path, err := range t.paths(ctx) {
 			var (
 				e  driver.Entry
 				ok bool
 			)
 			if err == nil {
-				e, ok, err = t.entry(ctx, path, sel)
+				e, ok, err = t.entry(ctx, path, only)
 			}
 			if err != nil {
 				yield(driver.Entry{}, err)
@@ -55,7 +56,7 @@ func (t *table) paths(ctx context.Context) iter.Seq2[string, error] {
 }
 
 // entry reads a file that has the name of an entry.
-func (t *table) entry(ctx context.Context, path string, sel driver.Selection) (e driver.Entry, ok bool, err error) {
+func (t *table) entry(ctx context.Context, path string, sel selection) (e driver.Entry, ok bool, err error) {
 	err = t.store.run(ctx, "iterate over", t.id.spec.Name, func() error {
 		b := takeBuffers()
 		defer b.free()
@@ -80,10 +81,11 @@ func (s *Store) Paths(ctx context.Context, table string, filter driver.Filter) i
 			yield("", err)
 			return
 		}
+		only := t.selection(driver.Selection{Filter: filter})
 		for path, err := range t.paths(ctx) {
 			ok := false
 			if err == nil {
-				_, ok, err = t.entry(ctx, path, driver.Selection{Filter: filter})
+				_, ok, err = t.entry(ctx, path, only)
 			}
 			if err != nil {
 				yield("", err)

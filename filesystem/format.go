@@ -238,13 +238,16 @@ func parseTime(b []byte) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// match reports whether f selects the entry.
-func (h *head) match(f driver.Filter) (bool, error) {
-	if f.State == driver.All {
+// match reports whether the selection has the entry.
+func (h *head) match(sel selection) (bool, error) {
+	if !bytes.HasPrefix(h.key, sel.lines) {
+		return false, nil
+	}
+	if sel.State == driver.All {
 		return true, nil
 	}
 	expires, err := h.expiresAt()
-	return f.Match(driver.Entry{ExpiresAt: expires}), err
+	return sel.Match(driver.Entry{ExpiresAt: expires}), err
 }
 
 // meta sets the parts of e that are in the head, but for its key. It copies them.

@@ -87,21 +87,7 @@ func (id *identity) parse(lines []byte) (driver.Key, error) {
 func (id *identity) place(lines []byte, key driver.Key) place {
 	p := place{digest: sha256.Sum256(lines)}
 	var space [shardDigits + 1 + maxReadable + 2 + entryDigits]byte
-	b := space[shardDigits+1 : shardDigits+1]
-	for i, v := range key {
-		if i > 0 && len(b) < maxReadable {
-			b = append(b, ',')
-		}
-		switch v := v.(type) {
-		case string:
-			b = appendReadable(b, v)
-		case int64:
-			b = appendReadable(b, strconv.FormatInt(v, 10))
-		case bool:
-			b = appendReadable(b, strconv.FormatBool(v))
-		}
-	}
-	n := shardDigits + 1 + len(finish(b))
+	n := shardDigits + 1 + len(id.appendReadableKey(space[shardDigits+1:shardDigits+1], key))
 	var digits [2 * sha256.Size]byte
 	hex.Encode(digits[:], p.digest[:])
 	copy(space[:], digits[:shardDigits])
@@ -110,6 +96,25 @@ func (id *identity) place(lines []byte, key driver.Key) place {
 	n += 1 + copy(space[n+1:], digits[shardDigits:shardDigits+entryDigits])
 	p.path = string(space[:n])
 	return p
+}
+
+// appendReadableKey appends to b, which is empty, what the name of an entry begins with
+// whose key begins with these values.
+func (id *identity) appendReadableKey(b []byte, key driver.Key) []byte {
+	for i, v := range key {
+		switch v := v.(type) {
+		case string:
+			b = appendReadable(b, v)
+		case int64:
+			b = appendReadable(b, strconv.FormatInt(v, 10))
+		case bool:
+			b = appendReadable(b, strconv.FormatBool(v))
+		}
+		if i < len(id.columns)-1 && len(b) < maxReadable {
+			b = append(b, ',')
+		}
+	}
+	return finish(b)
 }
 
 // belongs reports whether an entry with these lines is in the right place.

@@ -35,7 +35,7 @@ const headFirst = 1 << 10
 // read reads the file at path and returns the parts of its entry that are selected,
 // unless it is not selected itself. The key is left to the caller, in b.head. An
 // error may be a damage.
-func (f *folder) read(b *buffers, path string, sel driver.Selection, columns int) (e driver.Entry, ok bool, err error) {
+func (f *folder) read(b *buffers, path string, sel selection, columns int) (e driver.Entry, ok bool, err error) {
 	file, err := f.reader.open(path)
 	if err != nil {
 		return e, false, err
@@ -66,7 +66,7 @@ func (f *folder) read(b *buffers, path string, sel driver.Selection, columns int
 	if err := h.parse(data[:size], columns); err != nil {
 		return e, false, err
 	}
-	if ok, err = h.match(sel.Filter); err != nil || !ok {
+	if ok, err = h.match(sel); err != nil || !ok {
 		return e, false, err
 	}
 	e.Status = h.status

@@ -74,6 +74,7 @@ const minPerWorker = 32
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 	return t.store.run(ctx, "get from", t.id.spec.Name, func() error {
 		f := t.folder.Load()
+		keys, visit := sel.Narrow(keys, visit)
 		return t.share(ctx, len(keys), func(b *buffers, i int) error {
 			b.lines = t.id.append(b.lines[:0], keys[i])
 			p := t.id.place(b.lines, keys[i])
@@ -118,6 +119,9 @@ func (t *table) share(ctx context.Context, n int, do func(b *buffers, i int) err
 // it has read. It does not take it where there is nothing to remove.
 func (t *table) Pop(ctx context.Context, key driver.Key, filter driver.Filter) (e driver.Entry, ok bool, err error) {
 	err = t.store.run(ctx, "pop from", t.id.spec.Name, func() error {
+		if !key.HasPrefix(filter.Leading) {
+			return nil
+		}
 		f := t.folder.Load()
 		b := takeBuffers()
 		defer b.free()
@@ -151,7 +155,7 @@ func (t *table) Pop(ctx context.Context, key driver.Key, filter driver.Filter) (
 // read reads an entry's selected parts, unless there is none that is selected. b
 // has the lines of its key. What is no entry is reported and counts as missing.
 func (t *table) read(ctx context.Context, f *folder, b *buffers, path string, sel driver.Selection) (driver.Entry, bool, error) {
-	e, ok, err := f.read(b, path, sel, len(t.id.columns))
+	e, ok, err := f.read(b, path, selection{Selection: sel}, len(t.id.columns))
 	if err == nil && ok && string(b.lines) != string(b.head.key) {
 		err = errPlace
 	}

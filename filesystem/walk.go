@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -49,14 +50,40 @@ func (f *folder) eachEntry(ctx context.Context, shard byte, visit func(path stri
 	return nil
 }
 
+// selection is a [driver.Selection] in the form of the files.
+type selection struct {
+	driver.Selection
+	name  string // what the names of the files begin with
+	lines []byte // what the lines of the keys begin with
+}
+
+func (t *table) selection(sel driver.Selection) selection {
+	s := selection{Selection: sel}
+	if leading := sel.Leading; len(leading) > 0 {
+		s.lines = t.id.append(nil, leading)
+		s.name = string(t.id.appendReadableKey(nil, leading))
+	}
+	return s
+}
+
+// hasName reports whether the name of the file at path is one of a selected entry, as
+// far as names tell: they are cut, and have an underscore for many characters.
+func (s selection) hasName(path string) bool {
+	return strings.HasPrefix(path[shardDigits+1:], s.name)
+}
+
 // visit is read for an entry whose key is not known. Its lines are in b.head.
-func (t *table) visit(ctx context.Context, f *folder, b *buffers, path string, sel driver.Selection) (driver.Entry, bool, error) {
+func (t *table) visit(ctx context.Context, f *folder, b *buffers, path string, sel selection) (driver.Entry, bool, error) {
 	e, ok, err := t.examine(f, b, path, sel)
 	return t.outcome(ctx, path, e, ok, err)
 }
 
-// examine is visit whose error may be a damage.
-func (t *table) examine(f *folder, b *buffers, path string, sel driver.Selection) (driver.Entry, bool, error) {
+// examine is visit whose error may be a damage. It opens no file whose name tells that it
+// is not selected.
+func (t *table) examine(f *folder, b *buffers, path string, sel selection) (driver.Entry, bool, error) {
+	if !sel.hasName(path) {
+		return driver.Entry{}, false, nil
+	}
 	e, ok, err := f.read(b, path, sel, len(t.id.columns))
 	if err == nil && ok && !belongs(path, b.head.key) {
 		err = errPlace
@@ -69,7 +96,7 @@ func (t *table) Count(ctx context.Context, filter driver.Filter) (int, error) {
 	var count atomic.Int64
 	err := t.store.run(ctx, "count", t.id.spec.Name, func() error {
 		f := t.folder.Load()
-		sel := driver.Selection{Filter: filter}
+		sel := t.selection(driver.Selection{Filter: filter})
 		return t.eachShard(ctx, func(b *buffers, shard byte) error {
 			return f.eachEntry(ctx, shard, func(path string) error {
 				_, ok, err := t.visit(ctx, f, b, path, sel)

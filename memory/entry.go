@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -50,6 +51,23 @@ func (e *entry) renewed(r *driver.Renewal) *entry {
 	n.Header = text[name:]
 	n.CachedAt, n.ExpiresAt = r.CachedAt, r.ExpiresAt
 	return n
+}
+
+// filter is a [driver.Filter] in the form of the entries.
+type filter struct {
+	driver.Filter
+	leading string // what the encoded keys begin with
+}
+
+func newFilter(f driver.Filter) filter {
+	return filter{f, string(driver.AppendKey(nil, f.Leading))}
+}
+
+// all reports whether f selects everything.
+func (f filter) all() bool { return f.State == driver.All && f.leading == "" }
+
+func (f filter) match(e *entry) bool {
+	return strings.HasPrefix(e.id.key, f.leading) && f.Match(e.Entry)
 }
 
 // size is the memory that e takes, about.

@@ -32,6 +32,7 @@ func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection
 		found [lookups]*entry
 	)
 	buf := space[:0]
+	keys, visit = sel.Narrow(keys, visit)
 	for start := 0; start == 0 || start < len(keys); start += lookups {
 		if err := t.rlock(ctx); err != nil {
 			return t.error("get from", err)
@@ -105,7 +106,7 @@ func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (drive
 	}
 	encoded := string(driver.AppendKey(nil, key))
 	e := t.entries[encoded]
-	ok := e != nil && f.Match(e.Entry)
+	ok := e != nil && newFilter(f).match(e)
 	if ok && t.bounds == nil {
 		delete(t.entries, encoded)
 	}
@@ -125,12 +126,13 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (int, error) {
 		return 0, t.error("count", err)
 	}
 	defer t.mu.RUnlock()
-	if f.State == driver.All {
+	only := newFilter(f)
+	if only.all() {
 		return len(t.entries), nil
 	}
 	n := 0
 	for _, e := range t.entries {
-		if f.Match(e.Entry) {
+		if only.match(e) {
 			n++
 		}
 	}
@@ -150,12 +152,13 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (int, error) {
 	}
 	defer t.mu.Unlock()
 	before := len(t.entries)
-	if f.State == driver.All {
+	only := newFilter(f)
+	if only.all() {
 		t.entries = make(map[string]*entry) // a map that is emptied keeps its memory
 		return before, nil
 	}
 	for key, e := range t.entries {
-		if f.Match(e.Entry) {
+		if only.match(e) {
 			delete(t.entries, key)
 		}
 	}
@@ -188,9 +191,13 @@ func (t *table) selected(ctx context.Context, f driver.Filter) ([]*entry, error)
 		return nil, err
 	}
 	defer t.mu.RUnlock()
-	selected := make([]*entry, 0, len(t.entries))
+	only := newFilter(f)
+	var selected []*entry
+	if only.leading == "" {
+		selected = make([]*entry, 0, len(t.entries))
+	}
 	for _, e := range t.entries {
-		if f.Match(e.Entry) {
+		if only.match(e) {
 			selected = append(selected, e)
 		}
 	}

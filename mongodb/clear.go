@@ -43,7 +43,10 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 // selectIDs returns the ids of up to maxClear documents.
 func (t *table) selectIDs(ctx context.Context, f driver.Filter) ([]string, error) {
 	o := t.find(0, false, maxClear).SetLimit(maxClear).SetProjection(onlyID)
-	cursor, err := t.search(ctx, selected(f), o)
+	if len(f.Leading) > 0 {
+		o.SetHint(indexOfIDs)
+	}
+	cursor, err := t.search(ctx, t.selected(f), o)
 	if err != nil {
 		return nil, err
 	}

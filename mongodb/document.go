@@ -38,16 +38,7 @@ const maxDocument = 16 << 20
 func (t *table) appendEntry(b []byte, id string, e *driver.Entry) []byte {
 	start, b := begin(b)
 	b = appendString(b, fieldID, id)
-	for i, v := range e.Key {
-		switch v := v.(type) {
-		case string:
-			b = appendText(b, t.fields[i], v, isText(v))
-		case int64:
-			b = appendInt64(b, t.fields[i], v)
-		case bool:
-			b = appendBool(b, t.fields[i], v)
-		}
-	}
+	b = t.appendValues(b, e.Key)
 	b = appendInt32(b, fieldStatus, int32(e.Status))
 	b = appendDate(b, fieldCachedAt, e.CachedAt)
 	if !e.ExpiresAt.IsZero() {
@@ -59,6 +50,21 @@ func (t *table) appendEntry(b []byte, id string, e *driver.Entry) []byte {
 	b = appendText(b, fieldHeaders, e.Header, isText(e.Header))
 	b = appendText(b, fieldPayload, e.Payload, utf8.Valid(e.Payload) && bytes.IndexByte(e.Payload, 0) < 0)
 	return end(b, start)
+}
+
+// appendValues appends the values of a key, or the first of them, as fields.
+func (t *table) appendValues(b []byte, k driver.Key) []byte {
+	for i, v := range k {
+		switch v := v.(type) {
+		case string:
+			b = appendText(b, t.fields[i], v, isText(v))
+		case int64:
+			b = appendInt64(b, t.fields[i], v)
+		case bool:
+			b = appendBool(b, t.fields[i], v)
+		}
+	}
+	return b
 }
 
 func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }

@@ -53,7 +53,7 @@ type pages struct {
 	length  int // of the next page
 	begun   bool
 	after   string // the last id of the page before
-	last    string // the collection's last id when the second page was read
+	last    string // the last id of all when the second page was read
 }
 
 // nextPage reads the next page and reports whether there may be more.
@@ -61,13 +61,16 @@ func (t *table) nextPage(ctx context.Context, p *pages, sel driver.Selection) (m
 	if p.begun && p.last == "" {
 		// Documents that are added behind it are left out: a body that adds some
 		// would never come to an end.
-		if p.last, err = t.lastID(ctx); err != nil || p.last == "" {
+		if p.last, err = t.lastID(ctx, sel.Leading); err != nil || p.last == "" {
 			p.entries = p.entries[:0]
 			return false, err
 		}
 	}
 	o := t.find(sel.Parts, true, p.length).SetLimit(int64(p.length)).SetSort(bson.D{{Key: fieldID, Value: 1}})
-	cursor, err := t.search(ctx, p.query(sel.Filter), o)
+	if len(sel.Leading) > 0 {
+		o.SetHint(indexOfIDs)
+	}
+	cursor, err := t.search(ctx, t.selectedAfter(sel.Filter, p.after, p.last), o)
 	if err != nil {
 		return false, err
 	}
@@ -93,21 +96,11 @@ func (t *table) nextPage(ctx context.Context, p *pages, sel driver.Selection) (m
 	return more, nil
 }
 
-// query is the one for the next page.
-func (p *pages) query(f driver.Filter) bson.Raw {
-	start, b := begin(nil)
-	if p.begun {
-		condition, d := beginDocument(b, fieldID)
-		d = appendString(d, "$gt", p.after)
-		b = end(appendString(d, "$lte", p.last), condition)
-	}
-	return end(appendState(b, f), start)
-}
-
-// lastID returns the last _id, or nothing where there is no document.
-func (t *table) lastID(ctx context.Context) (string, error) {
+// lastID returns the last _id of the documents whose keys begin with the leading values,
+// or nothing where there is none.
+func (t *table) lastID(ctx context.Context, leading driver.Key) (string, error) {
 	o := options.FindOne().SetSort(bson.D{{Key: fieldID, Value: -1}}).SetProjection(onlyID)
-	doc, err := t.docs.FindOne(ctx, selected(driver.Filter{}), o).Raw()
+	doc, err := t.docs.FindOne(ctx, t.selected(driver.Filter{Leading: leading}), o).Raw()
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return "", nil
 	}

@@ -29,7 +29,15 @@ func documentID(k driver.Key) string {
 		}
 	}
 	var buffer [128]byte
-	b := buffer[:0]
+	b := appendKey(buffer[:0], k)
+	if len(b) <= maxID {
+		return string(b)
+	}
+	digest := sha256.Sum256(driver.AppendKey(nil, k))
+	return cut(string(b), keptID) + `\sha256:` + hex.EncodeToString(digest[:])
+}
+
+func appendKey(b []byte, k driver.Key) []byte {
 	for i, v := range k {
 		if i > 0 {
 			b = append(b, separator)
@@ -43,12 +51,39 @@ func documentID(k driver.Key) string {
 			b = strconv.AppendBool(b, v)
 		}
 	}
-	if len(b) <= maxID {
-		return string(b)
-	}
-	digest := sha256.Sum256(driver.AppendKey(nil, k))
-	return cut(string(b), keptID) + `\sha256:` + hex.EncodeToString(digest[:])
+	return b
 }
+
+// span is a range of _ids.
+type span struct {
+	from, below string // below is empty if there is no end
+	exact       bool   // otherwise it has the _ids of other keys, too
+}
+
+// leadingIDs is where the _ids are of the keys that begin with these values, and have more.
+func leadingIDs(leading driver.Key) span {
+	text := string(append(appendKey(nil, leading), separator))
+	from := cut(text, keptID)
+	return span{from, successor(from), len(text) <= keptID}
+}
+
+// successor is the least text above all that begin with this one, or empty.
+func successor(text string) string {
+	for text != "" {
+		r, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+		switch {
+		case r == firstSurrogate-1:
+			return text + string(lastSurrogate+1)
+		case r < utf8.MaxRune:
+			return text + string(r+1)
+		}
+	}
+	return ""
+}
+
+// Between these numbers there are no characters.
+const firstSurrogate, lastSurrogate rune = 0xd800, 0xdfff
 
 // appendEscaped appends s, a separator or an escape in it behind an escape, and a
 // control character or a byte that is no UTF-8 as \x and two digits.

@@ -104,3 +104,56 @@ func TestNamesOfCollectionsStayDifferent(t *testing.T) {
 		}
 	}
 }
+
+// FuzzLeadingIDs splits two strings anywhere: the _ids of keys that begin with a value are
+// in its span, and if that is exact no others.
+func FuzzLeadingIDs(f *testing.F) {
+	long := strings.Repeat("é", keptID/2)
+	f.Add("a", "b", "ab", "")
+	f.Add("a", "b", `a\`, "|")
+	f.Add(long, "a", long[1:], "\U0010ffff")
+	f.Add(long[2:], strings.Repeat("a", 100), long[2:]+"x", "")
+	f.Add("\ud7ff", "", "\U0010ffff", "")
+	f.Add("\xff\x00", "", "", "|")
+	f.Fuzz(func(t *testing.T, a, b, c, d string) {
+		for _, k := range []driver.Key{{a, b}, {c, d}, {a, d}} {
+			id, ids := documentID(k), leadingIDs(driver.Key{a})
+			within := id >= ids.from && (ids.below == "" || id < ids.below)
+			if begins := k[0] == a; begins && !within || within && !begins && ids.exact {
+				t.Errorf("%q has the _id %q; of %q they are from %q to below %q, exact: %v", []driver.Value(k), id, a, ids.from, ids.below, ids.exact)
+			}
+			if !utf8.ValidString(ids.from) || !utf8.ValidString(ids.below) {
+				t.Errorf("of %q they are from %q to below %q", a, ids.from, ids.below)
+			}
+		}
+	})
+}
+
+func TestSuccessor(t *testing.T) {
+	for text, want := range map[string]string{
+		"a|": "a}", "\ud7ff": "\ue000", "a\U0010ffff": "b", "\U0010ffff": "", "": "", "a\U0010fffe": "a\U0010ffff", "\x7f": "\u0080",
+	} {
+		if got := successor(text); got != want {
+			t.Errorf("the successor of %q is %q, want %q", text, got, want)
+		}
+	}
+}
+
+// The values of a key are compared only where its _id may not have all of them.
+func TestLeadingValuesAreARangeOfIDs(t *testing.T) {
+	table := &table{fields: []string{"owner", "id"}}
+	long := strings.Repeat("a", keptID)
+	for _, tt := range []struct {
+		leading driver.Key
+		want    string
+	}{
+		{nil, `{}`},
+		{driver.Key{"a|b"}, `{"_id": {"$gte": "a\\|b|","$lt": "a\\|b}"}}`},
+		{driver.Key{"a", "b"}, `{"_id": "a|b"}`},
+		{driver.Key{long}, `{"_id": {"$gte": "` + long + `","$lt": "` + long[1:] + `b"},"owner": "` + long + `"}`},
+	} {
+		if got := table.selected(driver.Filter{Leading: tt.leading}).String(); got != tt.want {
+			t.Errorf("%.80q is searched for by %s, want %s", []driver.Value(tt.leading), got, tt.want)
+		}
+	}
+}

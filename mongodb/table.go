@@ -29,6 +29,7 @@ const maxKeys = 10_000
 
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 	return t.store.run(ctx, "get from", t.spec.Name, func() error {
+		keys, visit := sel.Narrow(keys, visit)
 		w := newWanted(keys)
 		slices.Sort(w.ids)
 		for chunk := range slices.Chunk(w.ids, maxKeys) {
@@ -164,6 +165,9 @@ var errUnacknowledged = errors.New("the write concern is w=0: nobody would know 
 
 func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
 	err = t.store.run(ctx, "pop from", t.spec.Name, func() error {
+		if !key.HasPrefix(f.Leading) {
+			return nil
+		}
 		var doc bson.Raw
 		err := t.store.write(ctx, func() (err error) {
 			doc, err = t.docs.FindOneAndDelete(ctx, withID(documentID(key), f)).Raw()
@@ -189,11 +193,11 @@ func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e dri
 func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	err = t.store.run(ctx, "count", t.spec.Name, func() error {
 		o := options.Count()
-		if f.State == driver.All {
-			o.SetHint("_id_")
+		if f.State == driver.All || len(f.Leading) > 0 {
+			o.SetHint(indexOfIDs)
 		}
 		return repeat(ctx, func() error {
-			count, err := t.docs.CountDocuments(ctx, selected(f), o)
+			count, err := t.docs.CountDocuments(ctx, t.selected(f), o)
 			n = int(count)
 			return err
 		})
@@ -204,9 +208,39 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	return n, nil
 }
 
+// indexOfIDs is the name of the index that every collection has.
+const indexOfIDs = "_id_"
+
 // selected is the query for what a filter selects.
-func selected(f driver.Filter) bson.Raw {
+func (t *table) selected(f driver.Filter) bson.Raw { return t.selectedAfter(f, "", "") }
+
+// selectedAfter is selected for the documents behind an _id up to a last one, unless that
+// is empty.
+func (t *table) selectedAfter(f driver.Filter, after, last string) bson.Raw {
 	start, b := begin(nil)
+	leading := len(f.Leading) > 0
+	if leading && len(f.Leading) == len(t.fields) {
+		return end(appendState(appendString(b, fieldID, documentID(f.Leading)), f), start)
+	}
+	var ids span
+	if leading {
+		ids = leadingIDs(f.Leading)
+	}
+	if leading || last != "" {
+		condition, d := beginDocument(b, fieldID)
+		switch {
+		case last != "":
+			d = appendString(appendString(d, "$gt", after), "$lte", last)
+		case ids.below != "":
+			d = appendString(appendString(d, "$gte", ids.from), "$lt", ids.below)
+		default:
+			d = appendString(d, "$gte", ids.from)
+		}
+		b = end(d, condition)
+	}
+	if leading && !ids.exact {
+		b = t.appendValues(b, f.Leading)
+	}
 	return end(appendState(b, f), start)
 }
 

@@ -14,8 +14,14 @@ import (
 // the caller's is not changed, and the response's Request does not have them either.
 //
 // They are for one identity. If a program acts for several users, give each one a separate
-// transport, and put the user into the key of what is cached.
+// transport, and declare the repositories of what they get as settings.PerIdentity.
 type Credentials struct {
+	// Identity names whom the credentials are for, such as a user's ID. In repositories
+	// that are settings.PerIdentity, it is whose responses are found and kept, unless the
+	// call's context or the repository names another. Without a name, a digest of the token
+	// stands for it, so a token that was replaced finds nothing. The default is none.
+	Identity string
+
 	// Hosts are the only ones that get the credentials, written as in [Options.Hosts].
 	// Other hosts get none. Neither does a named host if a redirect from another host led
 	// there, or a redirect from https to http.
@@ -193,13 +199,13 @@ func (t *Transport) sendWithToken(req *http.Request) (*http.Response, error) {
 // sendSigned sends a copy of req with the body of from and the token that there is when
 // its turn has come. It returns the number of that token.
 func (t *Transport) sendSigned(req, from *http.Request) (resp *http.Response, used int, err error) {
-	resp, err = t.send(from, func() *http.Request {
+	resp, err = t.send(from, func() (*http.Request, error) {
 		signed := from.Clone(from.Context())
 		if signed.Header == nil {
 			signed.Header = make(http.Header)
 		}
-		used = t.tokens.sign(signed)
-		return signed
+		used, err = t.tokens.sign(signed)
+		return signed, err
 	})
 	if resp != nil {
 		resp.Request = req

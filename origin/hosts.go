@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/time/rate"
+
+	"github.com/endpointcache/endpointcache/internal/hostname"
 )
 
 // remembered is how many hosts are kept that no request is for. Of the ones before
@@ -102,7 +104,7 @@ func parseHost(text string) (string, error) {
 }
 
 func joinPort(name, port string) string {
-	name = strings.ToLower(name)
+	name = hostname.Lower(name)
 	switch {
 	case port != "":
 		return net.JoinHostPort(name, port)

@@ -119,9 +119,9 @@ func TestTokenThatEndsItsGoroutine(t *testing.T) {
 	})
 }
 
-// A panic in a function of the options, from which an HTTP server recovers, leaves nothing
-// of the request behind.
-func TestPanicOfTheCallersGivesThePlaceBack(t *testing.T) {
+// A panic in a function that the request's own goroutine calls is the request's error, and
+// leaves nothing of the request behind.
+func TestPanicOfAFunctionIsAnError(t *testing.T) {
 	refused := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusTooManyRequests)
@@ -132,7 +132,7 @@ func TestPanicOfTheCallersGivesThePlaceBack(t *testing.T) {
 		"OnPause":    {OnPause: func(string, time.Duration) { panic("boom") }},
 		"Set": {Credentials: &origin.Credentials{
 			Hosts: []string{"localhost"}, Token: origin.Static("t1"),
-			Set: func(*http.Request, string) { panic("boom") },
+			Set: func(_ *http.Request, token string) { panic("boom " + token) },
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,22 +141,29 @@ func TestPanicOfTheCallersGivesThePlaceBack(t *testing.T) {
 				a.base.MaxConnsPerHost = 1 // so that a response left open holds up the next
 				opts.Limits.InFlight = 1
 				rt := origin.New(a.base, opts)
-				for range 3 {
-					func() {
-						defer func() {
-							if p := recover(); p != "boom" {
-								t.Errorf("recovered %v, want the panic of the function", p)
-							}
-						}()
-						ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-						defer cancel()
-						_, _, err := get(ctx, rt, here)
-						t.Errorf("no panic, error %v", err)
-					}()
-				}
+				wantFailures(t, rt, "panic in "+name+": boom")
 				rt.Close()
 				wantIdle(t, rt)
 			})
 		})
 	}
+}
+
+// A panic of the base is the caller's, who may recover. Its place is given back.
+func TestPanicOfTheBaseGivesThePlaceBack(t *testing.T) {
+	rt := origin.New(answers(func(*http.Request) (*http.Response, error) { panic("boom") }), &origin.Options{Limits: origin.Limits{InFlight: 1}})
+	for range 3 {
+		func() {
+			defer func() {
+				if p := recover(); p != "boom" {
+					t.Errorf("recovered %v, want the panic of the base", p)
+				}
+			}()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			_, _, err := get(ctx, rt, here)
+			t.Errorf("no panic, error %v", err)
+		}()
+	}
+	wantIdle(t, rt)
 }

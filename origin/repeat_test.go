@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -202,21 +203,30 @@ func TestRetryDecidesInsteadOfTheRules(t *testing.T) {
 	}
 }
 
-func TestPanicInRetryLeavesNoConnectionOpen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := serve(t, refuse(1, http.StatusServiceUnavailable))
-		polite := origin.New(a.base, &origin.Options{Limits: origin.Limits{InFlight: 1}})
-		func() {
-			defer func() {
-				if p := recover(); p != "boom" {
-					t.Errorf("recovered %v", p)
+func TestPanicOfARetriersFunctionIsAnError(t *testing.T) {
+	for name, opts := range map[string]origin.RetryOptions{
+		"Retry":   {Retry: func(*http.Response, error, bool) bool { panic("boom") }},
+		"OnRetry": {OnRetry: func(origin.Attempt) { panic("boom") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := serve(t, refuse(1, http.StatusServiceUnavailable))
+				polite := origin.New(a.base, &origin.Options{Limits: origin.Limits{InFlight: 1}})
+				_, _, err := get(t.Context(), retrier(t, polite, opts), "http://api.test/")
+				if err == nil || !strings.Contains(err.Error(), "panic in "+name+": boom") {
+					t.Errorf("error %v, want the panic", err)
 				}
-			}()
-			get(t.Context(), retrier(t, polite, origin.RetryOptions{Retry: func(*http.Response, error, bool) bool { panic("boom") }}), "http://api.test/")
-		}()
-		mustGet(t, polite, "http://api.test/", http.StatusOK)
-		wantIdle(t, polite)
-	})
+				mustGet(t, polite, "http://api.test/", http.StatusOK) // no connection was left open
+				wantIdle(t, polite)
+			})
+		})
+	}
+	broken := errors.New("broken")
+	_, err := retrier(t, nil, origin.RetryOptions{Retry: func(*http.Response, error, bool) bool { panic("boom") }}).
+		Do(&http.Request{URL: &url.URL{Host: "api.test"}}, func(*http.Request) (*http.Response, error) { return nil, broken })
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "panic in Retry: boom") {
+		t.Errorf("error %v, want that of the attempt and the panic", err)
+	}
 }
 
 // dials is a base that counts its connections.

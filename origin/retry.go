@@ -2,6 +2,7 @@ package origin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -10,7 +11,8 @@ import (
 // NoRetries is the value of [RetryOptions.Retries] for one attempt at each request.
 const NoRetries = -1
 
-// RetryOptions are the settings of a retrier. A nil *RetryOptions means the defaults.
+// RetryOptions are the settings of a retrier. A nil *RetryOptions means the defaults. A
+// panic in one of their functions is the error of the request that it was called for.
 type RetryOptions struct {
 	// Retries is how many more attempts there are at a request after the first.
 	// The default is 3, and [NoRetries] is none. See also [WithRetryBudget].
@@ -147,7 +149,15 @@ func (r *Retrier) send(req, attempt *http.Request, send func(*http.Request) (*ht
 		case resp != nil && resp.Request == attempt:
 			resp.Request = req
 		}
-		if n > r.opts.Retries || !canRepeat(req, r.opts.AnyMethod) || !r.worthRepeating(req, resp, err) {
+		if n > r.opts.Retries || !canRepeat(req, r.opts.AnyMethod) {
+			return resp, err
+		}
+		again, panicked := r.worthRepeating(req, resp, err)
+		if panicked != nil {
+			closeResponse(resp)
+			return nil, errors.Join(panicked, err)
+		}
+		if !again {
 			return resp, err
 		}
 		wait, ok := r.wait(req.Context(), resp, n)
@@ -173,7 +183,9 @@ func (r *Retrier) prepare(failed Attempt, resp *http.Response) (*http.Request, e
 	req := failed.Request
 	discard(resp)
 	if r.opts.OnRetry != nil {
-		r.opts.OnRetry(failed)
+		if err := caught("OnRetry", func() { r.opts.OnRetry(failed) }); err != nil {
+			return nil, errors.Join(err, failed.Err)
+		}
 	}
 	if err := sleep(req.Context(), failed.Wait); err != nil {
 		return nil, &waitError{"to try again after " + failed.reason(), err}
@@ -215,38 +227,32 @@ func canRepeat(req *http.Request, anyMethod bool) bool {
 	return anyMethod || req.Header.Get("Idempotency-Key") != ""
 }
 
-// worthRepeating reports whether another attempt may go better.
-func (r *Retrier) worthRepeating(req *http.Request, resp *http.Response, err error) bool {
+// worthRepeating reports whether another attempt may go better. The error is a panic of
+// the user's function.
+func (r *Retrier) worthRepeating(req *http.Request, resp *http.Response, err error) (again bool, panicked error) {
 	var usual bool
 	switch {
 	case req.Context().Err() != nil:
-		return false
+		return false, nil
 	case err == nil:
 		usual = isTransient(resp)
 	case isFinal(err):
-		return false
+		return false, nil //nolint:nilerr // it is that of the attempt
 	case isRefusedRedirect(resp, err):
 		usual = isTransient(resp)
 	default:
 		usual = true
 	}
 	if r.opts.Retry == nil {
-		return usual
+		return usual, nil
 	}
 	return r.ask(resp, err, usual)
 }
 
-// ask asks the caller, and leaves no connection behind where that panics.
-func (r *Retrier) ask(resp *http.Response, err error, usual bool) bool {
-	decided := false
-	defer func() {
-		if !decided {
-			closeResponse(resp)
-		}
-	}()
-	again := r.opts.Retry(resp, err, usual)
-	decided = true
-	return again
+// ask asks the user's function.
+func (r *Retrier) ask(resp *http.Response, err error, usual bool) (again bool, panicked error) {
+	panicked = caught("Retry", func() { again = r.opts.Retry(resp, err, usual) })
+	return again, panicked
 }
 
 // wait is how long to wait after the nth attempt, unless that is too long.

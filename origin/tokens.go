@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +20,7 @@ var ErrClosed = errors.New("origin: the transport is closed")
 // refused tells the token's number, so that of many such requests only the first begins a
 // refresh, and none does after that has ended.
 type tokens struct {
+	name      string // of the identity that they are for; may be empty
 	hosts     map[string]bool
 	ask       func(ctx context.Context, old string) (Token, error)
 	set       func(*http.Request, string) // nil: bearer
@@ -45,6 +45,7 @@ const keepFor = 10 * time.Second
 
 func newTokens(c *Credentials) *tokens {
 	t := &tokens{
+		name:      c.Identity,
 		hosts:     make(map[string]bool, len(c.Hosts)),
 		ask:       c.Token,
 		set:       c.Set,
@@ -59,17 +60,17 @@ func newTokens(c *Credentials) *tokens {
 	return t
 }
 
-// sign puts the token into a request and returns its number.
-func (c *tokens) sign(req *http.Request) (number int) {
+// sign puts the token into a request and returns its number. The error is a panic of the
+// user's function.
+func (c *tokens) sign(req *http.Request) (number int, err error) {
 	c.mu.Lock()
 	value, number := c.token.Value, c.number
 	c.mu.Unlock()
-	if c.set != nil {
-		c.set(req, value)
-	} else {
+	if c.set == nil {
 		bearer(req, value)
+		return number, nil
 	}
-	return number
+	return number, caught("Set", func() { c.set(req, value) }, value)
 }
 
 // ready returns when there is a token that may be good.
@@ -213,44 +214,20 @@ func (c *tokens) next(ctx context.Context, number int) error {
 	return err
 }
 
-// call calls Token. A panic in it is an error: nobody else can recover from it.
+// call calls Token.
 func (c *tokens) call(ctx context.Context, old string) (token Token, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicIn("Token", p, old)
-		}
-	}()
-	return c.ask(ctx, old)
+	if panicked := caught("Token", func() { token, err = c.ask(ctx, old) }, old); panicked != nil {
+		return Token{}, panicked
+	}
+	return token, err
 }
 
-// tell calls OnRefresh, whose panic is an error, too.
-func (c *tokens) tell(outcome error, secrets ...string) (err error) {
+// tell calls OnRefresh.
+func (c *tokens) tell(outcome error, secrets ...string) error {
 	if c.told == nil {
 		return nil
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicIn("OnRefresh", p, secrets...)
-		}
-	}()
-	c.told(outcome)
-	return nil
-}
-
-// panicError is a panic in a function of the options.
-type panicError struct{ text string }
-
-func (e *panicError) Error() string { return e.text }
-
-// panicIn is the error of a panic with the value p, in which there may be secrets.
-func panicIn(name string, p any, secrets ...string) error {
-	value := fmt.Sprint(p)
-	for _, token := range secrets {
-		if token != "" {
-			value = strings.ReplaceAll(value, token, "[token]")
-		}
-	}
-	return Permanent(&panicError{fmt.Sprintf("panic in %s: %s", name, secret.Mask(value))})
+	return caught("OnRefresh", func() { c.told(outcome) }, secrets...)
 }
 
 func (c *tokens) replace(token Token) {

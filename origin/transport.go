@@ -11,7 +11,9 @@ import (
 	"time"
 )
 
-// Options are the settings of a transport. A nil *Options means the defaults.
+// Options are the settings of a transport. A nil *Options means the defaults. A panic in one
+// of their functions does not end the program: it is the error of the requests that it was
+// called for.
 type Options struct {
 	// Limits are those of each host. The default is none.
 	Limits Limits
@@ -153,11 +155,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case covered:
 		return t.sendWithToken(req)
 	}
-	return t.send(req, func() *http.Request { return req })
+	return t.send(req, func() (*http.Request, error) { return req, nil })
 }
 
 // send sends what prepare returns once the host of req may be asked.
-func (t *Transport) send(req *http.Request, prepare func() *http.Request) (*http.Response, error) {
+func (t *Transport) send(req *http.Request, prepare func() (*http.Request, error)) (*http.Response, error) {
 	h := t.hosts.use(hostName(req.URL))
 	p, err := t.wait(req.Context(), h)
 	if err != nil {
@@ -178,13 +180,18 @@ func (t *Transport) send(req *http.Request, prepare func() *http.Request) (*http
 		if answered {
 			return
 		}
-		// It failed, or the base or a function of the options has panicked,
-		// from which the caller may recover: others still wait for the place.
+		// It failed, or the base has panicked, from which the caller may recover: others
+		// still wait for the place.
 		h.failed(p)
 		leave()
 		closeResponse(resp)
 	}()
-	resp, err = t.base.RoundTrip(prepare())
+	prepared, err := prepare()
+	if err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	resp, err = t.base.RoundTrip(prepared)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +199,9 @@ func (t *Transport) send(req *http.Request, prepare func() *http.Request) (*http
 		return nil, errNoAnswer
 	}
 	resp.Request = req // without the credentials
-	t.heed(h, p, resp)
+	if err = t.heed(h, p, resp); err != nil {
+		return nil, err
+	}
 	keepUntilRead(resp, leave)
 	answered = true
 	return resp, nil
@@ -211,16 +220,22 @@ func (t *Transport) wait(ctx context.Context, h *host) (*place, error) {
 	return p, nil
 }
 
-// heed pauses the requests to a host where its answer asks for that.
-func (t *Transport) heed(h *host, p *place, resp *http.Response) {
-	d := h.answered(p, t.opts.plea(resp))
+// heed pauses the requests to a host where its answer asks for that. The error is a panic
+// of the user's functions.
+func (t *Transport) heed(h *host, p *place, resp *http.Response) error {
+	var asks plea
+	if err := caught("PauseAfter", func() { asks = t.opts.plea(resp) }); err != nil {
+		return err
+	}
+	d := h.answered(p, asks)
 	if d <= 0 {
-		return
+		return nil
 	}
 	t.counts.pauses.Add(1)
-	if t.opts.OnPause != nil {
-		t.opts.OnPause(h.name, d)
+	if t.opts.OnPause == nil {
+		return nil
 	}
+	return caught("OnPause", func() { t.opts.OnPause(h.name, d) })
 }
 
 // Stats are counts of a transport, of all hosts together.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/endpointcache/endpointcache/origin"
 )
@@ -62,7 +63,7 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 }
 
 func TestCredentialsGoToTheirHostsAlone(t *testing.T) {
-	named := []string{"API.example.com:443", "cdn.example.com"}
+	named := []string{"API.example.com:443", "cdn.example.com", "git.example.com", "straße.example.com", "bücher.example.com", "[2001:DB8::1]", "10.0.0.1:8443"}
 	for _, test := range []struct {
 		name      string
 		cleartext bool
@@ -76,6 +77,19 @@ func TestCredentialsGoToTheirHostsAlone(t *testing.T) {
 		{"a host that begins alike", false, "https://api.example.com.evil.example.com/", "https api.example.com.evil"},
 		{"a host below", false, "https://www.api.example.com/", "https www.api"},
 		{"a user that looks like a host", false, "https://api.example.com@evil.example.com/", "https evil Basic YXBpLmV4YW1wbGUuY29tOg=="},
+		{"in full, with a dot", false, "https://api.example.com./", "https api.example.com."},
+		{"another host in Unicode's small letters", false, "https://gİt.example.com/", "https xn--gt-epa"},
+		{"another host in Unicode's other case", false, "https://straẞe.example.com/", "https xn--strae-301b"},
+		{"in Unicode", false, "https://bücher.example.com/", "https xn--bcher-kva secret"},
+		{"an address", false, "https://[2001:db8::1]/", "https [2001:db8::1] secret"},
+		{"an address, with the port", false, "https://[2001:db8::1]:443/", "https [2001:db8::1]:443 secret"},
+		{"another address", false, "https://[2001:db8::2]/", "https [2001:db8::2]"},
+		{"an address with another port", false, "https://[2001:db8::1]:8443/", "https [2001:db8::1]:8443"},
+		{"a named port", false, "https://10.0.0.1:8443/", "https 10.0.0.1:8443 secret"},
+		{"without the named port", false, "https://10.0.0.1/", "https 10.0.0.1"},
+		{"redirected to a named one and back", false, "https://api.example.com/to/https/cdn.example.com/to/https/api.example.com/",
+			"https api secret, https cdn secret, https api secret"},
+		{"redirected to another port", false, "https://api.example.com/to/https/api.example.com:8443/", "https api secret, https api.example.com:8443"},
 		{"redirected to a named one", false, "https://api.example.com/to/https/cdn.example.com/", "https api secret, https cdn secret"},
 		{"redirected away", false, "https://api.example.com/to/https/evil.example.com/", "https api secret, https evil"},
 		{"redirected away and back", false, "https://api.example.com/to/https/evil.example.com/to/https/api.example.com/",
@@ -138,3 +152,51 @@ func TestCredentialsForTheHostHeader(t *testing.T) {
 		}
 	}
 }
+
+// However often a request is sent, a host that is not named is sent no credentials: after
+// a refusal that would have others refreshed, and after a failure.
+func TestCredentialsStayAwayFromOtherHostsHoweverOften(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusServiceUnavailable} {
+		var mu sync.Mutex
+		sent := map[string]int{}
+		base := answers(func(req *http.Request) (*http.Response, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			resp := &http.Response{StatusCode: status, Header: make(http.Header), Body: http.NoBody, Request: req}
+			if req.URL.Host == "api.example.com" && req.Response == nil {
+				resp.StatusCode = http.StatusFound
+				resp.Header.Set("Location", "https://evil.example.com/")
+			}
+			sent[req.URL.Host+" "+req.Header.Get("Authorization")]++
+			return resp, nil
+		})
+		rt := origin.New(base, &origin.Options{Pause: time.Microsecond, Credentials: &origin.Credentials{
+			Hosts: []string{"api.example.com"}, Token: origin.Static("secret"),
+		}})
+		retrier, err := origin.NewRetrier(rt, &origin.RetryOptions{Wait: time.Microsecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := (&http.Client{Transport: retrier}).Get("https://api.example.com/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		attempts := 1
+		if status == http.StatusServiceUnavailable {
+			attempts = 4
+		}
+		if sent["api.example.com Bearer secret"] != 1 || sent["evil.example.com "] != attempts || len(sent) != 2 {
+			t.Errorf("%d: %v were sent", status, sent)
+		}
+		if n := rt.Stats().Refreshes; n != 1 {
+			t.Errorf("%d: the token was asked for %d times", status, n)
+		}
+		rt.Close()
+	}
+}
+
+// answers is a server as a function.
+type answers func(*http.Request) (*http.Response, error)
+
+func (f answers) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/hostname"
 	"github.com/endpointcache/endpointcache/request"
 )
 
@@ -89,7 +90,7 @@ func moveTo(req *http.Request, target, base *url.URL) error {
 // hostOf is the host of a URL in small letters, with its port where that is not the
 // scheme's default.
 func hostOf(u *url.URL) string {
-	name, port := strings.ToLower(u.Hostname()), u.Port()
+	name, port := hostname.Lower(u.Hostname()), u.Port()
 	if port == "" || u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
 		return name
 	}

@@ -133,6 +133,9 @@ func keep[K comparable, P any, IK comparable, IV any](
 		}
 		taken = append(taken, item)
 	}
+	if ctx, err = to.Identify(ctx); err != nil {
+		return taken, errors.Join(append(failed, err)...)
+	}
 	failed = append(failed, save(ctx, to.Repository(), found, append(opts[:len(opts):len(opts)], repository.AsOf(page.asOf))))
 	return taken, errors.Join(failed...)
 }
@@ -145,7 +148,7 @@ func save[K comparable, V any](ctx context.Context, repo *repository.ResponseRep
 	if err := repo.SaveEntries(ctx, nil, opts...); err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
-	table := exchange.OfRepository(repo.Responses)
+	table := exchange.OfRepository(repo.Responses).View()
 	err := table.Try(ctx, "save", len(items), func(ctx context.Context) error { return repo.SaveEntries(ctx, items, opts...) })
 	if !errors.Is(err, driver.ErrTooLarge) {
 		return nil

@@ -53,6 +53,13 @@ type Policy struct {
 	// responses, and are never cached.
 	Statuses []int
 
+	// Cookies [On] keeps the Set-Cookie headers of responses and replays them with every
+	// hit. The default is [Off]: they reach only the caller whose request was answered with
+	// them, and are not stored. A cookie is usually one user's session. With [On], everyone
+	// who asks for the same key gets the session of whoever asked first, and it comes back
+	// after it has ended. So it is only for responses whose cookies are the same for all.
+	Cookies Switch
+
 	// Methods are those of the requests that are cached, besides GET and
 	// HEAD and those which a repository's pattern names.
 	Methods []string
@@ -201,12 +208,13 @@ type Exchange struct {
 	Status  int
 	Header  http.Header
 	Body    []byte
+	Trailer http.Header // that came after the body
 }
 
 // Validate reports what keeps a policy from being used.
 func (p Policy) Validate() error {
-	if p.Use > Disabled || p.CacheControl > Off {
-		return errors.New("policy: Use or CacheControl is none of the constants")
+	if p.Use > Disabled || p.CacheControl > Off || p.Cookies > Off {
+		return errors.New("policy: Use, CacheControl or Cookies is none of the constants")
 	}
 	for _, u := range p.ExpireURLs {
 		if _, err := urlpattern.Parse(u.URL); err != nil {

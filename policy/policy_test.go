@@ -50,6 +50,7 @@ func TestPoliciesThatCannotBe(t *testing.T) {
 	for name, p := range map[string]policy.Policy{
 		"a use":                      {Use: policy.Disabled + 1},
 		"a switch":                   {CacheControl: policy.Off + 1},
+		"a switch for cookies":       {Cookies: policy.Off + 1},
 		"an empty URL":               urls(""),
 		"a URL after others":         urls("a.com", "b.com/*", "ftp://example.com"),
 		"a query":                    urls("example.com/a?b=c"),

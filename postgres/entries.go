@@ -17,7 +17,8 @@ const (
 // of its own: nothing is held while the caller's body runs.
 func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
 	return func(yield func(driver.Entry, error) bool) {
-		var p pages
+		p := pages{}
+		p.leading, _ = t.keyTexts.stored(sel.Leading)
 		for more := true; more; {
 			err := t.store.run(ctx, "iterate over", t.spec.Name, func() (err error) {
 				more, err = t.nextPage(ctx, &p, sel)
@@ -41,7 +42,8 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 type pages struct {
 	entries []driver.Entry
 	after   driver.Key // the last of the page before, or nil
-	last    driver.Key // the table's last key when the iteration began
+	leading driver.Key // what the keys begin with
+	last    driver.Key // the last such key in the table when the iteration began
 }
 
 // nextPage reads the next page and reports whether there may be more.
@@ -52,7 +54,7 @@ func (t *table) nextPage(ctx context.Context, p *pages, sel driver.Selection) (m
 		if p.last == nil {
 			// Rows that are added behind it are left out: a body that adds
 			// some would never come to an end.
-			if err := t.readLast(ctx, c, p); err != nil || p.last == nil {
+			if err := t.readLast(ctx, c, p, sel.Filter); err != nil || p.last == nil {
 				return err
 			}
 		}
@@ -62,9 +64,15 @@ func (t *table) nextPage(ctx context.Context, p *pages, sel driver.Selection) (m
 	return more, err
 }
 
-func (t *table) readLast(ctx context.Context, c *conn, p *pages) error {
-	_, err := c.query(ctx, t.statement(opLast, 0, driver.All), new(arguments), func(row [][]byte) (err error) {
-		p.last, err = t.readStoredKey(row[1:])
+func (t *table) readLast(ctx context.Context, c *conn, p *pages, f driver.Filter) error {
+	args := newArguments(0)
+	defer args.free()
+	args.keyValues(p.leading)
+	_, err := c.query(ctx, t.selecting(opLast, 0, f), args, func(row [][]byte) error {
+		last, err := t.readStoredKey(row[1:])
+		if last.HasPrefix(p.leading) { // otherwise it is one before those
+			p.last = last
+		}
 		return err
 	})
 	return err
@@ -73,15 +81,18 @@ func (t *table) readLast(ctx context.Context, c *conn, p *pages) error {
 func (t *table) readPage(ctx context.Context, c *conn, p *pages, sel driver.Selection) (more bool, err error) {
 	args := newArguments(0)
 	defer args.free()
+	// The last key and the one before the page have the leading values.
 	args.keyValues(p.last)
-	op := opPageFirst
-	if p.after != nil {
+	op := opPageNext
+	if p.after == nil {
+		op = opPageFirst
+		args.keyValues(p.leading)
+	} else {
 		args.keyValues(p.after)
-		op = opPageNext
 	}
 	args.now(sel.Filter)
 	n, size := len(t.spec.Key), 0
-	_, err = c.query(ctx, t.statement(op, sel.Parts, sel.State), args, func(row [][]byte) (err error) {
+	_, err = c.query(ctx, t.selecting(op, sel.Parts, sel.Filter), args, func(row [][]byte) (err error) {
 		var e driver.Entry
 		if p.after, err = t.readStoredKey(row[1 : 1+n]); err != nil {
 			return err

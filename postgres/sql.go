@@ -70,13 +70,22 @@ func (t *table) statement(op op, parts driver.Parts, state driver.State) *statem
 	place := &t.statements[(int(op)*allParts+int(parts))*allStates+int(state)]
 	s := place.Load()
 	if s == nil {
-		s = newStatement(t.text(op, parts, state))
+		s = newStatement(t.text(op, parts, state, 0))
 		if !op.simple() {
 			s.name = ""
 		}
 		place.Store(s)
 	}
 	return s
+}
+
+// selecting is the statement for what a filter selects. One that has leading values is
+// made each time, which takes less than its way to the server; none of these is prepared.
+func (t *table) selecting(op op, parts driver.Parts, f driver.Filter) *statement {
+	if len(f.Leading) == 0 {
+		return t.statement(op, parts, f.State)
+	}
+	return &statement{text: t.text(op, parts, f.State, len(f.Leading))}
 }
 
 // column is one of those that a table has beside its key.
@@ -154,6 +163,16 @@ func condition(state driver.State, parameter int) string {
 	}
 }
 
+// conditionBeside is condition beside leading values, if there are some: the planner
+// cannot use the index of expiries for it.
+func conditionBeside(leading int, state driver.State, parameter int) string {
+	c := condition(state, parameter)
+	if leading == 0 || c == "" {
+		return c
+	}
+	return "(" + c + ") IS TRUE"
+}
+
 func where(terms ...string) string {
 	terms = slices.DeleteFunc(terms, func(term string) bool { return term == "" })
 	if len(terms) == 0 {
@@ -162,15 +181,15 @@ func where(terms ...string) string {
 	return " WHERE " + strings.Join(terms, " AND ")
 }
 
-// text is the text of a statement.
-func (t *table) text(op op, parts driver.Parts, state driver.State) string {
+// text is the text of a statement, which may be told so many leading values.
+func (t *table) text(op op, parts driver.Parts, state driver.State, leading int) string {
 	n := len(t.names.keys)
 	table := t.names.table
 	keys := "t." + strings.Join(t.names.keys, ", t.")
 	columns := entryColumns(t.payload)
 	switch op {
 	case opGet:
-		return fmt.Sprintf("SELECT %s FROM %s AS t%s", t.selected(parts), table, where(t.keyIs(), condition(state, n+1)))
+		return fmt.Sprintf("SELECT %s FROM %s AS t%s", t.selected(parts), table, where(t.keyIs(n), condition(state, n+1)))
 	case opGetAll:
 		return fmt.Sprintf("SELECT k.i, %s FROM %s JOIN %s AS t ON %s%s", t.selected(parts),
 			t.chunk(), table, t.keyIsOfChunk(), where(condition(state, n+1)))
@@ -187,44 +206,58 @@ func (t *table) text(op op, parts driver.Parts, state driver.State) string {
 			t.replaceIf(op, columns, n+len(columns)+1) + " RETURNING " + keys
 	case opRenew:
 		return fmt.Sprintf("UPDATE %s AS t SET cached_at = $%d, expires_at = $%d, headers = $%d%s", table, n+2, n+3, n+4,
-			where(t.keyIs(), fmt.Sprintf("t.cached_at = $%d", n+1)))
+			where(t.keyIs(n), fmt.Sprintf("t.cached_at = $%d", n+1)))
 	case opRenewAll:
 		return fmt.Sprintf("UPDATE %s AS t SET cached_at = k.cached_at, expires_at = k.expires_at, headers = k.headers FROM %s%s RETURNING k.i",
 			table, t.chunk(renewColumns...), where(t.keyIsOfChunk(), "t.cached_at = k.seen"))
 	case opPop:
-		return fmt.Sprintf("DELETE FROM %s AS t%s RETURNING %s", table, where(t.keyIs(), condition(state, n+1)), t.selected(parts))
+		return fmt.Sprintf("DELETE FROM %s AS t%s RETURNING %s", table, where(t.keyIs(n), condition(state, n+1)), t.selected(parts))
 	case opDelete:
-		return fmt.Sprintf("DELETE FROM %s AS t%s", table, where(t.keyIs()))
+		return fmt.Sprintf("DELETE FROM %s AS t%s", table, where(t.keyIs(n)))
 	case opDeleteAll:
 		return fmt.Sprintf("DELETE FROM %s AS t USING %s WHERE %s", table, t.chunk(), t.keyIsOfChunk())
 	case opCount:
-		return fmt.Sprintf("SELECT count(*) FROM %s AS t%s", table, where(condition(state, 1)))
+		return fmt.Sprintf("SELECT count(*) FROM %s AS t%s", table, where(t.keyIs(leading), conditionBeside(leading, state, leading+1)))
 	case opClearExpired:
 		expired := where(condition(driver.Expired, 1), besideAnother("t.expires_at", ">=", 2)) + " ORDER BY t.expires_at LIMIT $3"
 		return fmt.Sprintf(`WITH locked AS (SELECT t.tableoid, t.ctid FROM %[1]s AS t%[2]s FOR UPDATE SKIP LOCKED), `+
 			`deleted AS (%[3]s), seen AS (SELECT t.expires_at FROM %[1]s AS t%[2]s) `+
 			`SELECT (SELECT count(*) FROM deleted), count(*), max(expires_at) FROM seen`, table, expired, t.deleteLocked())
 	case opClearFirst, opClearNext:
-		// The rows are locked in the order of their keys.
-		after := ""
-		if op == opClearNext {
-			after = t.keyIsAfter(2)
-		}
-		var now string
-		if state != driver.All {
-			now = condition(state, 2+n*int(op-opClearFirst))
-		}
-		return fmt.Sprintf(`WITH locked AS (SELECT t.tableoid, t.ctid, %[1]s FROM %[2]s AS t%[3]s ORDER BY %[1]s LIMIT $1 FOR UPDATE), `+
-			`deleted AS (%[5]s) `+
-			`SELECT (SELECT count(*) FROM deleted), (SELECT count(*) FROM locked), %[1]s FROM locked AS t ORDER BY %[4]s LIMIT 1`,
-			keys, table, where(after, now), strings.Join(t.descending(), ", "), t.deleteLocked())
+		return t.clearText(op == opClearNext, state, leading)
 	case opLast:
-		return fmt.Sprintf("SELECT t._key, %s FROM %s AS t ORDER BY %s LIMIT 1", keys, table, strings.Join(t.descending(), ", "))
+		upTo := ""
+		if leading > 0 {
+			upTo = t.compare(leading, "<=", 1)
+		}
+		return fmt.Sprintf("SELECT t._key, %s FROM %s AS t%s ORDER BY %s LIMIT 1", keys, table, where(upTo), strings.Join(t.descending(), ", "))
 	case opPageFirst, opPageNext:
-		return t.page(op == opPageNext, parts, state)
+		return t.page(op == opPageNext, parts, state, leading)
 	default:
 	}
 	panic("postgres: unknown operation") // a mistake in this package
+}
+
+// clearText removes rows from one key, or the first, on, and locks them in the order of
+// their keys.
+func (t *table) clearText(next bool, state driver.State, leading int) string {
+	n := len(t.names.keys)
+	keys := "t." + strings.Join(t.names.keys, ", t.")
+	var upTo, from string
+	parameters := 1
+	if leading > 0 {
+		upTo = t.compareBeside(leading, "<=", 2)
+		from = t.compare(leading, ">=", 2)
+		parameters += leading
+	}
+	if next {
+		from = t.compare(n, ">", parameters+1)
+		parameters += n
+	}
+	return fmt.Sprintf(`WITH locked AS (SELECT t.tableoid, t.ctid, %[1]s FROM %[2]s AS t%[3]s ORDER BY %[1]s LIMIT $1 FOR UPDATE), `+
+		`deleted AS (%[5]s) `+
+		`SELECT (SELECT count(*) FROM deleted), (SELECT count(*) FROM locked), %[1]s FROM locked AS t ORDER BY %[4]s LIMIT 1`,
+		keys, t.names.table, where(upTo, from, conditionBeside(leading, state, parameters+1)), strings.Join(t.descending(), ", "), t.deleteLocked())
 }
 
 // deleteLocked deletes the rows that locked holds. The same ctid may stand for another
@@ -234,10 +267,10 @@ func (t *table) deleteLocked() string {
 	return fmt.Sprintf("DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM locked)) AND ((tableoid, ctid::text) IN (SELECT tableoid, ctid::text FROM locked)) IS TRUE RETURNING 1", t.names.table)
 }
 
-// keyIs compares the key with the first parameters.
-func (t *table) keyIs() string {
-	terms := make([]string, len(t.names.keys))
-	for i, key := range t.names.keys {
+// keyIs compares so many columns of the key with the first parameters.
+func (t *table) keyIs(columns int) string {
+	terms := make([]string, columns)
+	for i, key := range t.names.keys[:columns] {
 		terms[i] = fmt.Sprintf("t.%s = $%d", key, i+1)
 	}
 	return strings.Join(terms, " AND ")
@@ -262,9 +295,18 @@ func (t *table) keyIsOfChunk() string {
 	return strings.Join(terms, " AND ")
 }
 
-// keyIsAfter compares the key with the parameters from the first on.
-func (t *table) keyIsAfter(first int) string {
-	return fmt.Sprintf("(t.%s) > (%s)", strings.Join(t.names.keys, ", t."), placeholders(first, len(t.names.keys)))
+// compare compares so many columns of the key, in their order, with the parameters from
+// the first on.
+func (t *table) compare(columns int, operator string, first int) string {
+	return fmt.Sprintf("(t.%s) %s (%s)", strings.Join(t.names.keys[:columns], ", t."), operator, placeholders(first, columns))
+}
+
+// compareBeside is compare where the columns have their other bound already.
+func (t *table) compareBeside(columns int, operator string, first int) string {
+	if columns == 1 {
+		return besideAnother("t."+t.names.keys[0], operator, first)
+	}
+	return t.compare(columns, operator, first)
 }
 
 // besideAnother compares a column with a parameter, where the column has its other
@@ -334,19 +376,20 @@ func (t *table) replaceIf(op op, columns []column, parameter int) string {
 
 // page reads the rows from one key, or the first, to another in their order. With
 // payloads, a page ends with the row that makes it maxPageBytes long.
-func (t *table) page(next bool, parts driver.Parts, state driver.State) string {
+func (t *table) page(next bool, parts driver.Parts, state driver.State, leading int) string {
 	n := len(t.names.keys)
 	keys := "t." + strings.Join(t.names.keys, ", t.")
-	terms := []string{fmt.Sprintf("(%s) <= (%s)", keys, placeholders(1, n))}
-	if n == 1 {
-		terms[0] = besideAnother(keys, "<=", 1)
-	}
+	terms := []string{t.compareBeside(n, "<=", 1)}
 	parameters := n
-	if next {
-		terms = append(terms, t.keyIsAfter(n+1))
+	switch {
+	case next:
+		terms = append(terms, t.compare(n, ">", n+1))
 		parameters += n
+	case leading > 0:
+		terms = append(terms, t.compare(leading, ">=", n+1))
+		parameters += leading
 	}
-	terms = append(terms, condition(state, parameters+1))
+	terms = append(terms, conditionBeside(leading, state, parameters+1))
 	rows := fmt.Sprintf("%s AS t%s ORDER BY %s LIMIT %d", t.names.table, where(terms...), keys, maxPage)
 	if parts&driver.Payload == 0 {
 		return fmt.Sprintf("SELECT t._key, %s, %s FROM %s", keys, t.selected(parts), rows)

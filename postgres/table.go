@@ -30,6 +30,7 @@ const (
 
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 	return t.store.run(ctx, "get from", t.spec.Name, func() error {
+		keys, visit := sel.Narrow(keys, visit)
 		switch len(keys) {
 		case 0:
 			return nil
@@ -181,6 +182,9 @@ func (t *table) deleteMany(ctx context.Context, keys []driver.Key) (deleted int,
 func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
 	const parts = driver.Payload | driver.Meta
 	err = t.store.run(ctx, "pop from", t.spec.Name, func() error {
+		if !key.HasPrefix(f.Leading) {
+			return nil
+		}
 		args := newArguments(0)
 		defer args.free()
 		key, _ = t.keyTexts.stored(key)
@@ -205,9 +209,11 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	err = t.store.run(ctx, "count", t.spec.Name, func() error {
 		args := newArguments(0)
 		defer args.free()
+		leading, _ := t.keyTexts.stored(f.Leading)
+		args.keyValues(leading)
 		args.now(f)
 		return t.store.with(ctx, repeatable, func(c *conn) error {
-			_, err := c.query(ctx, t.statement(opCount, 0, f.State), args, func(row [][]byte) error {
+			_, err := c.query(ctx, t.selecting(opCount, 0, f), args, func(row [][]byte) error {
 				count, err := readInt64(row[0])
 				n = int(count)
 				return err

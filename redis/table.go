@@ -24,6 +24,7 @@ const maxKeys = 1_000
 
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 	return t.run(ctx, "get from", func(ctx context.Context) error {
+		keys, visit := sel.Narrow(keys, visit)
 		for from := 0; from < len(keys); from += maxKeys {
 			chunk := keys[from:min(from+maxKeys, len(keys))]
 			places := t.names.places(len(chunk), func(i int) driver.Key { return chunk[i] })
@@ -117,6 +118,9 @@ func namesAndTexts(places []place) (names, texts []string) {
 
 func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
 	err = t.run(ctx, "pop from", func(ctx context.Context) error {
+		if !key.HasPrefix(f.Leading) {
+			return nil
+		}
 		p := t.names.places(1, func(int) driver.Key { return key })[0]
 		index := t.names.indexes[p.bucket]
 		result, err := t.store.evalOnce(ctx, popScript, []string{index, p.name}, []string{stateWord(f.State), newFilter(f).now, p.text})
@@ -155,12 +159,15 @@ func stateWord(s driver.State) string {
 	}
 }
 
-// Count asks the indexes. Where a score cannot tell the microsecond of now, it asks the
-// entries.
+// Count asks the indexes: for how many places there are, or by leading values for the
+// places. Where a score cannot tell the microsecond of now, it asks the entries.
 func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	r := t.store.scores(f)
-	if !r.exact {
+	switch {
+	case !r.exact:
 		return t.countEntries(ctx, f)
+	case len(f.Leading) > 0:
+		return t.countPlaces(ctx, f)
 	}
 	err = t.run(ctx, "count", func(ctx context.Context) error {
 		commands := make(rueidis.Commands, len(t.names.indexes))
@@ -175,6 +182,22 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 			n += int(some)
 		}
 		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+func (t *table) countPlaces(ctx context.Context, f driver.Filter) (n int, err error) {
+	err = t.run(ctx, "count", func(ctx context.Context) error {
+		for w := t.walk(f); ; {
+			places, err := w.next(ctx)
+			if err != nil || len(places) == 0 {
+				return err
+			}
+			n += len(places)
+		}
 	})
 	if err != nil {
 		return 0, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/parallel"
@@ -15,13 +16,15 @@ const (
 	minPage = 16
 )
 
-// walk goes through the indexes of a table, from the latest expiry to the earliest. An
-// entry that is renewed on the way gets behind it, so that a loop which renews what it
+// walk goes through the indexes of a table, from the latest expiry to the earliest, and
+// leaves out the places of keys that begin otherwise than the filter says. An entry that is renewed on the way gets behind it, so that a loop which renews what it
 // meets comes to an end. One that is saved on the way with an earlier expiry may come
 // again.
 type walk struct {
 	table   *table
 	scores  scores
+	leading string    // what the texts of the keys begin with
+	whole   bool      // or what they are
 	buckets []*cursor // those that are not at their end
 }
 
@@ -36,6 +39,13 @@ type cursor struct {
 
 func (t *table) walk(f driver.Filter) *walk {
 	w := &walk{table: t, scores: t.store.scores(f)}
+	if leading := f.Leading; len(leading) > 0 {
+		text := appendKey(nil, leading)
+		if w.whole = len(leading) == len(t.spec.Key); !w.whole {
+			text = append(text, ':') // which is in no value
+		}
+		w.leading = string(text)
+	}
 	for i := range t.names.indexes {
 		w.buckets = append(w.buckets, &cursor{bucket: i})
 	}
@@ -93,8 +103,16 @@ func (w *walk) page(ctx context.Context, c *cursor, n int) (places []place, err 
 			break
 		}
 		c.started, c.text, c.score = true, answer[i], answer[i+1]
+		if !w.has(c.text) {
+			continue
+		}
 		places = append(places, place{bucket: c.bucket, name: index + ":" + c.text, text: c.text})
 	}
 	c.done = c.done || len(answer) < 2*n
 	return places, nil
+}
+
+// has reports whether the key with this text begins as the filter says.
+func (w *walk) has(text string) bool {
+	return strings.HasPrefix(text, w.leading) && (!w.whole || len(text) == len(w.leading))
 }

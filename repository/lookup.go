@@ -16,7 +16,7 @@ import (
 // getMany gets the entries for keys that are wanted, each turned into a T: beside
 // reading, where that is worth it.
 func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[K, V], keys []K, parts driver.Parts, wanted func(status int) bool, opts []ReadOption, beside bool, convert func(K, driver.Entry) (T, error)) (map[K]T, error) {
-	driverKeys, err := r.driverKeys(keys)
+	driverKeys, err := r.driverKeys(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -28,9 +28,9 @@ func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[
 			found[i] = failed[i] == nil
 		}
 	}
-	read := r.table.Get
+	read := r.view().Get
 	if beside {
-		read = r.table.Read
+		read = r.view().Read
 	}
 	if err := read(ctx, driverKeys, r.selection(parts, opts), take); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[
 // lookup is the memory of one get, in one allocation.
 type lookup[K comparable] struct {
 	key    K
-	values [8]driver.Value
+	values [9]driver.Value
 	keys   [1]driver.Key
 	found  driver.Entry
 	ok     bool
@@ -61,17 +61,20 @@ func redacted(t *exchange.Table, e Entry) (Entry, error) {
 	if err != nil {
 		return e, err
 	}
-	header, body, err := t.Redact(e.Status, h.Header, e.Payload)
+	stored, body, err := t.Redact(e.Status, h, e.Payload)
 	if err != nil {
 		return e, err
 	}
 	e.Payload = body
-	if maps.EqualFunc(header, h.Header, slices.Equal[[]string]) {
+	if same(stored.Header, h.Header) && same(stored.Trailer, h.Trailer) {
 		return e, nil
 	}
-	h.Header = header
-	e.head, err = head.Encode(h)
+	e.head, err = head.Encode(stored)
 	return e, err
+}
+
+func same(a, b http.Header) bool {
+	return maps.EqualFunc(a, b, slices.Equal[[]string])
 }
 
 // saveResponses saves the entries under the keys of the same index, of two with the same
@@ -100,7 +103,7 @@ func saveResponses(ctx context.Context, t *exchange.Table, keys []driver.Key, en
 			}
 		}
 		rows = append(rows, driver.Entry{
-			Key: keys[i], Name: name, Status: e.Status, Header: e.head, Payload: e.Payload,
+			Key: keys[i], Name: name, Status: e.Status, Header: t.Header(ctx, e.head), Payload: e.Payload,
 			CachedAt: s.now, ExpiresAt: s.expires,
 		})
 	}

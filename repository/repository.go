@@ -90,7 +90,8 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	table, err := x.Open(ctx, store, exchange.Declaration{
 		Name: s.Name, Key: key.Columns(),
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
-		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Redact: s.Redact,
+		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Endpoint: endpointOf(s), Redact: s.Redact,
+		Scope: s.Scope, Identity: s.Identity, Origin: s.Origin, RedirectHosts: s.RedirectHosts,
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
 	})
 	if err != nil {
@@ -101,6 +102,14 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	}
 	r.Responses = newResponses(table)
 	return r, nil
+}
+
+// endpointOf is the endpoint of settings, nil where there is none.
+func endpointOf[K comparable, V any](s settings.RepositorySettings[K, V]) any {
+	if s.Endpoint == nil {
+		return nil
+	}
+	return s.Endpoint
 }
 
 // keyDigests gives the endpoint the key of the store for its digests, if it has none. The
@@ -142,7 +151,7 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 	key, ok, err := r.Key(req)
 	if err == nil && ok {
 		var matched driver.Key
-		if matched, err = r.driverKey(key); err == nil {
+		if matched, err = r.appendKey(nil, reflect.ValueOf(&key).Elem()); err == nil {
 			return matched, true, nil
 		}
 	}
@@ -168,10 +177,23 @@ func decoder[K comparable, V any](s settings.RepositorySettings[K, V]) func([]by
 	}
 }
 
-// driverKey is the key as stores have it. The error is that of a key which has no
-// text.
-func (r *ResponseRepository[K, V]) driverKey(key K) (driver.Key, error) {
-	return r.appendKey(make(driver.Key, 0, len(r.key.Fields)), reflect.ValueOf(&key).Elem())
+// driverKey is the key as stores have it, for the identity of ctx. The error is that of a
+// key which has no text, or of a missing identity.
+func (r *ResponseRepository[K, V]) driverKey(ctx context.Context, key K) (driver.Key, error) {
+	values, err := r.identify(ctx, make(driver.Key, 0, 1+len(r.key.Fields)))
+	if err != nil {
+		return nil, err
+	}
+	return r.appendKey(values, reflect.ValueOf(&key).Elem())
+}
+
+// identify appends the identity of ctx to the values of a key, if it is part of keys.
+func (r *ResponseRepository[K, V]) identify(ctx context.Context, values []driver.Value) ([]driver.Value, error) {
+	if !r.table.Scoped() {
+		return values, nil
+	}
+	value, err := r.table.CallIdentity(ctx)
+	return append(values, value), err
 }
 
 func (r *ResponseRepository[K, V]) appendKey(values []driver.Value, key reflect.Value) ([]driver.Value, error) {
@@ -183,14 +205,17 @@ func (r *ResponseRepository[K, V]) appendKey(values []driver.Value, key reflect.
 }
 
 // driverKeys shares one array between the keys.
-func (r *ResponseRepository[K, V]) driverKeys(keys []K) ([]driver.Key, error) {
-	n := len(r.key.Fields)
-	values := make([]driver.Value, 0, n*len(keys))
+func (r *ResponseRepository[K, V]) driverKeys(ctx context.Context, keys []K) ([]driver.Key, error) {
+	identity, err := r.identify(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]driver.Value, 0, (len(identity)+len(r.key.Fields))*len(keys))
 	driverKeys := make([]driver.Key, len(keys))
 	all := reflect.ValueOf(keys)
 	for i := range keys {
 		from := len(values)
-		var err error
+		values = append(values, identity...)
 		if values, err = r.appendKey(values, all.Index(i)); err != nil {
 			return nil, err
 		}
@@ -201,7 +226,7 @@ func (r *ResponseRepository[K, V]) driverKeys(keys []K) ([]driver.Key, error) {
 
 func (r *ResponseRepository[K, V]) typedKey(key driver.Key) (K, error) {
 	var typed K
-	if err := r.key.Set(reflect.ValueOf(&typed).Elem(), key); err != nil {
+	if err := r.key.Set(reflect.ValueOf(&typed).Elem(), r.table.OwnKey(key)); err != nil {
 		return typed, fmt.Errorf("repository %q: %w", r.Name(), err)
 	}
 	return typed, nil
@@ -235,11 +260,11 @@ func (r *ResponseRepository[K, V]) Contains(ctx context.Context, key K) (bool, e
 // they are given: what is left to be fetched. It reads no payloads.
 func (r *ResponseRepository[K, V]) Missing(ctx context.Context, keys []K) ([]K, error) {
 	found := make([]bool, len(keys))
-	wanted, err := r.driverKeys(keys)
+	wanted, err := r.driverKeys(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	err = r.table.Get(ctx, wanted, r.selection(0, nil), func(i int, e driver.Entry) {
+	err = r.view().Get(ctx, wanted, r.selection(0, nil), func(i int, e driver.Entry) {
 		found[i] = exchange.HasValue(e.Status)
 	})
 	if err != nil {
@@ -284,7 +309,7 @@ func (r *ResponseRepository[K, V]) GetEntry(ctx context.Context, key K, opts ...
 		return Entry{}, false, err
 	}
 	e.Payload = r.own(e.Payload)
-	return newEntry(e), true, nil
+	return newEntry(ctx, r.table, e), true, nil
 }
 
 // getValue is get for entries that hold a value.
@@ -295,10 +320,14 @@ func (r *ResponseRepository[K, V]) getValue(ctx context.Context, key K, parts dr
 
 func (r *ResponseRepository[K, V]) get(ctx context.Context, key K, parts driver.Parts, opts []ReadOption) (e driver.Entry, ok bool, err error) {
 	l := &lookup[K]{key: key}
-	if l.keys[0], err = r.appendKey(l.values[:0], reflect.ValueOf(&l.key).Elem()); err != nil {
+	values, err := r.identify(ctx, l.values[:0])
+	if err != nil {
 		return l.found, false, err
 	}
-	err = r.table.Get(ctx, l.keys[:], r.selection(parts, opts), l.visit)
+	if l.keys[0], err = r.appendKey(values, reflect.ValueOf(&l.key).Elem()); err != nil {
+		return l.found, false, err
+	}
+	err = r.view().Get(ctx, l.keys[:], r.selection(parts, opts), l.visit)
 	return l.found, l.ok, err
 }
 
@@ -324,7 +353,7 @@ func (r *ResponseRepository[K, V]) GetManyRaw(ctx context.Context, keys []K, opt
 func (r *ResponseRepository[K, V]) GetEntries(ctx context.Context, keys []K, opts ...ReadOption) (map[K]Entry, error) {
 	return getMany(ctx, r, keys, driver.Payload|driver.Meta, anyStatus, opts, false, func(_ K, e driver.Entry) (Entry, error) {
 		e.Payload = r.own(e.Payload)
-		return newEntry(e), nil
+		return newEntry(ctx, r.table, e), nil
 	})
 }
 
@@ -339,7 +368,7 @@ func (r *ResponseRepository[K, V]) Save(ctx context.Context, key K, value V, opt
 // SaveMany stores the values, without what the settings' Redact names. If one cannot be
 // encoded, none is stored.
 func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V, opts ...SaveOption) error {
-	s, err := newSaving(r.table, opts)
+	s, err := newSaving(r.view(), opts)
 	if err != nil {
 		return err
 	}
@@ -350,7 +379,7 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 	}
 	rows := make([]driver.Entry, 0, len(values))
 	for key, value := range values {
-		saved, err := r.driverKey(key)
+		saved, err := r.driverKey(ctx, key)
 		if err != nil {
 			return err
 		}
@@ -370,7 +399,7 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		}
 		rows = append(rows, row)
 	}
-	return s.put(ctx, r.table, rows)
+	return s.put(ctx, r.view(), rows)
 }
 
 // SaveEntry stores a response, as [ResponseRepository.SaveEntries] does.
@@ -386,13 +415,13 @@ func (r *ResponseRepository[K, V]) SaveEntries(ctx context.Context, entries map[
 	keys := make([]driver.Key, 0, len(entries))
 	list := make([]Entry, 0, len(entries))
 	for key, e := range entries {
-		saved, err := r.driverKey(key)
+		saved, err := r.driverKey(ctx, key)
 		if err != nil {
 			return err
 		}
 		keys, list = append(keys, saved), append(list, e)
 	}
-	_, err := saveResponses(ctx, r.table, keys, list, opts)
+	_, err := saveResponses(ctx, r.view(), keys, list, opts)
 	return err
 }
 
@@ -406,11 +435,11 @@ func (r *ResponseRepository[K, V]) Delete(ctx context.Context, key K) (bool, err
 // DeleteMany removes the entries for keys, live and expired, and returns how
 // many there were.
 func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (int, error) {
-	deleted, err := r.driverKeys(keys)
+	deleted, err := r.driverKeys(ctx, keys)
 	if err != nil {
 		return 0, err
 	}
-	return r.table.Delete(ctx, deleted)
+	return r.view().Delete(ctx, deleted)
 }
 
 // Pop removes the live entry for key and returns its value, and whether there was
@@ -419,11 +448,11 @@ func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (in
 // [DecodeError].
 func (r *ResponseRepository[K, V]) Pop(ctx context.Context, key K) (V, bool, error) {
 	var none V
-	popped, err := r.driverKey(key)
+	popped, err := r.driverKey(ctx, key)
 	if err != nil {
 		return none, false, err
 	}
-	e, ok, err := r.table.Pop(ctx, popped, r.filter(Live))
+	e, ok, err := r.view().Pop(ctx, popped, r.filter(Live))
 	if err != nil || !ok || !exchange.HasValue(e.Status) {
 		return none, false, err
 	}

@@ -24,9 +24,12 @@ func init() {
 
 func newResponses(t *exchange.Table) *Responses {
 	r := &Responses{table: t}
-	r.Routed = Routed{func(req *http.Request) (*exchange.Table, driver.Key, bool, error) {
+	r.Routed = Routed{func(ctx context.Context, req *http.Request) (*exchange.Table, driver.Key, bool, error) {
 		key, ok, err := t.Match(req)
-		return t, key, ok, err
+		if !ok {
+			return nil, nil, false, err
+		}
+		return t.Place(ctx, req, key, nil)
 	}}
 	return r
 }
@@ -38,26 +41,45 @@ func (r *Responses) Name() string { return r.table.Name }
 // otherwise; settings.NeverExpire is for ever.
 func (r *Responses) Expire() time.Duration { return r.table.Expire }
 
+// view is the table that typed calls are about.
+func (r *Responses) view() *exchange.Table { return r.table.View() }
+
 // Count returns how many entries are in that state, whatever their status: those that
-// remember an absence count, too. It reads no payloads.
+// remember an absence count, too. Those of all identities count, and of all
+// origins. It reads no payloads.
 func (r *Responses) Count(ctx context.Context, state State) (int, error) {
-	return r.table.Count(ctx, r.filter(state))
+	return r.sum(ctx, func(t *exchange.Table) (int, error) { return t.Count(ctx, filterOf(t, state)) })
 }
 
-// Clear removes the entries in that state and returns how many there were. It
-// touches no other repository.
+// Clear removes the entries that [Responses.Count] counts and returns how many there were.
+// It touches no other repository.
 func (r *Responses) Clear(ctx context.Context, state State) (int, error) {
-	return r.table.Clear(ctx, r.filter(state))
+	return r.sum(ctx, func(t *exchange.Table) (int, error) { return t.Clear(ctx, filterOf(t, state)) })
 }
 
-func (r *Responses) filter(state State) driver.Filter { return filterOf(r.table, state) }
+func (r *Responses) sum(ctx context.Context, of func(*exchange.Table) (int, error)) (sum int, err error) {
+	family, err := r.table.Family(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range family {
+		n, err := of(t)
+		sum += n
+		if err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
+}
+
+func (r *Responses) filter(state State) driver.Filter { return filterOf(r.view(), state) }
 
 func filterOf(t *exchange.Table, state State) driver.Filter {
 	return driver.Filter{State: state, Now: exchange.Instant(t.Exchange().Now())}
 }
 
 func (r *Responses) selection(parts driver.Parts, opts []ReadOption) driver.Selection {
-	return selectionOf(r.table, parts, opts)
+	return selectionOf(r.view(), parts, opts)
 }
 
 func selectionOf(t *exchange.Table, parts driver.Parts, opts []ReadOption) driver.Selection {
@@ -108,10 +130,11 @@ func lastOfEach(rows []driver.Entry) []driver.Entry {
 	return rows
 }
 
-func newEntry(e driver.Entry) Entry {
+// newEntry is a stored entry as calls with ctx see it.
+func newEntry(ctx context.Context, t *exchange.Table, e driver.Entry) Entry {
 	return Entry{
 		Name: e.Name, Status: e.Status, Payload: e.Payload,
-		CachedAt: e.CachedAt, ExpiresAt: e.ExpiresAt, head: e.Header,
+		CachedAt: e.CachedAt, ExpiresAt: e.ExpiresAt, head: t.Header(ctx, e.Header),
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 // Routed is the request's and response's side of repositories: of one, or of all
 // in a cache. A request that no key can be taken from is a miss: it is not
 // found, its response is not saved, and there is nothing to delete. It is no
-// error.
+// error. So is one that the repository's scope does not let be cached, see
+// [settings.Scope].
 type Routed struct{ route exchange.Route }
 
 func init() {
@@ -44,13 +45,13 @@ func (g *group) of(table *exchange.Table) *targets {
 
 // group routes the requests. The error joins those of keys that could not be
 // told; the others are grouped nevertheless.
-func (r Routed) group(reqs []*http.Request) (group, error) {
+func (r Routed) group(ctx context.Context, reqs []*http.Request) (group, error) {
 	var g group
 	var failed []error
 	for i, req := range reqs {
-		table, key, ok, err := r.route(req)
+		table, key, ok, err := r.route(ctx, req)
 		failed = append(failed, err)
-		if ok {
+		if ok && err == nil {
 			t := g.of(table)
 			t.keys, t.indices = append(t.keys, key), append(t.indices, i)
 		}
@@ -72,12 +73,12 @@ func (r Routed) GetResponse(ctx context.Context, req *http.Request, opts ...Read
 // for a miss. A request whose key cannot be told, because its body cannot be read,
 // does not keep the others from being found; the error joins all.
 func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...ReadOption) ([]*http.Response, error) {
-	g, unkeyed := r.group(reqs)
+	g, unkeyed := r.group(ctx, reqs)
 	var err error
 	entries := make([]Entry, len(reqs)) // without a status: a miss
 	for _, t := range g {
 		err := t.table.Get(ctx, t.keys, selectionOf(t.table, driver.Payload|driver.Meta, opts), func(i int, e driver.Entry) {
-			entries[t.indices[i]] = newEntry(e)
+			entries[t.indices[i]] = newEntry(ctx, t.table, e)
 		})
 		if err != nil {
 			return nil, err
@@ -98,7 +99,8 @@ func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...
 // SaveResponse saves resp, the answer to resp.Request, and reports whether it
 // did: only whole responses of status 200 are saved, whose request has a key.
 // After redirects, that is the request which began them. A body that cannot be
-// decoded is a [DecodeError].
+// decoded is a [DecodeError]. What another host has answered after a redirect is saved
+// only if the settings' RedirectHosts name it. Set-Cookie is left out, unless a policy says otherwise.
 //
 // The body of a response that has a key is read to its end and closed, and resp
 // is given an equal one.
@@ -117,15 +119,20 @@ func (r Routed) SaveResponses(ctx context.Context, resps []*http.Response, opts 
 		if resp == nil || resp.Request == nil || resp.StatusCode != http.StatusOK {
 			continue
 		}
-		table, key, ok, err := r.route(firstRequest(resp))
+		first := firstRequest(resp)
+		table, key, ok, err := r.route(ctx, first)
 		if err != nil {
 			failed = append(failed, err)
 			continue
 		}
-		if !ok {
+		if !ok || table.MayCross(resp, key, func() *http.Request { return first }) {
 			continue
 		}
-		entry, err := ReadEntry(resp)
+		if table.IsForeign(resp, nil) {
+			table.RefuseForeign()
+			continue
+		}
+		entry, err := readEntry(resp, table.Cookies(ctx))
 		if err != nil {
 			failed = append(failed, fmt.Errorf("repository %q: %w", table.Name, err))
 			continue
@@ -151,7 +158,7 @@ func (r Routed) DeleteResponse(ctx context.Context, req *http.Request) (bool, er
 // DeleteResponses removes the responses for the requests and returns how many
 // there were.
 func (r Routed) DeleteResponses(ctx context.Context, reqs []*http.Request) (int, error) {
-	g, unkeyed := r.group(reqs)
+	g, unkeyed := r.group(ctx, reqs)
 	deleted := 0
 	for _, t := range g {
 		n, err := t.table.Delete(ctx, t.keys)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/hostname"
 )
 
 // host is the host of a pattern. The zero value matches every host.
@@ -50,7 +52,7 @@ func likelyHost(name string) bool {
 }
 
 func (h host) same(other host) bool {
-	return strings.EqualFold(h.name, other.name) && h.port == other.port
+	return hostname.Equal(h.name, other.name) && h.port == other.port
 }
 
 func hostName(u *url.URL) string { return strings.TrimSuffix(u.Hostname(), ".") }
@@ -74,7 +76,7 @@ func (h host) matches(req *http.Request) bool {
 
 func (h host) equals(text, scheme string) bool {
 	u := url.URL{Host: text}
-	if !strings.EqualFold(hostName(&u), h.name) {
+	if !hostname.Equal(hostName(&u), h.name) {
 		return false
 	}
 	standard := "80"

@@ -5,11 +5,13 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/expire"
 	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/redact"
@@ -66,6 +68,13 @@ type RepositorySettings[K comparable, V any] struct {
 	// [payload.Bytes].
 	Payload payload.Handler[V]
 
+	// RedirectHosts are other hosts that may answer for the endpoint if a redirect leads
+	// there: "cdn.example.com", "*.example.com" (one label or more), "localhost:8080", or "*"
+	// for any. The answer of another host is returned, but not kept. Neither is one over
+	// http if https was asked, unless a pattern says so: "http://cdn.example.com". Secrets
+	// never go along, see package fetch.
+	RedirectHosts []string
+
 	// NameOf returns a readable name for a value, which is stored with it. It may be nil;
 	// names are then empty.
 	NameOf func(V) string
@@ -83,6 +92,24 @@ type RepositorySettings[K comparable, V any] struct {
 	// Redact says what of responses is not stored, besides what never is, and besides what
 	// the cache's options say.
 	Redact redact.Rules
+
+	// Scope says who may be given a stored response: everybody ([Shared]), or only the
+	// identity on whose behalf it was requested ([PerIdentity]). It has to be declared if
+	// requests carry credentials that are no part of the key; see [Scope].
+	Scope Scope
+
+	// Identity returns on whose behalf a request is made, or an empty string if the request
+	// does not tell. It applies to repositories that are PerIdentity, if the call's context
+	// names no identity. The default is that of the cache, or else a digest of the request's
+	// credentials. Many goroutines may call it at once.
+	Identity func(*http.Request) string
+
+	// Origin is the base URL of the API whose responses these are, such as
+	// "https://api.example.com". Responses of one origin are never served for another: each
+	// has a table of its own, and typed calls are about Origin's. The default is that of the
+	// cache, or of the client of package fetch, or else the first that a request is for.
+	// With [AnyOrigin], all origins share one table.
+	Origin string
 
 	// Policy says more about what is cached and for how long. Each of its fields applies if
 	// no policy of a call sets it, and takes precedence over the cache's.
@@ -144,8 +171,14 @@ func (s RepositorySettings[K, V]) validate() error {
 	if err := s.Redact.Validate(); err != nil {
 		return err
 	}
+	if _, err := redirect.ParseHosts(s.RedirectHosts); err != nil {
+		return fmt.Errorf("RedirectHosts: %w", err)
+	}
 	if err := expire.Validate(s.ExpireAbsent); err != nil {
 		return fmt.Errorf("ExpireAbsent: %w", err)
+	}
+	if err := s.validateScope(key.Columns()); err != nil {
+		return err
 	}
 	if err := s.Policy.Validate(); err != nil {
 		return err

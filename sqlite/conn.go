@@ -34,6 +34,7 @@ type stmtKey struct {
 	rows  int
 
 	condition driver.Precondition // of a put
+	leading   int                 // how many of the key's values are given
 }
 
 // maxStmts bounds the prepared statements of one connection, by size: one for a

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -17,25 +18,17 @@ const (
 )
 
 // Entries reads the table in pages of its row order. A row keeps its number when
-// it is overwritten, and one that is added gets a higher one than any before.
-// Each page is a read of its own: nothing is held while the caller's body runs.
+// it is overwritten, and one that is added gets a higher one than any before. By
+// leading values it reads them in the order of the keys, which the index of the
+// primary key has. Each page is a read of its own: nothing is held while the
+// caller's body runs.
 func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
 	return func(yield func(driver.Entry, error) bool) {
-		var page []driver.Entry
-		next, last := int64(math.MinInt64), int64(math.MaxInt64)
-		for first := true; ; first = false {
-			var more bool
-			page = page[:0]
+		p := pages{next: math.MinInt64}
+		for more := true; more; {
 			err := t.store.run(ctx, "iterate over", t.spec.Name, func() error {
 				return t.store.readers.with(ctx, func(c *conn) (err error) {
-					if first {
-						// Rows that are added from now on are left out: a
-						// body that adds some would never come to an end.
-						if last, err = t.lastRow(ctx, c); err != nil {
-							return err
-						}
-					}
-					page, next, more, err = t.page(ctx, c, page, next, last, sel)
+					more, err = t.nextPage(ctx, c, &p, sel)
 					return err
 				})
 			})
@@ -43,17 +36,23 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 				yield(driver.Entry{}, err)
 				return
 			}
-			for i := range page {
-				if !yield(page[i], nil) {
+			for i := range p.entries {
+				if !yield(p.entries[i], nil) {
 					return
 				}
-				page[i] = driver.Entry{} // the body may be large
-			}
-			if !more {
-				return
+				p.entries[i] = driver.Entry{} // the body may be large
 			}
 		}
 	}
+}
+
+// pages are where an iteration is.
+type pages struct {
+	entries []driver.Entry
+	begun   bool
+	last    int64      // the table's last row when the iteration began
+	next    int64      // the row at which the next page begins
+	after   driver.Key // the last key of the page before
 }
 
 func (t *table) lastRow(ctx context.Context, c *conn) (int64, error) {
@@ -66,16 +65,21 @@ func (t *table) lastRow(ctx context.Context, c *conn) (int64, error) {
 
 var errRowType = errors.New("a row holds values of other types than were saved")
 
-// page appends the entries of the rows from next to last, up to a page's size.
-// It returns the row at which the next page begins, if there is more.
-func (t *table) page(ctx context.Context, c *conn, page []driver.Entry, next, last int64, sel driver.Selection) (_ []driver.Entry, _ int64, more bool, err error) {
-	s, err := c.prepare(ctx, stmtKey{table: t, op: opPage, sel: sel.Parts, state: sel.State})
-	if err != nil {
-		return page, next, false, err
+// nextPage reads the next page and reports whether there may be more.
+func (t *table) nextPage(ctx context.Context, c *conn, p *pages, sel driver.Selection) (more bool, err error) {
+	if !p.begun {
+		// Rows that are added from now on are left out: a body that adds
+		// some would never come to an end.
+		if p.last, err = t.lastRow(ctx, c); err != nil {
+			return false, err
+		}
+		p.begun = true
 	}
-	s.bind(next)
-	s.bind(last)
-	s.bindNow(sel.Filter)
+	s, err := t.preparePage(ctx, c, p, sel)
+	if err != nil {
+		return false, err
+	}
+	p.entries = p.entries[:0]
 	n := len(t.spec.Key)
 	bytes := 0
 	var rowErr error
@@ -90,13 +94,45 @@ func (t *table) page(ctx context.Context, c *conn, page []driver.Entry, next, la
 			return false
 		}
 		number, _ := row[0].(int64)
-		page = append(page, e)
+		p.entries = append(p.entries, e)
 		bytes += len(e.Payload)
-		more = (len(page) == maxPage || bytes >= maxPageBytes) && number < last
-		next = number + 1 // number < last, so this does not overflow
-		return !more
+		if len(p.entries) < maxPage && bytes < maxPageBytes {
+			return true
+		}
+		if len(sel.Leading) > 0 {
+			p.after, more = slices.Clone(e.Key), len(sel.Leading) < n
+		} else {
+			p.next, more = number+1, number < p.last
+		}
+		return false
 	})
-	return page, next, more, errors.Join(rowErr, err)
+	return more, errors.Join(rowErr, err)
+}
+
+// preparePage returns the statement for the next page with its arguments bound.
+func (t *table) preparePage(ctx context.Context, c *conn, p *pages, sel driver.Selection) (*stmt, error) {
+	leading := len(sel.Leading)
+	key := stmtKey{table: t, op: opPage, sel: sel.Parts, state: sel.State, leading: leading}
+	switch {
+	case leading > 0 && p.after == nil:
+		key.op = opLeadingPage
+	case leading > 0:
+		key.op = opLeadingNext
+	}
+	s, err := c.prepare(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	s.bindKey(sel.Leading)
+	switch {
+	case leading == 0:
+		s.bind(p.next)
+	case p.after != nil:
+		s.bindKey(p.after[leading:])
+	}
+	s.bind(p.last)
+	s.bindNow(sel.Filter)
+	return s, nil
 }
 
 // keyValue is a key column's value as the driver of the package knows it.

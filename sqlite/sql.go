@@ -23,7 +23,9 @@ const (
 	opCount
 	opClear
 	opLast
-	opPage
+	opPage        // in the order of the rows
+	opLeadingPage // in the order of the keys, of those with the same leading values
+	opLeadingNext // the same, behind a key
 )
 
 // maxVars is the most parameters that a statement may have by default, see
@@ -204,6 +206,9 @@ func (t *table) text(key stmtKey) string {
 			n.chunkColumns(), n.chunkRows(key.rows), n.table, n.table, where(n.keysEqual("k")))
 	case opCount:
 		all := "SELECT count(*) FROM " + n.table
+		if key.leading > 0 {
+			return all + n.whereLeading(key)
+		}
 		expired := all + where(condition(driver.Expired, ""))
 		switch key.state {
 		case driver.Live:
@@ -215,6 +220,9 @@ func (t *table) text(key stmtKey) string {
 			return all
 		}
 	case opClear:
+		if key.leading > 0 {
+			return "DELETE FROM " + n.table + n.whereLeading(key)
+		}
 		return "DELETE FROM " + n.table + where(condition(key.state, ""))
 	case opLast:
 		return "SELECT max(_rowid_) FROM " + n.table
@@ -222,8 +230,26 @@ func (t *table) text(key stmtKey) string {
 		return fmt.Sprintf("SELECT %s FROM %s%s ORDER BY _rowid_ LIMIT %d",
 			strings.Join(slices.Concat([]string{"_rowid_"}, n.keys, columns(key.sel)), ", "), n.table,
 			where("_rowid_ BETWEEN ? AND ?", condition(key.state, "+")), maxPage)
+	case opLeadingPage, opLeadingNext:
+		rest, behind, order := strings.Join(n.keys[key.leading:], ", "), "", ""
+		if key.op == opLeadingNext {
+			behind = fmt.Sprintf("(%s) > (%s)", rest, placeholders(len(n.keys)-key.leading))
+		}
+		if rest != "" {
+			order = " ORDER BY " + rest
+		}
+		return fmt.Sprintf("SELECT %s FROM %s%s%s LIMIT %d",
+			strings.Join(slices.Concat([]string{"_rowid_"}, n.keys, columns(key.sel)), ", "), n.table,
+			n.whereLeading(key, behind, "+_rowid_ <= ?"), order, maxPage)
 	}
 	panic("sqlite: unknown operation") // a mistake in this package
+}
+
+// whereLeading selects by the first key columns, by further terms and by state. The
+// plus keeps the planner to the primary key's index.
+func (n names) whereLeading(key stmtKey, terms ...string) string {
+	first := names{keys: n.keys[:key.leading]}
+	return where(slices.Concat([]string{first.keysEqual("?")}, terms, []string{condition(key.state, "+")})...)
 }
 
 // keysEqual compares the key columns with placeholders, or with the columns of

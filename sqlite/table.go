@@ -30,6 +30,7 @@ const minPerReader = 64
 
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 	return t.store.run(ctx, "get from", t.spec.Name, func() error {
+		keys, visit := sel.Narrow(keys, visit)
 		switch len(keys) {
 		case 0:
 			return nil
@@ -192,6 +193,9 @@ func (t *table) put(ctx context.Context, c *conn, entries []driver.Entry) error 
 func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
 	sel := driver.Selection{Filter: f, Parts: driver.Payload | driver.Meta}
 	err = t.store.run(ctx, "pop from", t.spec.Name, func() error {
+		if !key.HasPrefix(f.Leading) {
+			return nil
+		}
 		return t.store.commits.write(ctx, entrySize, func(c *conn) error {
 			e, ok = driver.Entry{}, false
 			s, err := c.prepare(ctx, stmtKey{table: t, op: opPop, sel: sel.Parts, state: sel.State})
@@ -248,10 +252,11 @@ func (t *table) delete(ctx context.Context, c *conn, keys []driver.Key) (deleted
 func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	err = t.store.run(ctx, "count", t.spec.Name, func() error {
 		return t.store.readers.with(ctx, func(c *conn) error {
-			s, err := c.prepare(ctx, stmtKey{table: t, op: opCount, state: f.State})
+			s, err := c.prepare(ctx, stmtKey{table: t, op: opCount, state: f.State, leading: len(f.Leading)})
 			if err != nil {
 				return err
 			}
+			s.bindKey(f.Leading)
 			s.bindNow(f)
 			count, err := c.int64(ctx, s)
 			n = int(count)
@@ -266,10 +271,11 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 		// The size gives it a transaction of its own, which its context can
 		// end in the middle without harm to others.
 		return t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
-			s, err := c.prepare(ctx, stmtKey{table: t, op: opClear, state: f.State})
+			s, err := c.prepare(ctx, stmtKey{table: t, op: opClear, state: f.State, leading: len(f.Leading)})
 			if err != nil {
 				return err
 			}
+			s.bindKey(f.Leading)
 			s.bindNow(f)
 			cleared, err = c.execute(ctx, s, true)
 			return err

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/policy"
@@ -24,6 +25,7 @@ type call struct {
 
 	table    *exchange.Table // nil: none has the request
 	key      driver.Key
+	placed   bool // they are those of its origin and identity
 	readOnly bool // its response is not one of the key, as HEAD's
 
 	handedOver bool // the request's body is that of the request to the origin
@@ -50,6 +52,9 @@ func (t *Transport) newCall(req *http.Request, base http.RoundTripper) (*call, e
 	if c.table != nil {
 		if c.rules, err = c.table.Rules(c.context()); err != nil {
 			return c, err
+		}
+		if !c.placed && c.rules.Use() != policy.Disabled {
+			c.table, c.key = c.place(c.table, c.key)
 		}
 	}
 	if c.rules.Controls() {
@@ -93,6 +98,19 @@ func (c *call) route() error {
 	c.table, c.key, _, err = c.t.route(whole, some)
 	c.takeBody(whole)
 	return err
+}
+
+// place finds the table of the call's origin and the key of its identity, no table for a
+// call that is not to be cached.
+func (c *call) place(table *exchange.Table, key driver.Key) (*exchange.Table, driver.Key) {
+	placed, whole, ok, err := table.Place(c.context(), c.req, key, credential.SignerOf(c.base))
+	if !ok {
+		if err != nil {
+			c.t.cache.Unplaced(table, err)
+		}
+		return nil, nil
+	}
+	return placed, whole // of an error of the store, the guard has told
 }
 
 // cached reports whether requests of that method are cached in the table.
@@ -147,13 +165,16 @@ func (c *call) routeHead() error {
 // may be served.
 func (c *call) answeredByGet(table *exchange.Table, key driver.Key) error {
 	get := *c
-	get.table, get.key = table, key
+	if get.table, get.key = c.place(table, key); get.table == nil {
+		return nil
+	}
+	table = get.table
 	var err error
 	if get.rules, err = table.Rules(c.context()); err != nil || get.rules.Use() == policy.Disabled {
 		return err
 	}
 	if c.t.cache.Answers(c.context(), get.ask()) {
-		c.table, c.key, c.readOnly = table, key, true
+		c.table, c.key, c.readOnly, c.placed = table, get.key, true, true
 	}
 	return nil
 }
@@ -229,8 +250,8 @@ func (c *call) do() (*http.Response, error) {
 		return answer.Response, nil
 	}
 	resp, err := c.respond(answer.Stored, answer.Outcome)
-	if err == nil && answer.Cookies != nil {
-		resp.Header["Set-Cookie"] = answer.Cookies
+	if err == nil {
+		maps.Copy(resp.Header, answer.Cookies)
 	}
 	return resp, err
 }

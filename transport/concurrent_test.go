@@ -711,39 +711,3 @@ func TestWithoutACacheRequestsPassThrough(t *testing.T) {
 		t.Errorf("%d, Cache-Status: %s", resp.StatusCode, status)
 	}
 }
-
-// The session that an origin begins is that of one caller.
-func TestWhoSharesAFetchDoesNotGetItsCookies(t *testing.T) {
-	for mode, want := range map[policy.Switch]int64{policy.Off: 1, policy.On: 10} {
-		goOn := make(chan struct{})
-		h := start(t, func(w http.ResponseWriter, r *http.Request) {
-			<-goOn
-			w.Header().Set("Set-Cookie", "session=1")
-			w.Header().Set("Cache-Control", "max-age=60")
-			io.WriteString(w, "body")
-		}, &options{Policy: policy.Policy{CacheControl: mode}})
-		var cookies atomic.Int64
-		var all sync.WaitGroup
-		for range 10 {
-			req := h.request("GET", "/a", "")
-			all.Go(func() {
-				resp, err := h.transport.RoundTrip(req)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				cookies.Add(int64(len(resp.Cookies())))
-				if _, err := copyAll(io.Discard, resp); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		time.Sleep(20 * time.Millisecond) // for the others to wait for the first; they need not
-		close(goOn)
-		all.Wait()
-		if got := cookies.Load(); got != want {
-			t.Errorf("mode %d: %d callers got the cookie, want %d", mode, got, want)
-		}
-		h.wantRequests(1)
-	}
-}

@@ -427,7 +427,7 @@ func TestAgeIsGenerated(t *testing.T) {
 
 func TestHeadersOfTheConnectionAreNotStored(t *testing.T) {
 	h, _ := startOrigin(t, controlled(), "Cache-Control", "max-age=60", "Connection", "X-Hop", "X-Hop", "1",
-		"Keep-Alive", "timeout=5", "Proxy-Authenticate", "Basic", "Te", "x", "X-End", "2", "Set-Cookie", "a=b")
+		"Keep-Alive", "timeout=5", "Proxy-Authenticate", "Basic", "Te", "x", "X-End", "2")
 	h.get("/a")
 	resp, _ := h.get("/a")
 	for _, name := range []string{"Connection", "X-Hop", "Keep-Alive", "Proxy-Authenticate", "Te"} {
@@ -435,25 +435,8 @@ func TestHeadersOfTheConnectionAreNotStored(t *testing.T) {
 			t.Errorf("%s: %s", name, value)
 		}
 	}
-	if resp.Header.Get("X-End") != "2" || resp.Header.Get("Set-Cookie") != "a=b" || !hit(resp) {
+	if resp.Header.Get("X-End") != "2" || !hit(resp) {
 		t.Errorf("%v", resp.Header)
-	}
-}
-
-func TestSetCookieIsNotStoredOutsideCacheControlMode(t *testing.T) {
-	h, _ := startOrigin(t, &options{Policy: policy.Policy{Expire: policy.After(minute)}}, "Set-Cookie", "session=1", "Etag", `"1"`)
-	if resp, _ := h.get("/a"); resp.Header.Get("Set-Cookie") == "" {
-		t.Error("the caller who fetches it does not get it")
-	}
-	for _, after := range []time.Duration{0, minute, 0} {
-		h.clock.Advance(after)
-		want := ""
-		if after > 0 {
-			want = "session=1" // of the 304, which is the answer to this caller
-		}
-		if resp, _ := h.get("/a"); resp.Header.Get("Set-Cookie") != want || !hit(resp) {
-			t.Errorf("Set-Cookie: %q, want %q", resp.Header.Get("Set-Cookie"), want)
-		}
 	}
 }
 

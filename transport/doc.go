@@ -13,8 +13,8 @@
 //
 //   - A hit has the status, headers, protocol and body of the response that was
 //     saved, byte for byte. It is marked with Cache-Status (RFC 9211) and
-//     X-From-Cache: 1. Hop-by-hop headers are not stored, nor is Set-Cookie
-//     outside Cache-Control mode.
+//     X-From-Cache: 1. Hop-by-hop headers are not stored, nor is Set-Cookie unless a
+//     policy's Cookies is on.
 //   - The request is never changed.
 //   - A body streams to the caller while it is being recorded. Only a response with a
 //     complete body is saved, before the caller sees its end. The rest of a body that is

@@ -53,6 +53,7 @@ type options struct {
 	Policy       policy.Policy            // the cache's
 	Repositories map[string]policy.Policy // by their names; "all" is the harness's own
 	Absent       time.Duration            // settings.ExpireAbsent of the harness's own
+	Scope        settings.Scope           // its scope
 
 	MaxBody       int64
 	MaxInFlight   int64
@@ -139,7 +140,10 @@ func (h *harness) caching(store driver.Store, opts *options) *cache.ResponseCach
 	check(h.t, err)
 	h.t.Cleanup(func() { c.Close() })
 	all := settings.CatchAll("all", nil)
-	all.Policy, all.ExpireAbsent = opts.Repositories["all"], opts.Absent
+	all.Policy, all.ExpireAbsent, all.Scope = opts.Repositories["all"], opts.Absent, opts.Scope
+	if all.Scope == settings.PerIdentity {
+		all.Name = "own" // its table has another key
+	}
 	_, err = cache.CreateRepository(h.t.Context(), c, all)
 	check(h.t, err)
 	return c

@@ -41,6 +41,20 @@ func TestARedirectToItsOwnKeyIsNotCached(t *testing.T) {
 	}{
 		{"from http to https", "http://api.example/v1/a", "https://api.example/v1/a", 301, "", creates(pattern("/v1/{id}")), policy.Policy{}},
 		{"to the host with www", "http://example.com/v1/a", "http://www.example.com/v1/a", 308, "", creates(pattern("/v1/{id}")), policy.Policy{}},
+		{"from http to https, where the pattern has a host", "http://api.example/v1/a", "https://api.example/v1/a", 301, "", creates(pattern("GET api.example/v1/{id}")), policy.Policy{}},
+		{"the same with 308", "http://api.example/v1/a", "https://api.example/v1/a", 308, "", creates(pattern("GET api.example/v1/{id}")), policy.Policy{}},
+		{"from https to http", "https://api.example/v1/a", "http://api.example/v1/a", 301, "", creates(pattern("GET api.example/v1/{id}")), policy.Policy{}},
+		{"to the host with www, with 301", "http://api.example/v1/a", "http://www.api.example/v1/a", 301, "", creates(pattern("/v1/{id}")), policy.Policy{}},
+		{"to an escape", "http://api.example/v1/a", "http://api.example/v1/%61", 301, "", creates(pattern("/v1/{id}")), policy.Policy{}},
+		{"to another port", "http://api.example/v1/a", "http://api.example:8080/v1/a", 301, "", creates(pattern("/v1/{id}")), policy.Policy{}},
+		{"to another case of the host", "http://api.example/v1/a", "http://API.example/v1/a", 301, "", creates(pattern("GET api.example/v1/{id}")), policy.Policy{}},
+		{"without a parameter that is ignored", "http://api.example/p?session=x", "http://api.example/p", 301, "", creates(catchAll), policy.Policy{}},
+		{"the same with 308, in a catch-all", "http://api.example/p?session=x", "http://api.example/p", 308, "", creates(catchAll), policy.Policy{}},
+		{"to another order, in a catch-all", "http://api.example/p?b=2&a=1", "http://api.example/p?a=1&b=2", 301, "", creates(catchAll), policy.Policy{}},
+		{"from an escape, in a catch-all", "http://api.example/%7Eme", "http://api.example/~me", 301, "", creates(catchAll), policy.Policy{}},
+		{"302 in Cache-Control mode, in a catch-all", "http://api.example/p?session=x", "http://api.example/p", 302, "max-age=60", creates(catchAll), policy.Policy{CacheControl: policy.On}},
+		{"303 in Cache-Control mode", "http://api.example/v1/a", "https://api.example/v1/a", 303, "max-age=60", creates(pattern("/v1/{id}")), policy.Policy{CacheControl: policy.On}},
+		{"301 in Cache-Control mode", "http://api.example/v1/a", "https://api.example/v1/a", 301, "", creates(pattern("/v1/{id}")), policy.Policy{CacheControl: policy.On}},
 		{"to another spelling of the path", "http://api.example/v1/%61", "http://api.example/v1/a", 301, "", creates(pattern("/v1/{id}")), policy.Policy{}},
 		{"to a parameter that is ignored", "http://api.example/a?x=1", "http://api.example/a?x=1&session=2", 301, "", creates(catchAll), policy.Policy{}},
 		{"to another order of the query", "http://api.example/a?b=2&a=1", "http://api.example/a?a=1&b=2", 301, "", creates(settings.RepositorySettings[query, string]{Name: "r", Pattern: "/a", Payload: payload.String()}), policy.Policy{}},
@@ -86,6 +100,85 @@ func TestARedirectToItsOwnKeyIsNotCached(t *testing.T) {
 			}
 			all.Wait()
 		})
+	}
+}
+
+// Nor is one that leads to a request of its own key by way of others.
+func TestARedirectThatComesBackToItsOwnKeyIsNotServedAgain(t *testing.T) {
+	catchAll := settings.CatchAll("r", &request.AnyOptions{IgnoreQuery: []string{"session"}})
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for _, way := range [][]string{
+			{"http://api.example/p?session=x", "http://login.example/q", "http://api.example/p"},
+			{"http://api.example/p?session=x", "http://login.example/q?a", "http://login.example/q?b", "http://api.example/p?session=y"},
+		} {
+			t.Run(fmt.Sprint(status, " by way of ", len(way)-2), func(t *testing.T) {
+				noLeaks(t)
+				origin := roundTripper(func(req *http.Request) (*http.Response, error) {
+					for i, at := range way[:len(way)-1] {
+						if req.URL.String() == at {
+							resp := plainResponse(req, status, "moved")
+							resp.Header.Set("Location", way[i+1])
+							return resp, nil
+						}
+					}
+					return plainResponse(req, 200, "the answer to "+req.URL.String()), nil
+				})
+				c, err := cache.New(memoryStore(t), &cache.Options{Policy: policy.Policy{Statuses: []int{200, status}}})
+				check(t, err)
+				defer c.Close()
+				check(t, creates(catchAll)(c))
+				cached := &http.Client{Transport: transport.New(c, &transport.Options{Base: origin})}
+				want := "the answer to " + way[len(way)-1]
+				for i := range 3 {
+					if got, err := fetchBodyBy(t, cached, way[0]); got != want {
+						t.Errorf("time %d: %q (%v), without a cache it is %q", i+1, got, err, want)
+					}
+				}
+				check(t, clearAll(c))
+				var all sync.WaitGroup
+				for range 8 {
+					all.Go(func() {
+						if got, err := fetchBodyBy(t, cached, way[0]); got != want {
+							t.Errorf("among others: %q (%v)", got, err)
+						}
+					})
+				}
+				all.Wait()
+			})
+		}
+	}
+}
+
+// Nor is it shared with a request that it has led to before.
+func TestARedirectIsNotSharedWithARequestThatItHasLedTo(t *testing.T) {
+	gate := make(chan struct{})
+	h := start(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "" {
+			<-gate
+			http.Redirect(w, r, "/login", http.StatusMovedPermanently)
+			return
+		}
+		io.WriteString(w, "body")
+	}, nil)
+	h.keyedBy(&request.AnyOptions{IgnoreQuery: []string{"session"}})
+	var all sync.WaitGroup
+	defer all.Wait()
+	first := h.request("GET", "/p?session=x", "")
+	all.Go(func() {
+		if resp, _ := h.do(first); resp.StatusCode != http.StatusMovedPermanently {
+			t.Errorf("status %d", resp.StatusCode)
+		}
+	})
+	waitfor.True(t, "the first request", func() bool { return pending(h) == 1 })
+	led := h.request("GET", "/p", "")
+	led.Response = &http.Response{Request: h.request("GET", "/login", "")}
+	led.Response.Request.Response = &http.Response{Request: first}
+	all.Go(func() {
+		waitfor.True(t, "the second request", func() bool { return pending(h) == 2 })
+		close(gate)
+	})
+	if resp, body := h.do(led); resp.StatusCode != http.StatusOK || body != "body" {
+		t.Errorf("status %d, %q", resp.StatusCode, body)
 	}
 }
 

@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 )
@@ -152,43 +150,6 @@ func TestABodyThatTellsItsLengthMayTakeLonger(t *testing.T) {
 	}
 }
 
-// deadStore keeps nothing, so that what is counted is the transport's own.
-type deadStore struct{ driver.Store }
-
-type deadTable struct{ driver.Table }
-
-func (s deadStore) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
-	table, err := s.Store.OpenTable(ctx, spec)
-	return deadTable{table}, err
-}
-
-func (deadTable) PutIf(_ context.Context, entries []driver.Entry, _ driver.Condition) ([]bool, error) {
-	stored := make([]bool, len(entries))
-	for i := range stored {
-		stored[i] = true
-	}
-	return stored, nil
-}
-
-func TestABodyOfUnknownLengthCostsLittleMoreThanItIsLong(t *testing.T) {
-	const size = 60 << 20
-	h := startOn(t, deadStore{memoryStore(t)}, nil, &options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
-		return chunked(req, &endless{size: size}), nil
-	})})
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	resp := h.open("GET", "/a")
-	n, err := copyAll(io.Discard, resp)
-	check(t, err)
-	runtime.ReadMemStats(&after)
-	if got := float64(after.TotalAlloc-before.TotalAlloc) / size; n != size || got > 2.5 {
-		t.Errorf("%d bytes cost %.2f times their size", n, got)
-	}
-	if s := h.transport.Stats(); s.Stored != 1 {
-		t.Errorf("%d are stored", s.Stored)
-	}
-}
-
 func TestBodiesInFlightShareABudget(t *testing.T) {
 	const size = 512 << 10
 	release := make(chan struct{})
@@ -225,6 +186,30 @@ func TestBodiesInFlightShareABudget(t *testing.T) {
 		if _, ok := h.entry(h.request("GET", path, "")); !ok {
 			t.Errorf("%s is not stored", path)
 		}
+	}
+}
+
+// A stream is counted until it has been read, which may take any time: others go on.
+func TestAStreamThatIsNotReadHoldsUpNoOtherBodies(t *testing.T) {
+	const maxBody = 256 << 10
+	bodies := map[string]*endless{"/stream": {size: 2 * maxBody}, "/a": {size: maxBody}, "/b": {size: maxBody}}
+	h := start(t, nil, &options{MaxBody: maxBody, MaxInFlight: 1, Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+		return chunked(req, bodies[req.URL.Path]), nil
+	})})
+	stream := h.open("GET", "/stream")
+	waitfor.True(t, "it is a stream", func() bool { return bodies["/stream"].read.Load() > maxBody })
+	for _, path := range []string{"/a", "/b"} {
+		waitfor.End(t, path+" is read", func() {
+			if n, err := copyAll(io.Discard, h.open("GET", path)); n != maxBody || err != nil {
+				t.Errorf("%s: %d bytes, %v", path, n, err)
+			}
+		})
+		if _, ok := h.entry(h.request("GET", path, "")); !ok {
+			t.Errorf("%s is not stored", path)
+		}
+	}
+	if n, err := copyAll(io.Discard, stream); n != 2*maxBody || err != nil {
+		t.Errorf("the stream has %d bytes, %v", n, err)
 	}
 }
 

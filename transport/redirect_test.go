@@ -1,12 +1,20 @@
 package transport_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/settings"
+	"github.com/endpointcache/endpointcache/transport"
 )
 
 // hops is an origin whose /from leads to /to with that status.
@@ -123,5 +131,96 @@ func TestARedirectIsStillARedirectOffline(t *testing.T) {
 	check(t, err)
 	if body := bodyOf(t, resp); body != "GET /to" || !hit(resp) {
 		t.Errorf("%v %q", hit(resp), body)
+	}
+}
+
+// A base that follows redirects answers for the first URL, unless another host does.
+func TestABaseThatFollowsRedirects(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "other") }))
+	t.Cleanup(other.Close)
+	for _, test := range []struct {
+		to    string
+		named []string
+		kept  bool
+	}{
+		{"/to", nil, true},
+		{other.URL + "/to", nil, false},
+		{other.URL + "/to", []string{other.Listener.Addr().String()}, true},
+	} {
+		h := start(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/from" {
+				http.Redirect(w, r, test.to, http.StatusFound)
+			}
+		}, nil)
+		h.cache.Remove("all")
+		all := settings.CatchAll("named", nil)
+		all.RedirectHosts = test.named
+		_, err := cache.CreateRepository(t.Context(), h.cache, all)
+		check(t, err)
+		below := transport.New(h.cache, &transport.Options{Base: transport.Doer(&http.Client{Transport: h.base})})
+		for i := range 2 {
+			req := h.request("GET", "/from", "")
+			// It may itself have been redirected, by another host: that is its caller's affair.
+			req.Response = &http.Response{Request: getOf(t, "https://elsewhere.example.com/")}
+			resp, err := below.RoundTrip(req)
+			check(t, err)
+			bodyOf(t, resp)
+			if hit(resp) != (test.kept && i == 1) {
+				t.Errorf("to %s, with RedirectHosts %q: time %d is a hit: %v", test.to, test.named, i+1, hit(resp))
+			}
+		}
+		if stats := h.cache.Stats(); (stats.Foreign == 0) != test.kept {
+			t.Errorf("to %s: %d answers are counted as foreign", test.to, stats.Foreign)
+		}
+	}
+}
+
+// Under an http.Client that follows redirects, each host is sent what it would be sent
+// without a cache, at misses and hits: the transport adds and keeps no credential.
+func TestRedirectsToAnotherHostCarryWhatTheClientSends(t *testing.T) {
+	var mu sync.Mutex
+	var got []string
+	note := func(host string, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		sent := host + " " + r.URL.Path
+		for _, name := range []string{"Authorization", "Cookie", "X-Api-Key", "Referer"} {
+			sent += fmt.Sprintf(" %v", r.Header.Get(name) != "")
+		}
+		got = append(got, sent)
+	}
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { note("other", r) }))
+	t.Cleanup(other.Close)
+	h := start(t, func(w http.ResponseWriter, r *http.Request) {
+		note("origin", r)
+		http.Redirect(w, r, strings.Replace(other.URL, "127.0.0.1", "localhost", 1)+"/to", http.StatusFound)
+	}, &options{Policy: policy.Policy{Expire: policy.After(minute), StaleWhileRevalidate: time.Hour}})
+	sent := func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(got)
+	}
+	ask := func(rt http.RoundTripper) []string {
+		mu.Lock()
+		got = nil
+		mu.Unlock()
+		req := h.request("GET", "/from", "", "Authorization", "Bearer secret", "Cookie", "session=secret", "X-Api-Key", "secret")
+		resp, err := (&http.Client{Transport: rt}).Do(req)
+		check(t, err)
+		bodyOf(t, resp)
+		return sent()
+	}
+	want := ask(h.base)
+	if miss := ask(h.transport); !slices.Equal(miss, want) {
+		t.Errorf("a miss sends %q, without a cache it is %q", miss, want)
+	}
+	if again := ask(h.transport); !slices.Equal(again, want[:1]) { // the other host's is a hit
+		t.Errorf("then it sends %q, want %q", again, want[:1])
+	}
+	h.clock.Advance(2 * minute)
+	ask(h.transport)
+	check(t, h.transport.Close()) // which waits for the renewal
+	if renewed := sent(); !slices.Contains(renewed, want[1]) || len(renewed) != 2 {
+		t.Errorf("a renewal sends %q, want %q among it", renewed, want[1])
 	}
 }

@@ -93,7 +93,7 @@ func (c *call) respond(s *exchange.Stored, o exchange.Outcome) (*http.Response, 
 		return nil, err
 	}
 	resp.ContentLength = length
-	if len(body) == 0 {
+	if len(body) == 0 && resp.Trailer == nil {
 		resp.Body = http.NoBody
 	}
 	header = resp.Header

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -486,40 +485,6 @@ func TestABodyMayBeUsedInAnyOrder(t *testing.T) {
 				}
 			}
 			h.closes() // the body is never closed
-		})
-	}
-}
-
-func TestTrailersComeAfterTheBody(t *testing.T) {
-	for name, p := range map[string]policy.Policy{
-		"of a response that is being kept": {},
-		"of a response that is not kept":   {Expire: policy.DoNotCache()},
-	} {
-		t.Run(name, func(t *testing.T) {
-			release := make(chan struct{})
-			h := start(t, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Trailer", "X-Sum")
-				io.WriteString(w, "body")
-				w.(http.Flusher).Flush()
-				<-release
-				w.Header().Set("X-Sum", "4")
-				w.Header().Set(http.TrailerPrefix+"X-Other", "5")
-			}, &options{Policy: p})
-			resp := h.open("GET", "/a")
-			defer resp.Body.Close()
-			close(release)
-			for range 100 { // while they may be coming in
-				for name, values := range resp.Trailer {
-					if name != "X-Sum" || values != nil {
-						t.Fatalf("before the end: %v", resp.Trailer)
-					}
-				}
-				runtime.Gosched()
-			}
-			io.Copy(io.Discard, resp.Body)
-			if want := (http.Header{"X-Sum": {"4"}, "X-Other": {"5"}}); !cmp.Equal(want, resp.Trailer) {
-				t.Error(cmp.Diff(want, resp.Trailer))
-			}
 		})
 	}
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // The endpoints of the API, each with the table that keeps its responses. A field
-// of a key says where it stands in the request, and is a column of the table.
+// of a key says where it stands in the request, and is a column of the table. The
+// catalogue is the same for all users, so they share what is stored.
 
 // maxBatch and maxPage are the API's own limits.
 const (
@@ -37,6 +38,7 @@ type (
 // with null for one that is unknown, which is remembered for a day.
 var Tracks = settings.RepositorySettings[TrackKey, Track]{
 	Name:         "tracks",
+	Scope:        settings.Shared,
 	Pattern:      "GET /v1/tracks/{id}",
 	Batch:        request.BatchPattern[TrackKey]("GET /v1/tracks?ids={id}", maxBatch, payload.SplitArray("tracks"), nil),
 	NameOf:       func(t Track) string { return t.Title },
@@ -48,6 +50,7 @@ var Tracks = settings.RepositorySettings[TrackKey, Track]{
 // itself tells which one it is.
 var Albums = settings.RepositorySettings[AlbumKey, Album]{
 	Name:         "albums",
+	Scope:        settings.Shared,
 	Pattern:      "GET /v1/albums/{id}",
 	Batch:        request.BatchPattern[AlbumKey]("GET /v1/albums?ids={id}", maxBatch, payload.SplitArrayBy("albums", "id"), nil),
 	NameOf:       func(a Album) string { return a.Name },
@@ -58,6 +61,7 @@ var Albums = settings.RepositorySettings[AlbumKey, Album]{
 // Artists gain followers every day. A batch answers an object: {"artists": {id: …}}.
 var Artists = settings.RepositorySettings[ArtistKey, Artist]{
 	Name:         "artists",
+	Scope:        settings.Shared,
 	Pattern:      "GET /v1/artists/{id}",
 	Batch:        request.BatchPattern[ArtistKey]("GET /v1/artists?ids={id}", maxBatch, payload.SplitObject("artists"), nil),
 	NameOf:       func(a Artist) string { return a.Name },
@@ -69,6 +73,7 @@ var Artists = settings.RepositorySettings[ArtistKey, Artist]{
 // in it are whole, so they are kept in the table of tracks, too.
 var AlbumTracks = settings.RepositorySettings[AlbumTracksKey, TrackPage]{
 	Name:    "album_tracks",
+	Scope:   settings.Shared,
 	Pattern: "GET /v1/albums/{id}/tracks",
 	Expire:  14 * day,
 }
@@ -85,6 +90,7 @@ type AlbumTracksKey struct {
 // Link header tells whether there is another page. Its albums are whole, too.
 var ArtistAlbums = settings.RepositorySettings[ArtistAlbumsKey, []Album]{
 	Name:    "artist_albums",
+	Scope:   settings.Shared,
 	Pattern: "GET /v1/artists/{id}/albums",
 	Expire:  day,
 }
@@ -101,6 +107,7 @@ type ArtistAlbumsKey struct {
 // that of the first page is empty.
 var NewReleases = settings.RepositorySettings[NewReleasesKey, ReleasePage]{
 	Name:    "new_releases",
+	Scope:   settings.Shared,
 	Pattern: "GET /v1/new-releases",
 	Expire:  time.Hour,
 }

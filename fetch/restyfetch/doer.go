@@ -13,6 +13,7 @@ import (
 	"github.com/go-resty/resty/v2"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/origin"
 )
@@ -24,10 +25,12 @@ const maxBody = 64 << 20
 type doer struct {
 	client  *resty.Client
 	getBody *resty.Client // for the body of a GET, which client does not send
+	invalid error         // of all requests
 }
 
 func newDoer(own *resty.Client) *doer {
 	client := own.Clone()
+	invalid := guardRedirects(client)
 	client.ResponseBodyLimit = cmp.Or(max(0, client.ResponseBodyLimit), maxBody)
 	client.SetDoNotParseResponse(false)
 	// The request is the endpoint's: these would change its URL and its body.
@@ -36,11 +39,14 @@ func newDoer(own *resty.Client) *doer {
 	client.AllowGetMethodPayload = false // costs each GET without a body a goroutine
 	getBody := client.Clone()
 	getBody.AllowGetMethodPayload = true
-	return &doer{client, getBody}
+	return &doer{client, getBody, invalid}
 }
 
 // Do implements [fetch.Doer].
 func (d *doer) Do(req *http.Request) (*http.Response, error) {
+	if d.invalid != nil {
+		return nil, origin.Permanent(d.invalid)
+	}
 	r, method, err := d.request(req)
 	if err != nil {
 		return nil, origin.Permanent(err)
@@ -103,7 +109,11 @@ func readBody(req *http.Request) ([]byte, error) {
 // had resty leave the body alone, it is still to be read.
 func response(resp *resty.Response) *http.Response {
 	raw := *resp.RawResponse
-	raw.Request = resp.Request.RawRequest // without what the transport adds, as SetDigestAuth does
+	raw.Request = asSent(raw.Request, resp.Request.RawRequest)
+	if sent := resp.RawResponse.Request; sent != nil && raw.Request != nil {
+		// What the transport adds, as SetDigestAuth does, is told beside it.
+		raw.Request = raw.Request.WithContext(credential.WithSent(raw.Request.Context(), sent))
+	}
 	if resp.Body() == nil {
 		return &raw
 	}

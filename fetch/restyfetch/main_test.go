@@ -37,7 +37,7 @@ func batchOf(size int) request.Batch[string] {
 
 // bodies are settings of an endpoint whose values are its bodies.
 func bodies[K comparable](endpoint request.Endpoint[K], batch request.Batch[K]) settings.RepositorySettings[K, []byte] {
-	return settings.RepositorySettings[K, []byte]{Name: "tracks", Endpoint: endpoint, Batch: batch, Payload: payload.Bytes()}
+	return settings.RepositorySettings[K, []byte]{Name: "tracks", Endpoint: endpoint, Batch: batch, Payload: payload.Bytes(), Scope: settings.Shared}
 }
 
 // server counts what it is asked for.

@@ -23,7 +23,9 @@ func ours(ctx context.Context, kind string, base http.RoundTripper) (http.RoundT
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := cache.New(store, &cache.Options{Policy: policy.Policy{CacheControl: policy.On}})
+	c, err := cache.New(store, &cache.Options{Policy: policy.Policy{
+		CacheControl: policy.On, Cookies: policy.On, // the suite wants them stored
+	}})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}

@@ -6,6 +6,8 @@ package endpoint
 import (
 	"reflect"
 	"slices"
+
+	"github.com/endpointcache/endpointcache/internal/credential"
 )
 
 // MethodsOf returns the HTTP methods that an endpoint names, in a slice that is the
@@ -22,6 +24,21 @@ func MethodsOf(endpoint any) []string {
 func ReadsHeaders(endpoint any) bool {
 	e, ok := endpoint.(interface{ ReadsHeaders() bool })
 	return !ok || e.ReadsHeaders()
+}
+
+// HasOrigin tells whether the keys of an endpoint have the scheme and host of a request.
+func HasOrigin(endpoint any) bool {
+	e, ok := endpoint.(interface{ HasOrigin() bool })
+	return ok && e.HasOrigin()
+}
+
+// Separates tells whether requests that differ in a credential have different keys. An
+// endpoint that does not tell may give them the same one.
+func Separates(endpoint any, place credential.Place, name string) bool {
+	e, ok := endpoint.(interface {
+		Separates(place credential.Place, name string) bool
+	})
+	return ok && e.Separates(place, name)
 }
 
 // Specificity tells which of two endpoints that match one request is meant by it:

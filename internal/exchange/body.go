@@ -6,8 +6,9 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 // body is a response's body while it comes in: one goroutine appends, and any number
@@ -15,55 +16,38 @@ import (
 // memory until it ends or turns out to be a stream: a body that is too large to be kept,
 // or does not end. A stream goes as fast as the slowest of its readers.
 type body struct {
-	limit    int64
+	pieces                 // whose lock guards the rest, too
 	patience time.Duration // how long the slowest reader of a stream may hold up others
-	share    *Share
 
-	mu      sync.Mutex
-	parts   [][]byte // what has come and was not dropped
-	size    int64    // of all that has come
-	dropped int64    // bytes before parts, which nobody can read any more
 	stream  bool
 	done    bool
 	err     error         // with done: nil, or why the body ended early
 	changed chan struct{} // closed at the next change; nil where nobody waits
 	trailer http.Header   // with done
 	readers []*Reader
-	awaited int // callers that have not begun to read yet
+	only    [1]*Reader // where readers begins, as most bodies have one
+	awaited int        // callers that have not begun to read yet
 }
 
 var (
-	errMiscounted = errors.New("the response body miscounts what it reads")
 	errTooSlow    = errors.New("the body was not read for too long, while others waited for it")
 	errClosedBody = errors.New("read on closed response body")
-)
-
-const (
-	streamWindow = 64 << 10 // how far a stream may be ahead of its slowest reader
-	firstPart    = 512
-	largestPart  = 1 << 20
 )
 
 // newBody returns the body of a response that announces size bytes, -1 for none, and
 // that the given number of callers will read.
 func (f *Flight) newBody(size int64, awaited int) *body {
-	b := &body{
-		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, share: &f.share,
-		awaited: awaited,
+	return &body{
+		pieces:   pieces{announced: size, limit: f.x.opts.MaxBody, share: &f.share},
+		patience: f.x.opts.FinishTimeout, awaited: awaited,
 	}
-	// What is announced is not believed without limit. The room behind it is for
-	// finding the end without another part.
-	b.parts = [][]byte{make([]byte, 0, min(max(size, 0), largestPart)+firstPart)}
-	return b
 }
 
 // wholeBody returns a body that has come already.
 func (f *Flight) wholeBody(payload []byte, awaited int) *body {
-	return &body{
-		limit: f.x.opts.MaxBody, patience: f.x.opts.FinishTimeout, share: &f.share,
-		awaited: awaited,
-		parts:   [][]byte{payload}, size: int64(len(payload)),
-	}
+	b := f.newBody(int64(len(payload)), awaited)
+	b.parts, b.size = [][]byte{payload}, int64(len(payload))
+	return b
 }
 
 // await counts n callers that will read, or with -1 one that will not after all.
@@ -90,39 +74,12 @@ func (b *body) wait() <-chan struct{} {
 	return b.changed
 }
 
-// room returns the free part of the last part, where the next bytes go.
-func (b *body) room(ctx context.Context) ([]byte, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	last := len(b.parts) - 1
-	if last >= 0 && len(b.parts[last]) < cap(b.parts[last]) {
-		return b.parts[last][len(b.parts[last]):cap(b.parts[last])], nil
-	}
-	grown := 4 << 10
-	switch {
-	case b.stream:
-		grown = streamWindow
-	case last >= 0:
-		grown = min(max(grown, 2*cap(b.parts[last])), largestPart)
-	}
-	if !b.stream {
-		b.mu.Unlock()
-		err := b.share.Grow(ctx, int64(grown))
-		b.mu.Lock()
-		if err != nil {
-			return nil, err
-		}
-	}
-	part := make([]byte, 0, grown)
-	b.parts = append(b.parts, part)
-	return part[:grown], nil
-}
-
 // fill appends what from has until it ends, and reports whether all of it is in
 // memory. It stops early where goOn says no.
 func (b *body) fill(ctx context.Context, from io.Reader, goOn func(size int64) bool) (whole bool, err error) {
+	stream := false
 	for {
-		free, err := b.room(ctx)
+		free, err := b.room(ctx, stream)
 		if err != nil {
 			return false, err
 		}
@@ -131,15 +88,13 @@ func (b *body) fill(ctx context.Context, from io.Reader, goOn func(size int64) b
 			return false, errMiscounted
 		}
 		b.mu.Lock()
-		last := len(b.parts) - 1
-		b.parts[last] = b.parts[last][:len(b.parts[last])+n]
-		b.size += int64(n)
+		b.filled(n)
 		size := b.size
 		if size > b.limit {
 			b.becomeStream()
 		}
 		b.notify()
-		stream := b.stream
+		stream = b.stream
 		b.mu.Unlock()
 		switch {
 		case err == io.EOF: //nolint:errorlint // the end of a reader is io.EOF itself
@@ -160,7 +115,7 @@ func (b *body) becomeStream() {
 	if !b.stream {
 		b.stream = true
 		b.notify()
-		b.share.Release()
+		b.share.Yield()
 	}
 }
 
@@ -174,7 +129,9 @@ func (b *body) pace(ctx context.Context) error {
 			b.mu.Unlock()
 			return nil
 		}
-		if ahead := b.size - b.drop(); ahead < streamWindow {
+		slowest := b.slowest()
+		b.drop(slowest)
+		if b.size-slowest < streamWindow {
 			b.mu.Unlock()
 			return nil
 		}
@@ -196,23 +153,14 @@ func (b *body) pace(ctx context.Context) error {
 	}
 }
 
-// drop forgets the parts that every reader has read, and returns how far the slowest
-// has come. The lock is held.
-func (b *body) drop() (slowest int64) {
-	slowest = b.size
+// slowest is how far the slowest reader has come. The lock is held.
+func (b *body) slowest() int64 {
+	if b.awaited > 0 {
+		return b.dropped
+	}
+	slowest := b.size
 	for _, r := range b.readers {
 		slowest = min(slowest, r.offset)
-	}
-	if b.awaited > 0 {
-		slowest = b.dropped
-	}
-	for len(b.parts) > 1 && b.dropped+int64(len(b.parts[0])) <= slowest {
-		b.dropped += int64(len(b.parts[0]))
-		b.parts = b.parts[1:]
-	}
-	if len(b.parts) == 1 && slowest == b.size && len(b.parts[0]) > 0 {
-		b.dropped = b.size
-		b.parts[0] = make([]byte, 0, min(cap(b.parts[0]), streamWindow))
 	}
 	return slowest
 }
@@ -261,36 +209,16 @@ func (b *body) isStream() bool {
 	return b.stream
 }
 
-// bytes is the whole body in one piece, to be read only.
-func (b *body) bytes() []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.parts) > 1 {
-		b.parts = [][]byte{b.joined()}
-	}
-	if len(b.parts) == 0 {
-		return nil
-	}
-	return slices.Clip(b.parts[0])
-}
-
-// joined is a copy of what has come. The lock is held.
-func (b *body) joined() []byte {
-	whole := make([]byte, 0, b.size)
-	for _, part := range b.parts {
-		whole = append(whole, part...)
-	}
-	return whole
-}
-
 // Reader is the body of one caller's response.
 type Reader struct {
-	ctx     context.Context
-	body    *body
-	flight  *Flight
-	release func()         // tells that this caller needs the body no more
-	stop    func() bool    // nil where the context does not end
-	resp    *http.Response // whose body it is; given its trailer at the end
+	ctx    context.Context
+	body   *body
+	flight *Flight
+	stop   func() bool    // nil where the context does not end
+	resp   *http.Response // whose body it is; given its trailer at the end
+
+	withoutCookies bool // those of the response are another caller's
+	shared         bool // all of the response's credentials are
 
 	// Guarded by the body's lock.
 	offset int64
@@ -299,14 +227,17 @@ type Reader struct {
 }
 
 // read adds a reader of the whole body, unless its beginning is gone. When ctx ends, it
-// ends; release is called once, when it does or is closed.
+// ends; it releases the flight once, when it does or is closed.
 func (b *body) read(ctx context.Context, f *Flight) (*Reader, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.dropped > 0 {
 		return nil, false
 	}
-	r := &Reader{ctx: ctx, body: b, flight: f, release: f.release}
+	r := &Reader{ctx: ctx, body: b, flight: f}
+	if b.readers == nil {
+		b.readers = b.only[:0]
+	}
 	b.readers = append(b.readers, r)
 	b.awaited--
 	if ctx.Done() != nil {
@@ -361,23 +292,17 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 }
 
-// copyAt copies what has come from offset on, as far as one part has it. The lock is
-// held.
-func (b *body) copyAt(p []byte, offset int64) int {
-	at := offset - b.dropped
-	for _, part := range b.parts {
-		if at < int64(len(part)) {
-			return copy(p, part[at:])
-		}
-		at -= int64(len(part))
-	}
-	return 0
-}
-
 // setTrailer gives the response the trailer that came after the body, which does not
 // change any more.
 func (r *Reader) setTrailer() {
-	for name, values := range r.body.trailer {
+	trailer := r.body.trailer
+	if r.withoutCookies {
+		trailer = head.WithoutCookies(trailer)
+	}
+	if r.shared {
+		trailer = r.flight.ask.Table.redactor.Header(trailer)
+	}
+	for name, values := range trailer {
 		if r.resp.Trailer == nil {
 			r.resp.Trailer = make(http.Header)
 		}
@@ -458,6 +383,6 @@ func (r *Reader) leave() {
 	}
 	b.mu.Unlock()
 	if left {
-		r.release()
+		r.flight.release()
 	}
 }

@@ -2,12 +2,13 @@ package exchange
 
 import (
 	"context"
+	"math"
 	"sync"
 )
 
 // budget bounds the memory of all bodies that are coming in. Each may become as large
-// as MaxBody, so one of those that do not fit is let through: the others wait until
-// bodies have been saved.
+// as MaxBody and take half of that more on the way, so one of those that do not fit is let
+// through: the others wait until bodies have been saved.
 type budget struct {
 	mu      sync.Mutex
 	limit   int64 // of all but the one that is let through
@@ -15,6 +16,9 @@ type budget struct {
 	through *Share
 	changed chan struct{} // closed when something was released; nil where nobody waits
 }
+
+// largestShare is what a body may take on the way to its end, at most.
+func largestShare(maxBody int64) int64 { return maxBody + maxBody/2 }
 
 func (g *budget) init(total, largest int64) { g.limit = total - largest }
 
@@ -65,20 +69,29 @@ func (s *Share) Grow(ctx context.Context, n int64) error {
 	}
 }
 
+// Shrink gives back n of the bytes that were counted.
+func (s *Share) Shrink(n int64) { s.giveBack(n, false) }
+
 // Release gives back all that was counted.
-func (s *Share) Release() {
+func (s *Share) Release() { s.giveBack(math.MaxInt64, true) }
+
+// Yield tells that the share grows no more, and lets others through.
+func (s *Share) Yield() { s.giveBack(0, true) }
+
+func (s *Share) giveBack(n int64, yield bool) {
 	if s == nil || s.budget == nil {
 		return
 	}
 	g := s.budget
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if s.held == 0 && g.through != s {
+	yield = yield && g.through == s
+	if n = min(n, s.held); n == 0 && !yield {
 		return
 	}
-	g.used -= s.held
-	s.held = 0
-	if g.through == s {
+	g.used -= n
+	s.held -= n
+	if yield {
 		g.through = nil
 	}
 	if g.changed != nil {

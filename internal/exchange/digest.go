@@ -40,7 +40,7 @@ func (x *Exchange) DigestKey(ctx context.Context) ([]byte, error) {
 	if _, err := rand.Read(fresh); err != nil {
 		return nil, err
 	}
-	if !x.records.available() {
+	if x.records.keptIn() == nil {
 		d.key = fresh
 		return d.key, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
 
@@ -21,7 +22,7 @@ var ErrUnanswered = errors.New("not in the cache, and the policy does not let th
 type Answer struct {
 	Stored   *Stored        // from the store, perhaps confirmed by the origin; the receiver's own
 	Outcome  Outcome        // of Stored
-	Cookies  []string       // of the 304 that has confirmed Stored
+	Cookies  http.Header    // of the 304 that has confirmed Stored
 	Response *http.Response // from the origin; its body is to be closed
 }
 
@@ -237,15 +238,11 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 			f.abandon(a)
 			return f.x.alone(ctx, a, nil)
 		}
-		resp := f.response(body)           //nolint:bodyclose // it is the caller's
-		if !first && !a.Rules.Controls() { // they are the first caller's, as with a hit
-			resp.Header.Del("Set-Cookie")
-			resp.Header.Del("Set-Cookie2")
+		if !first && !f.sharesCookies(a) {
+			body.withoutCookies = true
 		}
-		if !first { // nor are credentials theirs
-			resp.Header = f.ask.Table.redactor.Header(resp.Header)
-		}
-		return &Answer{Response: resp}, nil
+		body.shared = !first
+		return &Answer{Response: f.response(body)}, nil //nolint:bodyclose // it is the caller's
 	case f.resp != nil:
 		f.resp.Body = f.direct(ctx)
 		return &Answer{Response: f.resp}, nil // nobody else has it
@@ -254,7 +251,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 	if f.err != nil {
 		return nil, f.err
 	}
-	answer := &Answer{Stored: f.used.Clone(), Outcome: f.outcome}
+	answer := &Answer{Stored: f.used.Clone().showTo(a.Rules), Outcome: f.outcome}
 	if first {
 		answer.Cookies = f.cookies
 	} else {
@@ -299,6 +296,8 @@ func (f *Flight) suits(a *Ask) bool {
 		return true
 	case f.used != nil && f.outcome.Detail != "" && !a.standsIn(f.used.Clone(), f.outcome.Status == 0, now):
 		return false // its own policy wants the failure
+	case f.resp != nil && a.cameBack(f.resp.StatusCode):
+		return false
 	case f.used != nil:
 		return !a.Rules.Controls() || a.matches(f.used)
 	case f.body == nil, !f.kept && !f.sharesFailure(a):
@@ -312,6 +311,9 @@ func (f *Flight) suits(a *Ask) bool {
 // sharesFailure reports whether another caller can have an answer that is not kept: typed
 // callers ask with the same declaration for the same value.
 func (f *Flight) sharesFailure(a *Ask) bool {
+	if f.personal {
+		return false
+	}
 	if f.ask.Values && a.Values {
 		return f.resp.StatusCode >= 400 || f.ask.Rules.keep == nil && !f.ask.Rules.asksExpiry()
 	}
@@ -323,16 +325,34 @@ func (f *Flight) oldFor(a *Ask) *Stored {
 	if f.old == nil || f.old.bare && !a.Bare || a.Rules.serve != nil || !a.useful(f.old.Entry.Status) || a.Rules.Controls() && !a.matches(f.old) {
 		return nil
 	}
-	return f.old.Clone()
+	return f.old.Clone().showTo(a.Rules)
+}
+
+// sharesCookies reports whether a caller other than the first gets the cookies of a
+// response: where it would with a hit. Otherwise they are the session of the first.
+func (f *Flight) sharesCookies(a *Ask) bool {
+	return f.kept && f.ask.Rules.Cookies() && a.Rules.Cookies()
 }
 
 // response is the origin's response for a caller.
 func (f *Flight) response(body *Reader) *http.Response {
-	resp := *f.resp
-	resp.Header, resp.Trailer = f.resp.Header.Clone(), f.trailer.Clone()
-	resp.Body = body
-	body.resp = &resp
-	return &resp
+	from := f.resp // whose trailer may be coming in
+	header, trailer := from.Header.Clone(), f.trailer.Clone()
+	if body.withoutCookies {
+		header, trailer = head.WithoutCookies(header), head.WithoutCookies(trailer)
+	}
+	if body.shared {
+		header = f.ask.Table.redactor.Header(header)
+	}
+	body.resp = &http.Response{
+		Status: from.Status, StatusCode: from.StatusCode,
+		Proto: from.Proto, ProtoMajor: from.ProtoMajor, ProtoMinor: from.ProtoMinor,
+		Header: header, Trailer: trailer,
+		Body: body, ContentLength: from.ContentLength,
+		TransferEncoding: from.TransferEncoding, Close: from.Close, Uncompressed: from.Uncompressed,
+		Request: from.Request, TLS: from.TLS,
+	}
+	return body.resp
 }
 
 // directBody is the origin's body, for one caller. When the caller's context ends, so

@@ -15,7 +15,7 @@ type Cache struct {
 	*Exchange
 
 	// Route returns the table that a request belongs to and its key there, and whether
-	// there is one. Where some is not nil, only tables that it selects are asked, so
+	// there is one; see also [Table.Place]. Where some is not nil, only tables that it selects are asked, so
 	// that others do not read the request's body.
 	Route func(req *http.Request, some func(*Table) bool) (*Table, driver.Key, bool, error)
 
@@ -31,12 +31,17 @@ var (
 	OfRepository func(responses any) *Table
 )
 
-// Route finds the table of a request and its key there; it is false where there is none.
-type Route func(req *http.Request) (*Table, driver.Key, bool, error)
+// Route finds the table of a request and its key there, as [Table.Place] does; it is false
+// where there is none.
+type Route func(ctx context.Context, req *http.Request) (*Table, driver.Key, bool, error)
 
 // RoutedBy returns the repository.Routed that a route leads to. Package repository sets
 // it, for package cache.
 var RoutedBy func(route Route) any
+
+// IdentityOf returns a *repository.Identity for the identity that stands in keys as value,
+// in tables. Package repository sets it, for package cache.
+var IdentityOf func(value string, tables func() []*Table) any
 
 // CachesMethod reports whether requests of that method are cached in the table, by its
 // endpoint or by a policy of the rules.

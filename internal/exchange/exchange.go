@@ -30,18 +30,25 @@ type Options struct {
 
 	Redact redact.Rules // of all tables, besides their own
 
+	// Of tables that do not say.
+	Scope    settings.Scope
+	Identity func(*http.Request) string
+	Origin   string
+
 	Limits
 }
 
 // Limits bound what an exchange holds and waits for.
 type Limits struct {
-	// MaxBody is the size in bytes of the largest body that is kept. Up to that, a
-	// body is held in memory while it comes in. The default is 64 MiB.
+	// MaxBody is the size in bytes of the largest body that is kept. While it comes in,
+	// a body is held in memory, and takes one and a half times MaxBody at most. The
+	// default is 64 MiB.
 	MaxBody int64
 
 	// MaxInFlight is how many bytes all bodies have together that are held in memory
 	// while they come in. Where they would have more, some wait for others to be
-	// saved. The default is four times MaxBody; it cannot be less than MaxBody.
+	// saved. The default is four times MaxBody; it is one and a half times MaxBody at
+	// least.
 	MaxInFlight int64
 
 	// FinishTimeout and FinishBytes limit how long, and for how many bytes, the rest
@@ -101,7 +108,7 @@ func New(opts Options) (*Exchange, error) {
 	x.flights.endOf = make(map[flightKey]int64)
 	x.flights.tables = make(map[string]*atomic.Int64)
 	x.guard.init(x)
-	x.budget.init(x.opts.MaxInFlight, x.opts.MaxBody)
+	x.budget.init(x.opts.MaxInFlight, largestShare(x.opts.MaxBody))
 	x.vary.init()
 	x.records.init()
 	x.running.init()
@@ -139,8 +146,9 @@ func (o *Options) setDefaults() {
 	}
 	setDefault(&o.Expire, settings.DefaultExpire)
 	setDefault(&o.MaxBody, 64<<20)
+	o.MaxBody = min(o.MaxBody, 1<<60) // so that no sum overflows
 	setDefault(&o.MaxInFlight, 4*o.MaxBody)
-	o.MaxInFlight = max(o.MaxInFlight, o.MaxBody)
+	o.MaxInFlight = max(o.MaxInFlight, largestShare(o.MaxBody))
 	setDefault(&o.FinishTimeout, 5*time.Second)
 	setDefault(&o.FinishBytes, 1<<20)
 	setDefault(&o.StreamAfter, 10*time.Second)

@@ -67,8 +67,8 @@ type answer struct {
 	err      error
 	failure  error // that used has stood in for
 	used     *Stored
-	outcome  Outcome  // of used
-	cookies  []string // of the 304 that confirmed used, for the first caller alone
+	outcome  Outcome     // of used
+	cookies  http.Header // of the 304 that confirmed used, for the first caller alone
 	resp     *http.Response
 	trailer  http.Header   // that resp announces
 	like     *Flight       // one of the same response, see [Flight.likeness]
@@ -78,8 +78,10 @@ type answer struct {
 	age      time.Duration // how old it was then
 	body     *body         // of a resp that is being kept or shared
 	whole    bool          // the body has come with the response
+	foreign  bool          // it is the answer of a host that may not answer for the table
 	complete bool          // all of the body has come
 	kept     bool          // the policy lets it be stored
+	personal bool          // resp may be the first caller's own, see [Table.MayCross]
 	close    func() error  // closes the body of one that is neither
 
 	interrupt func() error // closes a body that is being kept, guarded by the flights' lock

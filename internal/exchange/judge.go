@@ -195,14 +195,8 @@ func (s *Stored) took() time.Duration {
 // Served from the cache it would never end; the origin may mean another scheme, host or
 // spelling.
 func leadsToItself(status int, h http.Header, req *http.Request, sameKey func(*http.Request) bool) bool {
-	switch status {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
-		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-	default:
-		return false
-	}
 	location := h.Get("Location")
-	if location == "" || req == nil || req.URL == nil {
+	if !redirects(status) || location == "" || req == nil || req.URL == nil {
 		return false
 	}
 	target, err := req.URL.Parse(location)
@@ -211,31 +205,78 @@ func leadsToItself(status int, h http.Header, req *http.Request, sameKey func(*h
 	}
 	next := *req
 	next.URL, next.Host = target, ""
-	switch {
-	case status == http.StatusSeeOther && req.Method != http.MethodHead:
+	if status == http.StatusSeeOther && req.Method != http.MethodHead {
 		next.Method, next.Body, next.GetBody, next.ContentLength = http.MethodGet, nil, nil, 0
-	case req.Body == nil || req.Body == http.NoBody:
-	case req.GetBody == nil: // the key may be in it, and it has been read
-		return true
-	default:
-		if next.Body, err = req.GetBody(); err != nil {
-			return true
-		}
-		defer next.Body.Close() //nolint:errcheck // it was only looked at
 	}
-	return sameKey(&next)
+	return hasKey(&next, sameKey)
 }
 
+// redirects reports whether clients follow a response of that status.
+func redirects(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// hasKey reports whether a request that was sent has the key, or cannot be said not to: the
+// key may be in a body that has been read.
+func hasKey(req *http.Request, sameKey func(*http.Request) bool) bool {
+	if req.Body == nil || req.Body == http.NoBody {
+		return sameKey(req)
+	}
+	if req.GetBody == nil {
+		return true
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return true
+	}
+	defer body.Close() //nolint:errcheck // it was only looked at
+	unread := *req
+	unread.Body = body
+	return sameKey(&unread)
+}
+
+// maxRedirects is more than any client follows.
+const maxRedirects = 100
+
+// cameBack reports whether a redirect of a request with the same key has led to req, with
+// others between them. That redirect, served from the cache, would lead here again.
+func cameBack(req *http.Request, sameKey func(*http.Request) bool) bool {
+	for n := 0; req != nil && req.Response != nil && n < maxRedirects; n++ {
+		if req = req.Response.Request; req != nil && req.URL != nil && hasKey(req, sameKey) {
+			return true
+		}
+	}
+	return false
+}
+
+// leadsToItself reports whether a response is a redirect that would lead to itself, where
+// it is served from the cache.
 func (a *Ask) leadsToItself(status int, h http.Header) bool {
-	if status < 300 || status > 399 || a.Table.Match == nil {
+	return a.compares(status, func(req *http.Request, sameKey func(*http.Request) bool) bool {
+		return leadsToItself(status, h, req, sameKey)
+	})
+}
+
+// cameBack reports whether a redirect that is stored has led to the request already.
+func (a *Ask) cameBack(status int) bool { return a.compares(status, cameBack) }
+
+// compares tells about a redirect by the keys of requests. One whose key cannot be told
+// counts as another's where nothing else can be said.
+func (a *Ask) compares(status int, tell func(req *http.Request, sameKey func(*http.Request) bool) bool) bool {
+	if !redirects(status) || a.Table.Match == nil {
 		return false
 	}
-	leads := false
+	is := false
 	told := a.Table.x.call(func() {
-		leads = leadsToItself(status, h, a.request(), func(req *http.Request) bool {
+		is = tell(a.request(), func(req *http.Request) bool {
 			key, ok, err := a.Table.Match(req)
-			return err == nil && ok && encodeKey(key) == a.flightKey().key
+			return err == nil && ok && encodeKey(key) == encodeKey(a.Table.OwnKey(a.Key))
 		})
 	})
-	return leads || !told
+	return is || !told
 }

@@ -79,7 +79,7 @@ func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored,
 		x.log.Warn("endpointcache: a stored response cannot be read", "repository", a.Table.Name, "error", err)
 		return nil, nil
 	}
-	s.bare = a.bare()
+	s.showTo(a.Rules).bare = a.bare()
 	switch {
 	case a.Rules.Controls() && rfc9111.Varies(s.Head.Header):
 		if s, err = x.selectVariant(ctx, a, s); err != nil {
@@ -88,7 +88,7 @@ func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored,
 	case !a.Rules.Controls() && !a.understands(s):
 		return nil, nil
 	}
-	if s != nil && a.leadsToItself(s.Entry.Status, s.Head.Header) {
+	if s != nil && (a.leadsToItself(s.Entry.Status, s.Head.Header) || a.cameBack(s.Entry.Status)) {
 		return nil, nil
 	}
 	if s != nil && a.Rules.serve != nil && !x.permits(a.Rules.serve, s.exchange(a.request())) {

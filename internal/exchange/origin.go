@@ -42,6 +42,7 @@ func (f *Flight) doubtAbsence() {
 	case d == nil || !d.Load():
 	case f.used != nil && f.outcome.Detail == "":
 		d.Store(false)
+	case f.resp != nil && f.foreign:
 	case f.resp != nil && hasValue(f.resp.StatusCode) && f.decodeErr == nil:
 		d.Store(false)
 	case f.resp != nil && Gone(f.resp.StatusCode):
@@ -70,7 +71,7 @@ func (f *Flight) receive() {
 		defer late.Stop()
 	}
 	resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // take sees to it, or refuse
-	if err == nil && f.confirmsAnother(resp) {
+	if err == nil && f.conditional && (f.confirmsAnother(resp) || resp.StatusCode == http.StatusNotModified && f.isForeign(resp)) {
 		discard(resp)
 		f.conditional = false
 		resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // as above
@@ -113,6 +114,15 @@ func (f *Flight) sendOnce() (resp *http.Response, payload []byte, whole bool, er
 	return resp, payload, whole, err
 }
 
+// isForeign reports whether a redirect has led to a host that may not answer.
+func (f *Flight) isForeign(resp *http.Response) bool {
+	var until *http.Response
+	if req := f.ask.Request; req != nil {
+		until = req.Response // which has led to the caller's own request
+	}
+	return f.ask.Table.IsForeign(resp, until)
+}
+
 // confirmsAnother reports whether a 304 is about another response than the stored one,
 // which is of no use then.
 func (f *Flight) confirmsAnother(resp *http.Response) bool {
@@ -139,7 +149,7 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 		}
 	case resp.StatusCode == http.StatusNotModified && f.conditional:
 		discard(resp)
-		f.confirm(resp.Header)
+		f.confirm(resp)
 	case f.ask.Rules.failed(resp.StatusCode) && f.ask.standsIn(f.old, false, f.answered):
 		discard(resp)
 		f.standIn(resp.StatusCode)
@@ -152,7 +162,7 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 // forgetGone removes what is stored where the origin says that there is nothing any
 // more, and its saying so is not kept instead.
 func (f *Flight) forgetGone(status int) {
-	if Gone(status) && !f.kept && (f.ask.present || f.overtakes) && f.storable() {
+	if Gone(status) && !f.kept && !f.foreign && (f.ask.present || f.overtakes) && f.storable() {
 		f.save = saveRemoval // of what an older flight has saved meanwhile, too
 	}
 }
@@ -160,7 +170,7 @@ func (f *Flight) forgetGone(status int) {
 // tellsGone reports whether the origin has said that there is nothing any more, and is
 // believed.
 func (f *Flight) tellsGone() bool {
-	return f.err == nil && f.resp != nil && Gone(f.resp.StatusCode) && (f.ask.Doubt == nil || !f.ask.Doubt.Load())
+	return f.err == nil && f.resp != nil && Gone(f.resp.StatusCode) && !f.foreign && (f.ask.Doubt == nil || !f.ask.Doubt.Load())
 }
 
 // asOf is the instant that the answer is knowledge of: that of the request. It is never
@@ -195,13 +205,13 @@ func (f *Flight) forwarded() string {
 
 // confirm answers with what is stored, which a 304 has confirmed, and has it saved with
 // the headers and expiry that it has now.
-func (f *Flight) confirm(h http.Header) {
+func (f *Flight) confirm(resp *http.Response) {
+	h := resp.Header
 	f.x.counts.revalidated.Add(1)
 	s := f.old.withHeader(rfc9111.Update(f.old.Head.Header, h, f.answered))
-	if !f.ask.Rules.Controls() {
-		f.cookies = h["Set-Cookie"]
-		s.Head.Header.Del("Set-Cookie")
-		s.Head.Header.Del("Set-Cookie2")
+	if !f.ask.Rules.Cookies() {
+		f.cookies = head.Cookies(h)
+		s.Head.Header = head.WithoutCookies(s.Head.Header)
 	}
 	f.age = rfc9111.InitialAge(h, f.asked, f.answered)
 	s.Entry.CachedAt = f.asOf()
@@ -211,7 +221,7 @@ func (f *Flight) confirm(h http.Header) {
 	f.used, f.outcome = s, Outcome{Fwd: f.forwarded(), Status: http.StatusNotModified}
 	x := s.exchange(f.ask.policyRequest())
 	expires, ok := f.expiry(x)
-	if !ok || !f.permitted(x) {
+	if !ok || !f.permitted(x) || f.mayCross(resp) {
 		return
 	}
 	f.kept = true
@@ -237,6 +247,14 @@ func (f *Flight) confirm(h http.Header) {
 	}
 }
 
+func (f *Flight) mayCross(resp *http.Response) bool {
+	asked := f.ask.request
+	if f.ask.Values && !f.ask.Table.Scoped() {
+		asked = func() *http.Request { return nil }
+	}
+	return f.ask.Table.MayCross(resp, f.ask.Key, asked)
+}
+
 // mayKeep reports whether the response is to be saved, as far as can be said before its
 // body has come.
 func (f *Flight) mayKeep() bool {
@@ -244,7 +262,7 @@ func (f *Flight) mayKeep() bool {
 	if f.announced() > f.x.opts.MaxBody || f.stream || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
 		return false
 	}
-	if f.ask.leadsToItself(resp.StatusCode, resp.Header) || !f.ask.Table.redactor.Keeps(resp.StatusCode, resp.Header) {
+	if f.personal || f.ask.leadsToItself(resp.StatusCode, resp.Header) || !f.ask.Table.redactor.Keeps(resp.StatusCode, resp.Header) {
 		return false
 	}
 	if f.ask.Rules.asksExpiry() {
@@ -260,7 +278,7 @@ func (f *Flight) mayKeep() bool {
 var overloaded = []int{http.StatusTooManyRequests, http.StatusServiceUnavailable}
 
 func (f *Flight) mayShareFailure() bool {
-	return slices.Contains(overloaded, f.resp.StatusCode) && f.ask.mayShare(f.ask.method(), f.resp.StatusCode, f.resp.Header) &&
+	return !f.personal && slices.Contains(overloaded, f.resp.StatusCode) && f.ask.mayShare(f.ask.method(), f.resp.StatusCode, f.resp.Header) &&
 		f.announced() <= f.x.opts.MaxBody && !f.ask.Partial
 }
 
@@ -280,7 +298,9 @@ func (f *Flight) expiry(x *policy.Exchange) (expires time.Time, ok bool) {
 // and decodes it.
 func (f *Flight) prepare(payload []byte) {
 	x := &f.exchange
-	*x = policy.Exchange{Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload}
+	*x = policy.Exchange{
+		Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload, Trailer: f.resp.Trailer,
+	}
 	f.entry = driver.Entry{Key: f.ask.Key, Status: f.resp.StatusCode, Payload: payload}
 	if hasValue(f.resp.StatusCode) && (f.kept || f.ask.Values) {
 		f.decode(payload)
@@ -305,8 +325,8 @@ func (f *Flight) prepare(payload []byte) {
 		return
 	}
 	s := &Stored{Head: head.Of(f.resp)}
-	if f.ask.Rules.Controls() {
-		s.Head.Header = f.resp.Header // with cookies: the origin says what is not to be stored
+	if f.ask.Rules.Cookies() {
+		s.Head.Header = f.resp.Header
 	}
 	if !f.redact(&s.Head) {
 		return

@@ -23,11 +23,11 @@ func (o *ownTable) use(store driver.Store) {
 	o.store = store
 }
 
-// available reports whether there is a store to keep the table in.
-func (o *ownTable) available() bool {
+// keptIn is the store that the table is kept in, nil for none.
+func (o *ownTable) keptIn() driver.Store {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.store != nil
+	return o.store
 }
 
 func (o *ownTable) open(ctx context.Context) (driver.Table, error) {

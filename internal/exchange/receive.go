@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
 
@@ -47,8 +48,12 @@ func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
 	} else {
 		f.age, f.stream = rfc9111.InitialAge(resp.Header, f.asked, f.answered), isStream(resp.Header)
 	}
-	f.resp, f.trailer = resp, resp.Trailer.Clone()
-	f.kept = f.mayKeep()
+	f.resp, f.trailer = resp, head.Announced(resp.Trailer)
+	f.personal, f.foreign = f.mayCross(resp), f.isForeign(resp)
+	if f.kept = f.mayKeep(); f.kept && f.foreign {
+		f.kept = false
+		f.ask.Table.RefuseForeign()
+	}
 	if f.ask.Rules.Controls() && rfc9111.Varies(resp.Header) {
 		f.variant = rfc9111.Variant(resp.Header, f.ask.header())
 	}
@@ -84,8 +89,8 @@ func (f *Flight) fill() {
 	}
 	var payload []byte
 	if err == nil && whole {
-		payload = f.body.bytes()
-		if f.cutShort(payload) {
+		payload, err = f.body.whole(f.ctx)
+		if err == nil && f.cutShort(payload) {
 			err = fmt.Errorf("%w: %d bytes of %d", io.ErrUnexpectedEOF, len(payload), f.resp.ContentLength)
 		}
 	}

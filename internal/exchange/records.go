@@ -46,6 +46,23 @@ func (r *records) get(ctx context.Context, kind string, items []string) ([]recor
 	return found, err
 }
 
+// items are those of which there is a record of that kind.
+func (r *records) items(ctx context.Context, kind string) (items []string, err error) {
+	table, err := r.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for e, err := range table.Entries(ctx, driver.Selection{Filter: driver.Filter{Leading: driver.Key{kind}}}) {
+		if err != nil {
+			return nil, err
+		}
+		if item, ok := e.Key[1].(string); ok && e.Key[0] == driver.Value(kind) {
+			items = append(items, item)
+		}
+	}
+	return items, nil
+}
+
 // put keeps a text for each of the items, in place of what was there.
 func (r *records) put(ctx context.Context, kind string, items []string, text string, since time.Time) error {
 	table, err := r.open(ctx)

@@ -68,6 +68,7 @@ func isDoNotCache(e policy.Expiry) bool { return e == policy.DoNotCache() }
 type Rules struct {
 	use                  policy.Use
 	cacheControl         policy.Switch
+	cookies              policy.Switch
 	statuses             []int // nil: the default
 	keep, serve          func(*policy.Exchange) bool
 	staleIfError         time.Duration
@@ -85,6 +86,7 @@ func (r *Rules) fill(l *layer) {
 	p := &l.policy
 	setDefault(&r.use, p.Use)
 	setDefault(&r.cacheControl, p.CacheControl)
+	setDefault(&r.cookies, p.Cookies)
 	setDefault(&r.staleIfError, p.StaleIfError)
 	setDefault(&r.staleWhileRevalidate, p.StaleWhileRevalidate)
 	setDefault(&r.soft, p.SoftTimeout)
@@ -174,6 +176,9 @@ func (r *Rules) CallUses(use policy.Use) bool {
 
 // Controls reports whether responses and requests decide by their headers.
 func (r *Rules) Controls() bool { return r.cacheControl == policy.On }
+
+// Cookies reports whether cookies are kept and replayed.
+func (r *Rules) Cookies() bool { return r.cookies == policy.On }
 
 // Adds reports whether a policy adds the method to those that are cached.
 func (r *Rules) Adds(method string) bool {

@@ -12,8 +12,10 @@ type Stats struct {
 	Renewed     int64 // asked for in the background
 	Unanswered  int64 // neither stored nor to be asked for
 	Bypassed    int64 // requests that are not for the cache: no repository, or a method that is not cached
+	Unscoped    int64 // requests that are not cached as nobody knows whose the response is, see settings.Scope
 	Stored      int64 // entries saved or renewed
 	Invalidated int64 // URLs that an unsafe request has made outdated
+	Foreign     int64 // answers that were not kept, as a redirect led to another host
 	Unkeyed     int64 // requests whose key could not be told
 	Undecodable int64 // bodies that their repository cannot decode
 	StoreErrors int64 // operations on the store that failed, took too long or were not tried
@@ -21,8 +23,8 @@ type Stats struct {
 }
 
 type counters struct {
-	hits, misses, shared, revalidated, stale, renewed, unanswered, bypassed atomic.Int64
-	stored, invalidated, unkeyed, undecodable, storeErrors, panics          atomic.Int64
+	hits, misses, shared, revalidated, stale, renewed, unanswered, bypassed, unscoped atomic.Int64
+	stored, invalidated, foreign, unkeyed, undecodable, storeErrors, panics           atomic.Int64
 }
 
 // Stats returns the counts so far.
@@ -31,9 +33,9 @@ func (x *Exchange) Stats() Stats {
 	return Stats{
 		Hits: c.hits.Load(), Misses: c.misses.Load(), Shared: c.shared.Load(),
 		Revalidated: c.revalidated.Load(), Stale: c.stale.Load(), Renewed: c.renewed.Load(),
-		Unanswered: c.unanswered.Load(), Bypassed: c.bypassed.Load(),
+		Unanswered: c.unanswered.Load(), Bypassed: c.bypassed.Load(), Unscoped: c.unscoped.Load(),
 		Stored: c.stored.Load(), Invalidated: c.invalidated.Load(),
-		Unkeyed: c.unkeyed.Load(), Undecodable: c.undecodable.Load(),
+		Foreign: c.foreign.Load(), Unkeyed: c.unkeyed.Load(), Undecodable: c.undecodable.Load(),
 		StoreErrors: c.storeErrors.Load(), Panics: c.panics.Load(),
 	}
 }

@@ -38,6 +38,15 @@ func newStored(e driver.Entry) (*Stored, error) {
 	return &Stored{Entry: e, Head: h}, nil
 }
 
+// showTo takes the cookies out of s where they are not for those who ask by the rules. s
+// is the asker's own.
+func (s *Stored) showTo(r *Rules) *Stored {
+	if !r.Cookies() {
+		s.Head.DropCookies()
+	}
+	return s
+}
+
 // control are the directives of the response. It is called before callers share s.
 func (s *Stored) control() *rfc9111.Directives {
 	if !s.parsed {
@@ -73,7 +82,7 @@ func (s *Stored) Age(now time.Time) time.Duration {
 // Clone is a copy whose head is its own.
 func (s *Stored) Clone() *Stored {
 	c := *s
-	c.Head.Header = s.Head.Header.Clone()
+	c.Head.Header, c.Head.Trailer = s.Head.Header.Clone(), s.Head.Trailer.Clone()
 	c.Head.Notes = maps.Clone(s.Head.Notes)
 	return &c
 }
@@ -100,5 +109,5 @@ func (s *Stored) noteAge(age time.Duration) {
 }
 
 func (s *Stored) exchange(req *http.Request) *policy.Exchange {
-	return &policy.Exchange{Request: req, Status: s.Entry.Status, Header: s.Head.Header, Body: s.Entry.Payload}
+	return &policy.Exchange{Request: req, Status: s.Entry.Status, Header: s.Head.Header, Body: s.Entry.Payload, Trailer: s.Head.Trailer}
 }

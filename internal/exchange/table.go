@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/redact"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // Declaration is what an exchange needs to know of a table: a repository's settings,
@@ -24,6 +28,14 @@ type Declaration struct {
 	Policy       policy.Policy
 	Methods      []string // that the endpoint names
 	Redact       redact.Rules
+	Endpoint     any      // request.Endpoint[K], nil for none
+
+	Scope    settings.Scope
+	Identity func(*http.Request) string // nil: the exchange's
+	Origin   string                     // of typed calls, see settings.RepositorySettings
+
+	// RedirectHosts are the hosts whose answers are kept, besides the one that was asked.
+	RedirectHosts []string
 
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
@@ -47,39 +59,74 @@ type Table struct {
 	probeKey driver.Key
 	fixed    *Rules
 	redactor *redact.Redactor
+	hosts    redirect.Hosts
+	foreign  sync.Once // tells that an answer of another host was not kept
 	saver    saver
 	flying   *atomic.Int64 // flights of a table of that name that have not landed
+	origins  *origins
+
+	unscoped, anonymous atomic.Bool // whether it was logged that requests bypass it
 }
 
 // Open returns the table of a declaration in the store, which creates it where it is
 // absent. With a nil store there is none: nothing is found or kept, and equal asks at
 // one time still share a flight.
 func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) (*Table, error) {
-	t := &Table{Declaration: d, x: x, flying: x.flights.ofTable(d.Name)}
 	own := newLayer(withAbsences(d.Policy, d.ExpireAbsent))
 	if own.err != nil {
 		return nil, own.err
 	}
-	t.fixed = fixedRules(own, x.general)
-	var err error
-	if t.redactor, err = redact.New(x.opts.Redact, d.Redact); err != nil {
+	hosts, err := redirect.ParseHosts(d.RedirectHosts)
+	if err != nil {
 		return nil, err
 	}
-	t.saver.init()
-	for _, column := range d.Key {
-		t.probeKey = append(t.probeKey, map[driver.Kind]driver.Value{driver.String: "", driver.Int: int64(0), driver.Bool: false}[column.Kind])
+	if d.Scope == settings.Undeclared {
+		d.Scope = x.opts.Scope
 	}
-	if store == nil {
+	if d.Origin == "" {
+		d.Origin = x.opts.Origin
+	}
+	redactor, err := redact.New(x.opts.Redact, d.Redact)
+	if err != nil {
+		return nil, err
+	}
+	t := x.newTable(d, fixedRules(own, x.general), hosts, redactor)
+	if store != nil {
+		x.vary.use(store)
+		x.records.use(store)
+		if err := t.openIn(ctx, store); err != nil {
+			return nil, err
+		}
+	}
+	t.origins = newOrigins(t)
+	if t.origins.single {
 		return t, nil
 	}
-	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: d.Name, Key: d.Key}); err != nil {
+	if _, err := x.records.open(ctx); err != nil { // now, as a request has less time for it
 		return nil, err
 	}
-	x.vary.use(store)
-	x.records.use(store)
+	return t, t.bind(ctx)
+}
+
+// newTable makes a table that keeps nothing.
+func (x *Exchange) newTable(d Declaration, fixed *Rules, hosts redirect.Hosts, redactor *redact.Redactor) *Table {
+	t := &Table{Declaration: d, x: x, fixed: fixed, hosts: hosts, redactor: redactor, flying: x.flights.ofTable(d.Name)}
+	t.saver.init()
+	return t
+}
+
+// openIn opens the table in a store.
+func (t *Table) openIn(ctx context.Context, store driver.Store) (err error) {
+	columns := t.columns()
+	for _, column := range columns {
+		t.probeKey = append(t.probeKey, map[driver.Kind]driver.Value{driver.String: "", driver.Int: int64(0), driver.Bool: false}[column.Kind])
+	}
+	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: t.Name, Key: columns}); err != nil {
+		return err
+	}
 	t.traits = store.Traits()
 	_, t.isPrompt = t.table.(driver.PromptTable)
-	return t, nil
+	return nil
 }
 
 // withAbsences adds the expiry of 404 and 410 to a policy that does not have them.
@@ -192,6 +239,40 @@ func (t *Table) Clear(ctx context.Context, f driver.Filter) (int, error) {
 		t.outdateAll(ctx)
 	}
 	return t.table.Clear(ctx, f)
+}
+
+// Cookies reports whether calls with ctx keep and replay cookies.
+func (t *Table) Cookies(ctx context.Context) bool {
+	for _, p := range policy.Of(ctx) {
+		if p.Cookies != 0 {
+			return p.Cookies == policy.On
+		}
+	}
+	return t.fixed.Cookies()
+}
+
+// Header is an encoded header as calls with ctx may save and see it.
+func (t *Table) Header(ctx context.Context, encoded string) string {
+	if t.Cookies(ctx) {
+		return encoded
+	}
+	return head.StripCookies(encoded)
+}
+
+// IsForeign reports whether an answer is that of a host which may not answer for the
+// table: a redirect has led there. The way of redirects begins after the response until,
+// which is nil for all of it.
+func (t *Table) IsForeign(resp *http.Response, until *http.Response) bool {
+	return !t.hosts.Stay(resp.Request, until)
+}
+
+// RefuseForeign counts an answer that is not kept as it is another host's.
+func (t *Table) RefuseForeign() {
+	t.x.counts.foreign.Add(1)
+	t.foreign.Do(func() {
+		t.x.log.Warn("endpointcache: redirects lead to another host, whose answers are not kept; see RedirectHosts of the repository's settings",
+			"repository", t.Name)
+	})
 }
 
 // Get reads entries, see [driver.Table].

@@ -251,6 +251,14 @@ func (f *Flight) causeOf(o Outcome) error {
 // Doubted reports whether the result is an absence that was not believed, see Ask.Doubt.
 func (r *Result) Doubted() bool { return r.flight != nil && r.flight.doubted != saveNothing }
 
+// HideCookies takes the cookies out of the result's entry where they are not for those who
+// ask by the rules.
+func (r *Result) HideCookies(rules *Rules) {
+	if !rules.Cookies() {
+		r.Entry.Header = head.StripCookies(r.Entry.Header)
+	}
+}
+
 // Header is the encoded header of a result's entry, where the entry was not saved.
 func (r *Result) Header() (string, error) {
 	if r.Entry.Header != "" || r.Response == nil {

@@ -19,12 +19,14 @@ import (
 // keep.
 const VariantsTable = "http_variants"
 
-// variantColumns are the key of a variant that is not the latest of its key: the table,
-// the generation, a digest of the entry's key, and the variant. The generation is that of
+// variantColumns are the key of a variant that is not the latest of its key: the table, the
+// identity where its keys have one, the generation, a digest of the rest of the entry's
+// key, and the variant. The generation is that of
 // the entry in the endpoint's own table: where that is deleted or replaced by other
 // means, its variants are not found any more.
 var variantColumns = []driver.Column{
-	{Name: "repository", Kind: driver.String}, {Name: "generation", Kind: driver.String},
+	{Name: "repository", Kind: driver.String}, {Name: "identity", Kind: driver.String},
+	{Name: "generation", Kind: driver.String},
 	{Name: "entry", Kind: driver.String}, {Name: "variant", Kind: driver.String},
 }
 
@@ -66,9 +68,33 @@ func (x *Exchange) ClearVariants(ctx context.Context, state driver.State) (int, 
 	return 0, nil
 }
 
+// clearVariants removes the variants of an identity's entries.
+func (t *Table) clearVariants(ctx context.Context, identity string, state driver.State) error {
+	table, err := t.x.vary.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = table.Clear(ctx, driver.Filter{State: state, Now: instant(t.x.Now()), Leading: driver.Key{t.Name, identity}})
+	return err
+}
+
+// moveVariants gives the variants of one identity's entries to another.
+func (t *Table) moveVariants(ctx context.Context, from, to string) error {
+	table, err := t.x.vary.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = moveLeading(ctx, table, driver.Key{t.Name, from}, driver.Key{t.Name, to})
+	return err
+}
+
 func (a *Ask) variantKey(generation, variant string) driver.Key {
-	digest := sha256.Sum256(driver.AppendKey(nil, a.Key))
-	return driver.Key{a.Table.Name, generation, base64.RawURLEncoding.EncodeToString(digest[:]), variant}
+	digest := sha256.Sum256(driver.AppendKey(nil, a.Table.OwnKey(a.Key)))
+	identity := driver.Value("")
+	if a.Table.Scoped() {
+		identity = a.Key[0]
+	}
+	return driver.Key{a.Table.Name, identity, generation, base64.RawURLEncoding.EncodeToString(digest[:]), variant}
 }
 
 // matches reports whether s answers requests with these headers.
@@ -153,7 +179,7 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 	}
 	s, err := newStored(found)
 	if err == nil {
-		s.beside = true
+		s.showTo(a.Rules).beside = true
 	}
 	return s, err
 }

@@ -16,9 +16,10 @@ import (
 // Head is what an entry keeps of a response before its body, without the status
 // code.
 type Head struct {
-	Header http.Header
-	Proto  string // as "HTTP/2.0"; empty: HTTP/1.1
-	Reason string // the text after the status code; empty: the usual one
+	Header  http.Header
+	Trailer http.Header // the fields that came after the body; nil for none
+	Proto   string      // as "HTTP/2.0"; empty: HTTP/1.1
+	Reason  string      // the text after the status code; empty: the usual one
 
 	// Notes are what the code that saves a response keeps beside it, under
 	// names of its own, which hold no colon; "proto" and "reason" are taken.
@@ -26,13 +27,15 @@ type Head struct {
 }
 
 // A head is stored as one JSON object of header names and lists of values. What
-// is no header has a name that begins with a colon, as no header's does. A value
-// that JSON or a store's JSON type cannot hold, as it is not UTF-8 or holds NUL,
-// is an object with its base64 form.
+// is no header has a name that begins with a colon, as no header's does; a field
+// that came after the body has the name ":trailer:" and its own. A value that JSON
+// or a store's JSON type cannot hold, as it is not UTF-8 or holds NUL, is an object
+// with its base64 form.
 const (
-	usualProto = "HTTP/1.1"
-	protoName  = ":proto"
-	reasonName = ":reason"
+	usualProto    = "HTTP/1.1"
+	protoName     = ":proto"
+	reasonName    = ":reason"
+	trailerPrefix = ":trailer:"
 )
 
 // connectionOnly are the headers that belong to one connection.
@@ -57,17 +60,13 @@ func HopByHop(name string) bool { return connectionOnly[name] }
 // are left out. It is empty where nothing is left. A header's name that cannot be
 // one is an error.
 func Encode(h Head) (string, error) {
-	kept := make(map[string][]string, len(h.Header)+2)
+	kept := make(map[string][]string, len(h.Header)+len(h.Trailer)+2)
 	connection := connectionHeaders(h.Header)
-	for name, list := range h.Header {
-		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		if len(list) == 0 || connectionOnly[canonical] || connection[canonical] {
-			continue
-		}
-		if strings.HasPrefix(name, ":") || !plainText(name) {
-			return "", fmt.Errorf("%q is no header's name", name)
-		}
-		kept[name] = list
+	if err := keep(kept, "", h.Header, connection); err != nil {
+		return "", err
+	}
+	if err := keep(kept, trailerPrefix, h.Trailer, connection); err != nil {
+		return "", err
 	}
 	for name, note := range h.Notes {
 		kept[":"+name] = []string{note}
@@ -105,6 +104,24 @@ func Encode(h Head) (string, error) {
 		b = append(b, ']')
 	}
 	return string(append(b, '}')), nil
+}
+
+// keep adds fields to kept, under their names behind a prefix.
+func keep(kept map[string][]string, prefix string, fields http.Header, connection map[string]bool) error {
+	for name, list := range fields {
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		if len(list) == 0 || connectionOnly[canonical] || connection[canonical] {
+			continue
+		}
+		if name != canonical && setsCookies(name) {
+			continue // so that cookies can be found by their names
+		}
+		if strings.HasPrefix(name, ":") || !plainText(name) {
+			return fmt.Errorf("%q is no header's name", name)
+		}
+		kept[prefix+name] = list
+	}
+	return nil
 }
 
 // connectionHeaders are those that the Connection header names.
@@ -201,6 +218,11 @@ func (h *Head) set(name string, values []string) {
 		h.Proto = values[0]
 	case name == reasonName:
 		h.Reason = values[0]
+	case strings.HasPrefix(name, trailerPrefix):
+		if h.Trailer == nil {
+			h.Trailer = make(http.Header)
+		}
+		h.Trailer[name[len(trailerPrefix):]] = values
 	default:
 		if h.Notes == nil {
 			h.Notes = make(map[string]string)

@@ -28,6 +28,64 @@ func TestHeadIsReadableJSON(t *testing.T) {
 	}
 }
 
+// A trailer's fields are told from headers and notes of their names.
+func TestATrailerIsKept(t *testing.T) {
+	want := Head{
+		Header: http.Header{"X-Sum": {"a"}}, Notes: map[string]string{"X-Sum": "b"},
+		Trailer: http.Header{"X-Sum": {"c", "\x80"}},
+	}
+	given := want
+	given.Header = http.Header{"X-Sum": {"a"}, "Connection": {"x-hop"}}
+	given.Trailer = http.Header{
+		"X-Sum": {"c", "\x80"}, "X-Hop": {"d"}, "Transfer-Encoding": {"chunked"}, "Announced": nil,
+	}
+	encoded, err := Encode(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = `{":X-Sum":["b"],":trailer:X-Sum":["c",{"base64":"gA=="}],"X-Sum":["a"]}`
+	if got, err := Decode(encoded); err != nil || encoded != text || !cmp.Equal(want, got) {
+		t.Errorf("%s, %v: %s", encoded, err, cmp.Diff(want, got))
+	}
+	if first, ok := Value(encoded, "X-Sum"); !ok || first != "a" {
+		t.Errorf("the header is %q", first)
+	}
+	if encoded, err := Encode(Head{Trailer: http.Header{":x": {"a"}}}); err == nil {
+		t.Errorf("a name that is none becomes %s", encoded)
+	}
+}
+
+func TestAResponseHasItsTrailerAtTheEnd(t *testing.T) {
+	h := Head{Trailer: http.Header{"X-Sum": {"4"}}}
+	for name, read := range map[string]func(r io.Reader) error{
+		"read":   func(r io.Reader) error { _, err := io.ReadAll(r); return err },
+		"copied": func(r io.Reader) error { _, err := io.Copy(io.Discard, r); return err },
+	} {
+		for _, payload := range []string{"", "body"} {
+			resp, err := h.Response(200, []byte(payload), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if values, ok := resp.Trailer["X-Sum"]; !ok || values != nil {
+				t.Errorf("before the end: %v", resp.Trailer)
+			}
+			if err := read(resp.Body); err != nil || !cmp.Equal(resp.Trailer, h.Trailer) {
+				t.Errorf("%s: %v, %v", name, resp.Trailer, err)
+			}
+			resp.Trailer["X-Sum"][0] = "changed"
+		}
+	}
+	if h.Trailer.Get("X-Sum") != "4" {
+		t.Error("the caller can change the trailer")
+	}
+	head := &http.Request{Method: http.MethodHead}
+	for status, req := range map[int]*http.Request{200: head, 206: nil, 304: nil} {
+		if resp, err := h.Response(status, nil, req); err != nil || resp.Trailer != nil { //nolint:bodyclose // it is in memory
+			t.Errorf("%d has %v, %v", status, resp.Trailer, err)
+		}
+	}
+}
+
 func TestTheValueOfOneHeader(t *testing.T) {
 	encoded, err := Encode(Head{
 		Header: http.Header{"Date": {"a", "b"}, "Etag": {`"a\b"`}, "X": {"\x80\xff"}, "Empty": {""}},
@@ -57,8 +115,8 @@ func TestTheValueOfOneHeader(t *testing.T) {
 
 func TestTheHeadOfAResponse(t *testing.T) {
 	header := http.Header{"Etag": {"1"}, "Set-Cookie": {"a=b"}, "Set-Cookie2": {"c=d"}}
-	got := Of(&http.Response{Status: "200 Fine", StatusCode: 200, Proto: "HTTP/2.0", Header: header})
-	want := Head{Header: http.Header{"Etag": {"1"}}, Proto: "HTTP/2.0", Reason: "Fine"}
+	got := Of(&http.Response{Status: "200 Fine", StatusCode: 200, Proto: "HTTP/2.0", Header: header, Trailer: http.Header{"X": {"2"}, "Set-Cookie": {"e=f"}}})
+	want := Head{Header: http.Header{"Etag": {"1"}}, Trailer: http.Header{"X": {"2"}}, Proto: "HTTP/2.0", Reason: "Fine"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -67,6 +125,39 @@ func TestTheHeadOfAResponse(t *testing.T) {
 	}
 	if usual := Of(&http.Response{Status: "404 Not Found", StatusCode: 404}); usual.Reason != "" {
 		t.Errorf("the usual reason is kept as %q", usual.Reason)
+	}
+}
+
+func TestCookies(t *testing.T) {
+	header := http.Header{"Set-Cookie": {"", "a=b"}, "set-cookie": {"c=d"}, "SET-COOKIE2": {"e=f"}, "Set-Cookies": {"1"}, "Cookie": {"2"}}
+	want := http.Header{"Set-Cookies": {"1"}, "Cookie": {"2"}}
+	if d := cmp.Diff(want, Of(&http.Response{StatusCode: 200, Header: header}).Header); d != "" {
+		t.Error(d)
+	}
+	if got := Cookies(header); len(got) != 3 || len(header) != 5 {
+		t.Errorf("the cookies are %v, of %v", got, header)
+	}
+	if got := WithoutCookies(want); len(Cookies(want)) != 0 || len(got) != len(want) {
+		t.Errorf("without cookies: %v", got)
+	}
+	encoded, err := Encode(Head{Header: header})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored, err := Decode(encoded); err != nil || len(stored.Header["Set-Cookie"]) != 2 || len(Cookies(stored.Header)) != 1 {
+		t.Errorf("stored as %s, %v", encoded, err)
+	}
+	stripped, err := Decode(StripCookies(encoded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, stripped.Header); d != "" {
+		t.Error(d)
+	}
+	for _, as := range []string{"", "{}", `{"Set-Cookie":[1]}`, `{"X":["\"Set-Cookie\""]}`} {
+		if got := StripCookies(as); got != as {
+			t.Errorf("%s becomes %s", as, got)
+		}
 	}
 }
 
@@ -114,7 +205,7 @@ func FuzzHead(f *testing.F) {
 	f.Add("Etag", `"a\b"`, "\x80\xff")
 	f.Add("X", "\x00\u2028<&>", "{\"base64\":\"\"}")
 	f.Fuzz(func(t *testing.T, name, a, b string) {
-		want := Head{Header: http.Header{name: {a, b}, "Y": {b}}, Proto: "HTTP/1.0"}
+		want := Head{Header: http.Header{name: {a, b}, "Y": {b}}, Trailer: http.Header{name: {b}}, Proto: "HTTP/1.0"}
 		encoded, err := Encode(want)
 		if err != nil {
 			return // no name of a header

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/hostname"
 )
 
 // Pattern is a parsed pattern. It is anchored at both ends of the host and at the
@@ -45,7 +47,7 @@ func Parse(s string) (Pattern, error) {
 		}
 		host, p.port = name, port
 	}
-	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
+	host = strings.TrimSuffix(hostname.Lower(strings.Trim(host, "[]")), ".")
 	if strings.Contains(host, ":") && net.ParseIP(host) == nil {
 		return p, errors.New("the host is neither a name nor an address")
 	}
@@ -100,7 +102,7 @@ func defaultPort(scheme string) string {
 }
 
 func (p Pattern) matchHost(host string) bool {
-	labels := strings.Split(strings.TrimSuffix(strings.ToLower(host), "."), ".")
+	labels := strings.Split(strings.TrimSuffix(hostname.Lower(host), "."), ".")
 	want := p.labels
 	if want[0] == "*" {
 		if len(labels) < len(want) {

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/endpointcache/endpointcache/internal/hostname"
 )
 
 func TestWhichURLsAPatternIsFor(t *testing.T) {
@@ -53,6 +55,8 @@ func TestWhichURLsAPatternIsFor(t *testing.T) {
 		{"[::1]:8080/v1", []string{"http://[::1]:8080/v1"}, []string{"http://[::1]/v1", "http://[::2]:8080/v1"}},
 		{"[2001:DB8::1]", []string{"https://[2001:db8::1]/a"}, []string{"https://[2001:db8::1]:8443/a"}},
 		{"10.0.0.1:8080", []string{"http://10.0.0.1:8080/"}, []string{"http://10.0.0.10:8080/", "http://110.0.0.1:8080/"}},
+		{"git.example", []string{"https://GIT.example"}, []string{"https://gİt.example"}},
+		{"straße.example", []string{"https://STRAßE.example"}, []string{"https://straẞe.example"}},
 		{"localhost", []string{"http://localhost/"}, []string{"http://localhost.evil.org/"}},
 	} {
 		p, err := Parse(test.pattern)
@@ -129,7 +133,7 @@ func FuzzPatterns(f *testing.F) {
 		}
 		// What matches has the pattern's last label at its end.
 		last := p.labels[len(p.labels)-1]
-		if host := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."); last != "*" && !strings.HasSuffix(host, last) {
+		if host := strings.TrimSuffix(hostname.Lower(u.Hostname()), "."); last != "*" && !strings.HasSuffix(host, last) {
 			t.Errorf("%q matches the host %q", pattern, host)
 		}
 		// So does a longer path, and another query.

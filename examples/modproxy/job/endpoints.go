@@ -32,10 +32,13 @@ type (
 func (k ModuleKey) String() string  { return k.Module }
 func (k VersionKey) String() string { return k.Module + "@" + k.Version }
 
+// Mirrors answer alike, so what one has answered is used for all of them.
+
 // List is text: the versions of a module, one a line. New ones are published, so
 // it expires soon.
 var List = settings.RepositorySettings[ModuleKey, string]{
 	Name:    "list",
+	Origin:  settings.AnyOrigin,
 	Pattern: "GET /{module...}/@v/list",
 	Payload: payload.String(),
 	NameOf:  latest,
@@ -46,6 +49,7 @@ var List = settings.RepositorySettings[ModuleKey, string]{
 // it does not say when, after the cache's default of a week.
 var Info = settings.RepositorySettings[VersionKey, VersionInfo]{
 	Name:    "info",
+	Origin:  settings.AnyOrigin,
 	Pattern: "GET /{module...}/@v/{version}.info",
 	NameOf:  func(i VersionInfo) string { return i.Version + " of " + i.Time.Format(time.DateOnly) },
 }
@@ -60,6 +64,7 @@ type VersionInfo struct {
 // Mod is text: the go.mod file of a version, which never changes.
 var Mod = settings.RepositorySettings[VersionKey, string]{
 	Name:    "mod",
+	Origin:  settings.AnyOrigin,
 	Pattern: "GET /{module...}/@v/{version}.mod",
 	Payload: payload.String(),
 	NameOf:  func(file string) string { return modfile.ModulePath([]byte(file)) },
@@ -69,6 +74,7 @@ var Mod = settings.RepositorySettings[VersionKey, string]{
 // Zip is binary: the source code of a version, which never changes.
 var Zip = settings.RepositorySettings[VersionKey, []byte]{
 	Name:    "zip",
+	Origin:  settings.AnyOrigin,
 	Pattern: "GET /{module...}/@v/{version}.zip",
 	Payload: payload.Bytes(),
 	NameOf:  zipRoot,

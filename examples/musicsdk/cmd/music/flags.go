@@ -23,6 +23,7 @@ type options struct {
 	store   program.Store // what keeps the responses
 	noStore bool          // keep none
 	api     string        // empty: serve one
+	local   bool          // it is the one that is served
 	id      string        // of the client, where the API is another's
 	secret  string
 	market  string

@@ -31,6 +31,7 @@ import (
 	"github.com/endpointcache/endpointcache/examples/internal/anystore"
 	"github.com/endpointcache/endpointcache/examples/internal/program"
 	"github.com/endpointcache/endpointcache/examples/musicsdk"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 func main() { program.Main(newCommand()) }
@@ -48,7 +49,8 @@ func newCommand() *program.Command {
 // fetchAll does the job with a client of its own. It returns how many tracks could not
 // be fetched.
 func fetchAll(ctx context.Context, o *options, stdout, stderr io.Writer) (failed int, err error) {
-	if o.api == "" && o.offline {
+	o.local = o.api == ""
+	if o.local && o.offline {
 		o.api = "http://localhost" // nobody asks it
 	}
 	if o.api == "" {
@@ -78,6 +80,9 @@ func newClient(ctx context.Context, o *options, base http.RoundTripper, stderr i
 		InFlight:  inFlight,
 		Rate:      o.rate,
 		Offline:   o.offline,
+	}
+	if o.local {
+		opts.Origin = settings.AnyOrigin // each run serves the API on another port
 	}
 	if o.id != "" {
 		opts.Token = musicsdk.ClientCredentials(o.api, o.id, o.secret, base)

@@ -1,0 +1,216 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/endpoint"
+	"github.com/endpointcache/endpointcache/internal/weborigin"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+// origins are the tables of one declaration. The first origin that is met, by whichever
+// process, has the table of the declaration's name; each further one has a table whose name
+// ends in the origin's. So those who have one origin pay nothing for it.
+type origins struct {
+	single bool // one table has all of them
+	home   *Table
+	last   atomic.Pointer[visit] // what the next request is likely to be like
+	view   atomic.Pointer[Table] // of typed calls
+
+	mu     sync.Mutex
+	bound  bool // the origin of typed calls is known
+	tables map[string]*Table
+}
+
+// visit is where a request of that scheme and hosts belongs.
+type visit struct {
+	scheme, host, named string
+	table               *Table
+}
+
+// The kinds of record that tell of origins: which one has the table of a name, and behind
+// siblingRecord and a table's name, which others there are.
+const (
+	originRecord  = "origin"
+	siblingRecord = "sibling:"
+)
+
+func newOrigins(home *Table) *origins {
+	o := &origins{home: home, tables: make(map[string]*Table)}
+	o.single = home.Origin == settings.AnyOrigin || home.table == nil || endpoint.HasOrigin(home.Endpoint)
+	o.view.Store(home)
+	return o
+}
+
+// View is the table that typed calls are about: that of the origin which is declared, or
+// else of the first one that was met.
+func (t *Table) View() *Table { return t.origins.view.Load() }
+
+// Family are the tables of all origins that the store has responses of.
+func (t *Table) Family(ctx context.Context) ([]*Table, error) {
+	o := t.origins
+	family := []*Table{o.home}
+	if o.single {
+		return family, nil
+	}
+	others, err := t.x.records.items(ctx, siblingRecord+o.home.Name)
+	if err != nil {
+		return nil, err
+	}
+	for _, origin := range others {
+		table, err := t.openAt(ctx, origin)
+		if err != nil {
+			return nil, err
+		}
+		family = append(family, table)
+	}
+	return family, nil
+}
+
+// AtRequest is the table of the origin that answers a request.
+func (t *Table) AtRequest(ctx context.Context, req *http.Request) (*Table, error) {
+	o := t.origins
+	if o.single {
+		return o.home, nil
+	}
+	if v := o.last.Load(); v != nil && v.host == req.URL.Host && v.scheme == req.URL.Scheme && v.named == req.Host {
+		return v.table, nil
+	}
+	placed, err := t.at(ctx, weborigin.OfRequest(req))
+	if err == nil && req.URL.Host != "" {
+		o.last.Store(&visit{req.URL.Scheme, req.URL.Host, req.Host, placed})
+	}
+	return placed, err
+}
+
+// AtBase is the table of the API with that base URL, whose path counts, too.
+func (t *Table) AtBase(ctx context.Context, base *url.URL) (*Table, error) {
+	if t.origins.single {
+		return t.origins.home, nil
+	}
+	origin := weborigin.Of(base)
+	if origin != "" {
+		origin += strings.TrimSuffix(base.EscapedPath(), "/")
+	}
+	return t.at(ctx, origin)
+}
+
+// at is the table of an origin, which it opens when it is first met. Without an origin, it
+// is that of typed calls.
+func (t *Table) at(ctx context.Context, origin string) (*Table, error) {
+	o := t.origins
+	if origin == "" {
+		return t.View(), nil
+	}
+	placed, err := t.openAt(ctx, origin)
+	if err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.bound {
+		o.bound = true
+		o.view.Store(placed)
+	}
+	return placed, nil
+}
+
+// openAt is the table of an origin, which typed calls may not be about.
+func (t *Table) openAt(ctx context.Context, origin string) (*Table, error) {
+	o := t.origins
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if placed := o.tables[origin]; placed != nil {
+		return placed, nil
+	}
+	placed, err := o.open(ctx, origin)
+	if err == nil {
+		o.tables[origin] = placed
+	}
+	return placed, err
+}
+
+// open opens the table of an origin that is met for the first time. The lock is held.
+func (o *origins) open(ctx context.Context, origin string) (placed *Table, err error) {
+	home := o.home
+	err = home.x.guard.do(ctx, home, "get", 1, func(ctx context.Context) error {
+		kept, err := home.x.records.claim(ctx, originRecord, home.Name, origin, home.x.Now())
+		if err != nil {
+			return err
+		}
+		table := home
+		if kept != origin {
+			if _, err := home.x.records.claim(ctx, siblingRecord+home.Name, origin, siblingName(home.Name, origin), home.x.Now()); err != nil {
+				return err
+			}
+			table, err = home.sibling(ctx, origin)
+		}
+		placed = table
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return placed, nil
+}
+
+// sibling opens the table of another origin than the declaration's first.
+func (t *Table) sibling(ctx context.Context, origin string) (*Table, error) {
+	s := t.x.newTable(t.Declaration, t.fixed, t.hosts, t.redactor)
+	s.Name, s.origins = siblingName(t.Name, origin), t.origins
+	s.flying = t.x.flights.ofTable(s.Name)
+	return s, s.openIn(ctx, t.x.records.keptIn())
+}
+
+// Detached is a table for a request whose own cannot be told, as the store does not answer:
+// nothing is found or kept, and equal requests at one time share a flight.
+func (t *Table) Detached(req *http.Request) *Table {
+	d := t.x.newTable(t.Declaration, t.fixed, t.hosts, t.redactor)
+	d.Name, d.origins = siblingName(t.Name, weborigin.OfRequest(req)), t.origins
+	d.flying = t.x.flights.ofTable(d.Name)
+	return d
+}
+
+// mostName is within what the names of tables may have.
+const mostName = 200
+
+// siblingName is the name of the table for another origin.
+func siblingName(name, origin string) string {
+	sibling := name + "@" + origin
+	if len(sibling) <= mostName {
+		return sibling
+	}
+	return name[:min(len(name), mostName-64)] + "@" + Digest([]byte("origin"), []byte(sibling))
+}
+
+// bind opens the table of the declaration's own origin, which typed calls are about.
+func (t *Table) bind(ctx context.Context) error {
+	origin := t.Origin
+	if origin == "" || t.origins.single {
+		return nil
+	}
+	base, err := url.Parse(origin)
+	if err != nil {
+		return errors.New("origin cannot be parsed")
+	}
+	_, err = t.AtBase(ctx, base)
+	return err
+}
+
+// HasOrigin reports whether tables that do not say have an origin nevertheless.
+func (x *Exchange) HasOrigin() bool { return x.opts.Origin != "" }
+
+// columns are the key columns of the declaration's tables.
+func (d *Declaration) columns() []driver.Column {
+	if d.Scope != settings.PerIdentity {
+		return d.Key
+	}
+	return append([]driver.Column{{Name: settings.IdentityColumn, Kind: driver.String}}, d.Key...)
+}

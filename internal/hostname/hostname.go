@@ -1,0 +1,39 @@
+// Package hostname compares the names of hosts.
+package hostname
+
+// Lower is a name in small letters, of ASCII alone. Unicode has other letters that differ
+// in case, and of which IDNA makes different hosts: what strings.ToLower makes of "gİt" is
+// "git", and the two Unicode cases of ß are two domains.
+func Lower(name string) string {
+	for i := range len(name) {
+		if lower(name[i]) == name[i] {
+			continue
+		}
+		small := []byte(name)
+		for ; i < len(small); i++ {
+			small[i] = lower(small[i])
+		}
+		return string(small)
+	}
+	return name
+}
+
+// Equal reports whether two names are those of one host.
+func Equal(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
