@@ -4,7 +4,7 @@
 // Whoever fetches a response gets it as it came. What is stored, and so every later hit, is
 // without what the rules name.
 //
-// Some rules always apply. Headers with credentials are left out, such as Authorization,
+// Some rules always apply. Headers and trailers with credentials are left out, such as Authorization,
 // Authentication-Info, X-Auth-Token and Refresh-Token; for Set-Cookie see policy.Policy. In
 // the URLs of Location, Content-Location, Link, Refresh and any other header, [Mark] stands
 // for the values of secret parameters, such as access_token and code, and for the user. A

@@ -28,7 +28,7 @@ type Declaration struct {
 	Policy       policy.Policy
 	Methods      []string // that the endpoint names
 	Redact       redact.Rules
-	Endpoint     any      // request.Endpoint[K], nil for none
+	Endpoint     any // request.Endpoint[K], nil for none
 
 	Scope    settings.Scope
 	Identity func(*http.Request) string // nil: the exchange's

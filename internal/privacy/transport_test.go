@@ -86,7 +86,6 @@ func TestTransport(t *testing.T) {
 			t.Run(kind.name+" "+mode, func(t *testing.T) {
 				w, dir := newWatch(t), t.TempDir()
 				api := newAPI(t, w)
-				api.cookies = p.CacheControl != policy.On // else they are stored as the origin says
 				c, err := cache.New(kind.open(t, dir, w), &cache.Options{
 					Policy: p, Logger: w.logger(), Redact: redact.Rules{JSON: []string{"password"}},
 				})
@@ -166,7 +165,7 @@ func TestVariantsOfCredentialsCannotBeFoundByTrying(t *testing.T) {
 	c, err := cache.New(stores[1].open(t, dir, w), &cache.Options{Policy: policy.Policy{CacheControl: policy.On}, Logger: w.logger()})
 	check(t, err)
 	_, err = cache.CreateRepository(t.Context(), c, settings.RepositorySettings[string, []byte]{
-		Name: "varying", Pattern: "/{id}", Payload: payload.Bytes(),
+		Name: "varying", Scope: settings.Shared, Pattern: "/{id}", Payload: payload.Bytes(),
 	})
 	check(t, err)
 	client := &http.Client{Transport: transport.New(c, nil)}
