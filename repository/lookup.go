@@ -96,14 +96,20 @@ func saveResponses(ctx context.Context, t *exchange.Table, keys []driver.Key, en
 			continue
 		}
 		name := ""
+		var value any
 		if exchange.HasValue(e.Status) {
-			if _, name, err = t.Decode(e.Payload, false); err != nil {
+			if value, name, err = t.Decode(e.Payload, t.Tags != nil); err != nil {
 				refused = append(refused, &DecodeError{Repository: t.Name, Key: t.TypedKey(keys[i]), Err: err})
 				continue
 			}
 		}
+		header, err := t.Tagged(t.Header(ctx, e.head), keys[i], value)
+		if err != nil {
+			refused = append(refused, fmt.Errorf("repository %q: %w", t.Name, err))
+			continue
+		}
 		rows = append(rows, driver.Entry{
-			Key: keys[i], Name: name, Status: e.Status, Header: t.Header(ctx, e.head), Payload: e.Payload,
+			Key: keys[i], Name: name, Status: e.Status, Header: header, Payload: e.Payload,
 			CachedAt: s.now, ExpiresAt: s.expires,
 		})
 	}

@@ -90,12 +90,17 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	table, err := x.Open(ctx, store, exchange.Declaration{
 		Name: s.Name, Key: key.Columns(),
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
-		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Endpoint: endpointOf(s), Redact: s.Redact,
-		Scope: s.Scope, Identity: s.Identity, Origin: s.Origin, RedirectHosts: s.RedirectHosts,
+		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Endpoint: endpointOf(s),
+		Scope: s.Scope, Identity: s.Identity, Origin: s.Origin, RedirectHosts: s.RedirectHosts, Redact: s.Redact,
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
+		KeyType: reflect.TypeFor[K](), KeyOf: r.keyOf,
+		Beside: endpoint.BesideURL(s.Endpoint), MatchURL: r.matchURL(), Tags: r.tags(),
 	})
 	if err != nil {
 		return nil, err
+	}
+	if table.Controls() {
+		r.settings.Endpoint = endpoint.ByVary(s.Endpoint)
 	}
 	if err := r.keyDigests(ctx, x); err != nil {
 		return nil, err
@@ -151,7 +156,7 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 	key, ok, err := r.Key(req)
 	if err == nil && ok {
 		var matched driver.Key
-		if matched, err = r.appendKey(nil, reflect.ValueOf(&key).Elem()); err == nil {
+		if matched, err = r.ownKey(key); err == nil {
 			return matched, true, nil
 		}
 	}
@@ -159,6 +164,50 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 		err = fmt.Errorf("repository %q: key of request: %w", r.settings.Name, secret.Error(err))
 	}
 	return nil, false, err
+}
+
+// matchURL returns what takes the key from a request's URL alone, nil where the endpoint
+// does not have it.
+func (r *ResponseRepository[K, V]) matchURL() func(*http.Request) (driver.Key, bool) {
+	type urlEndpoint interface {
+		KeyOfURL(req *http.Request) (K, bool)
+	}
+	if _, ok := r.settings.Endpoint.(urlEndpoint); !ok {
+		return nil
+	}
+	return func(req *http.Request) (driver.Key, bool) {
+		key, ok := r.settings.Endpoint.(urlEndpoint).KeyOfURL(req) // which has got its key for digests
+		if !ok {
+			return nil, false
+		}
+		matched, err := r.ownKey(key)
+		return matched, err == nil
+	}
+}
+
+// tags returns what tells the tags of entries, nil where they have none. The value of an
+// entry that has none is the zero value.
+func (r *ResponseRepository[K, V]) tags() func(driver.Key, any) []string {
+	if r.settings.Tags == nil {
+		return nil
+	}
+	return func(key driver.Key, value any) []string {
+		typed, err := r.typedKey(key)
+		if err != nil {
+			return nil
+		}
+		v, _ := value.(V)
+		return r.settings.Tags(typed, v)
+	}
+}
+
+// keyOf is ownKey for a key whose type is not known.
+func (r *ResponseRepository[K, V]) keyOf(key any) (driver.Key, error) {
+	typed, ok := key.(K)
+	if !ok {
+		return nil, fmt.Errorf("repository %q: the key is a %T", r.settings.Name, key)
+	}
+	return r.ownKey(typed)
 }
 
 // decoder returns what decodes bodies for the names and values in them, and in any case
@@ -185,6 +234,11 @@ func (r *ResponseRepository[K, V]) driverKey(ctx context.Context, key K) (driver
 		return nil, err
 	}
 	return r.appendKey(values, reflect.ValueOf(&key).Elem())
+}
+
+// ownKey is the key without an identity.
+func (r *ResponseRepository[K, V]) ownKey(key K) (driver.Key, error) {
+	return r.appendKey(make(driver.Key, 0, len(r.key.Fields)), reflect.ValueOf(&key).Elem())
 }
 
 // identify appends the identity of ctx to the values of a key, if it is part of keys.
@@ -393,6 +447,9 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		}
 		if r.settings.NameOf != nil {
 			row.Name = r.settings.NameOf(value)
+		}
+		if row.Header, err = r.table.Tagged(header, saved, value); err != nil {
+			return err
 		}
 		if row.Payload, row.Name, err = r.table.RedactBody(row.Status, written, body, row.Name); err != nil {
 			return fmt.Errorf("repository %q: %w", r.Name(), err)

@@ -27,6 +27,8 @@ type plan struct {
 	headers    []header
 	members    *members // nil: the key has none of the body's
 	ignoreBody bool
+
+	shareMethods bool
 }
 
 // admits tells whether req can be one of the pattern's, before a look at what

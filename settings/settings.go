@@ -71,13 +71,20 @@ type RepositorySettings[K comparable, V any] struct {
 	// RedirectHosts are other hosts that may answer for the endpoint if a redirect leads
 	// there: "cdn.example.com", "*.example.com" (one label or more), "localhost:8080", or "*"
 	// for any. The answer of another host is returned, but not kept. Neither is one over
-	// http if https was asked, unless a pattern says so: "http://cdn.example.com". Secrets
-	// never go along, see package fetch.
+	// http if https was asked, unless a pattern says so: "http://cdn.example.com". No
+	// secrets are sent to these hosts, either.
 	RedirectHosts []string
 
 	// NameOf returns a readable name for a value, which is stored with it. It may be nil;
 	// names are then empty.
 	NameOf func(V) string
+
+	// Tags returns the tags of an entry, by which many entries of several repositories are
+	// made old at once, however many they are: see InvalidateTags of the cache. For an entry
+	// without a value, such as a remembered absence, it gets the zero value of V. It is
+	// called when an entry is saved; entries saved before it was declared have no tags. It
+	// may be nil; reads then cost nothing more.
+	Tags func(K, V) []string
 
 	// Expire is how long a response lives from when the origin answered, or from when a
 	// call such as Save stores it. Zero means the cache's own setting, and [NeverExpire]
@@ -88,10 +95,6 @@ type RepositorySettings[K comparable, V any] struct {
 	// it is not asked again. Zero means not at all, and [NeverExpire] means for ever. It is
 	// shorthand for a [policy.Policy] whose ExpireStatus has 404 and 410.
 	ExpireAbsent time.Duration
-
-	// Redact says what of responses is not stored, besides what never is, and besides what
-	// the cache's options say.
-	Redact redact.Rules
 
 	// Scope says who may be given a stored response: everybody ([Shared]), or only the
 	// identity on whose behalf it was requested ([PerIdentity]). It has to be declared if
@@ -110,6 +113,10 @@ type RepositorySettings[K comparable, V any] struct {
 	// cache, or of the client of package fetch, or else the first that a request is for.
 	// With [AnyOrigin], all origins share one table.
 	Origin string
+
+	// Redact says what of responses is not stored, besides what never is, and besides what
+	// the cache's options say.
+	Redact redact.Rules
 
 	// Policy says more about what is cached and for how long. Each of its fields applies if
 	// no policy of a call sets it, and takes precedence over the cache's.
@@ -168,11 +175,11 @@ func (s RepositorySettings[K, V]) validate() error {
 			return err
 		}
 	}
-	if err := s.Redact.Validate(); err != nil {
-		return err
-	}
 	if _, err := redirect.ParseHosts(s.RedirectHosts); err != nil {
 		return fmt.Errorf("RedirectHosts: %w", err)
+	}
+	if err := s.Redact.Validate(); err != nil {
+		return err
 	}
 	if err := expire.Validate(s.ExpireAbsent); err != nil {
 		return fmt.Errorf("ExpireAbsent: %w", err)

@@ -28,12 +28,12 @@ type Options struct {
 
 	DigestKey []byte // empty: one that the store keeps
 
-	Redact redact.Rules // of all tables, besides their own
-
 	// Of tables that do not say.
 	Scope    settings.Scope
 	Identity func(*http.Request) string
 	Origin   string
+
+	Redact redact.Rules // of all tables, besides their own
 
 	Limits
 }
@@ -87,6 +87,8 @@ type Exchange struct {
 	vary    variants
 	records records
 	digest  digestKey
+	marks   marks
+	order   order
 	counts  counters
 	running running
 }
@@ -111,6 +113,7 @@ func New(opts Options) (*Exchange, error) {
 	x.budget.init(x.opts.MaxInFlight, largestShare(x.opts.MaxBody))
 	x.vary.init()
 	x.records.init()
+	x.marks.x = x
 	x.running.init()
 	return x, nil
 }
@@ -314,6 +317,10 @@ func hasValue(status int) bool {
 
 // HasValue reports whether a response of that status holds a value of its endpoint.
 func HasValue(status int) bool { return hasValue(status) }
+
+// IsPart reports whether an entry of that status is a part of a response, which only a
+// request for ranges can be answered with.
+func IsPart(status int) bool { return status == http.StatusPartialContent }
 
 // Gone reports whether a status says that the origin has nothing for a key.
 func Gone(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,8 +28,7 @@ type Declaration struct {
 	ExpireAbsent time.Duration // how long a 404 or 410 is remembered; 0: not at all, negative: for ever
 	Policy       policy.Policy
 	Methods      []string // that the endpoint names
-	Redact       redact.Rules
-	Endpoint     any // request.Endpoint[K], nil for none
+	Endpoint     any      // request.Endpoint[K], nil for none
 
 	Scope    settings.Scope
 	Identity func(*http.Request) string // nil: the exchange's
@@ -36,6 +36,8 @@ type Declaration struct {
 
 	// RedirectHosts are the hosts whose answers are kept, besides the one that was asked.
 	RedirectHosts []string
+
+	Redact redact.Rules
 
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
@@ -46,6 +48,22 @@ type Declaration struct {
 
 	// TypedKey is the K of a key, for errors; nil where it cannot be told.
 	TypedKey func(driver.Key) any
+
+	// KeyType is K, and KeyOf the key of a K.
+	KeyType reflect.Type
+	KeyOf   func(typed any) (driver.Key, error)
+
+	// Beside names the columns of the key that do not come from the URL: an unsafe request
+	// makes all entries of its URL old, whatever these columns hold.
+	Beside []string
+
+	// MatchURL takes the key of a request's URL, whose other columns hold anything; nil
+	// where the endpoint does not tell it.
+	MatchURL func(*http.Request) (driver.Key, bool)
+
+	// Tags are those of an entry with that value, nil for an entry without; nil where
+	// entries have none.
+	Tags func(key driver.Key, value any) []string
 }
 
 // Table is the table of one declaration. All writes to it, whichever door or method
@@ -58,12 +76,13 @@ type Table struct {
 	isPrompt bool
 	probeKey driver.Key
 	fixed    *Rules
-	redactor *redact.Redactor
 	hosts    redirect.Hosts
 	foreign  sync.Once // tells that an answer of another host was not kept
+	redactor *redact.Redactor
 	saver    saver
 	flying   *atomic.Int64 // flights of a table of that name that have not landed
 	origins  *origins
+	marked   *marked // table, where its entries have marks; else nil
 
 	unscoped, anonymous atomic.Bool // whether it was logged that requests bypass it
 }
@@ -80,20 +99,19 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 	if err != nil {
 		return nil, err
 	}
+	redactor, err := redact.New(x.opts.Redact, d.Redact)
+	if err != nil {
+		return nil, err
+	}
 	if d.Scope == settings.Undeclared {
 		d.Scope = x.opts.Scope
 	}
 	if d.Origin == "" {
 		d.Origin = x.opts.Origin
 	}
-	redactor, err := redact.New(x.opts.Redact, d.Redact)
-	if err != nil {
-		return nil, err
-	}
 	t := x.newTable(d, fixedRules(own, x.general), hosts, redactor)
 	if store != nil {
-		x.vary.use(store)
-		x.records.use(store)
+		x.Use(store)
 		if err := t.openIn(ctx, store); err != nil {
 			return nil, err
 		}
@@ -124,9 +142,18 @@ func (t *Table) openIn(ctx context.Context, store driver.Store) (err error) {
 	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: t.Name, Key: columns}); err != nil {
 		return err
 	}
+	if err := t.mark(ctx); err != nil {
+		return err
+	}
 	t.traits = store.Traits()
 	_, t.isPrompt = t.table.(driver.PromptTable)
 	return nil
+}
+
+// Use lets the exchange keep in the store what belongs to no table.
+func (x *Exchange) Use(store driver.Store) {
+	x.vary.use(store)
+	x.records.use(store)
 }
 
 // withAbsences adds the expiry of 404 and 410 to a policy that does not have them.
@@ -207,20 +234,6 @@ func (t *Table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 	t.outdate(ctx, keys)
 	n, err := t.table.Delete(ctx, keys)
 	return n, explained(ctx, err)
-}
-
-// Outdate keeps what was asked for before from being saved under keys, and removes what
-// is stored there, as far as the store lets it.
-func (t *Table) Outdate(ctx context.Context, keys []driver.Key) {
-	ctx = context.WithoutCancel(ctx)
-	t.outdate(ctx, keys)
-	if t.table == nil {
-		return
-	}
-	_ = t.x.guard.do(ctx, t, "delete", len(keys), func(ctx context.Context) error {
-		_, err := t.table.Delete(ctx, keys)
-		return err
-	})
 }
 
 // Pop removes an entry and returns it, see [driver.Table].

@@ -144,7 +144,8 @@ func variesByCodingAlone(h http.Header) bool {
 }
 
 // understands reports whether s is coded as the caller would have it from the origin.
-// Outside Cache-Control mode there is one response for a key, whatever its coding.
+// Where Vary is not there, or not obeyed, there is one response for a key, whatever its
+// coding.
 func (a *Ask) understands(s *Stored) bool {
 	asked, ok := s.Head.Notes[variantNote]
 	return !ok || s.Head.Header.Get("Content-Encoding") == "" || asked == rfc9111.CodingVariant(a.header())
@@ -161,7 +162,7 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 	}
 	key := a.variantKey(generation, a.variant(latest.Head.Header))
 	var found driver.Entry
-	var ok bool
+	var ok, old bool
 	err := x.guard.do(ctx, a.Table, "get", 1, func(ctx context.Context) error {
 		table, err := x.vary.open(ctx)
 		if err != nil {
@@ -169,17 +170,24 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 		}
 		var visited once
 		err = table.Get(ctx, []driver.Key{key}, allParts(x), visited.visit)
-		if err == nil {
-			found, ok = visited.entry, visited.ok
+		if err != nil || !visited.ok {
+			return err
 		}
-		return err
+		if m := a.Table.marked; m != nil {
+			if old, err = m.isOld(ctx, a.Key, visited.entry); err != nil {
+				return err
+			}
+		}
+		found, ok = visited.entry, true
+		return nil
 	})
 	if err != nil || !ok {
 		return nil, err
 	}
 	s, err := newStored(found)
 	if err == nil {
-		s.showTo(a.Rules).beside = true
+		s.showTo(a.Rules)
+		s.beside, s.old = true, old
 	}
 	return s, err
 }
@@ -219,7 +227,7 @@ func (x *Exchange) prepareVariant(ctx context.Context, a *Ask, s *Stored) error 
 	}
 	if generation == "" {
 		generation = rand.Text()
-	} else if old := latest.Head.Notes[variantNote]; old != own {
+	} else if old := latest.Head.Notes[variantNote]; old != own && !latest.old {
 		err = x.keepVariant(ctx, latest, a.variantKey(generation, old))
 	}
 	s.note(variantNote, own)
