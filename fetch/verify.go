@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/keytype"
 )
 
 // additions are what the client has added to a request.
@@ -110,7 +112,7 @@ func (s *source[K]) verify(ctx context.Context, key K, built, sent *http.Request
 	case !ok:
 		return errors.New("with what the client adds to it, the request is not the endpoint's: a query parameter may have to be ignored, see request.IgnoreQuery")
 	case !s.same(got, key):
-		return fmt.Errorf("with what the client adds to it, the request has another key: %+v", got)
+		return fmt.Errorf("with what the client adds to it, the request has another key: %s", keytype.Show(got))
 	}
 	return nil
 }

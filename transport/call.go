@@ -28,6 +28,8 @@ type call struct {
 	placed   bool // they are those of its origin and identity
 	readOnly bool // its response is not one of the key, as HEAD's
 
+	writes []addition // what the request makes old by the cache's declarations
+
 	handedOver bool // the request's body is that of the request to the origin
 	ours       bool // the cache itself sends it
 }
@@ -73,10 +75,14 @@ func (c *call) route() error {
 	}
 	method := c.caller.Method
 	var some func(*exchange.Table) bool
+	var writes []*exchange.Write
 	switch method {
 	case "", http.MethodGet, http.MethodHead:
 	default:
-		if !c.cachedSomewhere(method) {
+		if !rfc9111.SafeMethod(method) {
+			writes = c.t.cache.Writes()
+		}
+		if len(writes) == 0 && !c.cachedSomewhere(method) {
 			return nil
 		}
 		some = func(t *exchange.Table) bool { return c.cached(t, method) }
@@ -89,6 +95,12 @@ func (c *call) route() error {
 			// it when its caller gives up.
 			defer context.AfterFunc(c.context(), func() { _ = body.Close() })()
 		}
+	}
+	if c.writes = c.declared(writes); len(c.writes) > 0 {
+		return nil // a write is no read, whatever is cached
+	}
+	if some != nil && !c.cachedSomewhere(method) {
+		return nil
 	}
 	if method == http.MethodHead {
 		return c.routeHead()

@@ -1,55 +1,116 @@
 package transport
 
 import (
+	"context"
 	"net/http"
 	"net/url"
-	"slices"
+	"strings"
 
-	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
 
-// invalidateAfter removes what an unsafe request has made outdated, RFC 9111,
-// section 4.4: the responses of its own URL, and of those that its response points
-// to on the same host.
-func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response) {
+// invalidateAfter makes old what an unsafe request has changed, RFC 9111, section 4.4: the
+// responses of its own URL, and of those that its response points to on the same origin; and
+// what the declarations of writes name.
+func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response, writes []addition, signer credential.Signer) {
 	if rfc9111.SafeMethod(req.Method) || resp.StatusCode < 200 || resp.StatusCode > 399 || req.URL == nil {
 		return
 	}
-	outdated := make(map[*exchange.Table][]driver.Key)
-	t.outdate(req, req.URL, outdated)
+	inv := t.cache.NewInvalidation()
+	t.addURL(inv, req, req.URL, signer)
 	for _, name := range [...]string{"Location", "Content-Location"} {
-		target, err := req.URL.Parse(resp.Header.Get(name))
-		if err == nil && resp.Header.Get(name) != "" && target.Host == req.URL.Host && target.Scheme == req.URL.Scheme && target.String() != req.URL.String() {
-			t.outdate(req, target, outdated)
+		if target, ok := pointedTo(req, resp.Header.Get(name)); ok {
+			t.addURL(inv, req, target, signer)
 		}
 	}
-	for r, keys := range outdated {
-		r.Outdate(req.Context(), keys)
+	for _, add := range writes {
+		if err := add(req.Context(), inv); err != nil {
+			t.cache.Unkeyed(err)
+		}
 	}
+	inv.Try(req.Context())
 }
 
-// outdate adds the keys of a URL's responses to those that are outdated, as a GET and
-// a HEAD with the headers of req would find them.
-func (t *Transport) outdate(req *http.Request, target *url.URL, outdated map[*exchange.Table][]driver.Key) {
+// pointedTo is the URL that a response refers to, as requests of the same client have it;
+// false where that is another origin's, or that of req.
+func pointedTo(req *http.Request, reference string) (*url.URL, bool) {
+	if reference == "" {
+		return nil, false
+	}
+	target, err := req.URL.Parse(reference)
+	if err != nil || !strings.EqualFold(target.Scheme, req.URL.Scheme) {
+		return nil, false
+	}
+	switch authority(target, target.Host) {
+	case authority(req.URL, req.URL.Host):
+	case authority(req.URL, req.Host): // which is asked at another address
+		target.Host = req.URL.Host
+	default:
+		return nil, false
+	}
+	return target, target.String() != req.URL.String()
+}
+
+// authority is a host with its port, in one spelling.
+func authority(u *url.URL, host string) string {
+	named := url.URL{Host: host}
+	port := named.Port()
+	if port == "" {
+		port = "80"
+		if strings.EqualFold(u.Scheme, "https") {
+			port = "443"
+		}
+	}
+	return strings.ToLower(named.Hostname()) + ":" + port
+}
+
+// addURL adds what is stored for a URL: all entries, where an endpoint tells which these
+// are, and those that a GET and a HEAD with the headers of req would find.
+func (t *Transport) addURL(inv *exchange.Invalidation, req *http.Request, target *url.URL, signer credential.Signer) {
 	header := req.Header.Clone()
 	for _, name := range [...]string{"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range"} {
 		header.Del(name)
 	}
 	found := false
 	for _, method := range [...]string{http.MethodGet, http.MethodHead} {
-		get := (&http.Request{Method: method, URL: target, Header: header, Host: req.Host}).WithContext(req.Context())
-		r, key, ok, err := t.route(get, nil)
+		read := (&http.Request{Method: method, URL: target, Header: header, Host: req.Host}).WithContext(req.Context())
+		if method == http.MethodGet {
+			for _, table := range t.cache.Tables() {
+				found = inv.RequestURL(table, read) || found
+			}
+		}
+		table, key, ok, err := t.route(read, nil)
 		if err != nil || !ok {
 			continue
 		}
-		if !slices.ContainsFunc(outdated[r], func(other driver.Key) bool { return slices.Equal(other, key) }) {
-			outdated[r] = append(outdated[r], key)
+		placed, whole, identified := table.Written(req.Context(), read, key, signer)
+		if identified {
+			inv.Keys(placed, whole)
 		}
+		inv.URL(placed, whole)
 		found = found || method == http.MethodGet
 	}
 	if found {
 		t.cache.CountInvalidated()
 	}
+}
+
+// addition adds to an invalidation what a request makes old.
+type addition func(context.Context, *exchange.Invalidation) error
+
+// declared are the writes that the call's request is one of. They are asked before it is
+// sent, as a key may be in its body.
+func (c *call) declared(writes []*exchange.Write) (matched []addition) {
+	for _, w := range writes {
+		add, ok, err := w.Match(c.req)
+		if err != nil {
+			c.t.cache.Unkeyed(err)
+		}
+		if err == nil && ok {
+			matched = append(matched, add)
+		}
+	}
+	return matched
 }

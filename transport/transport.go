@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/policy"
 )
@@ -102,7 +103,7 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 	}
 	resp, err := base.RoundTrip(c.req)
 	if err == nil && resp != nil && t.cache != nil && !c.ours && c.rules.Use() != policy.Disabled {
-		t.invalidateAfter(req, resp)
+		t.invalidateAfter(req, resp, c.writes, credential.SignerOf(base))
 	}
 	if resp != nil {
 		resp.Request = req

@@ -41,6 +41,15 @@ func Separates(endpoint any, place credential.Place, name string) bool {
 	return ok && e.Separates(place, name)
 }
 
+// BesideURL returns the columns of an endpoint's keys that do not come from a request's
+// URL, nil where there are none, or where the endpoint does not tell.
+func BesideURL(endpoint any) []string {
+	if e, ok := endpoint.(interface{ BesideURL() []string }); ok {
+		return slices.Clone(e.BesideURL())
+	}
+	return nil
+}
+
 // Specificity tells which of two endpoints that match one request is meant by it:
 // the one with the greater, by the first number that differs. The zero value is that
 // of an endpoint which does not tell. Package request says what the numbers are.

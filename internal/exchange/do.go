@@ -241,7 +241,11 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 		if !first && !f.sharesCookies(a) {
 			body.withoutCookies = true
 		}
-		return &Answer{Response: f.response(body)}, nil //nolint:bodyclose // it is the caller's
+		resp := f.response(body) //nolint:bodyclose // it is the caller's
+		if !first {              // nor are credentials theirs
+			resp.Header = f.ask.Table.redactor.Header(resp.Header)
+		}
+		return &Answer{Response: resp}, nil
 	case f.resp != nil:
 		f.resp.Body = f.direct(ctx)
 		return &Answer{Response: f.resp}, nil // nobody else has it
@@ -253,6 +257,8 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 	answer := &Answer{Stored: f.used.Clone().showTo(a.Rules), Outcome: f.outcome}
 	if first {
 		answer.Cookies = f.cookies
+	} else {
+		answer.Stored.Head = f.ask.Table.redacted(answer.Stored.Head)
 	}
 	return answer, nil
 }

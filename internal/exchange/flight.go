@@ -74,6 +74,7 @@ type answer struct {
 	like     *Flight       // one of the same response, see [Flight.likeness]
 	stream   bool          // resp does not end
 	asked    time.Time     // when the request was sent
+	asOfAsk  time.Time     // the same, after all invalidations before
 	answered time.Time     // when the answer came
 	age      time.Duration // how old it was then
 	body     *body         // of a resp that is being kept or shared
@@ -93,8 +94,10 @@ type answer struct {
 	doubted   saveKind       // what is saved once it is believed
 	stored    *Stored        // the variant that is saved
 	entry     driver.Entry   // of a resp whose body has come
+	saved     []byte         // its payload as it is saved
 	renewed   driver.Renewal // of used
 	value     any            // decoded of the entry, for typed callers
+	tags      string         // of the entry, as its note has them
 	decodeErr error          // why there is no value
 	panicked  any            // of the declaration's functions
 	saveErr   error
@@ -353,8 +356,12 @@ func (f *Flight) markSent() {
 	fs := &f.x.flights
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	f.sent = true
-	f.asked = f.x.Now()
+	f.sentAt(f.x.Now())
+}
+
+// sentAt is called with the flights' lock held.
+func (f *Flight) sentAt(now time.Time) {
+	f.sent, f.asked, f.asOfAsk = true, now, f.x.stamp(now)
 }
 
 // head tells that there is an answer.

@@ -44,6 +44,9 @@ func judge(s *Stored, t *Terms, now time.Time, random float64) verdict {
 	}
 	switch t.Rules.Use() {
 	case policy.Offline:
+		if s.old {
+			return forward
+		}
 		return serveIt
 	case policy.Reload:
 		return fetchIt
@@ -54,7 +57,7 @@ func judge(s *Stored, t *Terms, now time.Time, random float64) verdict {
 		return forward
 	default:
 	}
-	if t.Rules.Controls() && t.Directives.NoCache {
+	if s.old || t.Rules.Controls() && t.Directives.NoCache {
 		return forward
 	}
 	renews := forward != unanswered && t.Repeatable
@@ -125,7 +128,7 @@ const maxDisconnected = 24 * time.Hour
 // standsIn reports whether s may be the answer where the origin could not be reached,
 // or has failed with a status.
 func (t *Terms) standsIn(s *Stored, unreachable bool, now time.Time) bool {
-	if s == nil || t.Rules.Use() == policy.Reload {
+	if s == nil || s.old || t.Rules.Use() == policy.Reload {
 		return false
 	}
 	limit := t.Rules.staleIfError
@@ -149,7 +152,7 @@ func (t *Terms) standsIn(s *Stored, unreachable bool, now time.Time) bool {
 // limit is the caller's wish to have an answer now.
 func (t *Terms) standsInSoon(s *Stored, now time.Time) bool {
 	switch {
-	case s == nil || t.wantsNews() || t.Rules.staleIfError < 0:
+	case s == nil || s.old || t.wantsNews() || t.Rules.staleIfError < 0:
 		return false
 	case t.Rules.Controls() && !s.mayBeStale():
 		return false

@@ -176,12 +176,13 @@ func (f *Flight) tellsGone() bool {
 // asOf is the instant that the answer is knowledge of: that of the request. It is never
 // before that of what was stored then, though clocks may differ or be set back.
 func (f *Flight) asOf() time.Time {
-	asked, stored := instant(f.asked), f.ask.asOf
+	asked, stored := f.asOfAsk, f.ask.asOf
 	if f.old != nil && f.old.Entry.CachedAt.After(stored) {
 		stored = f.old.Entry.CachedAt
 	}
 	if stored.After(asked) {
-		return stored.Add(time.Microsecond)
+		asked = stored.Add(time.Microsecond)
+		f.x.order.noteKnown(asked)
 	}
 	return asked
 }
@@ -214,7 +215,7 @@ func (f *Flight) confirm(resp *http.Response) {
 		s.Head.Header = head.WithoutCookies(s.Head.Header)
 	}
 	f.age = rfc9111.InitialAge(h, f.asked, f.answered)
-	s.Entry.CachedAt = f.asOf()
+	s.Entry.CachedAt, s.old = f.asOf(), false
 	s.noteAge(f.age - f.answered.Sub(f.asked))
 	s.parsed = false
 	s.control()
@@ -231,9 +232,10 @@ func (f *Flight) confirm(resp *http.Response) {
 	case f.ask.Rules.Controls() && (s.beside || !f.ask.matches(s)):
 		if !s.bare { // a variant is moved with its payload
 			f.stored, f.save = s.Clone(), saveVariant
+			f.stored.Head = f.ask.Table.redacted(f.stored.Head)
 		}
 	default:
-		encoded, err := head.Encode(s.Head)
+		encoded, err := head.Encode(f.ask.Table.redacted(s.Head))
 		if err != nil {
 			return
 		}
@@ -261,7 +263,7 @@ func (f *Flight) mayKeep() bool {
 	if f.announced() > f.x.opts.MaxBody || f.stream || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
 		return false
 	}
-	if f.personal || f.ask.leadsToItself(resp.StatusCode, resp.Header) {
+	if f.personal || f.ask.leadsToItself(resp.StatusCode, resp.Header) || !f.ask.Table.redactor.Keeps(resp.StatusCode, resp.Header) {
 		return false
 	}
 	if f.ask.Rules.asksExpiry() {
@@ -317,15 +319,27 @@ func (f *Flight) prepare(payload []byte) {
 		return
 	}
 	f.entry.CachedAt, f.entry.ExpiresAt = f.asOf(), expires
-	if l := f.like; l != nil && l.entry.Header != "" {
-		f.entry.Header, f.save = l.entry.Header, saveEntry
+	if !f.tag() {
 		return
 	}
-	s := &Stored{Entry: f.entry, Head: head.Of(f.resp)}
+	if l := f.like; l != nil && l.entry.Header != "" && f.ask.Table.Tags == nil {
+		if f.redact(nil) {
+			f.entry.Header, f.save = l.entry.Header, saveEntry
+		}
+		return
+	}
+	s := &Stored{Head: head.Of(f.resp)}
 	if f.ask.Rules.Cookies() {
 		s.Head.Header = f.resp.Header
 	}
+	if !f.redact(&s.Head) {
+		return
+	}
+	s.Entry = f.toSave()
 	s.noteAge(f.age - f.answered.Sub(f.asked))
+	if f.tags != "" {
+		s.note(tagsNote, f.tags)
+	}
 	if f.ask.Rules.beta > 0 {
 		s.note(tookNote, strconv.FormatInt(f.answered.Sub(f.asked).Milliseconds(), 10))
 	}

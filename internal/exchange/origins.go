@@ -163,7 +163,7 @@ func (o *origins) open(ctx context.Context, origin string) (placed *Table, err e
 
 // sibling opens the table of another origin than the declaration's first.
 func (t *Table) sibling(ctx context.Context, origin string) (*Table, error) {
-	s := t.x.newTable(t.Declaration, t.fixed, t.hosts)
+	s := t.x.newTable(t.Declaration, t.fixed, t.hosts, t.redactor)
 	s.Name, s.origins = siblingName(t.Name, origin), t.origins
 	s.flying = t.x.flights.ofTable(s.Name)
 	return s, s.openIn(ctx, t.x.records.keptIn())
@@ -172,7 +172,7 @@ func (t *Table) sibling(ctx context.Context, origin string) (*Table, error) {
 // Detached is a table for a request whose own cannot be told, as the store does not answer:
 // nothing is found or kept, and equal requests at one time share a flight.
 func (t *Table) Detached(req *http.Request) *Table {
-	d := t.x.newTable(t.Declaration, t.fixed, t.hosts)
+	d := t.x.newTable(t.Declaration, t.fixed, t.hosts, t.redactor)
 	d.Name, d.origins = siblingName(t.Name, weborigin.OfRequest(req)), t.origins
 	d.flying = t.x.flights.ofTable(d.Name)
 	return d

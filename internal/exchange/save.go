@@ -289,7 +289,7 @@ func (s *saves) putEntries(ctx context.Context, of []int) error {
 	}
 	entries := make([]driver.Entry, len(of))
 	for i, at := range of {
-		entries[i] = s.flights[at].entry
+		entries[i] = s.flights[at].toSave()
 	}
 	stored, err := s.t.table.PutIf(ctx, entries, driver.Condition{If: driver.IfNewer})
 	switch {
@@ -404,7 +404,7 @@ func (t *Table) SaveAbsences(ctx context.Context, results []Result) error {
 			if f.outdated.Load() {
 				continue
 			}
-			e := f.entry
+			e := f.toSave()
 			if f.doubted == saveRemoval {
 				// A mark for the older entry, which is then removed with it.
 				removed[len(absent)] = true

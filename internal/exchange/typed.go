@@ -264,5 +264,9 @@ func (r *Result) Header() (string, error) {
 	if r.Entry.Header != "" || r.Response == nil {
 		return r.Entry.Header, nil
 	}
-	return head.Encode(head.Of(r.Response))
+	h := head.Of(r.Response)
+	if r.flight != nil {
+		h = r.flight.ask.Table.redacted(h)
+	}
+	return head.Encode(h)
 }

@@ -108,6 +108,16 @@ var wholeNames = setOf("appid", "authsid", "cfid", "code", "connectsid", "cookie
 // documentNames are names of members that are hardly ever secrets' in documents.
 var documentNames = setOf("key", "pass", "phone", "pin", "session", "tel", "ticket")
 
+// commonHeaders are headers that most messages have, and that are no secrets': they need not
+// be looked at more closely.
+var commonHeaders = setOf("Accept", "Accept-Encoding", "Accept-Language", "Accept-Ranges", "Age", "Alt-Svc",
+	"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Cache-Control", "Connection", "Content-Encoding",
+	"Content-Language", "Content-Length", "Content-Location", "Content-Security-Policy", "Content-Type", "Date", "Etag",
+	"Expires", "Last-Modified", "Link", "Location", "Pragma", "Range", "Referrer-Policy", "Server", "Server-Timing",
+	"Strict-Transport-Security", "Transfer-Encoding", "User-Agent", "Vary", "Via", "X-Cache", "X-Content-Type-Options",
+	"X-Frame-Options", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", "X-Request-Id", "X-Total-Count",
+	"X-Xss-Protection")
+
 // headerNames are headers, without "X-", that carry credentials, or what a proxy says of
 // who is asking.
 var headerNames = setOf("amznoidcdata", "amznoidcidentity", "authenticateduser", "authenticateduserid",

@@ -38,6 +38,9 @@ func Member(name string) bool {
 // Header reports whether a header of that name carries credentials, in a request or a
 // response, or tells who is asking.
 func Header(name string) bool {
+	if commonHeaders[name] {
+		return false
+	}
 	var b buffers
 	w := split(name, &b)
 	return w.header()
@@ -46,6 +49,9 @@ func Header(name string) bool {
 // Response reports whether a header of that name carries credentials in a response. It is
 // [Header] but for signatures: those of a response are for whoever receives it.
 func Response(name string) bool {
+	if commonHeaders[name] {
+		return false
+	}
 	var b buffers
 	w := split(name, &b)
 	return w.header() && !signatures[string(w.last())]

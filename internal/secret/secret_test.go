@@ -170,3 +170,12 @@ func TestTextWithSecrets(t *testing.T) {
 		}
 	}
 }
+
+// What is known beforehand is what the words of a name say, too.
+func TestCommonHeadersAreNoSecrets(t *testing.T) {
+	for name := range secret.CommonHeaders() {
+		if secret.Header(strings.ToLower(name)) {
+			t.Errorf("%s is a secret's name", name)
+		}
+	}
+}
