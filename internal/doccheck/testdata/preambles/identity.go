@@ -11,4 +11,5 @@ var (
 	userOf          func(*http.Request) user
 	tokenOf         func(user string) (string, error)
 	renew           func(context.Context, string) (origin.Token, error)
+	playlists       *fetch.Fetcher[string, Playlist]
 )
