@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 )
 
 // additions are what the client has added to a request.
@@ -23,8 +24,11 @@ type additions struct {
 // that is known.
 func asSent(resp *http.Response) *http.Request {
 	req := resp.Request
-	for from := req.Response; from != nil && from.Request != nil && from.Request.URL != nil; from = req.Response {
-		req = from.Request
+	for before := range redirect.Way(req, nil) {
+		if before.URL == nil {
+			break
+		}
+		req = before
 	}
 	return req
 }

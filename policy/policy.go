@@ -50,7 +50,8 @@ type Policy struct {
 
 	// Statuses are those of the responses that are cached. The default is 200, 301 and 308;
 	// with CacheControl, those which RFC 9111 allows. 206 and 304 are not complete
-	// responses, and are never cached.
+	// responses, and are never cached as such; with CacheControl, a 206 is kept as a part
+	// of the response of status 200.
 	Statuses []int
 
 	// Cookies [On] keeps the Set-Cookie headers of responses and replays them with every

@@ -99,6 +99,9 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 	if err != nil {
 		return nil, err
 	}
+	if table.Controls() {
+		r.settings.Endpoint = endpoint.ByVary(s.Endpoint)
+	}
 	if err := r.keyDigests(ctx, x); err != nil {
 		return nil, err
 	}

@@ -71,8 +71,8 @@ type RepositorySettings[K comparable, V any] struct {
 	// RedirectHosts are other hosts that may answer for the endpoint if a redirect leads
 	// there: "cdn.example.com", "*.example.com" (one label or more), "localhost:8080", or "*"
 	// for any. The answer of another host is returned, but not kept. Neither is one over
-	// http if https was asked, unless a pattern says so: "http://cdn.example.com". Secrets
-	// never go along, see package fetch.
+	// http if https was asked, unless a pattern says so: "http://cdn.example.com". No
+	// secrets are sent to these hosts, either.
 	RedirectHosts []string
 
 	// NameOf returns a readable name for a value, which is stored with it. It may be nil;

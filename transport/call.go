@@ -229,13 +229,16 @@ func (c *call) neverForward() bool {
 
 // ask is the call as the exchange knows it.
 func (c *call) ask() *exchange.Ask {
-	partial := rfc9111.IsConditional(c.req.Header) || len(c.req.Header["Range"]) > 0
-	return &exchange.Ask{
+	isGet := c.caller.Method == "" || c.caller.Method == http.MethodGet
+	ranged := len(c.req.Header["Range"]) > 0
+	partial := rfc9111.IsConditional(c.req.Header) || ranged
+	a := &exchange.Ask{
 		Terms: exchange.Terms{
 			Rules: c.rules, Directives: c.asked,
 			// A request that asks whether something still holds may have to be
 			// repeated without.
 			Repeatable: !hasBody(c.req) || c.req.GetBody != nil,
+			Completes:  isGet && !partial && !hasBody(c.req),
 		},
 		Table: c.table, Key: c.key,
 		Request: c.caller, Door: c,
@@ -244,6 +247,10 @@ func (c *call) ask() *exchange.Ask {
 		Partial:  partial,
 		ReadOnly: c.readOnly,
 	}
+	if isGet && ranged { // a range of anything else has no meaning, RFC 9110, section 14.2
+		a.Range = rangeOf(c.req.Header)
+	}
+	return a
 }
 
 // do answers a request that has a table.
@@ -276,13 +283,11 @@ func (c *call) Begin(f *exchange.Flight) (exchange.Send, *http.Request) {
 	own.Cancel = nil //nolint:staticcheck // it is the first caller's alone
 	repeats := hasBody(own) && own.GetBody != nil
 	c.handedOver = hasBody(own) && !repeats
-	return func(ctx context.Context, stored http.Header) (*http.Response, []byte, bool, error) {
+	return func(ctx context.Context, _ http.Header) (*http.Response, []byte, bool, error) {
 		req := own
-		if stored != nil {
+		if f.Amends() {
 			req = req.Clone(ctx)
-			rfc9111.SetValidators(req.Header, stored)
-			req.Header.Del("Range")
-			req.Header.Del("If-Range")
+			f.Amend(req.Header)
 		}
 		if repeats {
 			body, err := own.GetBody()

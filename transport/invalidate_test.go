@@ -14,6 +14,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/filesystem"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
@@ -354,11 +355,13 @@ func TestARequestForAnotherVariantThatIsUnderWayIsOutdated(t *testing.T) {
 	}()
 	<-asked
 	h.do(h.request("PUT", "/a", "new", "Accept", "application/json"))
-	h.wantBody("/a", "text/html", "1", false)
+	go h.do(h.request("GET", "/a", "", "Accept", "text/html"))
+	waitfor.Receive(t, "another request is at the origin", asked)
 	close(release)
 	if body := <-first; body != "0" {
 		t.Errorf("the first caller gets %q", body)
 	}
+	waitfor.True(t, "the new answer is stored", func() bool { return h.transport.Stats().Stored == 1 })
 	h.wantBody("/a", "text/html", "1", true)
 }
 
@@ -464,6 +467,7 @@ func TestATagMakesTheVariantsOldThatHaveIt(t *testing.T) {
 		check(t, h.cache.InvalidateTags(t.Context(), "text/html"))
 		h.wantBody("/a", "text/html", "text/html 2", false)
 		h.wantBody("/a", "text/html", "text/html 2", true)
+		h.wantBody("/a", "text/plain", "text/plain 0", true)
 	})
 }
 

@@ -13,8 +13,10 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/pages"
+	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -302,3 +304,19 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 // RoundTrip implements http.RoundTripper.
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// The values of one response have each their own tags.
+func TestTheItemsOfABatchHaveTheirOwnTags(t *testing.T) {
+	s := tagged()
+	s.Batch = request.BatchPattern[string]("GET /tracks?ids={id}", 50, payload.SplitArrayBy("", "id"), nil)
+	h := newHouse(t, option{settings: s})
+	ids := []string{"a", "b", "c"}
+	_, err := h.fetcher.FetchMany(t.Context(), ids)
+	check(t, err)
+	h.wantRequests(1)
+	invalidate(t, h, "track:b")
+	missing, err := h.fetcher.Repository().Missing(t.Context(), ids)
+	if err != nil || len(missing) != 1 || missing[0] != "b" {
+		t.Errorf("%q are missing, %v", missing, err)
+	}
+}

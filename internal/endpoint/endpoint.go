@@ -96,3 +96,12 @@ func WithDigestKey(endpoint any, key []byte) any {
 	}
 	return endpoint
 }
+
+// ByVary is the endpoint for a repository that keeps the responses of a key by their Vary
+// header: it may leave out of keys what Vary tells apart.
+func ByVary[E any](e E) E {
+	if v, ok := any(e).(interface{ ByVary() E }); ok {
+		return v.ByVary()
+	}
+	return e
+}

@@ -318,5 +318,9 @@ func hasValue(status int) bool {
 // HasValue reports whether a response of that status holds a value of its endpoint.
 func HasValue(status int) bool { return hasValue(status) }
 
+// IsPart reports whether an entry of that status is a part of a response, which only a
+// request for ranges can be answered with.
+func IsPart(status int) bool { return status == http.StatusPartialContent }
+
 // Gone reports whether a status says that the origin has nothing for a key.
 func Gone(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/policy"
 )
 
@@ -29,6 +30,8 @@ type Flight struct {
 	ask         Ask             // of the caller that began it, with a request of its own
 	old         *Stored         // what is stored; may be nil
 	conditional bool            // the origin is asked whether old still holds
+	part        *Stored         // what is stored of the response, and is no answer; may be nil
+	rest        *rfc9111.Span   // what part lacks, and the origin is asked for; nil: for all
 	renews      bool            // it has begun in the background
 	send        Send            // nil: the door answers it, see [Flight.Answer]
 	values      context.Context // has the values of the first caller's, and does not end

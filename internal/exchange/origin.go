@@ -76,6 +76,14 @@ func (f *Flight) receive() {
 		f.conditional = false
 		resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // as above
 	}
+	if err == nil && f.rest != nil {
+		var ok bool
+		if resp, ok = f.completed(resp); !ok {
+			discard(resp)
+			f.rest = nil
+			resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // as above
+		}
+	}
 	f.take(resp, payload, whole, err)
 	taken = true
 }
@@ -263,13 +271,17 @@ func (f *Flight) mayKeep() bool {
 	if f.announced() > f.x.opts.MaxBody || f.stream || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
 		return false
 	}
-	if f.personal || f.ask.leadsToItself(resp.StatusCode, resp.Header) || !f.ask.Table.redactor.Keeps(resp.StatusCode, resp.Header) {
+	switch {
+	case f.personal, f.ask.leadsToItself(resp.StatusCode, resp.Header), !f.ask.Table.redactor.Keeps(resp.StatusCode, resp.Header):
 		return false
-	}
-	if f.ask.Rules.asksExpiry() {
+	case resp.StatusCode == http.StatusPartialContent && !f.ask.keepsPart(resp.Header):
+		return false
+	case f.ask.Range != nil && resp.StatusCode != http.StatusPartialContent && len(resp.Header["Content-Range"]) > 0:
+		return false // it does not look like the whole
+	case f.ask.Rules.asksExpiry():
 		return f.ask.mayStore(resp.StatusCode, resp.Header)
 	}
-	f.exchange = policy.Exchange{Request: f.ask.policyRequest(), Status: resp.StatusCode, Header: resp.Header}
+	f.exchange = policy.Exchange{Request: f.ask.policyRequest(), Status: policyStatus(resp.StatusCode), Header: resp.Header}
 	_, ok := f.expiry(&f.exchange)
 	return ok
 }
@@ -300,7 +312,7 @@ func (f *Flight) expiry(x *policy.Exchange) (expires time.Time, ok bool) {
 func (f *Flight) prepare(payload []byte) {
 	x := &f.exchange
 	*x = policy.Exchange{
-		Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload, Trailer: f.resp.Trailer,
+		Request: f.ask.policyRequest(), Status: policyStatus(f.resp.StatusCode), Header: f.resp.Header, Body: payload, Trailer: f.resp.Trailer,
 	}
 	f.entry = driver.Entry{Key: f.ask.Key, Status: f.resp.StatusCode, Payload: payload}
 	if hasValue(f.resp.StatusCode) && (f.kept || f.ask.Values) {
@@ -330,7 +342,7 @@ func (f *Flight) prepare(payload []byte) {
 	}
 	s := &Stored{Head: head.Of(f.resp)}
 	if f.ask.Rules.Cookies() {
-		s.Head.Header = f.resp.Header
+		s.Head = head.Whole(f.resp)
 	}
 	if !f.redact(&s.Head) {
 		return
@@ -340,15 +352,24 @@ func (f *Flight) prepare(payload []byte) {
 	if f.tags != "" {
 		s.note(tagsNote, f.tags)
 	}
+	if f.resp.Header.Get("Content-Encoding") != "" {
+		s.note(variantNote, rfc9111.CodingVariant(f.ask.header()))
+	}
+	if f.entry.Status == http.StatusPartialContent {
+		p, ok := f.partOf(payload)
+		if ok {
+			s.Head.Header = s.Head.Header.Clone() // callers read the response's
+			s.setParts(p)
+			f.stored, f.save = s, savePart
+		}
+		return
+	}
 	if f.ask.Rules.beta > 0 {
 		s.note(tookNote, strconv.FormatInt(f.answered.Sub(f.asked).Milliseconds(), 10))
 	}
 	if f.ask.Rules.Controls() && rfc9111.Varies(f.resp.Header) && !(f.ask.Values && variesByCodingAlone(f.resp.Header)) {
 		f.stored, f.save = s, saveVariant
 		return
-	}
-	if f.resp.Header.Get("Content-Encoding") != "" && !f.ask.Rules.Controls() {
-		s.note(variantNote, rfc9111.CodingVariant(f.ask.header()))
 	}
 	var err error
 	if f.entry.Header, err = head.Encode(s.Head); err != nil {

@@ -48,6 +48,9 @@ func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
 	} else {
 		f.age, f.stream = rfc9111.InitialAge(resp.Header, f.asked, f.answered), isStream(resp.Header)
 	}
+	if len(resp.Header) > 0 { // without any, it is stored without a head, and dated when it is read
+		resp.Header = rfc9111.WithDate(resp.Header, f.answered)
+	}
 	f.resp, f.trailer = resp, head.Announced(resp.Trailer)
 	f.personal, f.foreign = f.mayCross(resp), f.isForeign(resp)
 	if f.kept = f.mayKeep(); f.kept && f.foreign {

@@ -17,9 +17,10 @@ type Stored struct {
 	Entry driver.Entry
 	Head  head.Head
 
-	bare       bool // the payload was not read
-	old        bool // a mark says so: it is only to be asked about, RFC 9111, section 4.4
-	beside     bool // it is a variant that is not the latest of its key
+	bare       bool          // the payload was not read
+	old        bool          // a mark says so: it is only to be asked about, RFC 9111, section 4.4
+	beside     bool          // it is a variant that is not the latest of its key
+	parts      rfc9111.Parts // of a part
 	parsed     bool
 	directives rfc9111.Directives
 }
@@ -110,5 +111,5 @@ func (s *Stored) noteAge(age time.Duration) {
 }
 
 func (s *Stored) exchange(req *http.Request) *policy.Exchange {
-	return &policy.Exchange{Request: req, Status: s.Entry.Status, Header: s.Head.Header, Body: s.Entry.Payload, Trailer: s.Head.Trailer}
+	return &policy.Exchange{Request: req, Status: policyStatus(s.Entry.Status), Header: s.Head.Header, Body: s.Entry.Payload, Trailer: s.Head.Trailer}
 }

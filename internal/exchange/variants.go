@@ -144,7 +144,8 @@ func variesByCodingAlone(h http.Header) bool {
 }
 
 // understands reports whether s is coded as the caller would have it from the origin.
-// Outside Cache-Control mode there is one response for a key, whatever its coding.
+// Where Vary is not there, or not obeyed, there is one response for a key, whatever its
+// coding.
 func (a *Ask) understands(s *Stored) bool {
 	asked, ok := s.Head.Notes[variantNote]
 	return !ok || s.Head.Header.Get("Content-Encoding") == "" || asked == rfc9111.CodingVariant(a.header())
@@ -221,12 +222,12 @@ func (x *Exchange) prepareVariant(ctx context.Context, a *Ask, s *Stored) error 
 	own := a.variant(s.Head.Header)
 	generation := ""
 	var err error
-	if latest != nil && !latest.old && rfc9111.Varies(latest.Head.Header) {
+	if latest != nil && rfc9111.Varies(latest.Head.Header) {
 		generation = latest.Head.Notes[generationNote]
 	}
 	if generation == "" {
 		generation = rand.Text()
-	} else if old := latest.Head.Notes[variantNote]; old != own {
+	} else if old := latest.Head.Notes[variantNote]; old != own && !latest.old {
 		err = x.keepVariant(ctx, latest, a.variantKey(generation, old))
 	}
 	s.note(variantNote, own)

@@ -52,7 +52,8 @@ var kinds = []string{"ok", "moved", "nowhere", "loop", "scheme", "fail", "refuse
 
 func declared() settings.RepositorySettings[key, value] {
 	return settings.RepositorySettings[key, value]{
-		Name: "declared", Pattern: "GET /v1/{kind}/{id}", Redact: redact.Rules{JSON: []string{"password"}},
+		Scope: settings.Shared,
+		Name:  "declared", Pattern: "GET /v1/{kind}/{id}", Redact: redact.Rules{JSON: []string{"password"}},
 		NameOf: func(v value) string { return v.ID + v.Password },
 	}
 }

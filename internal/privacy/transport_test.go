@@ -166,7 +166,7 @@ func TestVariantsOfCredentialsCannotBeFoundByTrying(t *testing.T) {
 	c, err := cache.New(stores[1].open(t, dir, w), &cache.Options{Policy: policy.Policy{CacheControl: policy.On}, Logger: w.logger()})
 	check(t, err)
 	_, err = cache.CreateRepository(t.Context(), c, settings.RepositorySettings[string, []byte]{
-		Name: "varying", Pattern: "/{id}", Payload: payload.Bytes(),
+		Name: "varying", Pattern: "/{id}", Payload: payload.Bytes(), Scope: settings.Shared,
 	})
 	check(t, err)
 	client := &http.Client{Transport: transport.New(c, nil)}
