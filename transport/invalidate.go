@@ -4,11 +4,11 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/internal/weborigin"
 )
 
 // invalidateAfter makes old what an unsafe request has changed, RFC 9111, section 4.4: the
@@ -40,30 +40,19 @@ func pointedTo(req *http.Request, reference string) (*url.URL, bool) {
 		return nil, false
 	}
 	target, err := req.URL.Parse(reference)
-	if err != nil || !strings.EqualFold(target.Scheme, req.URL.Scheme) {
+	if err != nil {
 		return nil, false
 	}
-	switch authority(target, target.Host) {
-	case authority(req.URL, req.URL.Host):
-	case authority(req.URL, req.Host): // which is asked at another address
+	named := *req.URL // as its Host header names it, which may be asked at another address
+	named.Host = req.Host
+	switch weborigin.Of(target) {
+	case weborigin.Of(req.URL):
+	case weborigin.Of(&named):
 		target.Host = req.URL.Host
 	default:
 		return nil, false
 	}
 	return target, target.String() != req.URL.String()
-}
-
-// authority is a host with its port, in one spelling.
-func authority(u *url.URL, host string) string {
-	named := url.URL{Host: host}
-	port := named.Port()
-	if port == "" {
-		port = "80"
-		if strings.EqualFold(u.Scheme, "https") {
-			port = "443"
-		}
-	}
-	return strings.ToLower(named.Hostname()) + ":" + port
 }
 
 // addURL adds what is stored for a URL: all entries, where an endpoint tells which these

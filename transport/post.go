@@ -4,10 +4,10 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/internal/weborigin"
 )
 
 // keepForGet keeps the response to a POST for later GETs of the same URL, where it says
@@ -55,17 +55,8 @@ func tellsOfItself(asked *url.URL, h http.Header) bool {
 		return false
 	}
 	target, err := asked.Parse(locations[0])
-	return err == nil && strings.EqualFold(target.Scheme, asked.Scheme) && hostOf(target) == hostOf(asked) &&
+	return err == nil && weborigin.Of(target) == weborigin.Of(asked) &&
 		pathOf(target) == pathOf(asked) && target.RawQuery == asked.RawQuery
-}
-
-// hostOf is the host and port of a URL in their usual form.
-func hostOf(u *url.URL) string {
-	host := strings.ToLower(u.Host)
-	if usual := map[string]string{"http": ":80", "https": ":443"}[strings.ToLower(u.Scheme)]; usual != "" {
-		host = strings.TrimSuffix(host, usual)
-	}
-	return host
 }
 
 func pathOf(u *url.URL) string {
