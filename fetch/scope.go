@@ -153,7 +153,10 @@ func (f *Fetcher[K, V]) bind(repo *repository.ResponseRepository[K, V]) *reposit
 	bound := *repo
 	bound.Responses = exchange.Bind(repo.Responses, func(ctx context.Context) (*exchange.Table, error) {
 		placed, err := f.at(ctx, nil)
-		if err != nil { // what is placed keeps nothing
+		if err == nil && !placed.Keeps() {
+			err = exchange.ErrUnkept
+		}
+		if err != nil {
 			return nil, fmt.Errorf("repository %q: %w", repo.Name(), err)
 		}
 		return placed, nil
