@@ -19,9 +19,15 @@ import (
 type Profile struct{ Name string }
 
 // perUser sends each request with the token of the user that its context names.
-type perUser struct{ tokens map[string]string }
+type perUser struct {
+	api    string // the host that gets the tokens
+	tokens map[string]string
+}
 
 func (p perUser) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Host != p.api { // a redirect has led elsewhere
+		return http.DefaultTransport.RoundTrip(req)
+	}
 	user, _ := identity.Of(req.Context())
 	req = req.Clone(req.Context())
 	req.Header.Set("Authorization", "Bearer "+p.tokens[user])
@@ -48,7 +54,7 @@ func ExampleWith() {
 		log.Fatal(err)
 	}
 	defer c.Close()
-	client, err := fetch.NewClient(&fetch.Options{BaseURL: api.URL, Transport: perUser{tokens}})
+	client, err := fetch.NewClient(&fetch.Options{BaseURL: api.URL, Transport: perUser{strings.TrimPrefix(api.URL, "http://"), tokens}})
 	if err != nil {
 		log.Fatal(err)
 	}
