@@ -142,7 +142,13 @@ func (c *ResponseCache) declaredWrites() []*exchange.Write {
 func (c *ResponseCache) clearMarks(ctx context.Context, begun time.Time) error {
 	tables := make(map[string]bool)
 	for _, r := range c.snapshot() {
-		tables[r.Name()] = true
+		family, err := exchange.OfRepository(r).Family(ctx)
+		if err != nil {
+			return err
+		}
+		for _, table := range family {
+			tables[table.Name] = true
+		}
 	}
 	return c.exchange.ClearMarks(ctx, tables, begun)
 }

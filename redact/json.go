@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,6 +59,12 @@ func saysJSON(h http.Header) bool {
 		return strings.Contains(strings.ToLower(h.Get("Content-Type")), "json")
 	}
 	return strings.Contains(mediaType, "json")
+}
+
+// isMedia reports whether a Content-Type is one that JSON never has.
+func isMedia(h http.Header) bool {
+	kind, _, _ := strings.Cut(strings.ToLower(h.Get("Content-Type")), "/")
+	return slices.Contains([]string{"audio", "font", "image", "video"}, kind)
 }
 
 // editor writes null in place of the members that rules name. It knows that the text is

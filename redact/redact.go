@@ -4,7 +4,7 @@
 // Whoever fetches a response gets it as it came. What is stored, and so every later hit, is
 // without what the rules name.
 //
-// Some rules always apply. Headers with credentials are left out, such as Authorization,
+// Some rules always apply. Headers and trailers with credentials are left out, such as Authorization,
 // Authentication-Info, X-Auth-Token and Refresh-Token; for Set-Cookie see policy.Policy. In
 // the URLs of Location, Content-Location, Link, Refresh and any other header, [Mark] stands
 // for the values of secret parameters, such as access_token and code, and for the user. A
@@ -45,7 +45,7 @@ type Rules struct {
 	//
 	// The rules apply to any body that is JSON, whatever its Content-Type, and to each line of
 	// JSON Lines. A body is not stored if its Content-Type says JSON and it is none, or is
-	// compressed.
+	// compressed; nor are parts of bodies, except of images, audio, video and fonts.
 	JSON []string
 }
 
@@ -144,14 +144,14 @@ func matchName(names []string, name string) bool {
 }
 
 // ErrNotStored is the error for a response that cannot be stored without what the rules
-// name: a redirect to a URL with a secret, or JSON that cannot be read.
+// name: a redirect to a URL with a secret, or JSON that cannot be read, such as a part of it.
 var ErrNotStored = errors.New("the response is not stored, since it cannot be redacted")
 
 // Response returns the header and the body that are stored of a response. Where nothing
 // changes, they are the ones that it was given. The error is [ErrNotStored], wrapped.
 func (r *Redactor) Response(status int, h http.Header, body []byte) (http.Header, []byte, error) {
 	if !r.Keeps(status, h) {
-		return nil, nil, fmt.Errorf("redact: %w: its Location has a secret", ErrNotStored)
+		return nil, nil, fmt.Errorf("redact: %w: it is a redirect to a secret, or a part of JSON", ErrNotStored)
 	}
 	redacted, err := r.Body(h, body)
 	if err != nil {
@@ -174,6 +174,9 @@ func (r *Redactor) Response(status int, h http.Header, body []byte) (http.Header
 // Keeps reports whether a response with that status and header can be stored, as far as
 // can be said without its body.
 func (r *Redactor) Keeps(status int, h http.Header) bool {
+	if status == http.StatusPartialContent && len(r.json) > 0 && !isMedia(h) {
+		return false // a part cannot be read
+	}
 	return !isRedirect(status) || slices.Equal(r.lines("Location", h["Location"]), h["Location"])
 }
 

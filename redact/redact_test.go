@@ -81,6 +81,20 @@ func TestRedirectsToSecretsAreNotStored(t *testing.T) {
 	}
 }
 
+// Of a part nobody can tell which member it is of.
+func TestPartsOfJSONAreNotStored(t *testing.T) {
+	r := redactor(t, redact.Rules{JSON: []string{"token"}})
+	for contentType, keep := range map[string]bool{"": false, "text/plain": false, "application/json": false, "video/mp4": true} {
+		h := http.Header{"Content-Type": {contentType}}
+		if got := r.Keeps(206, h); got != keep {
+			t.Errorf("a part of %q: Keeps is %t", contentType, got)
+		}
+		if !r.Keeps(200, h) || !redactor(t).Keeps(206, h) {
+			t.Errorf("%q is not kept whole, or without a rule", contentType)
+		}
+	}
+}
+
 func TestMembersThatAreNotStored(t *testing.T) {
 	rules := redact.Rules{JSON: []string{"token", "tmp_*", "/user/email", "/items/*/card/number", "/list/1", "/a~1b/~0"}}
 	for body, want := range map[string]string{

@@ -65,17 +65,20 @@ func redacted(t *exchange.Table, e Entry) (Entry, error) {
 	if err != nil {
 		return e, err
 	}
-	header, body, err := t.Redact(e.Status, h.Header, e.Payload)
+	stored, body, err := t.Redact(e.Status, h, e.Payload)
 	if err != nil {
 		return e, err
 	}
 	e.Payload = body
-	if maps.EqualFunc(header, h.Header, slices.Equal[[]string]) {
+	if same(stored.Header, h.Header) && same(stored.Trailer, h.Trailer) {
 		return e, nil
 	}
-	h.Header = header
-	e.head, err = head.Encode(h)
+	e.head, err = head.Encode(stored)
 	return e, err
+}
+
+func same(a, b http.Header) bool {
+	return maps.EqualFunc(a, b, slices.Equal[[]string])
 }
 
 // saveResponses saves the entries under the keys of the same index, of two with the same

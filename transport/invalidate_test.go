@@ -489,3 +489,104 @@ func TestADeclaredWriteReachesTheOrigin(t *testing.T) {
 		t.Error("a read by POST is no hit")
 	}
 }
+
+// userKey is that of what a user has; who that is, is no part of it.
+type userKey struct {
+	Path string `path:"path"`
+}
+
+// An unsafe request makes all entries of its URL old, of whoever they are; a declared write
+// those of whoever has made it.
+func TestTheEntriesOfAllIdentitiesAreInvalidated(t *testing.T) {
+	embedded(t, func(t *testing.T, store driver.Store) {
+		d := &document{}
+		h := startOn(t, store, d.serve, nil)
+		_, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[userKey, []byte]{
+			Name: "users", Pattern: "GET /{path}", Payload: payload.Bytes(), Scope: settings.PerIdentity,
+			Tags: func(k userKey, _ []byte) []string { return []string{k.Path} },
+		})
+		check(t, err)
+		_, err = cache.AddWrite(h.cache, settings.WriteSettings[struct{}]{
+			Pattern: "POST /changes",
+			Invalidates: []settings.Invalidation[struct{}]{settings.InvalidateKeys("users", func(struct{}) []userKey {
+				return []userKey{{"a"}}
+			})},
+		})
+		check(t, err)
+		wantHits := func(when string, wanted map[string]bool) {
+			t.Helper()
+			for _, user := range []string{"one", "two"} {
+				for _, path := range []string{"/a", "/b"} {
+					resp, _ := h.do(h.request("GET", path, "", "Authorization", "Bearer "+user))
+					if want := wanted[user+path]; hit(resp) != want {
+						t.Errorf("%s, %s for %s is a hit: %t, want %t", when, path, user, hit(resp), want)
+					}
+				}
+			}
+		}
+		wantHits("at first", nil)
+		wantHits("again", map[string]bool{"one/a": true, "one/b": true, "two/a": true, "two/b": true})
+		h.do(h.request("PUT", "/a", "new", "Authorization", "Bearer one"))
+		wantHits("after a PUT", map[string]bool{"one/b": true, "two/b": true})
+		h.do(h.request("PUT", "/a", "new", "Authorization", "Bearer three"))
+		wantHits("after a PUT of another", map[string]bool{"one/b": true, "two/b": true})
+		h.do(h.request("PUT", "/a", "new"))
+		wantHits("after a PUT of nobody", map[string]bool{"one/b": true, "two/b": true})
+		h.do(h.request("POST", "/changes", "new", "Authorization", "Bearer two"))
+		wantHits("after a declared write", map[string]bool{"one/a": true, "one/b": true, "two/b": true})
+		check(t, h.cache.InvalidateTags(t.Context(), "b"))
+		wantHits("after a tag", map[string]bool{"one/a": true, "two/a": true})
+	})
+}
+
+// What is stored for another host stays.
+func TestOtherOriginsAreLeftAlone(t *testing.T) {
+	h := start(t, nil, &options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+		closeAll(req)
+		return answering(200, req.URL.Host), nil
+	})})
+	_, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[pathKey, []byte]{
+		Name: "pattern", Pattern: "GET /{path}", Payload: payload.Bytes(),
+		Tags: func(pathKey, []byte) []string { return []string{"all"} },
+	})
+	check(t, err)
+	ask := func(method, url string) bool {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+		check(t, err)
+		req.Header.Set("Accept", method)
+		resp, err := h.client.Do(req)
+		check(t, err)
+		_, err = io.ReadAll(resp.Body)
+		check(t, err)
+		return hit(resp)
+	}
+	urls := []string{"https://one.test/a", "https://two.test/a", "http://one.test/a", "https://one.test/x/y"}
+	for _, url := range urls {
+		ask("GET", url)
+	}
+	ask("PUT", "https://one.test/a")
+	for i, url := range urls {
+		if got := ask("GET", url); got != (i > 0) {
+			t.Errorf("%s is a hit: %t", url, got)
+		}
+	}
+	check(t, h.cache.InvalidateTags(t.Context(), "all"))
+	for i, url := range urls {
+		if got := ask("GET", url); got != (i == 3) { // which is in the catch-all
+			t.Errorf("after a tag, %s is a hit: %t", url, got)
+		}
+	}
+	_, err = h.cache.Clear(t.Context(), repository.All)
+	check(t, err)
+	records, err := h.store.OpenTable(t.Context(), driver.TableSpec{Name: "endpointcache_records", Key: []driver.Column{
+		{Name: "kind", Kind: driver.String}, {Name: "item", Kind: driver.String},
+	}})
+	check(t, err)
+	for e, err := range records.Entries(t.Context(), driver.Selection{Parts: driver.Payload}) {
+		check(t, err)
+		if e.Key[0] == "mark" && len(e.Payload) > 0 {
+			t.Errorf("the mark of a URL of %s is left", e.Payload)
+		}
+	}
+}

@@ -143,3 +143,31 @@ func TestPartsAtRandom(t *testing.T) {
 	}
 	group.Wait()
 }
+
+// A save writes all that is known: small parts do not have much written again and again.
+func TestASmallPartIsNotAddedToMuch(t *testing.T) {
+	h, o := startPartial(t, nil, fresh...)
+	o.content = strings.Repeat(digits, 300<<10)
+	get := func(first, last int) (isHit bool) {
+		t.Helper()
+		resp, body := h.get("/a", "Range", fmt.Sprintf("bytes=%d-%d", first, last))
+		if resp.StatusCode != 206 || body != o.content[first:last+1] {
+			t.Errorf("%d-%d: %d, %d bytes", first, last, resp.StatusCode, len(body))
+		}
+		return hit(resp)
+	}
+	const much, little = 2 << 20, 64 << 10
+	get(0, much-1)
+	for _, test := range []struct {
+		size  int
+		added bool
+	}{{1, false}, {little - 1, false}, {little, true}} {
+		get(much, much+test.size-1)
+		if isHit := get(much, much+test.size-1); isHit != test.added {
+			t.Errorf("%d bytes: kept is %v", test.size, isHit)
+		}
+		if !get(0, much-1) {
+			t.Errorf("%d bytes: what was there is gone", test.size)
+		}
+	}
+}

@@ -17,6 +17,9 @@ func (t *Transport) keepForGet(req *http.Request, resp *http.Response, base http
 	if req.Method != http.MethodPost || resp.StatusCode != http.StatusOK || req.URL == nil || resp.Body == nil || !tellsOfItself(req.URL, resp.Header) {
 		return resp, nil
 	}
+	if sent := resp.Request; sent != nil && (sent.Method != req.Method || sent.URL == nil || sent.URL.String() != req.URL.String()) {
+		return resp, nil // the base has followed a redirect
+	}
 	d := rfc9111.ParseDirectives(resp.Header)
 	if life, explicit := rfc9111.Lifetime(resp.Header, d, t.cache.Now()); !explicit || life <= 0 {
 		return resp, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/transport"
 )
 
 // RFC 9110, section 9.3.3: a POST may be answered with what a GET would get.
@@ -127,5 +128,25 @@ func TestAcceptEncodingIsLeftToVary(t *testing.T) {
 		if resp, body = h.get("/b", "Accept-Encoding", "gzip"); body != digits || hit(resp) {
 			t.Errorf("not coded: %q, hit: %v", body, hit(resp))
 		}
+	}
+}
+
+// Where the base follows redirects, the response tells of another URL.
+func TestAPostThatIsRedirectedIsNotKept(t *testing.T) {
+	h := start(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/a" && r.Method == http.MethodPost {
+			http.Redirect(w, r, "/b", http.StatusSeeOther)
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Content-Location", "/a")
+		io.WriteString(w, r.Method+" "+r.URL.Path)
+	}, controlled())
+	below := h.over(h.cache, transport.Doer(&http.Client{Transport: h.base}))
+	resp, err := below.RoundTrip(h.request(http.MethodPost, "/a", "new"))
+	check(t, err)
+	check(t, resp.Body.Close())
+	if resp, body := h.get("/a"); hit(resp) || body != "GET /a" {
+		t.Errorf("%q, hit: %v", body, hit(resp))
 	}
 }

@@ -135,3 +135,20 @@ func (h *harness) stored() (only driver.Entry) {
 	}
 	return only
 }
+
+// What answers a condition or a range of one request is no answer to others.
+func TestAFailedConditionOrRangeIsNotKept(t *testing.T) {
+	for name, opts := range map[string]*options{"Cache-Control mode": controlled(), "by policy": {}} {
+		for _, headers := range [][]string{{"Range", "bytes=20-"}, {"If-Match", `"2"`}} {
+			t.Run(name+" "+headers[0], func(t *testing.T) {
+				h, _ := startPartial(t, opts, fresh...)
+				for range 2 {
+					if resp, _ := h.get("/a", headers...); resp.StatusCode < 400 || hit(resp) {
+						t.Errorf("%d, hit: %v", resp.StatusCode, hit(resp))
+					}
+				}
+				h.wantWhole(digits, false)
+			})
+		}
+	}
+}

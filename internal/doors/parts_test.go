@@ -88,16 +88,86 @@ func TestAPartIsAMissForAllDoors(t *testing.T) {
 	})
 }
 
+// What was asked for before a part came, and comes after it, takes its place.
+func TestAWholeThatComesAfterAPartForAllDoors(t *testing.T) {
+	o := option{cache: cache.Options{Policy: policy.Policy{CacheControl: policy.On}}}
+	through(t, o, func(t *testing.T, h *house, ask func(string) answered) {
+		h.partly()
+		begun, release := make(chan struct{}, 1), make(chan struct{})
+		h.api.mu.Lock()
+		inner := h.api.answer
+		h.api.answer = func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Range") == "" {
+				begun <- struct{}{}
+				<-release
+			}
+			inner(w, r)
+		}
+		h.api.mu.Unlock()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			want(t, "the whole", ask("a"), version(1))
+		}()
+		<-begun
+		h.clock.advance(time.Second)
+		h.ranged("a", "bytes=0-9")
+		close(release)
+		<-done
+		if v, ok, err := h.fetcher.Repository().Get(t.Context(), "a"); !ok || err != nil || v.Version != 1 {
+			t.Errorf("Get = %v, %v, %v", v, ok, err)
+		}
+		h.wantRequests(2)
+	})
+}
+
 // A whole that was made of parts is a value as any other.
 func TestPartsBecomeAValueForAllDoors(t *testing.T) {
 	o := option{cache: cache.Options{Policy: policy.Policy{CacheControl: policy.On}}}
+	o.settings.NameOf = func(v track) string { return "track " + v.ID }
 	through(t, o, func(t *testing.T, h *house, ask func(string) answered) {
 		h.partly()
 		h.ranged("a", "bytes=10-")
 		h.ranged("a", "bytes=0-9")
 		want(t, "the whole", ask("a"), version(1))
 		h.wantRequests(2)
+		if e, _, err := h.fetcher.Repository().GetEntry(t.Context(), "a"); err != nil || e.Status != 200 || e.Name != "track a" {
+			t.Errorf("stored: %d %q, %v", e.Status, e.Name, err)
+		}
 	})
+}
+
+// A range that has all is a value, too, and what cannot be decoded is none.
+func TestARangeOfAllForAllDoors(t *testing.T) {
+	o := option{cache: cache.Options{Policy: policy.Policy{CacheControl: policy.On}}}
+	o.settings.NameOf = func(v track) string { return "track " + v.ID }
+	for body, asked := range map[string]int64{`{"id":"a","version":1}`: 1, `{"id":"a","version":1 `: 3} {
+		through(t, o, func(t *testing.T, h *house, ask func(string) answered) {
+			h.api.set("Cache-Control", "max-age=60", "Etag", `"1"`)
+			h.api.mu.Lock()
+			h.api.answer = func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Range") == "" {
+					io.WriteString(w, `{"id":"a","version":1}`)
+					return
+				}
+				w.Header().Set("Content-Range", "bytes 0-21/22")
+				w.WriteHeader(http.StatusPartialContent)
+				io.WriteString(w, body)
+			}
+			h.api.mu.Unlock()
+			for range 2 {
+				if status, got, _ := h.ranged("a", "bytes=0-"); status != 206 || got != body {
+					t.Fatalf("%d %q", status, got)
+				}
+			}
+			want(t, "the whole", ask("a"), version(1))
+			h.wantRequests(asked)
+			e, ok, err := h.fetcher.Repository().GetEntry(t.Context(), "a")
+			if !ok || err != nil || e.Status != 200 || e.Name != "track a" {
+				t.Errorf("stored: %d %q, %v", e.Status, e.Name, err)
+			}
+		})
+	}
 }
 
 // undated is a base whose responses have no Date.

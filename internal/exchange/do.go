@@ -245,11 +245,8 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 		if !first && !f.sharesCookies(a) {
 			body.withoutCookies = true
 		}
-		resp := f.response(body) //nolint:bodyclose // it is the caller's
-		if !first {              // nor are credentials theirs
-			resp.Header = f.ask.Table.redactor.Header(resp.Header)
-		}
-		return &Answer{Response: resp}, nil
+		body.shared = !first
+		return &Answer{Response: f.response(body)}, nil //nolint:bodyclose // it is the caller's
 	case f.resp != nil:
 		f.resp.Body = f.direct(ctx)
 		return &Answer{Response: f.resp}, nil // nobody else has it
@@ -347,6 +344,9 @@ func (f *Flight) response(body *Reader) *http.Response {
 	header, trailer := from.Header.Clone(), f.trailer.Clone()
 	if body.withoutCookies {
 		header, trailer = head.WithoutCookies(header), head.WithoutCookies(trailer)
+	}
+	if body.shared {
+		header = f.ask.Table.redactor.Header(header)
 	}
 	body.resp = &http.Response{
 		Status: from.Status, StatusCode: from.StatusCode,

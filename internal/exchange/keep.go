@@ -12,7 +12,13 @@ import (
 
 // mayStore reports whether a response may be saved, if it is of any use.
 func (t *Terms) mayStore(status int, h http.Header) bool {
-	if status < 200 || status == http.StatusPartialContent || status == http.StatusNotModified {
+	switch status {
+	case http.StatusPartialContent, http.StatusNotModified:
+		return false
+	case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
+		return false // they answer conditions and ranges, which no key has
+	}
+	if status < 200 {
 		return false
 	}
 	if !t.Rules.Controls() {

@@ -160,3 +160,56 @@ func TestWhatIsKnownAfterAnInvalidationIsLater(t *testing.T) {
 		t.Errorf("%v when the clock goes on", got)
 	}
 }
+
+// A store that loses marks does not bring back what this exchange has made old.
+func TestAMarkThatTheStoreHasLost(t *testing.T) {
+	store, err := memory.New(&memory.Options{MaxEntries: 1000})
+	check(t, err)
+	x, err := New(Options{DigestKey: []byte("a key that is long enough")})
+	check(t, err)
+	t.Cleanup(func() { check(t, x.Close()); check(t, store.Close()) })
+	table, err := x.Open(t.Context(), store, Declaration{
+		Name: "tracks", Key: []driver.Column{{Name: "id", Kind: driver.String}},
+		Tags: func(key driver.Key, _ any) []string { return []string{key[0].(string)} },
+	})
+	check(t, err)
+	x.marks.own.room = 4
+	put := func(id string) {
+		t.Helper()
+		e := driver.Entry{Key: driver.Key{id}, Status: 200, CachedAt: x.Stamp()}
+		e.Header, err = table.Tagged("", e.Key, nil)
+		check(t, err)
+		check(t, table.Put(t.Context(), []driver.Entry{e}))
+	}
+	lose := func() {
+		t.Helper()
+		_, err := x.marks.table.table.Clear(t.Context(), driver.Filter{})
+		check(t, err)
+	}
+	want := func(wanted map[string]bool) {
+		t.Helper()
+		for _, id := range []string{"a", "b"} {
+			live := false
+			check(t, table.Get(t.Context(), []driver.Key{{id}}, driver.Selection{Filter: driver.Filter{State: driver.Live, Now: instant(x.Now())}},
+				func(int, driver.Entry) { live = true }))
+			if live != wanted[id] {
+				t.Errorf("%s is live: %t", id, live)
+			}
+		}
+	}
+	put("a")
+	put("b")
+	check(t, x.InvalidateTags(t.Context(), "a"))
+	lose()
+	want(map[string]bool{"b": true})
+	put("a")
+	want(map[string]bool{"a": true, "b": true})
+	for range 2 { // more than it remembers, each twice
+		for _, tag := range []string{"1", "2", "3", "4", "5"} {
+			check(t, x.InvalidateTags(t.Context(), tag))
+		}
+	}
+	want(nil) // as nobody knows any more
+	put("b")
+	want(map[string]bool{"b": true})
+}

@@ -31,6 +31,7 @@ type marks struct {
 	mu    sync.Mutex
 	table *Table    // of the records, as the guard knows tables
 	reads sync.Pool // of *pointRead
+	own   *recall   // nil where the store loses none
 }
 
 // open makes the marks ready. They are not needed by most caches.
@@ -47,6 +48,9 @@ func (m *marks) open(ctx context.Context) error {
 	table, err := m.x.records.open(ctx)
 	if err != nil {
 		return err
+	}
+	if m.x.records.keptIn().Traits().Vanishes {
+		m.own = &recall{room: recallRoom}
 	}
 	m.reads.New = func() any { return newPointRead(key) }
 	m.table = &Table{
@@ -85,7 +89,7 @@ func (m *marks) since(ctx context.Context, names []string) (instants []time.Time
 		return nil, err
 	}
 	for i, name := range names {
-		since := found[at[name]]
+		since := m.latest(name, found[at[name]])
 		if since.IsZero() {
 			continue
 		}
@@ -98,11 +102,22 @@ func (m *marks) since(ctx context.Context, names []string) (instants []time.Time
 	return instants, nil
 }
 
+// latest is the instant of a mark of which the store has another, or none.
+func (m *marks) latest(name string, stored time.Time) time.Time {
+	if m.own == nil {
+		return stored
+	}
+	return m.own.latest(name, stored)
+}
+
 // mark is one that is to be set.
 type mark struct{ name, table string }
 
 // set sets marks, no two of one name. A later one of another cache stays.
 func (m *marks) set(ctx context.Context, list []mark, since time.Time) error {
+	if m.own != nil {
+		m.own.add(list, since)
+	}
 	entries := make([]driver.Entry, len(list))
 	for i, mark := range list {
 		entries[i] = driver.Entry{

@@ -101,7 +101,7 @@ func (f *Flight) sendOnce() (resp *http.Response, payload []byte, whole bool, er
 	defer func() {
 		if p := recover(); p != nil {
 			f.x.counts.panics.Add(1)
-			err = fmt.Errorf("panic in the base transport: %v", p)
+			err = basePanic(p)
 			if f.ask.Values {
 				f.panicked = p // which is that of each typed caller
 			}

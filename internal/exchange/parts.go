@@ -31,14 +31,16 @@ func (s *Stored) Parts() rfc9111.Parts {
 	return rfc9111.WholeParts(int64(len(s.Entry.Payload)))
 }
 
-// takesPart reports whether a part may be looked at for the ask. Filters of a policy are
-// not asked about parts of a body.
-func (a *Ask) takesPart(s *Stored) (ok bool) {
-	if a.Values || !a.Rules.Controls() || a.Rules.serve != nil {
-		return false
-	}
+// readParts reads which bytes a part has, and reports whether that can be told.
+func (s *Stored) readParts() (ok bool) {
 	s.parts, ok = rfc9111.ParseParts(s.Head.Notes[partsNote], int64(len(s.Entry.Payload)))
 	return ok
+}
+
+// takesPart reports whether a part may be looked at for the ask. Filters of a policy are
+// not asked about parts of a body.
+func (a *Ask) takesPart(s *Stored) bool {
+	return !a.Values && a.Rules.Controls() && a.Rules.serve == nil && s.readParts()
 }
 
 // answeredBy reports whether s has all that is asked for. A range in a unit that is not
@@ -121,7 +123,7 @@ func (f *Flight) completed(resp *http.Response) (*http.Response, bool) {
 	now, old := f.x.Now(), f.part
 	p := old.parts
 	span, size, ok := rfc9111.ParseContentRange(resp.Header)
-	if !ok || span != *f.rest || size >= 0 && size != p.Size || resp.ContentLength >= 0 && resp.ContentLength != span.Len() ||
+	if !ok || span != *f.rest || size >= 0 && size != p.Size || resp.ContentLength > 0 && resp.ContentLength != span.Len() ||
 		!rfc9111.SameBytes(old.Head.Header, resp.Header, old.Entry.CachedAt, now) {
 		return resp, false
 	}
@@ -133,11 +135,10 @@ func (f *Flight) completed(resp *http.Response) (*http.Response, bool) {
 		after = p.Bytes(old.Entry.Payload, rfc9111.Span{First: span.Last + 1, Last: p.Size - 1})
 	}
 	whole := *resp
-	whole.StatusCode, whole.Status = http.StatusOK, ""
+	whole.StatusCode, whole.Status = http.StatusOK, "200 "+http.StatusText(http.StatusOK)
 	whole.Header = rfc9111.CombinedHeaders(old.Head.Header, resp.Header, now)
 	whole.Header.Set("Content-Length", strconv.FormatInt(p.Size, 10))
 	whole.ContentLength, whole.TransferEncoding = p.Size, nil
-	whole.Status = "200 " + http.StatusText(http.StatusOK)
 	whole.Body = &completedBody{
 		Reader: io.MultiReader(bytes.NewReader(before), &exactly{resp.Body, span.Len()}, bytes.NewReader(after)),
 		Closer: resp.Body,
@@ -233,7 +234,7 @@ func (s *saves) putPart(ctx context.Context, at int) error {
 			return err
 		}
 		v := x.combined(f, base)
-		if v == nil {
+		if v == nil || !v.isPart() && !x.makesValue(f.ask.Table, v) {
 			return nil
 		}
 		if rfc9111.Varies(v.Head.Header) {
@@ -277,7 +278,7 @@ func (s *saves) baseOf(ctx context.Context, f *Flight) (*Stored, error) {
 	case err != nil:
 		return nil, nil //nolint:nilerr // it is of no use, and replaced
 	case f.ask.matches(latest):
-		if latest.isPart() && !f.ask.takesPart(latest) {
+		if latest.isPart() && !latest.readParts() {
 			return nil, nil
 		}
 		return latest, nil
@@ -310,11 +311,12 @@ func (x *Exchange) combined(f *Flight, base *Stored) *Stored {
 	if n := len(base.Entry.Payload); n > smallPayload && len(own.Entry.Payload) < n/muchLarger {
 		return nil
 	}
-	p, payload, ok := rfc9111.Combine(base.Parts(), own.parts, base.Entry.Payload, own.Entry.Payload, x.opts.MaxBody)
-	if !ok {
-		if int64(len(base.Entry.Payload)+len(own.Entry.Payload)) > x.opts.MaxBody {
-			return nil
-		}
+	p, payload, fit := rfc9111.Combine(base.Parts(), own.parts, base.Entry.Payload, own.Entry.Payload, x.opts.MaxBody)
+	switch fit {
+	case rfc9111.Together:
+	case rfc9111.TooMuch:
+		return nil
+	default:
 		return f.instead(base, own)
 	}
 	newest := own
@@ -329,9 +331,6 @@ func (x *Exchange) combined(f *Flight, base *Stored) *Stored {
 	}
 	newest.Entry.Payload = payload
 	newest.setParts(p)
-	if p.Whole() && !x.makesValue(f.ask.Table, newest) {
-		return nil
-	}
 	return newest
 }
 

@@ -61,7 +61,7 @@ func (m *marked) getOne(ctx context.Context, keys []driver.Key, sel driver.Selec
 	if err := m.marks.table.table.Get(ctx, r.keys[:], driver.Selection{Parts: driver.Meta}, r.onMark); err != nil {
 		return err
 	}
-	if !r.since.IsZero() {
+	if r.since = m.marks.latest(r.key[1].(string), r.since); !r.since.IsZero() {
 		m.marks.x.order.noteMark(r.since)
 	}
 	if r.ok {

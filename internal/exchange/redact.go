@@ -7,9 +7,14 @@ import (
 	"github.com/endpointcache/endpointcache/internal/head"
 )
 
-// Redact is a response as the table stores it: without what is not to be stored.
-func (t *Table) Redact(status int, h http.Header, body []byte) (http.Header, []byte, error) {
-	return t.redactor.Response(status, h, body)
+// Redact is a response as the table stores it: without what is not to be stored. Its head
+// is h itself where nothing changes.
+func (t *Table) Redact(status int, h head.Head, body []byte) (_ head.Head, redacted []byte, err error) {
+	if h.Header, redacted, err = t.redactor.Response(status, h.Header, body); err == nil && h.Trailer != nil {
+		// As a header, it loses what describes a body that has changed.
+		h.Trailer, _, err = t.redactor.Response(http.StatusOK, h.Trailer, body)
+	}
+	return h, redacted, err
 }
 
 // RedactBody is a body as the table stores it, and its name: where the body changes, that
@@ -40,8 +45,7 @@ func (f *Flight) redact(h *head.Head) bool {
 			f.saved, e.Name, err = t.RedactBody(e.Status, f.resp.Header, e.Payload, e.Name)
 			return err
 		}
-		h.Trailer = t.redactor.Header(h.Trailer)
-		if h.Header, f.saved, err = t.Redact(e.Status, h.Header, e.Payload); err == nil {
+		if *h, f.saved, err = t.Redact(e.Status, *h, e.Payload); err == nil {
 			e.Name, err = t.renamed(e.Status, e.Payload, f.saved, e.Name)
 		}
 		return err
@@ -59,7 +63,7 @@ func (f *Flight) toSave() driver.Entry {
 	return e
 }
 
-// redacted is s as it is stored.
+// redacted is a head as it is stored.
 func (t *Table) redacted(h head.Head) head.Head {
 	h.Header, h.Trailer = t.redactor.Header(h.Header), t.redactor.Header(h.Trailer)
 	return h

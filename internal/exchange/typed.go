@@ -194,7 +194,7 @@ const (
 // result is what a flight that has landed is to a caller.
 func (f *Flight) result(a *Ask, first bool) (Result, next) {
 	if f.panicked != nil {
-		return Result{Kind: Failed, Panic: f.panicked, Err: fmt.Errorf("panic: %v", f.panicked)}, settled
+		return Result{Kind: Failed, Panic: f.panicked, Err: &panicError{f.panicked}}, settled
 	}
 	if !first && (f.used != nil || f.err != nil || f.resp != nil) {
 		if s, o := f.standsInFor(a, first); s != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/identity"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/payload"
@@ -50,43 +51,48 @@ func (n *number) UnmarshalJSON(text []byte) error {
 
 var kinds = []string{"ok", "moved", "nowhere", "loop", "scheme", "fail", "refuse", "slow", "cut", "text", "type"}
 
-func declared() settings.RepositorySettings[key, value] {
+func declared(scope settings.Scope) settings.RepositorySettings[key, value] {
 	return settings.RepositorySettings[key, value]{
-		Scope: settings.Shared,
-		Name:  "declared", Pattern: "GET /v1/{kind}/{id}", Redact: redact.Rules{JSON: []string{"password"}},
+		Scope: scope, Name: "declared", Pattern: "GET /v1/{kind}/{id}", Redact: redact.Rules{JSON: []string{"password"}},
 		NameOf: func(v value) string { return v.ID + v.Password },
 	}
 }
 
 func TestFetch(t *testing.T) {
 	for _, kind := range stores {
-		t.Run(kind.name, func(t *testing.T) {
-			w, dir := newWatch(t), t.TempDir()
-			api := newAPI(t, w)
-			c, err := cache.New(kind.open(t, dir, w), &cache.Options{Logger: w.logger()})
-			check(t, err)
-			base, err := url.Parse(api.URL)
-			check(t, err)
-			base.User = url.UserPassword("user", w.secret("the password of the base URL"))
-			client := newClient(t, base.String(), nil)
-			fetcher, err := fetch.Create(t.Context(), c, client, declared(), nil)
-			check(t, err)
-			w.fetches(fetcher)
-			w.batches(c, client)
-			w.walks(fetcher)
-			w.failures(c, api)
-			w.tell("Stats", fmt.Sprintf("%+v", c.Stats()))
-			if n, err := fetcher.Repository().Count(t.Context(), repository.All); n < 4 || err != nil {
-				t.Errorf("%d entries are stored, %v", n, err)
+		for name, scope := range map[string]settings.Scope{"shared": settings.Shared, "per identity": settings.PerIdentity} {
+			if testing.Short() && scope == settings.Shared {
+				continue // the other has all that this has
 			}
-			check(t, c.Close())
-			w.check(dir)
-			if kind.name == "filesystem" {
-				damage(t, dir)
-				w.damagedKeys(kind, dir)
-				w.check("")
-			}
-		})
+			t.Run(kind.name+" "+name, func(t *testing.T) {
+				w, dir := newWatch(t), t.TempDir()
+				w.scope = scope
+				api := newAPI(t, w)
+				c, err := cache.New(kind.open(t, dir, w), &cache.Options{Logger: w.logger()})
+				check(t, err)
+				base, err := url.Parse(api.URL)
+				check(t, err)
+				base.User = url.UserPassword("user", w.secret("the password of the base URL"))
+				client := newClient(t, base.String(), nil)
+				fetcher, err := fetch.Create(t.Context(), c, client, declared(scope), nil)
+				check(t, err)
+				w.fetches(fetcher)
+				w.batches(c, client)
+				w.walks(fetcher)
+				w.failures(c, api)
+				w.tell("Stats", fmt.Sprintf("%+v", c.Stats()))
+				if n, err := fetcher.Repository().Count(t.Context(), repository.All); n < 4 || err != nil {
+					t.Errorf("%d entries are stored, %v", n, err)
+				}
+				check(t, c.Close())
+				w.check(dir)
+				if kind.name == "filesystem" {
+					damage(t, dir)
+					w.damagedKeys(kind, dir)
+					w.check("")
+				}
+			})
+		}
 	}
 }
 
@@ -138,7 +144,7 @@ func (w *watch) fetches(f *fetch.Fetcher[key, value]) {
 	for _, cause := range run.Causes {
 		w.tell("a cause", cause.String())
 	}
-	repo := f.Repository()
+	repo, ctx := f.Repository(), identity.With(ctx, "one")
 	k := w.keys("bad")[0]
 	entry, err := repository.NewEntry(200, repository.Head{}, []byte(`{"n":"token=`+w.secret("a body that is saved")+`"}`))
 	check(t, err)
@@ -153,7 +159,7 @@ func (w *watch) fetches(f *fetch.Fetcher[key, value]) {
 
 // batches fail as a whole.
 func (w *watch) batches(c *cache.ResponseCache, client *fetch.Client) {
-	s := declared()
+	s := declared(w.scope)
 	s.Name, s.Pattern = "batches", "GET /v1/{kind}/one/{id}"
 	s.Batch = request.BatchPattern[key]("GET /v1/{kind}/batch?ids={id}", 10, payload.SplitArray("items"), nil)
 	f, err := fetch.Create(w.t.Context(), c, client, s, nil)
@@ -214,7 +220,7 @@ func (w *watch) failures(c *cache.ResponseCache, api *api) {
 				Hosts: []string{"127.0.0.1"}, Token: token, Cleartext: true,
 				OnRefresh: func(err error) { w.tries("OnRefresh", err) },
 			}})
-			s := declared()
+			s := declared(w.scope)
 			s.Name = "of " + name + " that " + what
 			c.Remove("declared") // of the same requests
 			f, err := fetch.Create(ctx, c, client, s, nil)
@@ -234,7 +240,7 @@ func (w *watch) damagedKeys(kind store, dir string) {
 	c, err := cache.New(opened, &cache.Options{Logger: w.logger()})
 	check(w.t, err)
 	defer c.Close()
-	repo, err := cache.CreateRepository(w.t.Context(), c, declared())
+	repo, err := cache.CreateRepository(w.t.Context(), c, declared(w.scope))
 	check(w.t, err)
 	before := w.lines()
 	for _, err := range repo.All(w.t.Context()) {

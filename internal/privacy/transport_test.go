@@ -86,7 +86,6 @@ func TestTransport(t *testing.T) {
 			t.Run(kind.name+" "+mode, func(t *testing.T) {
 				w, dir := newWatch(t), t.TempDir()
 				api := newAPI(t, w)
-				api.cookies = p.CacheControl != policy.On // else they are stored as the origin says
 				c, err := cache.New(kind.open(t, dir, w), &cache.Options{
 					Policy: p, Logger: w.logger(), Redact: redact.Rules{JSON: []string{"password"}},
 				})
@@ -185,4 +184,36 @@ func TestVariantsOfCredentialsCannotBeFoundByTrying(t *testing.T) {
 	w.tell("Stats", fmt.Sprintf("%+v", c.Stats()))
 	check(t, c.Close())
 	w.check(dir)
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// The values of panics are often errors of the network.
+func TestPanics(t *testing.T) {
+	w := newWatch(t)
+	text := func() string { return "refused: https://h/?token=" + w.secret("a URL in a panic") }
+	for _, opts := range []cache.Options{
+		{}, {Policy: policy.Policy{Keep: func(*policy.Exchange) bool { panic(text()) }}},
+	} {
+		opts.Logger = w.logger()
+		c, err := cache.New(stores[1].open(t, t.TempDir(), w), &opts)
+		check(t, err)
+		_, err = cache.CreateRepository(t.Context(), c, settings.RepositorySettings[string, string]{
+			Name: "panics", Scope: settings.Shared, Pattern: "/v1/{id}", Payload: payload.String(),
+			NameOf: func(string) string { panic(text()) },
+		})
+		check(t, err)
+		w.roundTrip(transport.New(c, &transport.Options{Base: roundTripper(func(req *http.Request) (*http.Response, error) {
+			return &http.Response{
+				StatusCode: 200, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req, Header: http.Header{}, Body: http.NoBody,
+			}, nil
+		})}), httptest.NewRequest(http.MethodGet, "http://h/v1/a", nil))
+		rt := transport.New(c, &transport.Options{Base: roundTripper(func(*http.Request) (*http.Response, error) { panic(text()) })})
+		_, err = rt.RoundTrip(httptest.NewRequest(http.MethodGet, "http://h/v1/base", nil)) //nolint:bodyclose // there is none
+		w.failed("RoundTrip", err)
+		check(t, c.Close())
+	}
+	w.check("")
 }

@@ -20,12 +20,14 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/filesystem"
+	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
 
 // watch knows all secrets of a test, and all that was told while it ran.
 type watch struct {
-	t *testing.T
+	t     *testing.T
+	scope settings.Scope // of what is declared
 
 	mu      sync.Mutex
 	secrets map[string]string // what each stands for
@@ -192,11 +194,10 @@ type api struct {
 	*httptest.Server
 	w        *watch
 	password string
-	cookies  bool
 }
 
 func newAPI(t *testing.T, w *watch) *api {
-	a := &api{w: w, password: w.secret("a member of the body"), cookies: true}
+	a := &api{w: w, password: w.secret("a member of the body")}
 	a.Server = httptest.NewServer(a)
 	t.Cleanup(a.Close)
 	return a
@@ -207,10 +208,10 @@ func (a *api) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	for _, name := range []string{
 		"Set-Cookie", "Authorization", "Authentication-Info", "X-Auth-Token", "Refresh-Token", "X-Csrf-Token", "X-Api-Key",
 	} {
-		if name != "Set-Cookie" || a.cookies {
-			h.Set(name, a.w.secret("the header "+name+" of a response"))
-		}
+		h.Set(name, a.w.secret("the header "+name+" of a response"))
 	}
+	h.Set("Trailer", "X-Access-Token")
+	defer func() { h.Set("X-Access-Token", a.w.secret("a trailer")) }()
 	h.Set("Link", "</next?access_token="+a.w.secret("a parameter of a Link")+`>; rel="next"`)
 	h.Set("Content-Location", "https://user:"+a.w.secret("the user of a Content-Location")+"@h/?sig="+a.w.secret("a parameter of a Content-Location"))
 	body := `{"id":"a","password":"` + a.password + `","n":1}`

@@ -202,22 +202,31 @@ func ParseParts(s string, length int64) (Parts, bool) {
 // mostParts is how many parts of a representation are kept.
 const mostParts = 64
 
+// Fit tells whether parts can be combined.
+type Fit uint8
+
+// The ways in which parts fit.
+const (
+	Apart    Fit = iota // they cannot be of one representation
+	TooMuch             // there would be too many bytes or pieces
+	Together            // they are combined
+)
+
 // Combine are the parts of two, of the same representation, with their payload, which
-// shares no memory with either; limit is the most bytes that it may have. It is false where
-// they cannot be of one representation, or there would be too much.
-func Combine(a, b Parts, aBytes, bBytes []byte, limit int64) (Parts, []byte, bool) {
+// shares no memory with either; limit is the most bytes that it may have.
+func Combine(a, b Parts, aBytes, bBytes []byte, limit int64) (Parts, []byte, Fit) {
 	size := max(a.Size, b.Size)
 	if a.Miscounted || b.Miscounted || a.Size >= 0 && b.Size >= 0 && a.Size != b.Size {
-		return Parts{}, nil, false
+		return Parts{}, nil, Apart
 	}
 	spans := coalesce(ascending(slices.Concat(a.Spans, b.Spans)))
 	p := Parts{Spans: spans, Size: size}
 	n := p.Len()
 	switch {
-	case len(spans) == 0 || len(spans) > mostParts || n > limit:
-		return Parts{}, nil, false
-	case size >= 0 && spans[len(spans)-1].Last >= size:
-		return Parts{}, nil, false
+	case len(spans) == 0 || size >= 0 && spans[len(spans)-1].Last >= size:
+		return Parts{}, nil, Apart
+	case len(spans) > mostParts || n > limit:
+		return Parts{}, nil, TooMuch
 	}
 	payload := make([]byte, n)
 	fill := func(of Parts, from []byte) {
@@ -229,10 +238,10 @@ func Combine(a, b Parts, aBytes, bBytes []byte, limit int64) (Parts, []byte, boo
 	fill(b, bBytes)
 	for _, s := range a.Spans { // where both know a byte, it is the same
 		if !bytes.Equal(p.Bytes(payload, s), a.Bytes(aBytes, s)) {
-			return Parts{}, nil, false
+			return Parts{}, nil, Apart
 		}
 	}
-	return p, payload, true
+	return p, payload, Together
 }
 
 func ascending(spans []Span) []Span {

@@ -133,7 +133,8 @@ func TestCombine(t *testing.T) {
 	} {
 		a, aBytes := partsOf(t, test.a)
 		b, bBytes := partsOf(t, test.b)
-		p, payload, ok := Combine(a, b, aBytes, bBytes, 10)
+		p, payload, fit := Combine(a, b, aBytes, bBytes, 10)
+		ok := fit == Together
 		if ok != (test.want != "") {
 			t.Errorf("%s and %s: %v, %v", test.a, test.b, p, ok)
 			continue
@@ -147,11 +148,19 @@ func TestCombine(t *testing.T) {
 	}
 	a, aBytes := partsOf(t, "0-4/10")
 	b, bBytes := partsOf(t, "3-6/10")
-	if _, _, ok := Combine(a, b, aBytes, bBytes, 6); ok {
-		t.Error("more than the limit")
+	if _, _, fit := Combine(a, b, aBytes, bBytes, 6); fit != TooMuch {
+		t.Error("more than the limit:", fit)
 	}
-	if _, _, ok := Combine(a, b, aBytes, []byte("3X56"), 10); ok {
-		t.Error("bytes that differ")
+	if _, _, fit := Combine(a, b, aBytes, []byte("3X56"), 10); fit != Apart {
+		t.Error("bytes that differ:", fit)
+	}
+	many := Parts{Size: -1}
+	for i := range int64(mostParts) {
+		many.Spans = append(many.Spans, Span{2 * i, 2 * i})
+	}
+	one := Parts{Spans: []Span{{1000, 1000}}, Size: -1}
+	if _, _, fit := Combine(many, one, make([]byte, mostParts), []byte("x"), 1000); fit != TooMuch {
+		t.Error("too many pieces:", fit)
 	}
 	if string(aBytes) != "01234" || string(bBytes) != "3456" {
 		t.Errorf("the parts are %q and %q now", aBytes, bBytes)
@@ -169,8 +178,8 @@ func TestCombineAtRandom(t *testing.T) {
 			first := random.Int64N(10)
 			span := Span{first, first + random.Int64N(10-first)}
 			one := Parts{Spans: []Span{span}, Size: 10}
-			var ok bool
-			if p, payload, ok = Combine(p, one, payload, []byte(alphabet[span.First:span.Last+1]), 10); !ok {
+			var fit Fit
+			if p, payload, fit = Combine(p, one, payload, []byte(alphabet[span.First:span.Last+1]), 10); fit != Together {
 				t.Fatalf("%v is not added to %v", span, p)
 			}
 			for _, s := range p.Spans {
