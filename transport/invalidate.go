@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
@@ -13,16 +14,17 @@ import (
 // invalidateAfter removes what an unsafe request has made outdated, RFC 9111,
 // section 4.4: the responses of its own URL, and of those that its response points
 // to on the same host.
-func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response) {
+func (t *Transport) invalidateAfter(req *http.Request, base http.RoundTripper, resp *http.Response) {
 	if rfc9111.SafeMethod(req.Method) || resp.StatusCode < 200 || resp.StatusCode > 399 || req.URL == nil {
 		return
 	}
 	outdated := make(map[*exchange.Table][]driver.Key)
-	t.outdate(req, req.URL, outdated)
+	signer := credential.SignerOf(base)
+	t.outdate(req, req.URL, signer, outdated)
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		target, err := req.URL.Parse(resp.Header.Get(name))
 		if err == nil && resp.Header.Get(name) != "" && target.Host == req.URL.Host && target.Scheme == req.URL.Scheme && target.String() != req.URL.String() {
-			t.outdate(req, target, outdated)
+			t.outdate(req, target, signer, outdated)
 		}
 	}
 	for r, keys := range outdated {
@@ -32,7 +34,7 @@ func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response) {
 
 // outdate adds the keys of a URL's responses to those that are outdated, as a GET and
 // a HEAD with the headers of req would find them.
-func (t *Transport) outdate(req *http.Request, target *url.URL, outdated map[*exchange.Table][]driver.Key) {
+func (t *Transport) outdate(req *http.Request, target *url.URL, signer credential.Signer, outdated map[*exchange.Table][]driver.Key) {
 	header := req.Header.Clone()
 	for _, name := range [...]string{"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range"} {
 		header.Del(name)
@@ -42,6 +44,9 @@ func (t *Transport) outdate(req *http.Request, target *url.URL, outdated map[*ex
 		get := (&http.Request{Method: method, URL: target, Header: header, Host: req.Host}).WithContext(req.Context())
 		r, key, ok, err := t.route(get, nil)
 		if err != nil || !ok {
+			continue
+		}
+		if r, key, ok = r.PlaceChanged(get.Context(), get, key, signer); !ok {
 			continue
 		}
 		if !slices.ContainsFunc(outdated[r], func(other driver.Key) bool { return slices.Equal(other, key) }) {

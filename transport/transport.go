@@ -102,7 +102,7 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 	}
 	resp, err := base.RoundTrip(c.req)
 	if err == nil && resp != nil && t.cache != nil && !c.ours && c.rules.Use() != policy.Disabled {
-		t.invalidateAfter(req, resp)
+		t.invalidateAfter(req, base, resp)
 	}
 	if resp != nil {
 		resp.Request = req
