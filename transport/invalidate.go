@@ -12,8 +12,8 @@ import (
 )
 
 // invalidateAfter removes what an unsafe request has made outdated, RFC 9111,
-// section 4.4: the responses of its own URL, and of those that its response points
-// to on the same host.
+// section 4.4: the responses of its own URL, and of those on the same host that its response
+// points to, or that WebDAV's COPY and MOVE write to.
 func (t *Transport) invalidateAfter(req *http.Request, base http.RoundTripper, resp *http.Response) {
 	if rfc9111.SafeMethod(req.Method) || resp.StatusCode < 200 || resp.StatusCode > 399 || req.URL == nil {
 		return
@@ -21,9 +21,11 @@ func (t *Transport) invalidateAfter(req *http.Request, base http.RoundTripper, r
 	outdated := make(map[*exchange.Table][]driver.Key)
 	signer := credential.SignerOf(base)
 	t.outdate(req, req.URL, signer, outdated)
-	for _, name := range [...]string{"Location", "Content-Location"} {
-		target, err := req.URL.Parse(resp.Header.Get(name))
-		if err == nil && resp.Header.Get(name) != "" && target.Host == req.URL.Host && target.Scheme == req.URL.Scheme && target.String() != req.URL.String() {
+	for _, reference := range [...]string{
+		resp.Header.Get("Location"), resp.Header.Get("Content-Location"), req.Header.Get("Destination"),
+	} {
+		target, err := req.URL.Parse(reference)
+		if err == nil && reference != "" && target.Host == req.URL.Host && target.Scheme == req.URL.Scheme && target.String() != req.URL.String() {
 			t.outdate(req, target, signer, outdated)
 		}
 	}
@@ -33,10 +35,13 @@ func (t *Transport) invalidateAfter(req *http.Request, base http.RoundTripper, r
 }
 
 // outdate adds the keys of a URL's responses to those that are outdated, as a GET and
-// a HEAD with the headers of req would find them.
+// a HEAD with the headers of req would find them, but for those that a write alone has.
 func (t *Transport) outdate(req *http.Request, target *url.URL, signer credential.Signer, outdated map[*exchange.Table][]driver.Key) {
 	header := req.Header.Clone()
-	for _, name := range [...]string{"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range"} {
+	for _, name := range [...]string{
+		"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range",
+		"Destination", "Overwrite", "Depth", "If", "Lock-Token", "Timeout",
+	} {
 		header.Del(name)
 	}
 	found := false
