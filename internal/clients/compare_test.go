@@ -229,8 +229,9 @@ func (s *scene) run(t testing.TB, newCache func(now func() time.Time) *cache.Res
 		seen := &recorder{scene: s, base: via}
 		read := s.client(t, i, seen)
 		r.seen[i] = pass{read, seen.all()}
-		r.reached[i] = sent.reached
-		r.log = append(append(r.log, fmt.Sprintf("pass %d:", i)), sent.log...)
+		reached, requests := sent.soFar()
+		r.reached[i] = reached
+		r.log = append(append(r.log, fmt.Sprintf("pass %d:", i)), requests...)
 	}
 	return r
 }
@@ -245,19 +246,30 @@ type counter struct {
 }
 
 func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	i := len(c.log)
+	c.log = append(c.log, fmt.Sprint(req.Method, " ", req.URL))
+	c.requests++
+	c.mu.Unlock()
 	resp, err := c.base.RoundTrip(req)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.requests++
-	status := "failed"
-	if err == nil {
-		status = resp.Status
-		if resp.StatusCode == http.StatusNotModified {
-			c.unchanged++
-		}
+	if err != nil {
+		c.log[i] += ": failed"
+		return nil, err
 	}
-	c.log = append(c.log, fmt.Sprint(req.Method, " ", req.URL, ": ", status))
-	return resp, err
+	c.log[i] += ": " + resp.Status
+	if resp.StatusCode == http.StatusNotModified {
+		c.unchanged++
+	}
+	return resp, nil
+}
+
+// soFar returns the counts, and the requests.
+func (c *counter) soFar() (reached, []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reached, slices.Clone(c.log)
 }
 
 // recorder writes down what a client asks for and gets.
@@ -287,13 +299,11 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// kindOf is what an error is, as its text differs.
+// kindOf is what an error is, as its text differs. Which of the first three net/http has for a
+// timeout is a matter of luck.
 func kindOf(err error) string {
-	switch {
-	case errors.Is(err, context.Canceled):
-		return "cancelled"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "timeout"
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "request cancel") {
+		return "given up"
 	}
 	return err.Error()
 }
