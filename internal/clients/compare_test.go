@@ -41,12 +41,16 @@ type scene struct {
 	// pass, and n counts these from 0.
 	client func(t testing.TB, n int, via http.RoundTripper) any
 
+	// below is what the cache, or else the client, sends its requests with; nil for the network.
+	below func(n int, network http.RoundTripper) http.RoundTripper
+
 	varies []string            // headers that tell of the exchange, and not of what was asked for
 	mask   func(string) string // replaces what the API makes up at random
 
-	options cache.Options // further ones
-	scope   settings.Scope
+	options cache.Options  // further ones
+	scope   settings.Scope // of the repository of all responses
 	keys    *request.AnyOptions
+	declare func(testing.TB, *cache.ResponseCache) // adds endpoints; may be nil
 
 	policy, control asked // by mode
 
@@ -166,6 +170,9 @@ func (s *scene) cache(t testing.TB, store driver.Store, p policy.Policy, now fun
 	all.Scope = s.scope
 	_, err = cache.CreateRepository(t.Context(), c, all)
 	check(t, err)
+	if s.declare != nil {
+		s.declare(t, c)
+	}
 	return c
 }
 
@@ -222,6 +229,9 @@ func (s *scene) run(t testing.TB, newCache func(now func() time.Time) *cache.Res
 			clock.since.Add(int64(30 * 24 * time.Hour))
 		}
 		sent := &counter{base: network}
+		if s.below != nil {
+			sent.base = s.below(i, network)
+		}
 		var via http.RoundTripper = sent
 		if c != nil {
 			via = transport.New(c, &transport.Options{Base: sent})

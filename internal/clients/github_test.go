@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-github/v89/github"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/identity"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
@@ -187,7 +188,11 @@ var counted = []string{"X-Ratelimit-Remaining", "X-Ratelimit-Used", "X-Github-Re
 func githubClient(t testing.TB, via http.RoundTripper, token string) *github.Client {
 	t.Helper()
 	base := "http://" + host + "/"
-	client, err := github.NewClient(github.WithTransport(via), github.WithAuthToken(token), github.WithURLs(&base, &base))
+	opts := []github.ClientOptionsFunc{github.WithTransport(via), github.WithURLs(&base, &base)}
+	if token != "" {
+		opts = append(opts, github.WithAuthToken(token))
+	}
+	client, err := github.NewClient(opts...)
 	check(t, err)
 	return client
 }
@@ -218,40 +223,104 @@ func browse(ctx context.Context, client *github.Client) (read []any) {
 	return append(read, diff, said(err))
 }
 
-// Each of three users gets their own answers from one cache, whose keys have the tokens.
+// declared is an endpoint of one repository.
+func declared(scope settings.Scope) func(testing.TB, *cache.ResponseCache) {
+	return func(t testing.TB, c *cache.ResponseCache) {
+		t.Helper()
+		type key struct {
+			Owner string `path:"owner"`
+			Repo  string `path:"repo"`
+		}
+		_, err := cache.CreateRepository(t.Context(), c, settings.RepositorySettings[key, map[string]any]{
+			Name: "repositories", Pattern: "GET /repos/{owner}/{repo}", Scope: scope,
+		})
+		check(t, err)
+	}
+}
+
+// Each of three users gets their own answers from one cache, and somebody whose token is
+// refused gets none.
 func TestGitHubUsers(t *testing.T) {
-	(&scene{
-		origin: newGitHub, varies: counted,
-		client: func(t testing.TB, _ int, via http.RoundTripper) any {
-			read := map[string]any{}
-			for _, token := range []string{"alice-1", "bob-1", "carol-1", "mallory-1"} {
-				read[token] = browse(t.Context(), githubClient(t, via, token))
-			}
-			return read
-		},
-		policy:  asked{cold: reached{27, 0}, warm: reached{4, 0}, expired: reached{27, 23}},
-		control: asked{cold: reached{27, 0}, warm: reached{4, 0}, expired: reached{27, 23}},
-	}).compare(t)
+	want := asked{cold: reached{27, 0}, warm: reached{4, 0}, expired: reached{27, 23}}
+	bypassed := want // one answer that is no 404 is not kept
+	bypassed.warm.requests++
+	bypassed.expired.unchanged--
+	for _, test := range []struct {
+		name    string
+		scope   settings.Scope
+		declare func(testing.TB, *cache.ResponseCache)
+		want    asked
+	}{
+		{"by the key", settings.Undeclared, nil, want},
+		{"by the scope", settings.PerIdentity, nil, want},
+		{"an endpoint by its scope", settings.Undeclared, declared(settings.PerIdentity), want},
+		{"an endpoint without a scope", settings.Undeclared, declared(settings.Undeclared), bypassed},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			(&scene{
+				origin: newGitHub, varies: counted, scope: test.scope, declare: test.declare,
+				client: func(t testing.TB, _ int, via http.RoundTripper) any {
+					read := map[string]any{}
+					for _, token := range []string{"alice-1", "bob-1", "carol-1", "mallory-1"} {
+						read[token] = browse(t.Context(), githubClient(t, via, token))
+					}
+					return read
+				},
+				policy: test.want, control: test.want,
+			}).compare(t)
+		})
+	}
+}
+
+// authorizing adds the token of whom the call is for.
+type authorizing struct {
+	base http.RoundTripper
+	n    int
+}
+
+func (a authorizing) RoundTrip(req *http.Request) (*http.Response, error) {
+	user, _ := identity.Of(req.Context())
+	req = req.Clone(req.Context())
+	req.Header.Set("Authorization", fmt.Sprintf("Bearer %s-%d", user, a.n))
+	return a.base.RoundTrip(req)
 }
 
 // The users are named to the cache, so what they have read stays theirs after their tokens
-// have changed.
+// have changed: they do with each pass.
 func TestGitHubNamedUsers(t *testing.T) {
-	(&scene{
-		origin: newGitHub, varies: counted, scope: settings.PerIdentity,
-		keys: &request.AnyOptions{IgnoreHeaders: []string{"Authorization"}},
-		client: func(t testing.TB, n int, via http.RoundTripper) any {
+	kept := asked{cold: reached{25, 0}, warm: reached{2, 0}, expired: reached{25, 23}}
+	anew := asked{cold: reached{25, 0}, warm: reached{25, 0}, expired: reached{25, 0}}
+	read := func(client func(user string, n int, via http.RoundTripper) *github.Client) func(testing.TB, int, http.RoundTripper) any {
+		return func(t testing.TB, n int, via http.RoundTripper) any {
 			read := map[string]any{}
 			for _, user := range []string{"alice", "bob", "carol"} {
-				client := githubClient(t, via, fmt.Sprintf("%s-%d", user, n))
-				read[user] = browse(identity.With(t.Context(), user), client)
+				read[user] = browse(identity.With(t.Context(), user), client(user, n, via))
 			}
 			return read
-		},
-		policy: asked{cold: reached{25, 0}, warm: reached{2, 0}, expired: reached{25, 23}},
-		// GitHub says that its answers vary by the token, so that a new one asks for all anew.
-		control: asked{cold: reached{25, 0}, warm: reached{25, 0}, expired: reached{25, 0}},
-	}).compare(t)
+		}
+	}
+	t.Run("tokens above the cache", func(t *testing.T) {
+		(&scene{
+			origin: newGitHub, varies: counted, scope: settings.PerIdentity,
+			keys: &request.AnyOptions{IgnoreHeaders: []string{"Authorization"}},
+			client: read(func(user string, n int, via http.RoundTripper) *github.Client {
+				return githubClient(t, via, fmt.Sprintf("%s-%d", user, n))
+			}),
+			policy: kept,
+			// GitHub says that its answers vary by the token, so that a new one asks for all anew.
+			control: anew,
+		}).compare(t)
+	})
+	t.Run("tokens below the cache", func(t *testing.T) {
+		(&scene{
+			origin: newGitHub, varies: counted, scope: settings.PerIdentity,
+			below: func(n int, network http.RoundTripper) http.RoundTripper { return authorizing{network, n} },
+			client: read(func(_ string, _ int, via http.RoundTripper) *github.Client {
+				return githubClient(t, via, "")
+			}),
+			policy: kept, control: kept,
+		}).compare(t)
+	})
 }
 
 // listCreateList lists, creates and lists again, with Accept headers that differ.
