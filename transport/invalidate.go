@@ -12,16 +12,18 @@ import (
 )
 
 // invalidateAfter makes old what an unsafe request has changed, RFC 9111, section 4.4: the
-// responses of its own URL, and of those that its response points to on the same origin; and
-// what the declarations of writes name.
+// responses of its own URL, and of those on the same origin that its response points to, or
+// that WebDAV's COPY and MOVE write to; and what the declarations of writes name.
 func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response, writes []addition, signer credential.Signer) {
 	if rfc9111.SafeMethod(req.Method) || resp.StatusCode < 200 || resp.StatusCode > 399 || req.URL == nil {
 		return
 	}
 	inv := t.cache.NewInvalidation()
 	t.addURL(inv, req, req.URL, signer)
-	for _, name := range [...]string{"Location", "Content-Location"} {
-		if target, ok := pointedTo(req, resp.Header.Get(name)); ok {
+	for _, reference := range [...]string{
+		resp.Header.Get("Location"), resp.Header.Get("Content-Location"), req.Header.Get("Destination"),
+	} {
+		if target, ok := pointedTo(req, reference); ok {
 			t.addURL(inv, req, target, signer)
 		}
 	}
@@ -33,7 +35,7 @@ func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response, writ
 	inv.Try(req.Context())
 }
 
-// pointedTo is the URL that a response refers to, as requests of the same client have it;
+// pointedTo is the URL that a message refers to, as requests of the same client have it;
 // false where that is another origin's, or that of req.
 func pointedTo(req *http.Request, reference string) (*url.URL, bool) {
 	if reference == "" {
@@ -59,7 +61,10 @@ func pointedTo(req *http.Request, reference string) (*url.URL, bool) {
 // are, and those that a GET and a HEAD with the headers of req would find.
 func (t *Transport) addURL(inv *exchange.Invalidation, req *http.Request, target *url.URL, signer credential.Signer) {
 	header := req.Header.Clone()
-	for _, name := range [...]string{"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range"} {
+	for _, name := range [...]string{
+		"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range",
+		"Destination", "Overwrite", "Depth", "If", "Lock-Token", "Timeout",
+	} {
 		header.Del(name)
 	}
 	found := false
