@@ -100,7 +100,10 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 		return nil, err
 	}
 	if table.Controls() {
-		r.settings.Endpoint = endpoint.ByVary(s.Endpoint)
+		r.settings.Endpoint = endpoint.ByVary(r.settings.Endpoint)
+	}
+	if table.Scoped() {
+		r.settings.Endpoint = endpoint.ByIdentity(r.settings.Endpoint)
 	}
 	if err := r.keyDigests(ctx, x); err != nil {
 		return nil, err

@@ -43,7 +43,9 @@ type AnyOptions struct {
 	// headers count except those that make no difference to most APIs, such as User-Agent,
 	// Cache-Control, If-None-Match and those of tracing. Where a repository's responses
 	// decide by their headers, see policy.Policy.CacheControl, Accept-Encoding does not
-	// count either: their Vary says whether it makes a difference.
+	// count either: their Vary says whether it makes a difference. In a repository that is
+	// settings.PerIdentity, headers that carry credentials count only if they are named
+	// here: the identity stands for them.
 	Headers []string
 
 	// IgnoreHeaders are headers that do not count in any case. With Authorization or others
@@ -170,6 +172,13 @@ func (e *anyEndpoint) set(opts *AnyOptions) error {
 	}
 	e.body, err = newAnyBody(opts, &e.headers)
 	return err
+}
+
+// ByIdentity is the endpoint for a repository whose keys have an identity.
+func (e *anyEndpoint) ByIdentity() Endpoint[AnyKey] {
+	own := *e
+	own.headers.byIdentity = true
+	return &own
 }
 
 // ByVary is the endpoint for a repository that keeps the responses of a key by their Vary.

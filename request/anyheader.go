@@ -16,8 +16,10 @@ import (
 type anyHeaders struct {
 	chosen  []string // nil: all but the neutral ones
 	ignored []string
-	byVary  bool // Accept-Encoding, which many clients add by themselves, is left to Vary
 	digests digests
+
+	byVary     bool // Accept-Encoding, which many clients add by themselves, is left to Vary
+	byIdentity bool // credentials are left to the identity
 }
 
 func newAnyHeaders(opts *AnyOptions) (anyHeaders, error) {
@@ -101,7 +103,9 @@ func (h *anyHeaders) count(name string, kind headerKind) bool {
 	case kind == elsewhereHeader || matchName(h.ignored, name):
 		return false
 	case h.chosen != nil:
-		return matchName(h.chosen, name) || name == "Range" || secret.Header(name)
+		return matchName(h.chosen, name) || name == "Range" || !h.byIdentity && secret.Header(name)
+	case h.byIdentity && secret.Header(name):
+		return false
 	case h.byVary && name == "Accept-Encoding":
 		return false
 	default:

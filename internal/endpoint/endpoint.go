@@ -97,6 +97,15 @@ func WithDigestKey(endpoint any, key []byte) any {
 	return endpoint
 }
 
+// ByIdentity is the endpoint for a repository that keeps the responses of each identity apart:
+// it may leave out of keys what tells who is asking.
+func ByIdentity[E any](e E) E {
+	if v, ok := any(e).(interface{ ByIdentity() E }); ok {
+		return v.ByIdentity()
+	}
+	return e
+}
+
 // ByVary is the endpoint for a repository that keeps the responses of a key by their Vary
 // header: it may leave out of keys what Vary tells apart.
 func ByVary[E any](e E) E {

@@ -318,24 +318,34 @@ func (w *world) hits(by way, client *http.Client, id string) {
 	}
 }
 
-// named checks that a user who is named keeps what is stored when the token changes.
+// named checks that users who are named keep what is stored when their tokens change.
 func named(t *testing.T, c *cache.ResponseCache, name string) {
-	w := &world{t: t, api: newAPI(t), cache: c, scope: settings.PerIdentity, named: true}
-	_, err := cache.CreateRepository(t.Context(), c, things{
-		Name: name, Scope: settings.PerIdentity,
-		Pattern: "GET " + strings.TrimPrefix(w.api.URL, "http://") + "/things/{id}",
-	})
-	check(t, err)
-	by := ways[0]
-	client := w.client(users[0], by, nil)
-	each(func(u user, round string) { w.get(u, by, client, round+"named") })
-	before := w.api.requests.Load()
-	for _, u := range users {
-		u.round++
-		w.get(u, by, client, "snamed")
-	}
-	if n := w.api.requests.Load() - before; n != 0 {
-		t.Errorf("after their tokens were rotated, two named users made %d requests", n)
+	for _, typed := range []bool{true, false} {
+		w := &world{t: t, api: newAPI(t), cache: c, scope: settings.PerIdentity, named: true}
+		var err error
+		if typed {
+			_, err = cache.CreateRepository(t.Context(), c, things{
+				Name: name, Scope: settings.PerIdentity,
+				Pattern: "GET " + strings.TrimPrefix(w.api.URL, "http://") + "/things/{id}",
+			})
+		} else {
+			c.Remove(name[:strings.LastIndex(name, "_")] + "_1") // the catch-all of other tests
+			all := settings.CatchAll(name+"_all", nil)
+			all.Scope = settings.PerIdentity
+			_, err = cache.CreateRepository(t.Context(), c, all)
+		}
+		check(t, err)
+		by := ways[0]
+		client := w.client(users[0], by, nil)
+		each(func(u user, round string) { w.get(u, by, client, round+"named") })
+		before := w.api.requests.Load()
+		for _, u := range users {
+			u.round++
+			w.get(u, by, client, "snamed")
+		}
+		if n := w.api.requests.Load() - before; n != 0 {
+			t.Errorf("after their tokens were rotated, two named users made %d requests (typed: %t)", n, typed)
+		}
 	}
 }
 
