@@ -47,10 +47,10 @@ type Options struct {
 	// that a digest of the request's credentials stands for the identity.
 	Identity func(*http.Request) string
 
-	// Origin is the base URL of the API, for repositories that declare none; see
+	// BaseURL is that of the API, for repositories that declare none; see
 	// [settings.RepositorySettings]. It matters only where typed calls come before the first
 	// request, and the store has the responses of several origins.
-	Origin string
+	BaseURL string
 
 	// Router returns the name of the repository that a request belongs to, or an empty
 	// string for none. If the cache has no repository of that name, the call returns
@@ -164,11 +164,11 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 	}
 	o := &c.opts
 	var err error
-	if err := settings.ValidateOrigin(o.Origin); err != nil {
+	if err := settings.ValidateBaseURL(o.BaseURL); err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
 	c.exchange, err = exchange.New(exchange.Options{
-		Scope: o.Scope, Identity: o.Identity, Origin: o.Origin,
+		Scope: o.Scope, Identity: o.Identity, Origin: o.BaseURL,
 		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger, DigestKey: o.DigestKey, Redact: o.Redact,
 		Limits: exchange.Limits{
 			MaxBody: o.MaxBody, MaxInFlight: o.MaxInFlight,

@@ -59,8 +59,8 @@ type Fetcher[K comparable, V any] struct {
 // Create adds a repository to the cache, as cache.CreateRepository does, and returns the
 // fetcher of its values.
 func Create[K comparable, V any](ctx context.Context, c *cache.ResponseCache, client *Client, s settings.RepositorySettings[K, V], opts *FetcherOptions) (*Fetcher[K, V], error) {
-	if s.Origin == "" && c != nil && !exchange.OfCache(c).HasOrigin() && client != nil && client.base != nil && client.base.Host != "" {
-		s.Origin = (&url.URL{Scheme: client.base.Scheme, Host: client.base.Host, Path: client.base.Path, RawPath: client.base.RawPath}).String()
+	if s.BaseURL == "" && c != nil && !exchange.OfCache(c).HasOrigin() && client != nil && client.base != nil && client.base.Host != "" {
+		s.BaseURL = (&url.URL{Scheme: client.base.Scheme, Host: client.base.Host, Path: client.base.Path, RawPath: client.base.RawPath}).String()
 	}
 	repo, err := cache.CreateRepository(ctx, c, s)
 	if err != nil {

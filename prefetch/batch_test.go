@@ -328,7 +328,7 @@ func TestABatchDoesNotWaitForCachedKeys(t *testing.T) {
 
 func TestInterruptedBatchesResume(t *testing.T) {
 	mirrored := inBatches
-	mirrored.Origin = settings.AnyOrigin
+	mirrored.BaseURL = settings.AnyBaseURL
 	repo := newMarketTracks(t, mirrored)
 	server := newBatches(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -40,9 +40,9 @@ const (
 	PerIdentity
 )
 
-// AnyOrigin is the [RepositorySettings] Origin of responses that are the same wherever they
+// AnyBaseURL is the [RepositorySettings] BaseURL of responses that are the same wherever they
 // come from, such as those of mirrors.
-const AnyOrigin = "*"
+const AnyBaseURL = "*"
 
 // IdentityColumn is the name of the first key column of a table that is [PerIdentity].
 const IdentityColumn = "identity"
@@ -83,20 +83,20 @@ func (s *RepositorySettings[K, V]) validateScope(key []driver.Column) error {
 			}
 		}
 	}
-	return ValidateOrigin(s.Origin)
+	return ValidateBaseURL(s.BaseURL)
 }
 
-// ValidateOrigin reports what keeps a text from being the Origin of settings.
-func ValidateOrigin(origin string) error {
-	if origin == "" || origin == AnyOrigin {
+// ValidateBaseURL reports what keeps a text from being the BaseURL of settings.
+func ValidateBaseURL(base string) error {
+	if base == "" || base == AnyBaseURL {
 		return nil
 	}
-	u, err := url.Parse(origin)
+	u, err := url.Parse(base)
 	switch {
 	case err != nil:
-		return errors.New("Origin cannot be parsed") // not err, which has all of it
+		return errors.New("BaseURL cannot be parsed") // not err, which has all of it
 	case u.Scheme != "http" && u.Scheme != "https", weborigin.Of(u) == "":
-		return errors.New(`Origin is not of the form "https://host"`)
+		return errors.New(`BaseURL is not of the form "https://host"`)
 	}
 	return nil
 }

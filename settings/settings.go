@@ -107,12 +107,12 @@ type RepositorySettings[K comparable, V any] struct {
 	// credentials. Many goroutines may call it at once.
 	Identity func(*http.Request) string
 
-	// Origin is the base URL of the API whose responses these are, such as
+	// BaseURL is that of the API whose responses these are, such as
 	// "https://api.example.com". Responses of one origin are never served for another: each
-	// has a table of its own, and typed calls are about Origin's. The default is that of the
-	// cache, or of the client of package fetch, or else the first that a request is for.
-	// With [AnyOrigin], all origins share one table.
-	Origin string
+	// has a table of its own, and typed calls are about this one's. The default is that of
+	// the cache, or of the client of package fetch, or else the first that a request is for.
+	// With [AnyBaseURL], all origins share one table.
+	BaseURL string
 
 	// Redact says what of responses is not stored, besides what never is, and besides what
 	// the cache's options say.

@@ -28,10 +28,10 @@ type Options struct {
 	// token.
 	Token TokenSource
 
-	// Origin is the base URL of the API that the stored responses are from. What one API has
-	// answered is never returned for another, such as its staging. With
-	// [settings.AnyOrigin], it is. The default is the client's own.
-	Origin string
+	// StoredFrom is the base URL of the API that the stored responses are from. What one API
+	// has answered is never returned for another, such as its staging. With
+	// [settings.AnyBaseURL], it is. The default is the client's own.
+	StoredFrom string
 
 	// Market is the country whose licences count, as in "DE". The default is
 	// to ask for none in particular.
@@ -120,7 +120,7 @@ func (c *Client) open(ctx context.Context, baseURL string, o Options) (err error
 }
 
 func cacheOptions(o Options) *cache.Options {
-	c := &cache.Options{Name: "music", Origin: o.Origin, Now: o.Now, Logger: o.Logger}
+	c := &cache.Options{Name: "music", BaseURL: o.StoredFrom, Now: o.Now, Logger: o.Logger}
 	if o.Offline {
 		c.Policy.Use = policy.Offline
 	}

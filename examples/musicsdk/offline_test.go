@@ -39,7 +39,7 @@ func recordedAt() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0
 // file.
 func recordedClient(t *testing.T) *musicsdk.Client {
 	t.Helper()
-	file, url, opts := recorded, realAPI, &musicsdk.Options{Market: "DE", Now: recordedAt, Origin: settings.AnyOrigin}
+	file, url, opts := recorded, realAPI, &musicsdk.Options{Market: "DE", Now: recordedAt, StoredFrom: settings.AnyBaseURL}
 	if *record {
 		url, opts.Token = connectionToAPI(t)
 	} else {

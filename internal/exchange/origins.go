@@ -55,7 +55,7 @@ const (
 
 func newOrigins(home *Table) *origins {
 	o := &origins{home: home, tables: make(map[string]*Table)}
-	o.single = home.Origin == settings.AnyOrigin || home.table == nil || endpoint.HasOrigin(home.Endpoint)
+	o.single = home.Origin == settings.AnyBaseURL || home.table == nil || endpoint.HasOrigin(home.Endpoint)
 	o.view.Store(home)
 	return o
 }

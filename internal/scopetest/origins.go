@@ -80,7 +80,7 @@ func Origins(t *testing.T, open func(t testing.TB) driver.Store) {
 	c, err = cache.New(kept{store}, nil)
 	check(t, err)
 	mirrored := declared
-	mirrored.Name, mirrored.Origin = "mirrored", settings.AnyOrigin
+	mirrored.Name, mirrored.BaseURL = "mirrored", settings.AnyBaseURL
 	_, err = cache.CreateRepository(t.Context(), c, mirrored)
 	check(t, err)
 	staging.get(t, c, "m")

@@ -38,7 +38,7 @@ func (k VersionKey) String() string { return k.Module + "@" + k.Version }
 // it expires soon.
 var List = settings.RepositorySettings[ModuleKey, string]{
 	Name:    "list",
-	Origin:  settings.AnyOrigin,
+	BaseURL: settings.AnyBaseURL,
 	Pattern: "GET /{module...}/@v/list",
 	Payload: payload.String(),
 	NameOf:  latest,
@@ -49,7 +49,7 @@ var List = settings.RepositorySettings[ModuleKey, string]{
 // it does not say when, after the cache's default of a week.
 var Info = settings.RepositorySettings[VersionKey, VersionInfo]{
 	Name:    "info",
-	Origin:  settings.AnyOrigin,
+	BaseURL: settings.AnyBaseURL,
 	Pattern: "GET /{module...}/@v/{version}.info",
 	NameOf:  func(i VersionInfo) string { return i.Version + " of " + i.Time.Format(time.DateOnly) },
 }
@@ -64,7 +64,7 @@ type VersionInfo struct {
 // Mod is text: the go.mod file of a version, which never changes.
 var Mod = settings.RepositorySettings[VersionKey, string]{
 	Name:    "mod",
-	Origin:  settings.AnyOrigin,
+	BaseURL: settings.AnyBaseURL,
 	Pattern: "GET /{module...}/@v/{version}.mod",
 	Payload: payload.String(),
 	NameOf:  func(file string) string { return modfile.ModulePath([]byte(file)) },
@@ -74,7 +74,7 @@ var Mod = settings.RepositorySettings[VersionKey, string]{
 // Zip is binary: the source code of a version, which never changes.
 var Zip = settings.RepositorySettings[VersionKey, []byte]{
 	Name:    "zip",
-	Origin:  settings.AnyOrigin,
+	BaseURL: settings.AnyBaseURL,
 	Pattern: "GET /{module...}/@v/{version}.zip",
 	Payload: payload.Bytes(),
 	NameOf:  zipRoot,

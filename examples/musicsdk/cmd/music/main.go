@@ -82,7 +82,7 @@ func newClient(ctx context.Context, o *options, base http.RoundTripper, stderr i
 		Offline:   o.offline,
 	}
 	if o.local {
-		opts.Origin = settings.AnyOrigin // each run serves the API on another port
+		opts.StoredFrom = settings.AnyBaseURL // each run serves the API on another port
 	}
 	if o.id != "" {
 		opts.Token = musicsdk.ClientCredentials(o.api, o.id, o.secret, base)
