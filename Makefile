@@ -83,7 +83,7 @@ bench: ## the library against hand-written code, a RATIO line each. BENCHFLAGS g
 	$(WITH_SERVERS) -durable go -C internal/bench run . $(BENCHFLAGS)
 
 .PHONY: conformance
-conformance: ## the public HTTP cache suite against the transport: required P/N, optional P/N. CONFORMANCEFLAGS go to the program
+conformance: ## the public HTTP cache suite against the transport, with three keys and in two forms: required P/N, optional P/N. CONFORMANCEFLAGS go to the program
 	go -C internal/conformance run . $(CONFORMANCEFLAGS)
 
 .PHONY: cover

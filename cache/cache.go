@@ -20,6 +20,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/whose"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -87,6 +88,10 @@ type Options struct {
 	// RenewTimeout limits a renewal in the background. The default is 30 seconds.
 	RenewTimeout time.Duration
 
+	// Redact says what of responses is not stored, besides what never is. Repositories add
+	// to it by their settings.
+	Redact redact.Rules
+
 	// DigestKey is the secret that the digests in keys are made with, such as those of a
 	// catch-all for tokens: 16 bytes or more. By default, the store keeps one, which all
 	// caches on it share. Whoever can read all of the store can read that key, too, and find
@@ -116,6 +121,7 @@ type ResponseCache struct {
 	mu      sync.RWMutex
 	members []*member // in the order of creation; those being created have no repository
 	ranked  []*member // in the order in which they are asked for a request
+	writes  []*exchange.Write
 }
 
 type member struct {
@@ -139,8 +145,8 @@ var (
 	// ErrSamePattern means that another repository answers for all requests of
 	// this one, which would never be used: by the same endpoint, or by a pattern
 	// that matches the same, however its wildcards are named. It does not occur
-	// where the cache has a Router.
-	ErrSamePattern = errors.New("another repository has the same endpoint")
+	// where the cache has a Router. It also means that a write was declared twice.
+	ErrSamePattern = errors.New("there is another declaration with the same endpoint")
 
 	// ErrType means that a repository has other type parameters.
 	ErrType = errors.New("repository is of another type")
@@ -163,7 +169,7 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 	}
 	c.exchange, err = exchange.New(exchange.Options{
 		Scope: o.Scope, Identity: o.Identity, Origin: o.Origin,
-		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger, DigestKey: o.DigestKey,
+		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger, DigestKey: o.DigestKey, Redact: o.Redact,
 		Limits: exchange.Limits{
 			MaxBody: o.MaxBody, MaxInFlight: o.MaxInFlight,
 			FinishTimeout: o.FinishTimeout, FinishBytes: o.FinishBytes, StreamAfter: o.StreamAfter,
@@ -173,6 +179,7 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
+	c.exchange.Use(store)
 	c.Routed = exchange.RoutedBy(c.route).(repository.Routed)
 	return c, nil
 }
@@ -180,7 +187,7 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 func init() {
 	exchange.OfCache = func(cache any) *exchange.Cache {
 		c := cache.(*ResponseCache)
-		return &exchange.Cache{Exchange: c.exchange, Route: c.routeAmong, Tables: c.tables}
+		return &exchange.Cache{Exchange: c.exchange, Route: c.routeAmong, Tables: c.tables, Writes: c.declaredWrites}
 	}
 }
 
@@ -344,12 +351,15 @@ func (c *ResponseCache) Count(ctx context.Context, state repository.State) (int,
 // many there were. Tables of the store that belong to no repository of the
 // cache stay as they are.
 func (c *ResponseCache) Clear(ctx context.Context, state repository.State) (int, error) {
+	begun := c.exchange.Now()
 	n, err := c.sum(func(r *repository.Responses) (int, error) { return r.Clear(ctx, state) })
 	if err != nil {
 		return n, err
 	}
-	_, err = c.exchange.ClearVariants(ctx, state)
-	return n, err
+	if _, err = c.exchange.ClearVariants(ctx, state); err != nil || state != repository.All {
+		return n, err
+	}
+	return n, c.clearMarks(ctx, begun)
 }
 
 // Identity returns the entries of one identity in all repositories that are

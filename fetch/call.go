@@ -8,6 +8,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -141,7 +142,7 @@ func (f *Fetcher[K, V]) explain(key K, err error) error {
 	case errors.As(err, &decode):
 		return f.decodeError(key, decode.Err)
 	case errors.Is(err, exchange.ErrUnanswered):
-		return fmt.Errorf("fetch: repository %q: key %+v: %w", f.settings.Name, key, ErrNotCached)
+		return fmt.Errorf("fetch: repository %q: key %s: %w", f.settings.Name, keytype.Show(key), ErrNotCached)
 	}
 	return err
 }
@@ -149,5 +150,5 @@ func (f *Fetcher[K, V]) explain(key K, err error) error {
 // absent is the error of a key that is remembered to be absent, or that a batch's answer
 // has left out.
 func (f *Fetcher[K, V]) absent(key K) error {
-	return fmt.Errorf("fetch: repository %q: key %+v: %w", f.settings.Name, key, ErrAbsent)
+	return fmt.Errorf("fetch: repository %q: key %s: %w", f.settings.Name, keytype.Show(key), ErrAbsent)
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
 // Errors that a caller can act on. They come wrapped: use [errors.Is].
@@ -51,7 +53,7 @@ func (e *StatusError) Error() string {
 	text := fmt.Sprintf("fetch: %s %s: status %d %s", e.Method, e.URL, e.Code, http.StatusText(e.Code))
 	text = strings.TrimSuffix(text, " ")
 	if e.Err != nil {
-		text += ": " + e.Err.Error()
+		text += ": " + secret.Mask(e.Err.Error())
 	}
 	return text
 }
@@ -69,7 +71,9 @@ type RequestError struct {
 	Err    error
 }
 
-func (e *RequestError) Error() string { return fmt.Sprintf("fetch: %s %s: %v", e.Method, e.URL, e.Err) }
+func (e *RequestError) Error() string {
+	return fmt.Sprintf("fetch: %s %s: %s", e.Method, e.URL, secret.Mask(e.Err.Error()))
+}
 
 // Unwrap returns Err.
 func (e *RequestError) Unwrap() error { return e.Err }
@@ -147,5 +151,5 @@ func withoutURL(err error) error {
 
 func withoutSecrets(u *url.URL) string {
 	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-	return bare.String()
+	return secret.Mask(bare.String()) // parameters of its path
 }

@@ -47,6 +47,9 @@ type Options struct {
 	// keep as many idle connections for a host as there are requests at once; Go's default
 	// is 2.
 	//
+	// If it is an http.Client, no secrets go along with a redirect to another host, or from
+	// https to http. Its CheckRedirect is asked, too.
+	//
 	// What it adds must not change the key: a query parameter that the endpoint neither has
 	// nor ignores, or a header whose hash differs from the key's, makes the key fail,
 	// because the response would be for another key. What was sent is read from the Request

@@ -21,7 +21,7 @@ func (f *Fetcher[K, V]) checkScope() error {
 	if f.table.Scope != settings.Undeclared {
 		return nil
 	}
-	sends := ""
+	var sends string
 	probe := f.bare()
 	carried, ok := credential.Carried(probe, func(c credential.Credential) bool {
 		return !endpoint.Separates(f.settings.Endpoint, c.Place, c.Name)

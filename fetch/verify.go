@@ -9,6 +9,9 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 )
 
 // additions are what the client has added to a request.
@@ -21,8 +24,11 @@ type additions struct {
 // that is known.
 func asSent(resp *http.Response) *http.Request {
 	req := resp.Request
-	for from := req.Response; from != nil && from.Request != nil && from.Request.URL != nil; from = req.Response {
-		req = from.Request
+	for before := range redirect.Way(req, nil) {
+		if before.URL == nil {
+			break
+		}
+		req = before
 	}
 	return req
 }
@@ -110,7 +116,7 @@ func (s *source[K]) verify(ctx context.Context, key K, built, sent *http.Request
 	case !ok:
 		return errors.New("with what the client adds to it, the request is not the endpoint's: a query parameter may have to be ignored, see request.IgnoreQuery")
 	case !s.same(got, key):
-		return fmt.Errorf("with what the client adds to it, the request has another key: %+v", got)
+		return fmt.Errorf("with what the client adds to it, the request has another key: %s", keytype.Show(got))
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ func (r *reports) Handle(_ context.Context, record slog.Record) error {
 
 // take returns how often a path was reported since it was asked for last.
 func (r *reports) take(path string) int {
+	path = filepath.Join(filepath.Dir(path), "*"+path[strings.LastIndex(path, "~"):]) // without the key
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer delete(r.paths, path)

@@ -38,7 +38,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
 	"runtime"
+	"strconv"
 	"sync"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -63,8 +65,9 @@ type Options struct {
 	// not to wait.
 	Sync bool
 
-	// Logger is told of files that were found damaged or are no entries, with
-	// their paths. The default is [slog.Default].
+	// Logger is told of files that were found damaged or are no entries, with their
+	// paths, in which "*" stands for what is readable of a key. The default is
+	// [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -191,15 +194,42 @@ func (s *Store) run(ctx context.Context, op, table string, do func() error) erro
 	var path *os.PathError
 	var link *os.LinkError
 	if errors.As(err, &path) || errors.As(err, &link) { // whose paths are below the folder
-		err = fmt.Errorf("%s: %w", s.Path(), err)
+		err = fmt.Errorf("%s: %w", s.Path(), withoutKeys(err))
 	}
 	return opError(op, table, err)
 }
 
 // report tells of a file that is no entry.
 func (s *Store) report(ctx context.Context, path string, why error) {
-	s.opts.Logger.WarnContext(ctx, "endpointcache: a file of the store is no entry", "path", path, "error", why)
+	s.opts.Logger.WarnContext(ctx, "endpointcache: a file of the store is no entry",
+		"path", withoutKey(path), "error", withoutKeys(why))
 }
+
+// readable is the part of an entry's name that is of its key.
+var readable = regexp.MustCompile(`[^/\\\s":]*~([0-9a-f]{` + strconv.Itoa(entryDigits) + `})`)
+
+// withoutKey is a path with a "*" in place of what is readable of the key, which may be
+// secret. A shell finds the file by it.
+func withoutKey(path string) string { return readable.ReplaceAllString(path, "*~$1") }
+
+// withoutKeys is err with a text without the keys in its paths.
+func withoutKeys(err error) error {
+	if err == nil {
+		return nil
+	}
+	if text := err.Error(); withoutKey(text) != text {
+		return &keylessError{withoutKey(text), err}
+	}
+	return err
+}
+
+type keylessError struct {
+	text string
+	err  error
+}
+
+func (e *keylessError) Error() string { return e.text }
+func (e *keylessError) Unwrap() error { return e.err }
 
 func opError(op, table string, err error) error {
 	return &driver.OpError{Store: kind, Op: op, Table: table, Err: err}

@@ -22,7 +22,8 @@ type Credentials struct {
 	// stands for it, so a token that was replaced finds nothing. The default is none.
 	Identity string
 
-	// Hosts are the only ones that get the credentials, written as in [Options.Hosts].
+	// Hosts are the only ones that get the credentials, written as in [Options.Hosts], and
+	// apart from the case of ASCII letters as in the requests.
 	// Other hosts get none. Neither does a named host if a redirect from another host led
 	// there, or a redirect from https to http.
 	Hosts []string

@@ -50,7 +50,9 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := cache.CreateRepository(context.Background(), c, settings.CatchAll("rest", nil)); err != nil {
+	rest := settings.CatchAll("rest", nil)
+	rest.Scope = settings.Shared // the API tells all of its users the same
+	if _, err := cache.CreateRepository(context.Background(), c, rest); err != nil {
 		log.Fatal(err)
 	}
 

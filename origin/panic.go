@@ -3,6 +3,8 @@ package origin
 import (
 	"fmt"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
 // panicError is a panic in a function of the options.
@@ -17,12 +19,12 @@ func caught(name string, function func(), secrets ...string) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			value := fmt.Sprint(p)
-			for _, secret := range secrets {
-				if secret != "" {
-					value = strings.ReplaceAll(value, secret, "[token]")
+			for _, token := range secrets {
+				if token != "" {
+					value = strings.ReplaceAll(value, token, "[token]")
 				}
 			}
-			err = Permanent(&panicError{fmt.Sprintf("panic in %s: %s", name, value)})
+			err = Permanent(&panicError{fmt.Sprintf("panic in %s: %s", name, secret.Mask(value))})
 		}
 	}()
 	function()

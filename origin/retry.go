@@ -233,11 +233,11 @@ func (r *Retrier) worthRepeating(req *http.Request, resp *http.Response, err err
 	var usual bool
 	switch {
 	case req.Context().Err() != nil:
-		return false, nil
+		return false, nil //nolint:nilerr // it is the attempt's, not a panic
 	case err == nil:
 		usual = isTransient(resp)
 	case isFinal(err):
-		return false, nil //nolint:nilerr // it is that of the attempt
+		return false, nil
 	case isRefusedRedirect(resp, err):
 		usual = isTransient(resp)
 	default:

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
 // ErrClosed is the error of requests that need a new token when the transport has been
@@ -204,7 +206,7 @@ func (c *tokens) next(ctx context.Context, number int) error {
 	if err == nil {
 		c.replace(token)
 	} else {
-		err = fmt.Errorf("origin: get the token: %w", err)
+		err = fmt.Errorf("origin: get the token: %w", secret.Error(err))
 	}
 	if panicked := c.tell(err, old, token.Value); panicked != nil {
 		err = errors.Join(err, fmt.Errorf("origin: get the token: %w", panicked))

@@ -49,8 +49,9 @@ type Policy struct {
 	Expire       Expiry
 
 	// Statuses are those of the responses that are cached. The default is 200, 301 and 308;
-	// with CacheControl, those which RFC 9111 allows. 206 and 304 are not complete
-	// responses, and are never cached.
+	// with CacheControl, those which RFC 9111 allows. Never cached are 206 and 304, which
+	// are not complete responses, and 412 and 416, which answer the condition or range of
+	// one request. With CacheControl, a 206 is kept as a part of the response of status 200.
 	Statuses []int
 
 	// Cookies [On] keeps the Set-Cookie headers of responses and replays them with every
@@ -211,6 +212,13 @@ type Exchange struct {
 	Trailer http.Header // that came after the body
 }
 
+// uncacheable are the statuses of responses that are not the whole answer to any other
+// request.
+var uncacheable = []int{
+	http.StatusPartialContent, http.StatusNotModified,
+	http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable,
+}
+
 // Validate reports what keeps a policy from being used.
 func (p Policy) Validate() error {
 	if p.Use > Disabled || p.CacheControl > Off || p.Cookies > Off {
@@ -229,7 +237,7 @@ func (p Policy) Validate() error {
 		statuses = append(statuses, status)
 	}
 	for _, status := range statuses {
-		if status < 200 || status > 999 || status == http.StatusPartialContent || status == http.StatusNotModified {
+		if status < 200 || status > 999 || slices.Contains(uncacheable, status) {
 			return fmt.Errorf("policy: responses of status %d cannot be cached", status)
 		}
 	}

@@ -57,6 +57,8 @@ func TestPoliciesThatCannotBe(t *testing.T) {
 		"a star in a label":          urls("api*.example.com"),
 		"two stars":                  urls("example.com/**"),
 		"a status of a part":         {Statuses: []int{200, 206}},
+		"one of a condition":         {Statuses: []int{200, 412}},
+		"one of a range":             {ExpireStatus: map[int]policy.Expiry{416: policy.Never()}},
 		"a status without content":   {Statuses: []int{304}},
 		"an interim status":          {Statuses: []int{100}},
 		"a status that is none":      {Statuses: []int{1000}},

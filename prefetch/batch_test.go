@@ -327,7 +327,9 @@ func TestABatchDoesNotWaitForCachedKeys(t *testing.T) {
 }
 
 func TestInterruptedBatchesResume(t *testing.T) {
-	repo := newMarketTracks(t, inBatches)
+	mirrored := inBatches
+	mirrored.Origin = settings.AnyOrigin
+	repo := newMarketTracks(t, mirrored)
 	server := newBatches(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -29,7 +31,7 @@ func (c Cause[K]) String() string {
 	var b strings.Builder
 	b.WriteString(c.Text)
 	for i, key := range c.Keys {
-		fmt.Fprintf(&b, "%s %+v", []string{":", ","}[min(i, 1)], key)
+		fmt.Fprintf(&b, "%s %s", []string{":", ","}[min(i, 1)], keytype.Show(key))
 	}
 	if c.Count > len(c.Keys) {
 		b.WriteString(", …")
@@ -111,7 +113,7 @@ func causeOf(err error) string {
 	case errors.As(err, &status):
 		return strings.TrimSpace(fmt.Sprintf("status %d %s", status.Code, http.StatusText(status.Code)))
 	case errors.As(err, &decode):
-		return "the body cannot be decoded: " + common(decode.Err)
+		return "the body cannot be decoded: " + secret.MaskValues(common(decode.Err))
 	case errors.As(err, &network) && network.Addr != nil:
 		return fmt.Sprintf("%s %s: %s", network.Op, network.Addr, common(network.Err))
 	}
@@ -126,7 +128,7 @@ func common(err error) string {
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {
-			return varying.ReplaceAllString(err.Error(), "…")
+			return varying.ReplaceAllString(secret.Mask(err.Error()), "…")
 		}
 		err = inner
 	}

@@ -64,6 +64,7 @@ func storedTracks(t testing.TB, endpoint request.Endpoint[string]) (*tracks, *sq
 		Name:     "tracks",
 		Endpoint: endpoint,
 		Payload:  payload.JSON[track](),
+		Scope:    settings.Shared,
 		NameOf:   func(t track) string { return t.Title },
 	}, nil)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/origin"
 )
 
@@ -76,6 +77,9 @@ func (o *Options) plan() (*plan, error) {
 	}
 	if err := p.validate(); err != nil {
 		return nil, err
+	}
+	if p.Logger != nil {
+		p.Logger = secret.Logger(p.Logger)
 	}
 	p.LogEvery = cmp.Or(p.LogEvery, 10*time.Second)
 	if p.Refresh {

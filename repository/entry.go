@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
 
 // Entry is a stored response with what is stored beside it. To save one, make it with
@@ -60,7 +61,7 @@ func readEntry(resp *http.Response, cookies bool) (Entry, error) {
 	}
 	h := head.Of(resp)
 	if cookies {
-		h.Header = resp.Header
+		h = head.Whole(resp)
 	}
 	return NewEntry(resp.StatusCode, h, body)
 }
@@ -99,8 +100,15 @@ type failingReader struct{ err error }
 
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 
-// Head returns the response's head, which belongs to the caller.
-func (e Entry) Head() (Head, error) { return head.Decode(e.head) }
+// Head returns the response's head, which belongs to the caller. Where the response came
+// without a Date and was stored, that is CachedAt.
+func (e Entry) Head() (Head, error) {
+	h, err := head.Decode(e.head)
+	if err == nil && !e.CachedAt.IsZero() {
+		h.Header = rfc9111.WithDate(h.Header, e.CachedAt)
+	}
+	return h, err
+}
 
 // Header returns the response's headers, which belong to the caller.
 func (e Entry) Header() (http.Header, error) {

@@ -3,10 +3,14 @@ package repository
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 // getMany gets the entries for keys that are wanted, each turned into a T: beside
@@ -51,6 +55,28 @@ type lookup[K comparable] struct {
 
 func (l *lookup[K]) visit(_ int, e driver.Entry) { l.found, l.ok = e, true }
 
+// redacted is e as the table stores it.
+func redacted(t *exchange.Table, e Entry) (Entry, error) {
+	h, err := e.Head()
+	if err != nil {
+		return e, err
+	}
+	stored, body, err := t.Redact(e.Status, h, e.Payload)
+	if err != nil {
+		return e, err
+	}
+	e.Payload = body
+	if same(stored.Header, h.Header) && same(stored.Trailer, h.Trailer) {
+		return e, nil
+	}
+	e.head, err = head.Encode(stored)
+	return e, err
+}
+
+func same(a, b http.Header) bool {
+	return maps.EqualFunc(a, b, slices.Equal[[]string])
+}
+
 // saveResponses saves the entries under the keys of the same index, of two with the same
 // key the later. Those whose payload cannot be decoded are left out: the error, which
 // joins a [DecodeError] for each, tells of them, and the number is that of those saved.
@@ -65,15 +91,25 @@ func saveResponses(ctx context.Context, t *exchange.Table, keys []driver.Key, en
 		if e.Status == 0 {
 			e.Status = http.StatusOK
 		}
+		if e, err = redacted(t, e); err != nil {
+			refused = append(refused, fmt.Errorf("repository %q: %w", t.Name, err))
+			continue
+		}
 		name := ""
+		var value any
 		if exchange.HasValue(e.Status) {
-			if _, name, err = t.Decode(e.Payload, false); err != nil {
+			if value, name, err = t.Decode(e.Payload, t.Tags != nil); err != nil {
 				refused = append(refused, &DecodeError{Repository: t.Name, Key: t.TypedKey(keys[i]), Err: err})
 				continue
 			}
 		}
+		header, err := t.Tagged(t.Header(ctx, e.head), keys[i], value)
+		if err != nil {
+			refused = append(refused, fmt.Errorf("repository %q: %w", t.Name, err))
+			continue
+		}
 		rows = append(rows, driver.Entry{
-			Key: keys[i], Name: name, Status: e.Status, Header: t.Header(ctx, e.head), Payload: e.Payload,
+			Key: keys[i], Name: name, Status: e.Status, Header: header, Payload: e.Payload,
 			CachedAt: s.now, ExpiresAt: s.expires,
 		})
 	}

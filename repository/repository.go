@@ -14,7 +14,9 @@ import (
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/keytype"
+	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -25,6 +27,10 @@ type Options struct {
 	// Expire is how long responses live where the repository's settings do
 	// not say: the default is [settings.DefaultExpire].
 	Expire time.Duration
+
+	// Redact says what of responses is not stored, besides what never is, and besides
+	// what the repository's settings say.
+	Redact redact.Rules
 
 	// DigestKey is the secret that the digests in keys of a [request.Any] are made with, of
 	// 16 bytes or more. By default, the store keeps one: whoever can read all of the store
@@ -85,11 +91,16 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 		Name: s.Name, Key: key.Columns(),
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
 		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Endpoint: endpointOf(s),
-		Scope: s.Scope, Identity: s.Identity, Origin: s.Origin, RedirectHosts: s.RedirectHosts,
+		Scope: s.Scope, Identity: s.Identity, Origin: s.Origin, RedirectHosts: s.RedirectHosts, Redact: s.Redact,
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
+		KeyType: reflect.TypeFor[K](), KeyOf: r.keyOf,
+		Beside: endpoint.BesideURL(s.Endpoint), MatchURL: r.matchURL(), Tags: r.tags(),
 	})
 	if err != nil {
 		return nil, err
+	}
+	if table.Controls() {
+		r.settings.Endpoint = endpoint.ByVary(s.Endpoint)
 	}
 	if err := r.keyDigests(ctx, x); err != nil {
 		return nil, err
@@ -125,7 +136,7 @@ func (o *Options) alone() exchange.Options {
 	if o == nil {
 		return exchange.Options{}
 	}
-	return exchange.Options{Expire: o.Expire, Now: o.Now, DigestKey: o.DigestKey}
+	return exchange.Options{Expire: o.Expire, Now: o.Now, DigestKey: o.DigestKey, Redact: o.Redact}
 }
 
 // Settings are what the repository was made of.
@@ -145,14 +156,58 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 	key, ok, err := r.Key(req)
 	if err == nil && ok {
 		var matched driver.Key
-		if matched, err = r.appendKey(nil, reflect.ValueOf(&key).Elem()); err == nil {
+		if matched, err = r.ownKey(key); err == nil {
 			return matched, true, nil
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("repository %q: key of request: %w", r.settings.Name, err)
+		err = fmt.Errorf("repository %q: key of request: %w", r.settings.Name, secret.Error(err))
 	}
 	return nil, false, err
+}
+
+// matchURL returns what takes the key from a request's URL alone, nil where the endpoint
+// does not have it.
+func (r *ResponseRepository[K, V]) matchURL() func(*http.Request) (driver.Key, bool) {
+	type urlEndpoint interface {
+		KeyOfURL(req *http.Request) (K, bool)
+	}
+	if _, ok := r.settings.Endpoint.(urlEndpoint); !ok {
+		return nil
+	}
+	return func(req *http.Request) (driver.Key, bool) {
+		key, ok := r.settings.Endpoint.(urlEndpoint).KeyOfURL(req) // which has got its key for digests
+		if !ok {
+			return nil, false
+		}
+		matched, err := r.ownKey(key)
+		return matched, err == nil
+	}
+}
+
+// tags returns what tells the tags of entries, nil where they have none. The value of an
+// entry that has none is the zero value.
+func (r *ResponseRepository[K, V]) tags() func(driver.Key, any) []string {
+	if r.settings.Tags == nil {
+		return nil
+	}
+	return func(key driver.Key, value any) []string {
+		typed, err := r.typedKey(key)
+		if err != nil {
+			return nil
+		}
+		v, _ := value.(V)
+		return r.settings.Tags(typed, v)
+	}
+}
+
+// keyOf is ownKey for a key whose type is not known.
+func (r *ResponseRepository[K, V]) keyOf(key any) (driver.Key, error) {
+	typed, ok := key.(K)
+	if !ok {
+		return nil, fmt.Errorf("repository %q: the key is a %T", r.settings.Name, key)
+	}
+	return r.ownKey(typed)
 }
 
 // decoder returns what decodes bodies for the names and values in them, and in any case
@@ -179,6 +234,11 @@ func (r *ResponseRepository[K, V]) driverKey(ctx context.Context, key K) (driver
 		return nil, err
 	}
 	return r.appendKey(values, reflect.ValueOf(&key).Elem())
+}
+
+// ownKey is the key without an identity.
+func (r *ResponseRepository[K, V]) ownKey(key K) (driver.Key, error) {
+	return r.appendKey(make(driver.Key, 0, len(r.key.Fields)), reflect.ValueOf(&key).Elem())
 }
 
 // identify appends the identity of ctx to the values of a key, if it is part of keys.
@@ -359,13 +419,15 @@ func (r *ResponseRepository[K, V]) Save(ctx context.Context, key K, value V, opt
 	return r.SaveMany(ctx, map[K]V{key: value}, opts...)
 }
 
-// SaveMany stores the values. If one cannot be encoded, none is stored.
+// SaveMany stores the values, without what the settings' Redact names. If one cannot be
+// encoded, none is stored.
 func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V, opts ...SaveOption) error {
 	s, err := newSaving(r.view(), opts)
 	if err != nil {
 		return err
 	}
-	header, err := head.Encode(Head{Header: http.Header{"Content-Type": {r.settings.Payload.ContentType()}}})
+	written := http.Header{"Content-Type": {r.settings.Payload.ContentType()}}
+	header, err := head.Encode(Head{Header: written})
 	if err != nil {
 		return err
 	}
@@ -377,7 +439,7 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		}
 		body, err := r.settings.Payload.Encode(value)
 		if err != nil {
-			return fmt.Errorf("repository %q: encode value of %+v: %w", r.Name(), key, err)
+			return fmt.Errorf("repository %q: encode value of %s: %w", r.Name(), keytype.Show(key), secret.Error(err))
 		}
 		row := driver.Entry{
 			Key: saved, Status: http.StatusOK, Header: header, Payload: body,
@@ -385,6 +447,12 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		}
 		if r.settings.NameOf != nil {
 			row.Name = r.settings.NameOf(value)
+		}
+		if row.Header, err = r.table.Tagged(header, saved, value); err != nil {
+			return err
+		}
+		if row.Payload, row.Name, err = r.table.RedactBody(row.Status, written, body, row.Name); err != nil {
+			return fmt.Errorf("repository %q: %w", r.Name(), err)
 		}
 		rows = append(rows, row)
 	}
@@ -396,9 +464,10 @@ func (r *ResponseRepository[K, V]) SaveEntry(ctx context.Context, key K, e Entry
 	return r.SaveEntries(ctx, map[K]Entry{key: e}, opts...)
 }
 
-// SaveEntries stores responses, whatever their status. Their payloads are
-// decoded once, for the name; those that cannot be are left out, and the error
-// joins a [DecodeError] for each. The save sets Name, CachedAt and ExpiresAt.
+// SaveEntries stores responses, whatever their status, without credentials and what
+// the settings' Redact names. Their payloads are decoded once, for the name; those that
+// cannot be are left out, and the error joins a [DecodeError] for each, or an error for
+// one that cannot be redacted. The save sets Name, CachedAt and ExpiresAt.
 func (r *ResponseRepository[K, V]) SaveEntries(ctx context.Context, entries map[K]Entry, opts ...SaveOption) error {
 	keys := make([]driver.Key, 0, len(entries))
 	list := make([]Entry, 0, len(entries))

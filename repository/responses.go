@@ -93,7 +93,7 @@ func selectionOf(t *exchange.Table, parts driver.Parts, opts []ReadOption) drive
 }
 
 func newSaving(t *exchange.Table, opts []SaveOption) (saving, error) {
-	s := saving{now: exchange.Instant(t.Exchange().Now())}
+	s := saving{now: t.Exchange().Stamp()}
 	s.expiry = expiryIn(t.Expire)
 	for _, opt := range opts {
 		if opt != nil {

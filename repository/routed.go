@@ -8,6 +8,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 )
 
 // Routed is the request's and response's side of repositories: of one, or of all
@@ -86,7 +87,7 @@ func (r Routed) GetResponses(ctx context.Context, reqs []*http.Request, opts ...
 	}
 	found := make([]*http.Response, len(reqs))
 	for i, req := range reqs {
-		if entries[i].Status == 0 {
+		if entries[i].Status == 0 || exchange.IsPart(entries[i].Status) {
 			continue
 		}
 		if found[i], err = entries[i].Response(req); err != nil { //nolint:bodyclose // it is the caller's
@@ -173,8 +174,8 @@ func (r Routed) DeleteResponses(ctx context.Context, reqs []*http.Request) (int,
 // firstRequest is the request that led to resp, by redirects or at once.
 func firstRequest(resp *http.Response) *http.Request {
 	req := resp.Request
-	for req.Response != nil && req.Response.Request != nil {
-		req = req.Response.Request
+	for before := range redirect.Way(req, nil) {
+		req = before
 	}
 	return req
 }

@@ -41,7 +41,9 @@ type AnyOptions struct {
 	// Headers are the headers that count, besides Range, those that are known to carry
 	// credentials, and with a body its Content-Type and Content-Encoding. If it is nil, all
 	// headers count except those that make no difference to most APIs, such as User-Agent,
-	// Cache-Control, If-None-Match and those of tracing.
+	// Cache-Control, If-None-Match and those of tracing. Where a repository's responses
+	// decide by their headers, see policy.Policy.CacheControl, Accept-Encoding does not
+	// count either: their Vary says whether it makes a difference.
 	Headers []string
 
 	// IgnoreHeaders are headers that do not count in any case. With
@@ -167,6 +169,13 @@ func (e *anyEndpoint) set(opts *AnyOptions) error {
 	}
 	e.body, err = newAnyBody(opts, &e.headers)
 	return err
+}
+
+// ByVary is the endpoint for a repository that keeps the responses of a key by their Vary.
+func (e *anyEndpoint) ByVary() Endpoint[AnyKey] {
+	own := *e
+	own.headers.byVary = true
+	return &own
 }
 
 func (e *anyEndpoint) Key(req *http.Request) (key AnyKey, ok bool, err error) {

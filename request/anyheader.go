@@ -16,6 +16,7 @@ import (
 type anyHeaders struct {
 	chosen  []string // nil: all but the neutral ones
 	ignored []string
+	byVary  bool // Accept-Encoding, which many clients add by themselves, is left to Vary
 	digests digests
 }
 
@@ -101,6 +102,8 @@ func (h *anyHeaders) count(name string, kind headerKind) bool {
 		return false
 	case h.chosen != nil:
 		return matchName(h.chosen, name) || name == "Range" || secret.Header(name)
+	case h.byVary && name == "Accept-Encoding":
+		return false
 	default:
 		return kind != neutralHeader
 	}

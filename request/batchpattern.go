@@ -267,7 +267,7 @@ func (b *batchPattern[K]) build(ctx context.Context, base *url.URL, keys []K) (*
 	group, ok := b.Group(keys[0])
 	for _, key := range keys {
 		if other, can := b.Group(key); !ok || !can || other != group {
-			return nil, fmt.Errorf("key %+v cannot be asked for together with %+v", key, keys[0])
+			return nil, fmt.Errorf("key %s cannot be asked for together with %s", keytype.Show(key), keytype.Show(keys[0]))
 		}
 	}
 	first := reflect.ValueOf(keys[0])

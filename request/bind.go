@@ -64,7 +64,7 @@ func (p *plan) bindRest() error {
 	case p.members != nil && len(p.named) == 0:
 		return errors.New(`the key has a body: name the method, as in "POST /v1/search"`)
 	case p.method != nil:
-	case len(p.methods) > 1:
+	case len(p.methods) > 1 && !p.shareMethods:
 		return errors.New("several methods would share keys: name one, or give the key a field with a method tag")
 	case len(p.methods) == 0:
 		p.methods = []string{http.MethodGet}

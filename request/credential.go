@@ -13,11 +13,11 @@ func (e *pattern[K]) Separates(place credential.Place, name string) bool {
 }
 
 func (p *plan) separates(place credential.Place, name string) bool {
-	switch place {
-	case credential.Query:
+	if place == credential.Query {
 		return p.query.owns(name)
-	case credential.UserInfo: // of which a client makes a header
-		return p.separates(credential.Header, "Authorization")
+	}
+	if place == credential.UserInfo {
+		name = "Authorization" // which a client makes of it
 	}
 	for i := range p.headers {
 		if strings.EqualFold(p.headers[i].name, name) {
@@ -29,10 +29,10 @@ func (p *plan) separates(place credential.Place, name string) bool {
 
 // Separates is for package endpoint, as is HasOrigin.
 func (e *anyEndpoint) Separates(place credential.Place, name string) bool {
-	switch place {
-	case credential.Query:
+	if place == credential.Query {
 		return !matchName(e.query.ignored, name)
-	case credential.UserInfo:
+	}
+	if place == credential.UserInfo {
 		name = "Authorization"
 	}
 	name = http.CanonicalHeaderKey(name)

@@ -12,6 +12,11 @@ import (
 //
 // A type of your own may also have a method Methods() []string. A transport
 // serves requests of the methods that it names, besides GET and HEAD.
+//
+// It may have a method BesideURL() []string, too, which names the columns of its keys that
+// do not come from the URL, such as those of headers. An unsafe request then invalidates all
+// entries of its URL. Without it, only the entry that a GET with the same headers would find
+// is invalidated.
 type Endpoint[K comparable] interface {
 	// Key returns the key of req. ok is false where req is not one of the
 	// endpoint's. err is set only where that could not be told, as with a body

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/jsonpath"
 )
 
 // matchName tells whether one of names is name, or ends in "*" and is how name
@@ -39,18 +41,13 @@ type ignoredParts struct {
 func newIgnoredParts(list []string) (ignoredParts, error) {
 	var parts ignoredParts
 	for _, name := range list {
-		pointer, ok := strings.CutPrefix(name, "/")
-		if !ok {
+		if !strings.HasPrefix(name, "/") {
 			parts.names = append(parts.names, name)
 			continue
 		}
-		path := strings.Split(pointer, "/")
-		for i, token := range path {
-			plain := strings.NewReplacer("~0", "", "~1", "").Replace(token)
-			if strings.Contains(plain, "~") {
-				return parts, fmt.Errorf(`IgnoreBody: %q has a "~" that is neither "~0" nor "~1"`, name)
-			}
-			path[i] = strings.NewReplacer("~0", "~", "~1", "/").Replace(token)
+		path, err := jsonpath.Pointer(name)
+		if err != nil {
+			return parts, fmt.Errorf("IgnoreBody: %w", err)
 		}
 		parts.paths = append(parts.paths, path)
 	}

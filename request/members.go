@@ -354,12 +354,12 @@ func (f *memberField) appendText(dst []byte, text string) ([]byte, error) {
 	switch f.kind() {
 	case stringMember:
 		if !isText(text) {
-			return nil, fmt.Errorf("%s: %q is not valid UTF-8, or has U+FFFD", f.field, text)
+			return nil, fmt.Errorf("%s: %s is not valid UTF-8, or has U+FFFD", f.field, f.field.Quote(text))
 		}
 		return appendString(dst, text), nil
 	case numberMember:
 		if !isNumber(text) {
-			return nil, fmt.Errorf("%s: %q is not a JSON number", f.field, text)
+			return nil, fmt.Errorf("%s: %s is not a JSON number", f.field, f.field.Quote(text))
 		}
 	case boolMember:
 	}

@@ -14,7 +14,7 @@ import (
 // newPlan parses a pattern and binds it to the fields of kt. scratch is an
 // addressable value of the key type.
 func newPlan(text string, options patternOptions, kt *keytype.Type, scratch reflect.Value) (*plan, error) {
-	p := &plan{keyType: kt, ignoreBody: options.ignoreBody}
+	p := &plan{keyType: kt, ignoreBody: options.ignoreBody, shareMethods: options.shareMethods}
 	if err := p.parse(text); err != nil {
 		return nil, err
 	}

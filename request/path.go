@@ -118,7 +118,7 @@ func (p *path) buildList(key reflect.Value, in *segment, escaped string) (string
 		case value == "":
 			return "", fmt.Errorf("%s: an empty value has no place in the path", s.field)
 		case s.span && hasDots(value), isDots(s.prefix.text + value + s.suffix.text):
-			return "", fmt.Errorf(`%s: %q makes a segment "." or "..", which is not sent as it is`, s.field, value)
+			return "", fmt.Errorf(`%s: %s makes a segment "." or "..", which is not sent as it is`, s.field, s.field.Quote(value))
 		case s.span:
 			b.WriteString(strings.ReplaceAll(url.PathEscape(value), "%2F", "/"))
 		default:

@@ -42,6 +42,7 @@ type patternOptions struct {
 	ignoreQuery   []string
 	ignoreMembers []string
 	ignoreBody    bool
+	shareMethods  bool
 }
 
 // IgnoreQuery names parameters that make no difference to the answer. A name
@@ -70,6 +71,13 @@ func IgnoreBody() PatternOption {
 	return func(o *patternOptions) { o.ignoreBody = true }
 }
 
+// ShareMethods lets the methods that the pattern names share keys, where a key tells what
+// requests change and not what they return. The requests that the pattern builds have the
+// first of them.
+func ShareMethods() PatternOption {
+	return func(o *patternOptions) { o.shareMethods = true }
+}
+
 // pattern is the typed side of a plan.
 type pattern[K comparable] struct {
 	text string
@@ -86,6 +94,9 @@ func newPattern[K comparable](text string, opts []PatternOption) *pattern[K] {
 	}
 	e := &pattern[K]{text: text}
 	kt, err := keytype.Of[K]()
+	if reflect.TypeFor[K]() == reflect.TypeFor[struct{}]() {
+		kt, err = &keytype.Type{}, nil // all requests are one
+	}
 	if err == nil {
 		e.plan, err = newPlan(text, options, kt, reflect.New(reflect.TypeFor[K]()).Elem())
 	}

@@ -27,6 +27,8 @@ type plan struct {
 	headers    []header
 	members    *members // nil: the key has none of the body's
 	ignoreBody bool
+
+	shareMethods bool
 }
 
 // admits tells whether req can be one of the pattern's, before a look at what
@@ -213,7 +215,7 @@ func (p *plan) verify(req *http.Request, path string, key reflect.Value) error {
 			// Its value may be a secret.
 			return fmt.Errorf("%s: the value would be read back as another", f)
 		default:
-			return fmt.Errorf("%s: %q would be read back as %q", f, want, got)
+			return fmt.Errorf("%s: %s would be read back as %s", f, f.Quote(want), f.Quote(got))
 		}
 	}
 	return nil

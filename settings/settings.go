@@ -14,6 +14,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/request"
 )
 
@@ -70,13 +71,20 @@ type RepositorySettings[K comparable, V any] struct {
 	// RedirectHosts are other hosts that may answer for the endpoint if a redirect leads
 	// there: "cdn.example.com", "*.example.com" (one label or more), "localhost:8080", or "*"
 	// for any. The answer of another host is returned, but not kept. Neither is one over
-	// http if https was asked, unless a pattern says so: "http://cdn.example.com". Secrets
-	// never go along, see package fetch.
+	// http if https was asked, unless a pattern says so: "http://cdn.example.com". No
+	// secrets are sent to these hosts, either.
 	RedirectHosts []string
 
 	// NameOf returns a readable name for a value, which is stored with it. It may be nil;
 	// names are then empty.
 	NameOf func(V) string
+
+	// Tags returns the tags of an entry, by which many entries of several repositories are
+	// made old at once, however many they are: see InvalidateTags of the cache. For an entry
+	// without a value, such as a remembered absence, it gets the zero value of V. It is
+	// called when an entry is saved; entries saved before it was declared have no tags. It
+	// may be nil; reads then cost nothing more.
+	Tags func(K, V) []string
 
 	// Expire is how long a response lives from when the origin answered, or from when a
 	// call such as Save stores it. Zero means the cache's own setting, and [NeverExpire]
@@ -105,6 +113,10 @@ type RepositorySettings[K comparable, V any] struct {
 	// cache, or of the client of package fetch, or else the first that a request is for.
 	// With [AnyOrigin], all origins share one table.
 	Origin string
+
+	// Redact says what of responses is not stored, besides what never is, and besides what
+	// the cache's options say.
+	Redact redact.Rules
 
 	// Policy says more about what is cached and for how long. Each of its fields applies if
 	// no policy of a call sets it, and takes precedence over the cache's.
@@ -165,6 +177,9 @@ func (s RepositorySettings[K, V]) validate() error {
 	}
 	if _, err := redirect.ParseHosts(s.RedirectHosts); err != nil {
 		return fmt.Errorf("RedirectHosts: %w", err)
+	}
+	if err := s.Redact.Validate(); err != nil {
+		return err
 	}
 	if err := expire.Validate(s.ExpireAbsent); err != nil {
 		return fmt.Errorf("ExpireAbsent: %w", err)

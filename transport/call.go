@@ -28,6 +28,8 @@ type call struct {
 	placed   bool // they are those of its origin and identity
 	readOnly bool // its response is not one of the key, as HEAD's
 
+	writes []addition // what the request makes old by the cache's declarations
+
 	handedOver bool // the request's body is that of the request to the origin
 	ours       bool // the cache itself sends it
 }
@@ -73,10 +75,14 @@ func (c *call) route() error {
 	}
 	method := c.caller.Method
 	var some func(*exchange.Table) bool
+	var writes []*exchange.Write
 	switch method {
 	case "", http.MethodGet, http.MethodHead:
 	default:
-		if !c.cachedSomewhere(method) {
+		if !rfc9111.SafeMethod(method) {
+			writes = c.t.cache.Writes()
+		}
+		if len(writes) == 0 && !c.cachedSomewhere(method) {
 			return nil
 		}
 		some = func(t *exchange.Table) bool { return c.cached(t, method) }
@@ -89,6 +95,12 @@ func (c *call) route() error {
 			// it when its caller gives up.
 			defer context.AfterFunc(c.context(), func() { _ = body.Close() })()
 		}
+	}
+	if c.writes = c.declared(writes); len(c.writes) > 0 {
+		return nil // a write is no read, whatever is cached
+	}
+	if some != nil && !c.cachedSomewhere(method) {
+		return nil
 	}
 	if method == http.MethodHead {
 		return c.routeHead()
@@ -217,13 +229,16 @@ func (c *call) neverForward() bool {
 
 // ask is the call as the exchange knows it.
 func (c *call) ask() *exchange.Ask {
-	partial := rfc9111.IsConditional(c.req.Header) || len(c.req.Header["Range"]) > 0
-	return &exchange.Ask{
+	isGet := c.caller.Method == "" || c.caller.Method == http.MethodGet
+	ranged := len(c.req.Header["Range"]) > 0
+	partial := rfc9111.IsConditional(c.req.Header) || ranged
+	a := &exchange.Ask{
 		Terms: exchange.Terms{
 			Rules: c.rules, Directives: c.asked,
 			// A request that asks whether something still holds may have to be
 			// repeated without.
 			Repeatable: !hasBody(c.req) || c.req.GetBody != nil,
+			Completes:  isGet && !partial && !hasBody(c.req),
 		},
 		Table: c.table, Key: c.key,
 		Request: c.caller, Door: c,
@@ -232,6 +247,10 @@ func (c *call) ask() *exchange.Ask {
 		Partial:  partial,
 		ReadOnly: c.readOnly,
 	}
+	if isGet && ranged { // a range of anything else has no meaning, RFC 9110, section 14.2
+		a.Range = rangeOf(c.req.Header)
+	}
+	return a
 }
 
 // do answers a request that has a table.
@@ -264,13 +283,11 @@ func (c *call) Begin(f *exchange.Flight) (exchange.Send, *http.Request) {
 	own.Cancel = nil //nolint:staticcheck // it is the first caller's alone
 	repeats := hasBody(own) && own.GetBody != nil
 	c.handedOver = hasBody(own) && !repeats
-	return func(ctx context.Context, stored http.Header) (*http.Response, []byte, bool, error) {
+	return func(ctx context.Context, _ http.Header) (*http.Response, []byte, bool, error) {
 		req := own
-		if stored != nil {
+		if f.Amends() {
 			req = req.Clone(ctx)
-			rfc9111.SetValidators(req.Header, stored)
-			req.Header.Del("Range")
-			req.Header.Del("If-Range")
+			f.Amend(req.Header)
 		}
 		if repeats {
 			body, err := own.GetBody()

@@ -27,10 +27,11 @@ func init() { exchange.DefaultStoreTimeout = waitfor.Limit }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// clock is one that only moves when it is told to.
+// clock is one that only moves when it is told to, or by a tick when it is read.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu   sync.Mutex
+	now  time.Time
+	tick time.Duration
 }
 
 func newClock() *clock { return &clock{now: time.Now().UTC().Truncate(time.Second)} }
@@ -38,6 +39,7 @@ func newClock() *clock { return &clock{now: time.Now().UTC().Truncate(time.Secon
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.now = c.now.Add(c.tick)
 	return c.now
 }
 

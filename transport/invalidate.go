@@ -1,42 +1,66 @@
 package transport
 
 import (
+	"context"
 	"net/http"
 	"net/url"
-	"slices"
 
-	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/internal/weborigin"
 )
 
-// invalidateAfter removes what an unsafe request has made outdated, RFC 9111,
-// section 4.4: the responses of its own URL, and of those on the same host that its response
-// points to, or that WebDAV's COPY and MOVE write to.
-func (t *Transport) invalidateAfter(req *http.Request, base http.RoundTripper, resp *http.Response) {
+// invalidateAfter makes old what an unsafe request has changed, RFC 9111, section 4.4: the
+// responses of its own URL, and of those on the same origin that its response points to, or
+// that WebDAV's COPY and MOVE write to; and what the declarations of writes name.
+func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response, writes []addition, signer credential.Signer) {
 	if rfc9111.SafeMethod(req.Method) || resp.StatusCode < 200 || resp.StatusCode > 399 || req.URL == nil {
 		return
 	}
-	outdated := make(map[*exchange.Table][]driver.Key)
-	signer := credential.SignerOf(base)
-	t.outdate(req, req.URL, signer, outdated)
+	inv := t.cache.NewInvalidation()
+	t.addURL(inv, req, req.URL, signer)
 	for _, reference := range [...]string{
 		resp.Header.Get("Location"), resp.Header.Get("Content-Location"), req.Header.Get("Destination"),
 	} {
-		target, err := req.URL.Parse(reference)
-		if err == nil && reference != "" && target.Host == req.URL.Host && target.Scheme == req.URL.Scheme && target.String() != req.URL.String() {
-			t.outdate(req, target, signer, outdated)
+		if target, ok := pointedTo(req, reference); ok {
+			t.addURL(inv, req, target, signer)
 		}
 	}
-	for r, keys := range outdated {
-		r.Outdate(req.Context(), keys)
+	for _, add := range writes {
+		if err := add(req.Context(), inv); err != nil {
+			t.cache.Unkeyed(err)
+		}
 	}
+	inv.Try(req.Context())
 }
 
-// outdate adds the keys of a URL's responses to those that are outdated, as a GET and
-// a HEAD with the headers of req would find them, but for those that a write alone has.
-func (t *Transport) outdate(req *http.Request, target *url.URL, signer credential.Signer, outdated map[*exchange.Table][]driver.Key) {
+// pointedTo is the URL that a header refers to, as requests of the same client have it;
+// false where that is another origin's, or that of req.
+func pointedTo(req *http.Request, reference string) (*url.URL, bool) {
+	if reference == "" {
+		return nil, false
+	}
+	target, err := req.URL.Parse(reference)
+	if err != nil {
+		return nil, false
+	}
+	named := *req.URL // as its Host header names it, which may be asked at another address
+	named.Host = req.Host
+	switch weborigin.Of(target) {
+	case weborigin.Of(req.URL):
+	case weborigin.Of(&named):
+		target.Host = req.URL.Host
+	default:
+		return nil, false
+	}
+	return target, target.String() != req.URL.String()
+}
+
+// addURL adds what is stored for a URL: all entries, where an endpoint tells which these
+// are, and those that a GET and a HEAD with the headers of req would find, but for headers
+// that a write alone has.
+func (t *Transport) addURL(inv *exchange.Invalidation, req *http.Request, target *url.URL, signer credential.Signer) {
 	header := req.Header.Clone()
 	for _, name := range [...]string{
 		"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range",
@@ -46,20 +70,42 @@ func (t *Transport) outdate(req *http.Request, target *url.URL, signer credentia
 	}
 	found := false
 	for _, method := range [...]string{http.MethodGet, http.MethodHead} {
-		get := (&http.Request{Method: method, URL: target, Header: header, Host: req.Host}).WithContext(req.Context())
-		r, key, ok, err := t.route(get, nil)
+		read := (&http.Request{Method: method, URL: target, Header: header, Host: req.Host}).WithContext(req.Context())
+		if method == http.MethodGet {
+			for _, table := range t.cache.Tables() {
+				found = inv.RequestURL(table, read) || found
+			}
+		}
+		table, key, ok, err := t.route(read, nil)
 		if err != nil || !ok {
 			continue
 		}
-		if r, key, ok = r.PlaceChanged(get.Context(), get, key, signer); !ok {
-			continue
+		placed, whole, identified := table.Written(req.Context(), read, key, signer)
+		if identified {
+			inv.Keys(placed, whole)
 		}
-		if !slices.ContainsFunc(outdated[r], func(other driver.Key) bool { return slices.Equal(other, key) }) {
-			outdated[r] = append(outdated[r], key)
-		}
+		inv.URL(placed, whole)
 		found = found || method == http.MethodGet
 	}
 	if found {
 		t.cache.CountInvalidated()
 	}
+}
+
+// addition adds to an invalidation what a request makes old.
+type addition func(context.Context, *exchange.Invalidation) error
+
+// declared are the writes that the call's request is one of. They are asked before it is
+// sent, as a key may be in its body.
+func (c *call) declared(writes []*exchange.Write) (matched []addition) {
+	for _, w := range writes {
+		add, ok, err := w.Match(c.req)
+		if err != nil {
+			c.t.cache.Unkeyed(err)
+		}
+		if err == nil && ok {
+			matched = append(matched, add)
+		}
+	}
+	return matched
 }

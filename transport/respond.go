@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -65,12 +64,13 @@ func (t *Transport) cacheStatus(h http.Header, o exchange.Outcome, ttl time.Dura
 // over.
 func (c *call) respond(s *exchange.Stored, o exchange.Outcome) (*http.Response, error) {
 	now := c.t.cache.Now()
-	header := s.Head.Header
+	header := rfc9111.WithDate(s.Head.Header, s.Entry.CachedAt)
+	s.Head.Header = header
 	status, body := s.Entry.Status, s.Entry.Payload
 	length := int64(len(body))
 	isHead := c.caller.Method == http.MethodHead
 	switch {
-	case status == http.StatusOK && rfc9111.NotModified(c.caller.Header, header, s.Entry.CachedAt):
+	case (status == http.StatusOK || status == http.StatusPartialContent) && rfc9111.NotModified(c.caller.Header, header, s.Entry.CachedAt):
 		status, body, length = http.StatusNotModified, nil, 0
 		s.Head.Header, s.Head.Reason = rfc9111.NotModifiedHeaders(header), ""
 	case isHead:
@@ -80,13 +80,12 @@ func (c *call) respond(s *exchange.Stored, o exchange.Outcome) (*http.Response, 
 			length = -1
 		}
 		body = nil
-	case status == http.StatusOK && len(c.caller.Header["Range"]) > 0:
-		if first, last, ok := rfc9111.ByteRange(c.caller.Header, header, length); ok {
-			header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, length))
-			body = body[first : last+1]
-			status, length, s.Head.Reason = http.StatusPartialContent, int64(len(body)), ""
-			header.Set("Content-Length", strconv.FormatInt(length, 10))
+	case answersRanges(c.caller, status):
+		var err error
+		if status, body, err = respondPart(c.caller, s); err != nil {
+			return nil, err
 		}
+		length = int64(len(body))
 	}
 	resp, err := s.Head.Response(status, body, c.caller)
 	if err != nil {

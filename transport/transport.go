@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/policy"
 )
@@ -68,8 +69,8 @@ func (t *Transport) Intercept(req *http.Request, next func(*http.Request) (*http
 //	cached := transport.New(c, &transport.Options{Base: transport.Doer(client)})
 //	resp, err := cached.Do(req)
 //
-// Where it follows redirects itself, the last response is what is kept for the
-// first URL.
+// Where it follows redirects itself, the last response is what is kept for the first URL;
+// that of another host only if the RedirectHosts of the repository's settings name it.
 func Doer(client interface {
 	Do(req *http.Request) (*http.Response, error)
 }) http.RoundTripper {
@@ -102,7 +103,8 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 	}
 	resp, err := base.RoundTrip(c.req)
 	if err == nil && resp != nil && t.cache != nil && !c.ours && c.rules.Use() != policy.Disabled {
-		t.invalidateAfter(req, base, resp)
+		t.invalidateAfter(req, resp, c.writes, credential.SignerOf(base))
+		resp, err = t.keepForGet(req, resp, base)
 	}
 	if resp != nil {
 		resp.Request = req

@@ -29,6 +29,10 @@ import (
 //
 //	opts.Retry = nil // the default of package fetch
 //
+// Its redirect policies apply. Beside them, no secrets go along with a redirect to another
+// host, or from https to http: none of the headers and the cookies that the client or the
+// endpoint sets, see docs/fetch.md. The client itself is not changed by that.
+//
 // What the endpoint sets is sent as the endpoint says, so the client's FormData and path
 // parameters do not apply, nor does it unescape queries. resty sends no body with HEAD and
 // OPTIONS. SetDigestAuth changes the transport for each request, so it is only for

@@ -273,6 +273,7 @@ func trackSettings[V any](handler payload.Handler[V]) settings.RepositorySetting
 		Name:     "tracks",
 		Endpoint: request.Pattern[Key]("GET " + trackPath + "{id}"),
 		Payload:  handler,
+		Origin:   settings.AnyOrigin, // one file is for the servers of several lines
 	}
 }
 

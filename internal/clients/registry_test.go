@@ -191,7 +191,7 @@ func TestRegistry(t *testing.T) {
 
 func TestRegistryTagsThatMove(t *testing.T) {
 	(&scene{
-		origin: containerRegistry(""), tls: true, mask: maskUploads, options: limited, stale: otherHeaders,
+		origin: containerRegistry(""), tls: true, mask: maskUploads, options: limited,
 		client: func(t testing.TB, _ int, via http.RoundTripper) any {
 			c := newImages(t, via, authn.Anonymous)
 			for seed := range byte(2) {

@@ -14,6 +14,9 @@ import (
 
 	"github.com/studio-b12/gowebdav"
 	"golang.org/x/net/webdav"
+
+	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // files is a server of files for one user.
@@ -224,26 +227,45 @@ func TestWebDAVCopyAndMove(t *testing.T) {
 	}).compare(t)
 }
 
-const members = "DELETE, COPY and MOVE of a folder do not make old what was stored of its members"
+func workInFolders(f *folder) {
+	all := []string{"/a/x.txt", "/a/deep/y.txt", "/b/x.txt", "/b/deep/y.txt"}
+	f.did(f.MkdirAll("/a/deep", 0))
+	f.write("/a/x.txt", "x")
+	f.write("/a/deep/y.txt", "y")
+	f.look(all...)
+	f.did(f.Copy("/a", "/b", true))
+	f.look(all...)
+	f.write("/b/x.txt", "another x")
+	f.look(all...)
+	f.did(f.Rename("/b", "/a", true))
+	f.look(all...)
+	f.did(f.RemoveAll("/a"))
+	f.look(all...)
+	f.list("/")
+}
 
+// What changes folders changes their members, which the program has to declare.
 func TestWebDAVFolders(t *testing.T) {
+	want := asked{cold: reached{38, 0}, warm: reached{38, 0}, expired: reached{38, 0}}
 	(&scene{
-		origin: files, stale: members,
-		client: inFolder(func(f *folder) {
-			all := []string{"/a/x.txt", "/a/deep/y.txt", "/b/x.txt", "/b/deep/y.txt"}
-			f.did(f.MkdirAll("/a/deep", 0))
-			f.write("/a/x.txt", "x")
-			f.write("/a/deep/y.txt", "y")
-			f.look(all...)
-			f.did(f.Copy("/a", "/b", true))
-			f.look(all...)
-			f.write("/b/x.txt", "another x")
-			f.look(all...)
-			f.did(f.Rename("/b", "/a", true))
-			f.look(all...)
-			f.did(f.RemoveAll("/a"))
-			f.look(all...)
-			f.list("/")
-		}),
+		origin: files, client: inFolder(workInFolders), policy: want, control: want,
+		declare: func(t testing.TB, c *cache.ResponseCache) {
+			t.Helper()
+			type target struct {
+				Path string `path:"path"`
+			}
+			_, err := cache.AddWrite(c, settings.WriteSettings[target]{
+				Pattern: "DELETE|COPY|MOVE /{path...}", InvalidatesAll: []string{"all"},
+			})
+			check(t, err)
+		},
+	}).compare(t)
+}
+
+// Once this is mended, what reaches the origin has to be told here.
+func TestWebDAVFoldersThatAreNotDeclared(t *testing.T) {
+	(&scene{
+		origin: files, client: inFolder(workInFolders),
+		stale: "DELETE, COPY and MOVE of a folder do not make old what was stored of its members",
 	}).compare(t)
 }

@@ -119,6 +119,12 @@ func judge(results []*result, e edition) outcome {
 			continue
 		}
 		o.applies[r.Kind]++
+		if r.Kind == "optional" && r.Verdict == pass {
+			o.optional++
+		}
+		if r.Verdict != pass {
+			r.Declined = declined[r.ID]
+		}
 		if r.Kind == "required" && r.Verdict != pass {
 			o.missed++
 		}
@@ -128,15 +134,21 @@ func judge(results []*result, e edition) outcome {
 
 // An outcome is what the exit code depends on.
 type outcome struct {
-	applies tally
-	missed  int // required tests that apply and are not passed
+	applies  tally
+	missed   int // required tests that apply and are not passed
+	optional int // optional ones that are passed
 }
 
 // check returns errNotConforming where the outcome is not good. A part of the
-// suite has no number of tests to hold to.
-func (o outcome) check(e edition, part bool) error {
+// suite has no number of tests to hold to, and only the library, with a key of that name,
+// one of optional tests.
+func (o outcome) check(e edition, key string, part bool) error {
 	if !part && !maps.Equal(o.applies, e.applies) {
 		fmt.Fprintf(os.Stderr, "conformance: %v tests of the %s apply, not %v\n", o.applies, e.name, e.applies)
+		return errNotConforming
+	}
+	if want, ok := e.optional[key]; ok && !part && o.optional != want {
+		fmt.Fprintf(os.Stderr, "conformance: %d optional tests of the %s are passed with the key %q, not %d\n", o.optional, e.name, key, want)
 		return errNotConforming
 	}
 	if o.missed > 0 {

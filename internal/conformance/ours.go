@@ -10,15 +10,14 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/policy"
-	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
 	"github.com/endpointcache/endpointcache/transport"
 )
 
-// ours returns the library's transport in Cache-Control mode, on a new store of
-// that kind.
-func ours(ctx context.Context, kind string, base http.RoundTripper) (http.RoundTripper, func() error, error) {
+// ours returns the library's transport in Cache-Control mode, over a catch-all with that
+// key, on a new store of that kind.
+func ours(ctx context.Context, kind string, key keying, base http.RoundTripper) (http.RoundTripper, func() error, error) {
 	store, err := openStore(ctx, kind)
 	if err != nil {
 		return nil, nil, err
@@ -29,15 +28,11 @@ func ours(ctx context.Context, kind string, base http.RoundTripper) (http.RoundT
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	if _, err := cache.CreateRepository(ctx, c, everything); err != nil {
+	if _, err := cache.CreateRepository(ctx, c, settings.CatchAll("responses", &key.options)); err != nil {
 		return nil, nil, errors.Join(err, c.Close())
 	}
 	return transport.New(c, &transport.Options{Base: base}), c.Close, nil
 }
-
-// everything is keyed by method, URL and body: which headers tell responses apart
-// is Vary's to say.
-var everything = settings.CatchAll("responses", &request.AnyOptions{IgnoreHeaders: []string{"*"}})
 
 func openStore(ctx context.Context, kind string) (driver.Store, error) {
 	switch kind {

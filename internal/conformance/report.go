@@ -20,6 +20,7 @@ type result struct {
 	Message  string `json:"message,omitempty"`
 	Excluded string `json:"excluded,omitempty"` // why it does not apply
 	Detail   string `json:"detail,omitempty"`   // what is more to say about it
+	Declined string `json:"declined,omitempty"` // why it is not passed on purpose
 }
 
 // Verdicts. Any other is of a test that is unmet: its set-up or a test that it
@@ -98,11 +99,21 @@ func line(w io.Writer, r *result, state string) {
 	if r.Message != "" {
 		fmt.Fprintf(w, ": %s", r.Message)
 	}
+	if r.Declined != "" {
+		fmt.Fprintf(w, "; on purpose: %s", r.Declined)
+	}
 	fmt.Fprintln(w)
 }
 
-func writeJSON(path string, results []*result) error {
-	data, err := json.MarshalIndent(results, "", "  ")
+// A run is what became of the tests with one key, in one form.
+type run struct {
+	Key     string    `json:"key,omitempty"`
+	Form    string    `json:"form"`
+	Results []*result `json:"results"`
+}
+
+func writeJSON(path string, runs []run) error {
+	data, err := json.MarshalIndent(runs, "", "  ")
 	if err != nil {
 		return err
 	}

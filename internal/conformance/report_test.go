@@ -77,19 +77,27 @@ func TestFullReportSaysWhatIsLeftOut(t *testing.T) {
 
 func TestOutcome(t *testing.T) {
 	_, o := judged(t)
-	if err := o.check(some, false); !errors.Is(err, errNotConforming) {
+	if err := o.check(some, "", false); !errors.Is(err, errNotConforming) {
 		t.Errorf("required tests are missed, and the outcome is %v", err)
 	}
 	o.missed = 0
-	if err := o.check(some, false); err != nil {
+	if err := o.check(some, "", false); err != nil {
 		t.Errorf("all is well, and the outcome is %v", err)
 	}
 	fewer := edition{name: "a", applies: tally{"required": 4, "optional": 2, "check": 1}}
-	if err := o.check(fewer, false); !errors.Is(err, errNotConforming) {
+	if err := o.check(fewer, "", false); !errors.Is(err, errNotConforming) {
 		t.Errorf("the suite shrank, and the outcome is %v", err)
 	}
-	if err := o.check(fewer, true); err != nil {
+	if err := o.check(fewer, "", true); err != nil {
 		t.Errorf("a part of the suite has no number to hold to, and the outcome is %v", err)
+	}
+	expecting := some
+	expecting.optional = map[string]int{"vary": 1, "default": 2}
+	if err := o.check(expecting, "vary", false); err != nil {
+		t.Errorf("as many optional tests are passed as should, and the outcome is %v", err)
+	}
+	if err := o.check(expecting, "default", false); !errors.Is(err, errNotConforming) {
+		t.Errorf("fewer optional tests are passed than should, and the outcome is %v", err)
 	}
 }
 

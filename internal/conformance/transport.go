@@ -10,10 +10,10 @@ import (
 
 // newTransport returns the transport of that name on base, and what closes it.
 // That of a peer shows that the harness does not let everything pass.
-func newTransport(ctx context.Context, name, store string, base http.RoundTripper) (http.RoundTripper, func() error, error) {
+func newTransport(ctx context.Context, name, store string, key keying, base http.RoundTripper) (http.RoundTripper, func() error, error) {
 	switch name {
 	case "ours":
-		return ours(ctx, store, base)
+		return ours(ctx, store, key, base)
 	case "none":
 		return base, func() error { return nil }, nil
 	case "gregjones":

@@ -41,6 +41,15 @@ func Separates(endpoint any, place credential.Place, name string) bool {
 	return ok && e.Separates(place, name)
 }
 
+// BesideURL returns the columns of an endpoint's keys that do not come from a request's
+// URL, nil where there are none, or where the endpoint does not tell.
+func BesideURL(endpoint any) []string {
+	if e, ok := endpoint.(interface{ BesideURL() []string }); ok {
+		return slices.Clone(e.BesideURL())
+	}
+	return nil
+}
+
 // Specificity tells which of two endpoints that match one request is meant by it:
 // the one with the greater, by the first number that differs. The zero value is that
 // of an endpoint which does not tell. Package request says what the numbers are.
@@ -86,4 +95,13 @@ func WithDigestKey(endpoint any, key []byte) any {
 		return e.WithDigestKey(key)
 	}
 	return endpoint
+}
+
+// ByVary is the endpoint for a repository that keeps the responses of a key by their Vary
+// header: it may leave out of keys what Vary tells apart.
+func ByVary[E any](e E) E {
+	if v, ok := any(e).(interface{ ByVary() E }); ok {
+		return v.ByVary()
+	}
+	return e
 }

@@ -218,6 +218,7 @@ type Reader struct {
 	resp   *http.Response // whose body it is; given its trailer at the end
 
 	withoutCookies bool // those of the response are another caller's
+	shared         bool // all of the response's credentials are
 
 	// Guarded by the body's lock.
 	offset int64
@@ -297,6 +298,9 @@ func (r *Reader) setTrailer() {
 	trailer := r.body.trailer
 	if r.withoutCookies {
 		trailer = head.WithoutCookies(trailer)
+	}
+	if r.shared {
+		trailer = r.flight.ask.Table.redactor.Header(trailer)
 	}
 	for name, values := range trailer {
 		if r.resp.Trailer == nil {

@@ -21,7 +21,10 @@ func (f *Flight) decode(payload []byte) {
 	}()
 	var panicked *panicError
 	err := guarded(func() (err error) {
-		f.value, f.entry.Name, err = t.Decode(payload, f.ask.Values && !f.ask.Bare)
+		f.value, f.entry.Name, err = t.Decode(payload, f.ask.Values && !f.ask.Bare || t.Tags != nil)
+		if err == nil && t.Tags != nil {
+			f.tags = listOf(t.Tags(f.ask.Key, f.value))
+		}
 		return err
 	})
 	returned = true
@@ -36,6 +39,14 @@ func (f *Flight) decode(payload []byte) {
 			f.x.undecodable("save", t, err)
 		}
 	}
+}
+
+// tag tells the tags of a response without a value. It is false where that fails.
+func (f *Flight) tag() bool {
+	t := f.ask.Table
+	return t.Tags == nil || hasValue(f.resp.StatusCode) || f.x.call(func() {
+		f.tags = listOf(t.Tags(f.ask.Key, nil))
+	})
 }
 
 // Undecodable tells of an entry that was saved when the type of values was another.

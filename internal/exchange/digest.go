@@ -60,9 +60,15 @@ func (x *Exchange) DigestKey(ctx context.Context) ([]byte, error) {
 	return key, nil
 }
 
+// The size of a digest, and that of its text.
+const (
+	digestBytes  = 16
+	digestLength = 22
+)
+
 // Digest is a keyed digest of text, of 22 letters, digits, "-" and "_".
 func Digest(key, text []byte) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write(text)
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:digestBytes])
 }

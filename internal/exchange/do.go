@@ -33,7 +33,7 @@ const maxLooks = 3
 // RoundTrip answers an ask for a response, of any status.
 func (x *Exchange) RoundTrip(ctx context.Context, a *Ask) (*Answer, error) {
 	if a.Alone && !a.neverForward() {
-		return x.alone(ctx, a, nil)
+		return x.alone(ctx, a, nil, false)
 	}
 	seen := x.seen(a)
 	s, err := x.lookup(ctx, a)
@@ -51,7 +51,7 @@ func (x *Exchange) RoundTrip(ctx context.Context, a *Ask) (*Answer, error) {
 		return nil, ErrUnanswered
 	case revalidateIt:
 		return x.answer(ctx, a, s, true, seen)
-	default:
+	default: // with completeIt, too: the flight takes what is stored for what it is
 		return x.answer(ctx, a, s, false, seen)
 	}
 }
@@ -82,6 +82,7 @@ func (x *Exchange) hit(s *Stored) *Answer {
 // is the caller's again as soon as it is answered, which may be before the flight ends.
 func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, conditional bool) *Flight {
 	f := &Flight{x: x, ask: *a, old: old, conditional: conditional}
+	f.setPart()
 	f.ask.flightKey()
 	f.values = detached(ctx)
 	f.ctx = f.values
@@ -105,7 +106,10 @@ func detached(ctx context.Context) context.Context {
 // answer answers the ask from the origin, together with others that ask the same.
 func (x *Exchange) answer(ctx context.Context, a *Ask, old *Stored, conditional bool, seen int64) (*Answer, error) {
 	if a.ReadOnly && a.method() == http.MethodHead || a.Partial && !conditional {
-		return x.alone(ctx, a, old)
+		return x.alone(ctx, a, old, false)
+	}
+	if old.isPart() && conditional {
+		return x.alone(ctx, a, old, true)
 	}
 	x.flights.mu.Lock()
 	f, first := x.flights.join(a, seen, func() *Flight { return x.newFlight(ctx, a, old, conditional) })
@@ -126,8 +130,8 @@ func (x *Exchange) lookAgain(ctx context.Context, a *Ask) (*Answer, error) {
 }
 
 // alone answers the ask with a request of its own.
-func (x *Exchange) alone(ctx context.Context, a *Ask, old *Stored) (*Answer, error) {
-	f := x.newFlight(ctx, a, old, false)
+func (x *Exchange) alone(ctx context.Context, a *Ask, old *Stored, conditional bool) (*Answer, error) {
+	f := x.newFlight(ctx, a, old, conditional)
 	x.flights.lone(f)
 	go f.run()
 	return f.await(ctx, a, true)
@@ -223,7 +227,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 	}
 	if !first && !f.suits(a) {
 		f.abandon(a)
-		return f.x.alone(ctx, a, f.oldFor(a))
+		return f.x.alone(ctx, a, f.oldFor(a), false)
 	}
 	if first && f.resp != nil {
 		f.x.counts.misses.Add(1)
@@ -236,11 +240,12 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 		body, ok := f.body.read(ctx, f)
 		if !ok {
 			f.abandon(a)
-			return f.x.alone(ctx, a, nil)
+			return f.x.alone(ctx, a, nil, false)
 		}
 		if !first && !f.sharesCookies(a) {
 			body.withoutCookies = true
 		}
+		body.shared = !first
 		return &Answer{Response: f.response(body)}, nil //nolint:bodyclose // it is the caller's
 	case f.resp != nil:
 		f.resp.Body = f.direct(ctx)
@@ -253,6 +258,8 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 	answer := &Answer{Stored: f.used.Clone().showTo(a.Rules), Outcome: f.outcome}
 	if first {
 		answer.Cookies = f.cookies
+	} else {
+		answer.Stored.Head = f.ask.Table.redacted(answer.Stored.Head)
 	}
 	return answer, nil
 }
@@ -299,10 +306,10 @@ func (f *Flight) suits(a *Ask) bool {
 		return !a.Rules.Controls() || a.matches(f.used)
 	case f.body == nil, !f.kept && !f.sharesFailure(a):
 		return false
-	case !a.Rules.Controls():
+	case !a.Rules.Controls() || !rfc9111.Varies(f.resp.Header):
 		return f.coding == "" || f.coding == rfc9111.CodingVariant(a.header())
 	}
-	return !rfc9111.Varies(f.resp.Header) || f.variant == rfc9111.Variant(f.resp.Header, a.header())
+	return f.variant == rfc9111.Variant(f.resp.Header, a.header())
 }
 
 // sharesFailure reports whether another caller can have an answer that is not kept: typed
@@ -337,6 +344,9 @@ func (f *Flight) response(body *Reader) *http.Response {
 	header, trailer := from.Header.Clone(), f.trailer.Clone()
 	if body.withoutCookies {
 		header, trailer = head.WithoutCookies(header), head.WithoutCookies(trailer)
+	}
+	if body.shared {
+		header = f.ask.Table.redactor.Header(header)
 	}
 	body.resp = &http.Response{
 		Status: from.Status, StatusCode: from.StatusCode,

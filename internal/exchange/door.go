@@ -21,6 +21,9 @@ type Cache struct {
 
 	// Tables are those that requests are routed to.
 	Tables func() []*Table
+
+	// Writes are the endpoints that were declared to change what is stored.
+	Writes func() []*Write
 }
 
 // OfCache returns what is behind a *cache.ResponseCache, and OfRepository the table of a
@@ -80,5 +83,5 @@ func (x *Exchange) Unkeyed(err error) {
 func (x *Exchange) Answers(ctx context.Context, a *Ask) bool {
 	s, err := x.lookup(ctx, a)
 	return err == nil && s != nil && s.Entry.Status == http.StatusOK &&
-		(s.Fresh(x.Now()) || a.Rules.Use() == policy.Offline)
+		(s.Fresh(x.Now()) || a.Rules.Use() == policy.Offline && !s.old)
 }

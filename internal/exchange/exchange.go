@@ -11,7 +11,9 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/expire"
+	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -30,6 +32,8 @@ type Options struct {
 	Scope    settings.Scope
 	Identity func(*http.Request) string
 	Origin   string
+
+	Redact redact.Rules // of all tables, besides their own
 
 	Limits
 }
@@ -83,6 +87,8 @@ type Exchange struct {
 	vary    variants
 	records records
 	digest  digestKey
+	marks   marks
+	order   order
 	counts  counters
 	running running
 }
@@ -94,7 +100,7 @@ func New(opts Options) (*Exchange, error) {
 	}
 	x := &Exchange{opts: opts}
 	x.opts.setDefaults()
-	x.log = x.opts.Logger
+	x.log = secret.Logger(x.opts.Logger)
 	x.general = newLayer(opts.Policy)
 	if x.general.err != nil {
 		return nil, x.general.err
@@ -107,12 +113,16 @@ func New(opts Options) (*Exchange, error) {
 	x.budget.init(x.opts.MaxInFlight, largestShare(x.opts.MaxBody))
 	x.vary.init()
 	x.records.init()
+	x.marks.x = x
 	x.running.init()
 	return x, nil
 }
 
 func (o *Options) validate() error {
 	if err := expire.Validate(o.Expire); err != nil {
+		return err
+	}
+	if err := o.Redact.Validate(); err != nil {
 		return err
 	}
 	if n := len(o.DigestKey); n > 0 && n < minDigestKey {
@@ -307,6 +317,10 @@ func hasValue(status int) bool {
 
 // HasValue reports whether a response of that status holds a value of its endpoint.
 func HasValue(status int) bool { return hasValue(status) }
+
+// IsPart reports whether an entry of that status is a part of a response, which only a
+// request for ranges can be answered with.
+func IsPart(status int) bool { return status == http.StatusPartialContent }
 
 // Gone reports whether a status says that the origin has nothing for a key.
 func Gone(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }

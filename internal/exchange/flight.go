@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/policy"
 )
 
@@ -29,6 +30,8 @@ type Flight struct {
 	ask         Ask             // of the caller that began it, with a request of its own
 	old         *Stored         // what is stored; may be nil
 	conditional bool            // the origin is asked whether old still holds
+	part        *Stored         // what is stored of the response, and is no answer; may be nil
+	rest        *rfc9111.Span   // what part lacks, and the origin is asked for; nil: for all
 	renews      bool            // it has begun in the background
 	send        Send            // nil: the door answers it, see [Flight.Answer]
 	values      context.Context // has the values of the first caller's, and does not end
@@ -74,6 +77,7 @@ type answer struct {
 	like     *Flight       // one of the same response, see [Flight.likeness]
 	stream   bool          // resp does not end
 	asked    time.Time     // when the request was sent
+	asOfAsk  time.Time     // the same, after all invalidations before
 	answered time.Time     // when the answer came
 	age      time.Duration // how old it was then
 	body     *body         // of a resp that is being kept or shared
@@ -93,8 +97,10 @@ type answer struct {
 	doubted   saveKind       // what is saved once it is believed
 	stored    *Stored        // the variant that is saved
 	entry     driver.Entry   // of a resp whose body has come
+	saved     []byte         // its payload as it is saved
 	renewed   driver.Renewal // of used
 	value     any            // decoded of the entry, for typed callers
+	tags      string         // of the entry, as its note has them
 	decodeErr error          // why there is no value
 	panicked  any            // of the declaration's functions
 	saveErr   error
@@ -353,8 +359,12 @@ func (f *Flight) markSent() {
 	fs := &f.x.flights
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	f.sent = true
-	f.asked = f.x.Now()
+	f.sentAt(f.x.Now())
+}
+
+// sentAt is called with the flights' lock held.
+func (f *Flight) sentAt(now time.Time) {
+	f.sent, f.asked, f.asOfAsk = true, now, f.x.stamp(now)
 }
 
 // head tells that there is an answer.

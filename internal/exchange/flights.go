@@ -159,7 +159,7 @@ func (t *Table) outdate(ctx context.Context, keys []driver.Key) {
 	if t.flying.Load() == 0 {
 		return
 	}
-	t.outdateWhere(ctx, func(yield func(*Flight) bool) {
+	t.x.outdateWhere(ctx, func(yield func(*Flight) bool) {
 		for _, key := range keys {
 			for f := t.x.flights.byKey[t.flightKey(key)]; f != nil; f = f.next {
 				if !yield(f) {
@@ -175,7 +175,7 @@ func (t *Table) outdateAll(ctx context.Context) {
 	if t.flying.Load() == 0 {
 		return
 	}
-	t.outdateWhere(ctx, func(yield func(*Flight) bool) {
+	t.x.outdateWhere(ctx, func(yield func(*Flight) bool) {
 		for key, f := range t.x.flights.byKey {
 			for ; f != nil && key.table == t.Name; f = f.next {
 				if !yield(f) {
@@ -186,8 +186,8 @@ func (t *Table) outdateAll(ctx context.Context) {
 	})
 }
 
-func (t *Table) outdateWhere(ctx context.Context, each func(yield func(*Flight) bool)) {
-	fs := &t.x.flights
+func (x *Exchange) outdateWhere(ctx context.Context, each func(yield func(*Flight) bool)) {
+	fs := &x.flights
 	var saving []<-chan struct{}
 	fs.mu.Lock()
 	for f := range each {
@@ -201,7 +201,7 @@ func (t *Table) outdateWhere(ctx context.Context, each func(yield func(*Flight) 
 	if len(saving) == 0 {
 		return
 	}
-	late := time.NewTimer(t.x.opts.StoreTimeout)
+	late := time.NewTimer(x.opts.StoreTimeout)
 	defer late.Stop()
 	for _, changed := range saving {
 		select {

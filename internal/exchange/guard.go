@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
 var (
@@ -244,7 +245,7 @@ func (g *guard) bounded(ctx context.Context, n int, run func(context.Context) er
 // panicError is a panic in a function of the declaration, or in a store.
 type panicError struct{ value any }
 
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+func (e *panicError) Error() string { return "panic: " + secret.Mask(fmt.Sprint(e.value)) }
 
 // guarded makes an error of a panic.
 func guarded(run func() error) (err error) {

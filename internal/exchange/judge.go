@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/policy"
 )
@@ -16,6 +17,8 @@ type Terms struct {
 	Directives rfc9111.Directives // of the request, where headers decide
 	Values     bool               // the caller is a typed one: a response without a value is of no use
 	Repeatable bool               // the request can be sent twice
+	Range      http.Header        // of a request for ranges of the response; nil: it is for the whole
+	Completes  bool               // a response of which a part is stored may be completed
 }
 
 // verdict is what is to be done with what is stored.
@@ -27,6 +30,7 @@ const (
 	serveAndRenew                // it is the answer, and meanwhile the origin is asked
 	revalidateIt                 // the origin is asked whether what is stored still holds
 	unanswered                   // there is no answer without the origin, which is not to be asked
+	completeIt                   // the origin is asked for what the stored part lacks
 )
 
 // judge decides whether a stored response, nil for none, may be used at now. Random is
@@ -39,11 +43,22 @@ func judge(s *Stored, t *Terms, now time.Time, random float64) verdict {
 	case s != nil && rfc9111.HasValidator(s.Head.Header) && t.Repeatable:
 		forward = revalidateIt
 	}
-	if s == nil {
+	switch {
+	case s == nil:
 		return forward
+	case t.answeredBy(s):
+	case forward == unanswered:
+		return unanswered
+	case t.completes(s, now):
+		return completeIt
+	default:
+		return fetchIt
 	}
 	switch t.Rules.Use() {
 	case policy.Offline:
+		if s.old {
+			return forward
+		}
 		return serveIt
 	case policy.Reload:
 		return fetchIt
@@ -54,10 +69,10 @@ func judge(s *Stored, t *Terms, now time.Time, random float64) verdict {
 		return forward
 	default:
 	}
-	if t.Rules.Controls() && t.Directives.NoCache {
+	if s.old || t.Rules.Controls() && t.Directives.NoCache {
 		return forward
 	}
-	renews := forward != unanswered && t.Repeatable
+	renews := forward != unanswered && t.Repeatable && !s.isPart()
 	switch {
 	case t.satisfiedBy(s, now):
 		if renews && t.Rules.dueAhead(s, now, random) {
@@ -125,7 +140,7 @@ const maxDisconnected = 24 * time.Hour
 // standsIn reports whether s may be the answer where the origin could not be reached,
 // or has failed with a status.
 func (t *Terms) standsIn(s *Stored, unreachable bool, now time.Time) bool {
-	if s == nil || t.Rules.Use() == policy.Reload {
+	if s == nil || s.old || t.Rules.Use() == policy.Reload {
 		return false
 	}
 	limit := t.Rules.staleIfError
@@ -149,7 +164,7 @@ func (t *Terms) standsIn(s *Stored, unreachable bool, now time.Time) bool {
 // limit is the caller's wish to have an answer now.
 func (t *Terms) standsInSoon(s *Stored, now time.Time) bool {
 	switch {
-	case s == nil || t.wantsNews() || t.Rules.staleIfError < 0:
+	case s == nil || s.old || t.wantsNews() || t.Rules.staleIfError < 0:
 		return false
 	case t.Rules.Controls() && !s.mayBeStale():
 		return false
@@ -240,14 +255,11 @@ func hasKey(req *http.Request, sameKey func(*http.Request) bool) bool {
 	return sameKey(&unread)
 }
 
-// maxRedirects is more than any client follows.
-const maxRedirects = 100
-
 // cameBack reports whether a redirect of a request with the same key has led to req, with
 // others between them. That redirect, served from the cache, would lead here again.
 func cameBack(req *http.Request, sameKey func(*http.Request) bool) bool {
-	for n := 0; req != nil && req.Response != nil && n < maxRedirects; n++ {
-		if req = req.Response.Request; req != nil && req.URL != nil && hasKey(req, sameKey) {
+	for before := range redirect.Way(req, nil) {
+		if before.URL != nil && hasKey(before, sameKey) {
 			return true
 		}
 	}

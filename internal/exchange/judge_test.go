@@ -56,7 +56,7 @@ func termsOf(t *testing.T, p policy.Policy, asked string) *Terms {
 }
 
 func (v verdict) String() string {
-	return [...]string{"fetchIt", "serveIt", "serveAndRenew", "revalidateIt", "unanswered"}[v]
+	return [...]string{"fetchIt", "serveIt", "serveAndRenew", "revalidateIt", "unanswered", "completeIt"}[v]
 }
 
 func TestJudge(t *testing.T) {

@@ -12,7 +12,13 @@ import (
 
 // mayStore reports whether a response may be saved, if it is of any use.
 func (t *Terms) mayStore(status int, h http.Header) bool {
-	if status < 200 || status == http.StatusPartialContent || status == http.StatusNotModified {
+	switch status {
+	case http.StatusPartialContent, http.StatusNotModified:
+		return false
+	case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
+		return false // they answer conditions and ranges, which no key has
+	}
+	if status < 200 {
 		return false
 	}
 	if !t.Rules.Controls() {
@@ -77,9 +83,15 @@ func (t *Terms) controlledExpiry(x *policy.Exchange, fixed policy.Expiry, age ti
 
 // isStream reports whether a body is one that does not end.
 func isStream(h http.Header) bool {
+	return hasType(h, "text/event-stream") || hasType(h, "multipart/x-mixed-replace")
+}
+
+// isMultipart reports whether a body has several parts of a representation.
+func isMultipart(h http.Header) bool { return hasType(h, "multipart/byteranges") }
+
+func hasType(h http.Header, wanted string) bool {
 	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	mediaType = strings.TrimSpace(mediaType)
-	return strings.EqualFold(mediaType, "text/event-stream") || strings.EqualFold(mediaType, "multipart/x-mixed-replace")
+	return strings.EqualFold(strings.TrimSpace(mediaType), wanted)
 }
 
 // mayShare reports whether a response that is not kept may be the answer to other callers

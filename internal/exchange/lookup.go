@@ -85,7 +85,10 @@ func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored,
 		if s, err = x.selectVariant(ctx, a, s); err != nil {
 			return nil, x.lookupFailed(ctx, a, err)
 		}
-	case !a.Rules.Controls() && !a.understands(s):
+	case !a.understands(s):
+		return nil, nil
+	}
+	if s.isPart() && !a.takesPart(s) {
 		return nil, nil
 	}
 	if s != nil && (a.leadsToItself(s.Entry.Status, s.Head.Header) || a.cameBack(s.Entry.Status)) {

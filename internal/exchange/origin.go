@@ -76,6 +76,14 @@ func (f *Flight) receive() {
 		f.conditional = false
 		resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // as above
 	}
+	if err == nil && f.rest != nil {
+		var ok bool
+		if resp, ok = f.completed(resp); !ok {
+			discard(resp)
+			f.rest = nil
+			resp, payload, whole, err = f.sendOnce() //nolint:bodyclose // as above
+		}
+	}
 	f.take(resp, payload, whole, err)
 	taken = true
 }
@@ -93,7 +101,7 @@ func (f *Flight) sendOnce() (resp *http.Response, payload []byte, whole bool, er
 	defer func() {
 		if p := recover(); p != nil {
 			f.x.counts.panics.Add(1)
-			err = fmt.Errorf("panic in the base transport: %v", p)
+			err = basePanic(p)
 			if f.ask.Values {
 				f.panicked = p // which is that of each typed caller
 			}
@@ -176,12 +184,13 @@ func (f *Flight) tellsGone() bool {
 // asOf is the instant that the answer is knowledge of: that of the request. It is never
 // before that of what was stored then, though clocks may differ or be set back.
 func (f *Flight) asOf() time.Time {
-	asked, stored := instant(f.asked), f.ask.asOf
+	asked, stored := f.asOfAsk, f.ask.asOf
 	if f.old != nil && f.old.Entry.CachedAt.After(stored) {
 		stored = f.old.Entry.CachedAt
 	}
 	if stored.After(asked) {
-		return stored.Add(time.Microsecond)
+		asked = stored.Add(time.Microsecond)
+		f.x.order.noteKnown(asked)
 	}
 	return asked
 }
@@ -214,7 +223,7 @@ func (f *Flight) confirm(resp *http.Response) {
 		s.Head.Header = head.WithoutCookies(s.Head.Header)
 	}
 	f.age = rfc9111.InitialAge(h, f.asked, f.answered)
-	s.Entry.CachedAt = f.asOf()
+	s.Entry.CachedAt, s.old = f.asOf(), false
 	s.noteAge(f.age - f.answered.Sub(f.asked))
 	s.parsed = false
 	s.control()
@@ -231,9 +240,10 @@ func (f *Flight) confirm(resp *http.Response) {
 	case f.ask.Rules.Controls() && (s.beside || !f.ask.matches(s)):
 		if !s.bare { // a variant is moved with its payload
 			f.stored, f.save = s.Clone(), saveVariant
+			f.stored.Head = f.ask.Table.redacted(f.stored.Head)
 		}
 	default:
-		encoded, err := head.Encode(s.Head)
+		encoded, err := head.Encode(f.ask.Table.redacted(s.Head))
 		if err != nil {
 			return
 		}
@@ -261,13 +271,17 @@ func (f *Flight) mayKeep() bool {
 	if f.announced() > f.x.opts.MaxBody || f.stream || f.ask.ReadOnly && f.ask.method() == http.MethodHead {
 		return false
 	}
-	if f.personal || f.ask.leadsToItself(resp.StatusCode, resp.Header) {
+	switch {
+	case f.personal, f.ask.leadsToItself(resp.StatusCode, resp.Header), !f.ask.Table.redactor.Keeps(resp.StatusCode, resp.Header):
 		return false
-	}
-	if f.ask.Rules.asksExpiry() {
+	case resp.StatusCode == http.StatusPartialContent && !f.ask.keepsPart(resp.Header):
+		return false
+	case f.ask.Range != nil && resp.StatusCode != http.StatusPartialContent && len(resp.Header["Content-Range"]) > 0:
+		return false // it does not look like the whole
+	case f.ask.Rules.asksExpiry():
 		return f.ask.mayStore(resp.StatusCode, resp.Header)
 	}
-	f.exchange = policy.Exchange{Request: f.ask.policyRequest(), Status: resp.StatusCode, Header: resp.Header}
+	f.exchange = policy.Exchange{Request: f.ask.policyRequest(), Status: policyStatus(resp.StatusCode), Header: resp.Header}
 	_, ok := f.expiry(&f.exchange)
 	return ok
 }
@@ -298,7 +312,7 @@ func (f *Flight) expiry(x *policy.Exchange) (expires time.Time, ok bool) {
 func (f *Flight) prepare(payload []byte) {
 	x := &f.exchange
 	*x = policy.Exchange{
-		Request: f.ask.policyRequest(), Status: f.resp.StatusCode, Header: f.resp.Header, Body: payload, Trailer: f.resp.Trailer,
+		Request: f.ask.policyRequest(), Status: policyStatus(f.resp.StatusCode), Header: f.resp.Header, Body: payload, Trailer: f.resp.Trailer,
 	}
 	f.entry = driver.Entry{Key: f.ask.Key, Status: f.resp.StatusCode, Payload: payload}
 	if hasValue(f.resp.StatusCode) && (f.kept || f.ask.Values) {
@@ -317,24 +331,45 @@ func (f *Flight) prepare(payload []byte) {
 		return
 	}
 	f.entry.CachedAt, f.entry.ExpiresAt = f.asOf(), expires
-	if l := f.like; l != nil && l.entry.Header != "" {
-		f.entry.Header, f.save = l.entry.Header, saveEntry
+	if !f.tag() {
 		return
 	}
-	s := &Stored{Entry: f.entry, Head: head.Of(f.resp)}
-	if f.ask.Rules.Cookies() {
-		s.Head.Header = f.resp.Header
+	if l := f.like; l != nil && l.entry.Header != "" && f.ask.Table.Tags == nil {
+		if f.redact(nil) {
+			f.entry.Header, f.save = l.entry.Header, saveEntry
+		}
+		return
 	}
+	s := &Stored{Head: head.Of(f.resp)}
+	if f.ask.Rules.Cookies() {
+		s.Head = head.Whole(f.resp)
+	}
+	if !f.redact(&s.Head) {
+		return
+	}
+	s.Entry = f.toSave()
 	s.noteAge(f.age - f.answered.Sub(f.asked))
+	if f.tags != "" {
+		s.note(tagsNote, f.tags)
+	}
+	if f.resp.Header.Get("Content-Encoding") != "" {
+		s.note(variantNote, rfc9111.CodingVariant(f.ask.header()))
+	}
+	if f.entry.Status == http.StatusPartialContent {
+		p, ok := f.partOf(payload)
+		if ok {
+			s.Head.Header = s.Head.Header.Clone() // callers read the response's
+			s.setParts(p)
+			f.stored, f.save = s, savePart
+		}
+		return
+	}
 	if f.ask.Rules.beta > 0 {
 		s.note(tookNote, strconv.FormatInt(f.answered.Sub(f.asked).Milliseconds(), 10))
 	}
 	if f.ask.Rules.Controls() && rfc9111.Varies(f.resp.Header) && !(f.ask.Values && variesByCodingAlone(f.resp.Header)) {
 		f.stored, f.save = s, saveVariant
 		return
-	}
-	if f.resp.Header.Get("Content-Encoding") != "" && !f.ask.Rules.Controls() {
-		s.note(variantNote, rfc9111.CodingVariant(f.ask.header()))
 	}
 	var err error
 	if f.entry.Header, err = head.Encode(s.Head); err != nil {

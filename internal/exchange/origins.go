@@ -2,6 +2,8 @@ package exchange
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/url"
@@ -27,7 +29,12 @@ type origins struct {
 	mu     sync.Mutex
 	bound  bool // the origin of typed calls is known
 	tables map[string]*Table
+	others map[string]bool // those with tables of their own, once there can be no more; else nil
 }
+
+// mostOrigins is how many origins a declaration has tables for, besides the first: whoever
+// can send a client on to hosts of all names should not be able to fill the store with tables.
+const mostOrigins = 64
 
 // visit is where a request of that scheme and hosts belongs.
 type visit struct {
@@ -115,7 +122,7 @@ func (t *Table) at(ctx context.Context, origin string) (*Table, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.bound {
+	if !o.bound && placed.Keeps() {
 		o.bound = true
 		o.view.Store(placed)
 	}
@@ -130,40 +137,80 @@ func (t *Table) openAt(ctx context.Context, origin string) (*Table, error) {
 	if placed := o.tables[origin]; placed != nil {
 		return placed, nil
 	}
-	placed, err := o.open(ctx, origin)
-	if err == nil {
-		o.tables[origin] = placed
+	if o.others != nil && !o.others[origin] {
+		return o.home.detached(origin), nil
 	}
-	return placed, err
+	placed, err := o.open(ctx, origin)
+	if err != nil {
+		return nil, err
+	}
+	if placed == nil {
+		o.home.x.log.Warn("endpointcache: responses of further origins are not cached", "repository", o.home.Name, "origins", 1+mostOrigins)
+		return o.home.detached(origin), nil
+	}
+	o.tables[origin] = placed
+	return placed, nil
 }
 
-// open opens the table of an origin that is met for the first time. The lock is held.
-func (o *origins) open(ctx context.Context, origin string) (placed *Table, err error) {
+// open opens the table of an origin that is met for the first time, nil where there are too
+// many. The lock is held.
+func (o *origins) open(ctx context.Context, origin string) (*Table, error) {
 	home := o.home
-	err = home.x.guard.do(ctx, home, "get", 1, func(ctx context.Context) error {
+	var opened atomic.Pointer[Table] // by a goroutine that may go on
+	var full atomic.Pointer[map[string]bool]
+	err := home.x.guard.do(ctx, home, "get", 1, func(ctx context.Context) error {
 		kept, err := home.x.records.claim(ctx, originRecord, home.Name, origin, home.x.Now())
 		if err != nil {
 			return err
 		}
-		table := home
-		if kept != origin {
-			if _, err := home.x.records.claim(ctx, siblingRecord+home.Name, origin, siblingName(home.Name, origin), home.x.Now()); err != nil {
-				return err
-			}
-			table, err = home.sibling(ctx, origin)
+		if kept == origin {
+			opened.Store(home)
+			return nil
 		}
-		placed = table
+		others, err := o.claimOther(ctx, origin)
+		if err != nil || !others[origin] {
+			full.Store(&others)
+			return err
+		}
+		table, err := home.sibling(ctx, origin)
+		if err == nil {
+			opened.Store(table)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return placed, nil
+	if others := full.Load(); others != nil {
+		o.others = *others
+	}
+	return opened.Load(), nil
+}
+
+// claimOther notes that there is a table for an origin besides the first, unless there are
+// too many, and returns the origins that have one. Processes that do so at once may exceed the
+// limit by a few.
+func (o *origins) claimOther(ctx context.Context, origin string) (map[string]bool, error) {
+	records, kind := &o.home.x.records, siblingRecord+o.home.Name
+	known, err := records.items(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	others := make(map[string]bool, len(known)+1)
+	for _, other := range known {
+		others[other] = true
+	}
+	if others[origin] || len(others) >= mostOrigins {
+		return others, nil
+	}
+	_, err = records.claim(ctx, kind, origin, siblingName(o.home.Name, origin), o.home.x.Now())
+	others[origin] = true
+	return others, err
 }
 
 // sibling opens the table of another origin than the declaration's first.
 func (t *Table) sibling(ctx context.Context, origin string) (*Table, error) {
-	s := t.x.newTable(t.Declaration, t.fixed, t.hosts)
+	s := t.x.newTable(t.Declaration, t.fixed, t.hosts, t.redactor)
 	s.Name, s.origins = siblingName(t.Name, origin), t.origins
 	s.flying = t.x.flights.ofTable(s.Name)
 	return s, s.openIn(ctx, t.x.records.keptIn())
@@ -171,23 +218,27 @@ func (t *Table) sibling(ctx context.Context, origin string) (*Table, error) {
 
 // Detached is a table for a request whose own cannot be told, as the store does not answer:
 // nothing is found or kept, and equal requests at one time share a flight.
-func (t *Table) Detached(req *http.Request) *Table {
-	d := t.x.newTable(t.Declaration, t.fixed, t.hosts)
-	d.Name, d.origins = siblingName(t.Name, weborigin.OfRequest(req)), t.origins
-	d.flying = t.x.flights.ofTable(d.Name)
+func (t *Table) Detached(req *http.Request) *Table { return t.detached(weborigin.OfRequest(req)) }
+
+func (t *Table) detached(origin string) *Table {
+	d := t.x.newTable(t.Declaration, t.fixed, t.hosts, t.redactor)
+	d.Name, d.origins, d.flying = siblingName(t.Name, origin), t.origins, new(atomic.Int64)
 	return d
 }
 
 // mostName is within what the names of tables may have.
 const mostName = 200
 
-// siblingName is the name of the table for another origin.
+// siblingName is the name of the table for another origin. Its spelling is one that all stores
+// can tell from others.
 func siblingName(name, origin string) string {
 	sibling := name + "@" + origin
-	if len(sibling) <= mostName {
+	plain := !strings.ContainsFunc(origin, func(r rune) bool { return r <= ' ' || r > '~' || 'A' <= r && r <= 'Z' })
+	if plain && len(sibling) <= mostName {
 		return sibling
 	}
-	return name[:min(len(name), mostName-64)] + "@" + Digest([]byte("origin"), []byte(sibling))
+	sum := sha256.Sum256([]byte(sibling))
+	return strings.ToValidUTF8(name[:min(len(name), mostName-40)], "") + "@" + hex.EncodeToString(sum[:16])
 }
 
 // bind opens the table of the declaration's own origin, which typed calls are about.

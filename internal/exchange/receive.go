@@ -9,6 +9,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
 // discardTimeout is how long the body of a response without use is waited for.
@@ -34,11 +35,16 @@ func closer(body io.Closer) func() error {
 	return sync.OnceValue(func() (err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				err = fmt.Errorf("panic in the base transport: %v", p)
+				err = basePanic(p)
 			}
 		}()
 		return body.Close()
 	})
+}
+
+// basePanic is the error of a panic in the base transport.
+func basePanic(p any) error {
+	return fmt.Errorf("panic in the base transport: %s", secret.Mask(fmt.Sprint(p)))
 }
 
 // receiveBody answers with the origin's response, which is kept or shared if it may be.
@@ -47,6 +53,9 @@ func (f *Flight) receiveBody(resp *http.Response, payload []byte, whole bool) {
 		f.age, f.stream = l.age, l.stream
 	} else {
 		f.age, f.stream = rfc9111.InitialAge(resp.Header, f.asked, f.answered), isStream(resp.Header)
+	}
+	if len(resp.Header) > 0 { // without any, it is stored without a head, and dated when it is read
+		resp.Header = rfc9111.WithDate(resp.Header, f.answered)
 	}
 	f.resp, f.trailer = resp, head.Announced(resp.Trailer)
 	f.personal, f.foreign = f.mayCross(resp), f.isForeign(resp)
@@ -117,7 +126,7 @@ func (f *Flight) readBody() (whole bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			f.x.counts.panics.Add(1)
-			whole, err = false, fmt.Errorf("panic in the base transport: %v", p)
+			whole, err = false, basePanic(p)
 		}
 	}()
 	closed := closer(f.resp.Body)

@@ -63,15 +63,6 @@ func (r *records) items(ctx context.Context, kind string) (items []string, err e
 	return items, nil
 }
 
-// put keeps a text for each of the items, in place of what was there.
-func (r *records) put(ctx context.Context, kind string, items []string, text string, since time.Time) error {
-	table, err := r.open(ctx)
-	if err != nil {
-		return err
-	}
-	return table.Put(ctx, recordsOf(kind, items, text, since))
-}
-
 // claim keeps a text for an item unless there is one already, and returns the one that is
 // kept then: the same for all callers, whichever process they are in.
 func (r *records) claim(ctx context.Context, kind, item, text string, now time.Time) (string, error) {
@@ -83,7 +74,10 @@ func (r *records) claim(ctx context.Context, kind, item, text string, now time.T
 	if err != nil {
 		return "", err
 	}
-	_, err = table.PutIf(ctx, recordsOf(kind, []string{item}, text, now), driver.Condition{If: driver.IfAbsent})
+	fresh := driver.Entry{
+		Key: driver.Key{kind, item}, Status: http.StatusOK, Payload: []byte(text), CachedAt: instant(now),
+	}
+	_, err = table.PutIf(ctx, []driver.Entry{fresh}, driver.Condition{If: driver.IfAbsent})
 	if err != nil {
 		return "", err
 	}
@@ -96,14 +90,4 @@ func textOf(kept []record) string {
 		return ""
 	}
 	return kept[0].text
-}
-
-func recordsOf(kind string, items []string, text string, since time.Time) []driver.Entry {
-	entries := make([]driver.Entry, len(items))
-	for i, item := range items {
-		entries[i] = driver.Entry{
-			Key: driver.Key{kind, item}, Status: http.StatusOK, Payload: []byte(text), CachedAt: instant(since),
-		}
-	}
-	return entries
 }

@@ -144,6 +144,10 @@ func (t *Table) Rules(ctx context.Context, own ...policy.Policy) (*Rules, error)
 	return r, r.err
 }
 
+// Controls reports whether the table's responses decide by their headers, unless a call says
+// otherwise.
+func (t *Table) Controls() bool { return t.fixed.Controls() }
+
 // RulesOf are those of a call where there is no exchange.
 func RulesOf(ctx context.Context) (*Rules, error) {
 	r := (&Rules{}).over(policy.Of(ctx))

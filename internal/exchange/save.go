@@ -3,12 +3,12 @@ package exchange
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
-	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 // saveKind is what the store has to do with the answer of a flight.
@@ -19,6 +19,7 @@ const (
 	saveEntry            // an entry that was received, unless a newer one is stored
 	saveRenewal          // the times and headers of the entry that a 304 has confirmed
 	saveVariant          // a response with Vary, beside others of its key
+	savePart             // a part of a response, with what is known of it already
 	saveRemoval          // the origin has nothing for the key any more
 
 	saveKinds
@@ -277,6 +278,7 @@ func (s *saves) run(ctx context.Context) error {
 		s.renew(ctx, byKind[saveRenewal]),
 		s.remove(ctx, byKind[saveRemoval]),
 		s.putVariants(ctx, byKind[saveVariant]),
+		s.putParts(ctx, byKind[savePart]),
 	)
 	return err
 }
@@ -289,14 +291,14 @@ func (s *saves) putEntries(ctx context.Context, of []int) error {
 	}
 	entries := make([]driver.Entry, len(of))
 	for i, at := range of {
-		entries[i] = s.flights[at].entry
+		entries[i] = s.flights[at].toSave()
 	}
 	stored, err := s.t.table.PutIf(ctx, entries, driver.Condition{If: driver.IfNewer})
 	switch {
 	case err == nil:
 		s.t.x.counts.stored.Add(int64(count(stored)))
 		s.undo(ctx, of, stored)
-		return nil
+		return s.replaceParts(ctx, of, stored)
 	case !errors.Is(err, driver.ErrTooLarge):
 		return err
 	case len(of) == 1:
@@ -380,17 +382,11 @@ func (s *saves) putVariant(ctx context.Context, at int) error {
 	if err := x.prepareVariant(ctx, &f.ask, v); err != nil {
 		return err
 	}
-	if v.Entry.Header, err = head.Encode(v.Head); err != nil {
+	stored, err := s.putOne(ctx, at, v)
+	if err != nil || stored || v.Entry.Status != http.StatusOK {
 		return err
 	}
-	v.Entry.Key = f.ask.Key
-	stored, err := s.t.table.PutIf(ctx, []driver.Entry{v.Entry}, driver.Condition{If: driver.IfNewer})
-	if err != nil {
-		return err
-	}
-	x.counts.stored.Add(int64(count(stored)))
-	s.undo(ctx, []int{at}, stored)
-	return nil
+	return s.putOverPart(ctx, at, v)
 }
 
 // SaveAbsences keeps, or removes what is stored for, absences that were not believed when
@@ -404,7 +400,7 @@ func (t *Table) SaveAbsences(ctx context.Context, results []Result) error {
 			if f.outdated.Load() {
 				continue
 			}
-			e := f.entry
+			e := f.toSave()
 			if f.doubted == saveRemoval {
 				// A mark for the older entry, which is then removed with it.
 				removed[len(absent)] = true

@@ -195,18 +195,3 @@ func (t *Table) Place(ctx context.Context, req *http.Request, key driver.Key, si
 	}
 	return placed, key, true, err
 }
-
-// PlaceChanged returns where the response is kept that a request has changed, whose key the
-// table's endpoint has told. It is false where there can be none. Unlike [Table.Place], it
-// does not ask whether the response to the request could be cached.
-func (t *Table) PlaceChanged(ctx context.Context, req *http.Request, key driver.Key, signer credential.Signer) (*Table, driver.Key, bool) {
-	if t.Scoped() {
-		value, ok, err := t.RequestIdentity(ctx, req, signer)
-		if err != nil || !ok {
-			return nil, nil, false
-		}
-		key = append(driver.Key{value}, key...)
-	}
-	placed, err := t.AtRequest(ctx, req)
-	return placed, key, err == nil
-}

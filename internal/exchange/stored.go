@@ -17,8 +17,10 @@ type Stored struct {
 	Entry driver.Entry
 	Head  head.Head
 
-	bare       bool // the payload was not read
-	beside     bool // it is a variant that is not the latest of its key
+	bare       bool          // the payload was not read
+	old        bool          // a mark says so: it is only to be asked about, RFC 9111, section 4.4
+	beside     bool          // it is a variant that is not the latest of its key
+	parts      rfc9111.Parts // of a part
 	parsed     bool
 	directives rfc9111.Directives
 }
@@ -35,7 +37,7 @@ func newStored(e driver.Entry) (*Stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stored{Entry: e, Head: h}, nil
+	return &Stored{Entry: e, Head: h, old: isCutShort(e)}, nil
 }
 
 // showTo takes the cookies out of s where they are not for those who ask by the rules. s
@@ -56,7 +58,7 @@ func (s *Stored) control() *rfc9111.Directives {
 }
 
 // Fresh reports whether s has not expired at now.
-func (s *Stored) Fresh(now time.Time) bool { return s.Entry.Live(now) }
+func (s *Stored) Fresh(now time.Time) bool { return !s.old && s.Entry.Live(now) }
 
 // Staleness is the time since s expired, negative while it is fresh.
 func (s *Stored) Staleness(now time.Time) time.Duration {
@@ -109,5 +111,5 @@ func (s *Stored) noteAge(age time.Duration) {
 }
 
 func (s *Stored) exchange(req *http.Request) *policy.Exchange {
-	return &policy.Exchange{Request: req, Status: s.Entry.Status, Header: s.Head.Header, Body: s.Entry.Payload, Trailer: s.Head.Trailer}
+	return &policy.Exchange{Request: req, Status: policyStatus(s.Entry.Status), Header: s.Head.Header, Body: s.Entry.Payload, Trailer: s.Head.Trailer}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -35,6 +37,8 @@ type Declaration struct {
 	// RedirectHosts are the hosts whose answers are kept, besides the one that was asked.
 	RedirectHosts []string
 
+	Redact redact.Rules
+
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
 
@@ -44,6 +48,22 @@ type Declaration struct {
 
 	// TypedKey is the K of a key, for errors; nil where it cannot be told.
 	TypedKey func(driver.Key) any
+
+	// KeyType is K, and KeyOf the key of a K.
+	KeyType reflect.Type
+	KeyOf   func(typed any) (driver.Key, error)
+
+	// Beside names the columns of the key that do not come from the URL: an unsafe request
+	// makes all entries of its URL old, whatever these columns hold.
+	Beside []string
+
+	// MatchURL takes the key of a request's URL, whose other columns hold anything; nil
+	// where the endpoint does not tell it.
+	MatchURL func(*http.Request) (driver.Key, bool)
+
+	// Tags are those of an entry with that value, nil for an entry without; nil where
+	// entries have none.
+	Tags func(key driver.Key, value any) []string
 }
 
 // Table is the table of one declaration. All writes to it, whichever door or method
@@ -58,9 +78,11 @@ type Table struct {
 	fixed    *Rules
 	hosts    redirect.Hosts
 	foreign  sync.Once // tells that an answer of another host was not kept
+	redactor *redact.Redactor
 	saver    saver
 	flying   *atomic.Int64 // flights of a table of that name that have not landed
 	origins  *origins
+	marked   *marked // table, where its entries have marks; else nil
 
 	unscoped, anonymous atomic.Bool // whether it was logged that requests bypass it
 }
@@ -77,16 +99,19 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 	if err != nil {
 		return nil, err
 	}
+	redactor, err := redact.New(x.opts.Redact, d.Redact)
+	if err != nil {
+		return nil, err
+	}
 	if d.Scope == settings.Undeclared {
 		d.Scope = x.opts.Scope
 	}
 	if d.Origin == "" {
 		d.Origin = x.opts.Origin
 	}
-	t := x.newTable(d, fixedRules(own, x.general), hosts)
+	t := x.newTable(d, fixedRules(own, x.general), hosts, redactor)
 	if store != nil {
-		x.vary.use(store)
-		x.records.use(store)
+		x.Use(store)
 		if err := t.openIn(ctx, store); err != nil {
 			return nil, err
 		}
@@ -102,8 +127,8 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 }
 
 // newTable makes a table that keeps nothing.
-func (x *Exchange) newTable(d Declaration, fixed *Rules, hosts redirect.Hosts) *Table {
-	t := &Table{Declaration: d, x: x, fixed: fixed, hosts: hosts, flying: x.flights.ofTable(d.Name)}
+func (x *Exchange) newTable(d Declaration, fixed *Rules, hosts redirect.Hosts, redactor *redact.Redactor) *Table {
+	t := &Table{Declaration: d, x: x, fixed: fixed, hosts: hosts, redactor: redactor, flying: x.flights.ofTable(d.Name)}
 	t.saver.init()
 	return t
 }
@@ -117,9 +142,18 @@ func (t *Table) openIn(ctx context.Context, store driver.Store) (err error) {
 	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: t.Name, Key: columns}); err != nil {
 		return err
 	}
+	if err := t.mark(ctx); err != nil {
+		return err
+	}
 	t.traits = store.Traits()
 	_, t.isPrompt = t.table.(driver.PromptTable)
 	return nil
+}
+
+// Use lets the exchange keep in the store what belongs to no table.
+func (x *Exchange) Use(store driver.Store) {
+	x.vary.use(store)
+	x.records.use(store)
 }
 
 // withAbsences adds the expiry of 404 and 410 to a policy that does not have them.
@@ -200,20 +234,6 @@ func (t *Table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 	t.outdate(ctx, keys)
 	n, err := t.table.Delete(ctx, keys)
 	return n, explained(ctx, err)
-}
-
-// Outdate keeps what was asked for before from being saved under keys, and removes what
-// is stored there, as far as the store lets it.
-func (t *Table) Outdate(ctx context.Context, keys []driver.Key) {
-	ctx = context.WithoutCancel(ctx)
-	t.outdate(ctx, keys)
-	if t.table == nil {
-		return
-	}
-	_ = t.x.guard.do(ctx, t, "delete", len(keys), func(ctx context.Context) error {
-		_, err := t.table.Delete(ctx, keys)
-		return err
-	})
 }
 
 // Pop removes an entry and returns it, see [driver.Table].

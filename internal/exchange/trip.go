@@ -67,8 +67,8 @@ func Board(flights []*Flight) (boarded []*Flight, t *Trip) {
 		if f.abandoned {
 			continue
 		}
-		f.trip, f.sent = t, true
-		f.asked = now
+		f.trip = t
+		f.sentAt(now)
 		t.wanted++
 		boarded = append(boarded, f)
 	}

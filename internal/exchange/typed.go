@@ -194,7 +194,7 @@ const (
 // result is what a flight that has landed is to a caller.
 func (f *Flight) result(a *Ask, first bool) (Result, next) {
 	if f.panicked != nil {
-		return Result{Kind: Failed, Panic: f.panicked, Err: fmt.Errorf("panic: %v", f.panicked)}, settled
+		return Result{Kind: Failed, Panic: f.panicked, Err: &panicError{f.panicked}}, settled
 	}
 	if !first && (f.used != nil || f.err != nil || f.resp != nil) {
 		if s, o := f.standsInFor(a, first); s != nil {
@@ -264,5 +264,9 @@ func (r *Result) Header() (string, error) {
 	if r.Entry.Header != "" || r.Response == nil {
 		return r.Entry.Header, nil
 	}
-	return head.Encode(head.Of(r.Response))
+	h := head.Of(r.Response)
+	if r.flight != nil {
+		h = r.flight.ask.Table.redacted(h)
+	}
+	return head.Encode(h)
 }

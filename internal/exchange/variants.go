@@ -11,6 +11,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
 // VariantsTable is the name of the table for the variants of responses with Vary besides
@@ -108,7 +109,27 @@ func (a *Ask) matches(s *Stored) bool {
 	if !ok { // saved by a typed call
 		return variesByCodingAlone(s.Head.Header)
 	}
-	return own == rfc9111.Variant(s.Head.Header, a.header())
+	return own == a.variant(s.Head.Header)
+}
+
+// variant is the note of what a response varies by in the ask's request. If that has
+// credentials, it is a digest that only those can make who have the store's key.
+func (a *Ask) variant(response http.Header) string {
+	plain := rfc9111.Variant(response, a.header())
+	for name := range rfc9111.Elements(response, "Vary") {
+		if !secret.Header(name) {
+			continue
+		}
+		x := a.Table.x
+		ctx, cancel := context.WithTimeout(context.Background(), x.opts.StoreTimeout)
+		defer cancel()
+		key, err := x.DigestKey(ctx)
+		if err != nil {
+			return rand.Text() // which is none that is stored
+		}
+		return Digest(key, []byte(plain))
+	}
+	return plain
 }
 
 // variesByCodingAlone reports whether responses vary by no more than a header that a typed
@@ -123,7 +144,8 @@ func variesByCodingAlone(h http.Header) bool {
 }
 
 // understands reports whether s is coded as the caller would have it from the origin.
-// Outside Cache-Control mode there is one response for a key, whatever its coding.
+// Where Vary is not there, or not obeyed, there is one response for a key, whatever its
+// coding.
 func (a *Ask) understands(s *Stored) bool {
 	asked, ok := s.Head.Notes[variantNote]
 	return !ok || s.Head.Header.Get("Content-Encoding") == "" || asked == rfc9111.CodingVariant(a.header())
@@ -138,9 +160,9 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 	if generation == "" || rfc9111.VariesByAll(latest.Head.Header) {
 		return nil, nil
 	}
-	key := a.variantKey(generation, rfc9111.Variant(latest.Head.Header, a.header()))
+	key := a.variantKey(generation, a.variant(latest.Head.Header))
 	var found driver.Entry
-	var ok bool
+	var ok, old bool
 	err := x.guard.do(ctx, a.Table, "get", 1, func(ctx context.Context) error {
 		table, err := x.vary.open(ctx)
 		if err != nil {
@@ -148,17 +170,24 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 		}
 		var visited once
 		err = table.Get(ctx, []driver.Key{key}, allParts(x), visited.visit)
-		if err == nil {
-			found, ok = visited.entry, visited.ok
+		if err != nil || !visited.ok {
+			return err
 		}
-		return err
+		if m := a.Table.marked; m != nil {
+			if old, err = m.isOld(ctx, a.Key, visited.entry); err != nil {
+				return err
+			}
+		}
+		found, ok = visited.entry, true
+		return nil
 	})
 	if err != nil || !ok {
 		return nil, err
 	}
 	s, err := newStored(found)
 	if err == nil {
-		s.showTo(a.Rules).beside = true
+		s.showTo(a.Rules)
+		s.beside, s.old = true, old
 	}
 	return s, err
 }
@@ -190,7 +219,7 @@ func (x *Exchange) prepareVariant(ctx context.Context, a *Ask, s *Stored) error 
 			return err
 		}
 	}
-	own := rfc9111.Variant(s.Head.Header, a.header())
+	own := a.variant(s.Head.Header)
 	generation := ""
 	var err error
 	if latest != nil && rfc9111.Varies(latest.Head.Header) {
@@ -198,7 +227,7 @@ func (x *Exchange) prepareVariant(ctx context.Context, a *Ask, s *Stored) error 
 	}
 	if generation == "" {
 		generation = rand.Text()
-	} else if old := latest.Head.Notes[variantNote]; old != own {
+	} else if old := latest.Head.Notes[variantNote]; old != own && !latest.old {
 		err = x.keepVariant(ctx, latest, a.variantKey(generation, old))
 	}
 	s.note(variantNote, own)

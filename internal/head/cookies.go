@@ -47,13 +47,14 @@ func WithoutCookies(h http.Header) http.Header {
 func (h *Head) DropCookies() {
 	for _, name := range cookieNames {
 		delete(h.Header, name)
+		delete(h.Trailer, name)
 	}
 }
 
 // StripCookies is an encoded head without cookies. One that cannot be decoded stays as it
 // is, for whoever decodes it to say so.
 func StripCookies(encoded string) string {
-	if !strings.Contains(encoded, `"`+cookieNames[0]) {
+	if !strings.Contains(encoded, cookieNames[0]) {
 		return encoded
 	}
 	h, err := Decode(encoded)

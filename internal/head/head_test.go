@@ -140,7 +140,7 @@ func TestCookies(t *testing.T) {
 	if got := WithoutCookies(want); len(Cookies(want)) != 0 || len(got) != len(want) {
 		t.Errorf("without cookies: %v", got)
 	}
-	encoded, err := Encode(Head{Header: header})
+	encoded, err := Encode(Head{Header: header, Trailer: http.Header{"Set-Cookie": {"a=b"}, "X": {"1"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,6 +150,9 @@ func TestCookies(t *testing.T) {
 	stripped, err := Decode(StripCookies(encoded))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(stripped.Trailer) != 1 || strings.Contains(StripCookies(encoded), `Set-Cookie"`) {
+		t.Errorf("stripped of cookies it is %s", StripCookies(encoded))
 	}
 	if d := cmp.Diff(want, stripped.Header); d != "" {
 		t.Error(d)

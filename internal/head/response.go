@@ -13,10 +13,14 @@ import (
 // Of is the head of resp, without cookies. It shares the values of its headers. The body
 // of resp has been read where its trailer is to be kept.
 func Of(resp *http.Response) Head {
-	return Head{
-		Header: WithoutCookies(resp.Header), Trailer: WithoutCookies(resp.Trailer),
-		Proto: resp.Proto, Reason: reason(resp),
-	}
+	h := Whole(resp)
+	h.Header, h.Trailer = WithoutCookies(h.Header), WithoutCookies(h.Trailer)
+	return h
+}
+
+// Whole is [Of] with cookies.
+func Whole(resp *http.Response) Head {
+	return Head{Header: resp.Header, Trailer: resp.Trailer, Proto: resp.Proto, Reason: reason(resp)}
 }
 
 // reason is the text after the status code where it is not the usual one.

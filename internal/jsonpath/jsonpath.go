@@ -44,4 +44,22 @@ func Join(names []string) string {
 	return strings.Join(escaped, ".")
 }
 
+// Pointer returns the names and indexes of which a JSON Pointer is made, RFC 6901, that
+// begins with a slash.
+func Pointer(pointer string) ([]string, error) {
+	tokens := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	for i, token := range tokens {
+		if strings.Contains(tokenEscapes.Replace(token), "~") {
+			return nil, fmt.Errorf(`%q has a "~" that is neither "~0" nor "~1"`, pointer)
+		}
+		tokens[i] = unescapeToken.Replace(token)
+	}
+	return tokens, nil
+}
+
+var (
+	tokenEscapes  = strings.NewReplacer("~0", "", "~1", "")
+	unescapeToken = strings.NewReplacer("~0", "~", "~1", "/")
+)
+
 var escape = strings.NewReplacer(`.`, `\.`, `,`, `\,`, `\`, `\\`)

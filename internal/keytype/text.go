@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
 var (
@@ -99,7 +100,7 @@ func (f *Field) marshaled(v reflect.Value) (string, error) {
 func (f *Field) normal(text string) (string, error) {
 	values, err := SplitList(text)
 	if err != nil {
-		return "", fmt.Errorf("%s: %q is not of the form that request.JoinList makes", f, text)
+		return "", fmt.Errorf("%s: %s is not of the form that request.JoinList makes", f, f.Quote(text))
 	}
 	if f.form == set && len(values) > 1 {
 		slices.Sort(values)
@@ -129,21 +130,21 @@ func (f *Field) SetText(key reflect.Value, text string) error {
 		return nil
 	case f.Kind == driver.Bool:
 		if text != "true" && text != "false" {
-			return fmt.Errorf("%q is not true or false", text)
+			return fmt.Errorf("%s is not true or false", f.Quote(text))
 		}
 		v.SetBool(text == "true")
 		return nil
 	case v.CanInt():
 		n, err := strconv.ParseInt(text, 10, f.goType.Bits())
 		if err != nil || strconv.FormatInt(n, 10) != text {
-			return fmt.Errorf("%q is not a plain %v", text, f.goType)
+			return fmt.Errorf("%s is not a plain %v", f.Quote(text), f.goType)
 		}
 		v.SetInt(n)
 		return nil
 	default:
 		n, err := strconv.ParseUint(text, 10, f.goType.Bits())
 		if err != nil || strconv.FormatUint(n, 10) != text {
-			return fmt.Errorf("%q is not a plain %v", text, f.goType)
+			return fmt.Errorf("%s is not a plain %v", f.Quote(text), f.goType)
 		}
 		v.SetUint(n)
 		return nil
@@ -154,10 +155,10 @@ func (f *Field) SetText(key reflect.Value, text string) error {
 func (f *Field) unmarshal(v reflect.Value, text string) error {
 	p := reflect.New(f.goType)
 	if err := p.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
-		return fmt.Errorf("%q is no %v: %w", text, f.goType, err)
+		return fmt.Errorf("%s is no %v: %w", f.Quote(text), f.goType, secret.Error(err))
 	}
 	if again, err := f.marshaled(p.Elem()); err != nil || again != text {
-		return fmt.Errorf("%q is not the text that a %v has", text, f.goType)
+		return fmt.Errorf("%s is not the text that a %v has", f.Quote(text), f.goType)
 	}
 	v.Set(p.Elem())
 	return nil

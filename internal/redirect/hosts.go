@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/endpointcache/endpointcache/internal/urlpattern"
@@ -53,25 +55,35 @@ func (h Hosts) allow(from, to *http.Request) bool {
 // maxRedirects is more than any client follows.
 const maxRedirects = 100
 
+// Way yields the requests whose redirects have led to a request, the latest first. It begins
+// after the response until, which is nil for all of it.
+func Way(to *http.Request, until *http.Response) iter.Seq[*http.Request] {
+	return func(yield func(*http.Request) bool) {
+		for range maxRedirects {
+			if to == nil || to.Response == nil || to.Response == until {
+				return
+			}
+			if to = to.Response.Request; to != nil && !yield(to) {
+				return
+			}
+		}
+	}
+}
+
 // Stay reports whether the redirects on the way to a request have led to no other place
-// than the first request's and the hosts. The way begins after the response until, which
-// is nil for all of it. A host on the way counts even if it leads back: it has chosen what
-// was asked for there.
+// than the first request's and the hosts, see [Way]. A host on the way counts even if it
+// leads back: it has chosen what was asked for there.
 func (h Hosts) Stay(last *http.Request, until *http.Response) bool {
-	if last == nil || last.Response == until {
+	way := append([]*http.Request{last}, slices.Collect(Way(last, until))...)
+	if len(way) == 1 {
 		return true // there were no redirects, or it cannot be told
 	}
-	way := []*http.Request{last}
-	for r := last; r.Response != nil && r.Response != until && r.Response.Request != nil; {
-		r = r.Response.Request
-		way = append(way, r)
-		if r.URL == nil || len(way) > maxRedirects {
-			return false
-		}
+	if len(way) > maxRedirects || slices.ContainsFunc(way, func(req *http.Request) bool { return req.URL == nil }) {
+		return false
 	}
 	first := way[len(way)-1]
 	for i, to := range way[:len(way)-1] {
-		if to.URL == nil || !isSame(first, to) && !h.allow(way[i+1], to) {
+		if !isSame(first, to) && !h.allow(way[i+1], to) {
 			return false
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/textproto"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -114,41 +113,4 @@ func NotModifiedHeaders(stored http.Header) http.Header {
 		}
 	}
 	return h
-}
-
-// ByteRange is the part of a body of that size that a Range header asks for,
-// RFC 9110, section 14.1.2: where it is one range of bytes that can be had. A
-// condition that does not hold makes it none.
-func ByteRange(req, stored http.Header, size int64) (first, last int64, ok bool) {
-	if condition := req.Get("If-Range"); condition != "" {
-		tag := stored.Get("Etag")
-		if strings.HasPrefix(condition, "W/") || condition != tag && condition != stored.Get("Last-Modified") {
-			return 0, 0, false
-		}
-	}
-	spec, isBytes := strings.CutPrefix(strings.TrimSpace(strings.Join(req["Range"], ",")), "bytes=")
-	from, to, isRange := strings.Cut(spec, "-")
-	if !isBytes || !isRange || strings.Contains(spec, ",") || size == 0 {
-		return 0, 0, false
-	}
-	from, to = strings.TrimSpace(from), strings.TrimSpace(to)
-	if from == "" {
-		n, err := strconv.ParseUint(to, 10, 62)
-		if err != nil || n == 0 {
-			return 0, 0, false
-		}
-		return max(size-int64(n), 0), size - 1, true
-	}
-	start, err := strconv.ParseUint(from, 10, 62)
-	if err != nil || int64(start) >= size {
-		return 0, 0, false
-	}
-	if to == "" {
-		return int64(start), size - 1, true
-	}
-	end, err := strconv.ParseUint(to, 10, 62)
-	if err != nil || end < start {
-		return 0, 0, false
-	}
-	return int64(start), min(int64(end), size-1), true
 }

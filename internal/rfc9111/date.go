@@ -1,6 +1,7 @@
 package rfc9111
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -37,4 +38,16 @@ func HeaderDate(h http.Header, name string) (time.Time, bool) {
 		return ParseDate(lines[0])
 	}
 	return time.Time{}, false
+}
+
+// WithDate are the headers of a response that was received at that instant, with a Date,
+// RFC 9110, section 6.6.1. They are h where that has one, and share its values.
+func WithDate(h http.Header, received time.Time) http.Header {
+	if len(h["Date"]) > 0 {
+		return h
+	}
+	dated := make(http.Header, len(h)+1)
+	maps.Copy(dated, h)
+	dated.Set("Date", received.UTC().Format(http.TimeFormat))
+	return dated
 }

@@ -16,8 +16,10 @@ func identities(t *testing.T, repo *repository.ResponseRepository[string, own], 
 	if _, _, err := repo.Get(ctx, "sone"); !errors.Is(err, identity.ErrMissing) {
 		t.Errorf("a typed read without an identity: %v", err)
 	}
-	for range repo.Keys(ctx) {
-		break
+	for key, err := range repo.Keys(ctx) {
+		if !errors.Is(err, identity.ErrMissing) {
+			t.Errorf("a list without an identity has %q, %v", key, err)
+		}
 	}
 	alice, err := fetchers["alice"].Identify(ctx)
 	check(t, err)

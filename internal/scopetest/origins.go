@@ -2,7 +2,6 @@ package scopetest
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -102,8 +101,7 @@ func newStage(t testing.TB, name string) *stage {
 	s := &stage{api: &api{}, name: name}
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"id":%q,"user":%q}`, strings.TrimPrefix(r.URL.Path, "/things/"), name)
+		tell(w, http.StatusOK, own{strings.TrimPrefix(r.URL.Path, "/things/"), name})
 	}))
 	t.Cleanup(s.server.Close)
 	return s
@@ -118,7 +116,9 @@ func (s *stage) fetch(t testing.TB, f *fetch.Fetcher[string, own], id string) {
 
 func (s *stage) get(t testing.TB, c *cache.ResponseCache, id string) {
 	t.Helper()
-	resp, err := (&http.Client{Transport: transport.New(c, nil)}).Get(s.server.URL + "/things/" + id)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.server.URL+"/things/"+id, nil)
+	check(t, err)
+	resp, err := (&http.Client{Transport: transport.New(c, nil)}).Do(req)
 	check(t, err)
 	defer resp.Body.Close() //nolint:errcheck // it has been read
 	var got own

@@ -76,7 +76,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "who are you?", http.StatusUnauthorized)
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: "seen", Value: user})
+	w.Header().Set("Set-Cookie", "seen="+user)
 	w.Header().Set("Cache-Control", "max-age=60")
 	w.Header().Set("Etag", `"same for all"`)
 	w.Header().Set("X-User", user)
@@ -86,12 +86,16 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		to := url.URL{Path: "/things/" + strings.TrimPrefix(id, "moved"), RawQuery: r.URL.RawQuery}
 		http.Redirect(w, r, to.String(), http.StatusMovedPermanently)
 	case strings.HasPrefix(id, "busy"):
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, `{"id":%q,"user":%q}`, id, user)
+		tell(w, http.StatusServiceUnavailable, own{id, user})
 	default:
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"id":%q,"user":%q}`, id, user)
+		tell(w, http.StatusOK, own{id, user})
 	}
+}
+
+func tell(w http.ResponseWriter, status int, what own) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(what)
 }
 
 // user is one of those who ask.
@@ -169,7 +173,7 @@ func (w *world) context(u user) context.Context {
 
 // client is a user's client over the cache.
 func (w *world) client(u user, by way, jar http.CookieJar) *http.Client {
-	base := http.RoundTripper(http.DefaultTransport)
+	base := http.DefaultTransport
 	if by.below != nil {
 		base = by.below(u, base, strings.TrimPrefix(w.api.URL, "http://"))
 	}

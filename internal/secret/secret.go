@@ -38,6 +38,9 @@ func Member(name string) bool {
 // Header reports whether a header of that name carries credentials, in a request or a
 // response, or tells who is asking.
 func Header(name string) bool {
+	if commonHeaders[name] {
+		return false
+	}
 	var b buffers
 	w := split(name, &b)
 	return w.header()
@@ -46,6 +49,9 @@ func Header(name string) bool {
 // Response reports whether a header of that name carries credentials in a response. It is
 // [Header] but for signatures: those of a response are for whoever receives it.
 func Response(name string) bool {
+	if commonHeaders[name] {
+		return false
+	}
 	var b buffers
 	w := split(name, &b)
 	return w.header() && !signatures[string(w.last())]
@@ -155,6 +161,9 @@ func (w *words) secret() bool {
 		return false
 	}
 	last, previous := w.last(), w.word(len(w.starts)-2)
+	if w.goesOn() {
+		return false
+	}
 	if except, ok := lastWords[string(last)]; ok {
 		return !slices.Contains(except, string(previous))
 	}
@@ -170,6 +179,19 @@ func (w *words) secret() bool {
 		return !end.exempts(before)
 	}
 	return hasEnd(last, "key", keysOf) || hasEnd(w.text, "code", codesOf)
+}
+
+// goesOn reports whether the name is that of a token or a key by which a listing goes on.
+func (w *words) goesOn() bool {
+	if last := string(w.last()); last != "token" && last != "key" {
+		return false
+	}
+	for i := range len(w.starts) - 1 {
+		if further[string(w.word(i))] {
+			return true
+		}
+	}
+	return false
 }
 
 // hasEnd reports whether text is a noun after one of the words.

@@ -27,7 +27,10 @@ func TestParameters(t *testing.T) {
 		ticket service_ticket hmac mac csrf _csrf xsrf nonce _wpnonce
 		sig sign signature X-Amz-Signature X-Amz-Credential X-Amz-Security-Token GoogleAccessId credentials creds
 		jwt bearer auth basic_auth authorization cookie dpop oauth_verifier appid app_id hdnts
-		g-recaptcha-response h-captcha-response
+		g-recaptcha-response h-captcha-response captcha hapikey sharedaccesssignature SharedAccessKey sesskey wstoken
+		authenticity_token csrfmiddlewaretoken __RequestVerificationToken nonce_str app_sign paySign sso ak sk secret_id
+		app_code activation_key auth_data token_data psk otc login_challenge authz X-Goog-Credential vp_token ticket
+		emails cellphone mobile credit_card account_number
 		email user_email e_mail email_address emailAddress login_hint phone phone_number tel cvv card_number ssn iban
 	`, `
 		q query page per_page limit offset cursor after before marker since until sort order order_by fields include
@@ -45,6 +48,8 @@ func TestParameters(t *testing.T) {
 		time_signature call_sign key_signature emails_count email_verified has_mails sidebar side
 		lang locale market country ids[] filter[name] filter[state] response_type redirect_uri scope grant_type
 		client_assertion_type hash format type version v v2 callback ticket_id macos nonces_count hint value new
+		nextForwardToken next_results_token NextRowKey LastEvaluatedKey after_key search_after zodiac_sign metadata
+		saml_provider authorid tokenizer_name keyboard codes signs phone_type mobile_app mailbox smartphones data input
 		__ [] ü
 	`)
 }
@@ -167,6 +172,15 @@ func TestTextWithSecrets(t *testing.T) {
 	} {
 		if secret.In(text) {
 			t.Errorf("%q: there is one", text)
+		}
+	}
+}
+
+// What is known beforehand is what the words of a name say, too.
+func TestCommonHeadersAreNoSecrets(t *testing.T) {
+	for name := range secret.CommonHeaders() {
+		if secret.Header(strings.ToLower(name)) {
+			t.Errorf("%s is a secret's name", name)
 		}
 	}
 }

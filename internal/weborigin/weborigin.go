@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/hostname"
 )
 
 // Of is the origin of a URL, empty where the URL has no host.
@@ -46,7 +48,7 @@ func OfRequest(req *http.Request) string {
 // hostOf is a host and its port in the one form that all its spellings have.
 func hostOf(host, scheme string) string {
 	u := url.URL{Host: host}
-	name, port := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), u.Port()
+	name, port := hostname.Lower(strings.TrimSuffix(u.Hostname(), ".")), u.Port()
 	if port == "443" && scheme == "https" || port == "80" && scheme == "http" {
 		port = ""
 	}

@@ -1,0 +1,54 @@
+package exchange
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// order tells what was known before an invalidation from what is known after it, though the
+// clock may stand still in between, be set back, or differ from that of another machine.
+type order struct {
+	marked atomic.Int64 // the latest mark that was set or seen, in microseconds; 0: none
+	known  atomic.Int64 // the latest instant of knowledge that was ahead of the clock
+}
+
+func (o *order) noteMark(since time.Time) { raise(&o.marked, since.UnixMicro()) }
+func (o *order) noteKnown(asOf time.Time) { raise(&o.known, asOf.UnixMicro()) }
+func (o *order) lastMark() time.Time      { return time.UnixMicro(o.marked.Load()).UTC() }
+func (o *order) lastKnown() time.Time     { return time.UnixMicro(o.known.Load()).UTC() }
+
+func raise(to *atomic.Int64, n int64) {
+	for seen := to.Load(); n > seen; seen = to.Load() {
+		if to.CompareAndSwap(seen, n) {
+			return
+		}
+	}
+}
+
+// Stamp is the instant of what becomes known at now: after each invalidation that the
+// exchange knows of.
+func (x *Exchange) stamp(now time.Time) time.Time {
+	now = instant(now)
+	if x.order.marked.Load() == 0 {
+		return now
+	}
+	if last := x.order.lastMark(); !now.After(last) {
+		now = last.Add(time.Microsecond)
+		x.order.noteKnown(now)
+	}
+	return now
+}
+
+// Stamp is the instant of what a caller knows now.
+func (x *Exchange) Stamp() time.Time { return x.stamp(x.Now()) }
+
+// invalidating is the instant of an invalidation: not before anything that is known. What
+// becomes known from now on is later.
+func (x *Exchange) invalidating() time.Time {
+	since := instant(x.Now())
+	if last := x.order.lastKnown(); x.order.known.Load() != 0 && last.After(since) {
+		since = last
+	}
+	x.order.noteMark(since)
+	return since
+}
