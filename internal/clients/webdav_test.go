@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/webdav"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -244,21 +245,54 @@ func workInFolders(f *folder) {
 	f.list("/")
 }
 
+// obeying declares what changes more than its own URL.
+func obeying(pattern string) func(testing.TB, *cache.ResponseCache) {
+	return func(t testing.TB, c *cache.ResponseCache) {
+		t.Helper()
+		type target struct {
+			Path string `path:"path"`
+		}
+		_, err := cache.AddWrite(c, settings.WriteSettings[target]{Pattern: pattern, InvalidatesAll: []string{"all"}})
+		check(t, err)
+	}
+}
+
 // What changes folders changes their members, which the program has to declare.
 func TestWebDAVFolders(t *testing.T) {
 	want := asked{cold: reached{38, 0}, warm: reached{38, 0}, expired: reached{38, 0}}
 	(&scene{
 		origin: files, client: inFolder(workInFolders), policy: want, control: want,
-		declare: func(t testing.TB, c *cache.ResponseCache) {
-			t.Helper()
-			type target struct {
-				Path string `path:"path"`
+		declare: obeying("DELETE|COPY|MOVE /{path...}"),
+	}).compare(t)
+}
+
+// Whoever caches listings declares all that changes them.
+func TestWebDAVListings(t *testing.T) {
+	(&scene{
+		origin: files,
+		client: inFolder(func(f *folder) {
+			f.list("/")
+			f.did(f.MkdirAll("/a/b", 0))
+			for _, text := range []string{"a text", "another"} {
+				f.list("/")
+				f.list("/")
+				f.list("/a")
+				f.write("/a/b/one.txt", text)
+				f.list("/a/b")
+				f.list("/a/b")
+				f.list("/a/b/one.txt")
 			}
-			_, err := cache.AddWrite(c, settings.WriteSettings[target]{
-				Pattern: "DELETE|COPY|MOVE /{path...}", InvalidatesAll: []string{"all"},
-			})
-			check(t, err)
-		},
+			f.did(f.RemoveAll("/a/b"))
+			f.list("/a")
+			f.list("/a")
+			f.list("/a/b")
+		}),
+		options: cache.Options{Policy: policy.Policy{
+			Methods: []string{"PROPFIND"}, Statuses: []int{http.StatusOK, http.StatusMultiStatus},
+		}},
+		declare: obeying("PUT|MKCOL|PROPPATCH|DELETE|COPY|MOVE /{path...}"),
+		policy:  asked{cold: reached{30, 0}, warm: reached{28, 0}, expired: reached{28, 0}},
+		control: asked{cold: reached{40, 0}, warm: reached{38, 0}, expired: reached{38, 0}}, // they have no validators
 	}).compare(t)
 }
 
