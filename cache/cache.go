@@ -368,9 +368,10 @@ func (c *ResponseCache) Identity(name string) *repository.Identity {
 	return exchange.IdentityOf(whose.Named(name), c.created).(*repository.Identity)
 }
 
-// IdentityOf is [ResponseCache.Identity] for whoever makes a request, as a transport finds
-// it out: by the request's context, the cache's Identity function, or a digest of its
-// credentials. Ok is false if the request does not tell.
+// IdentityOf is [ResponseCache.Identity] for whoever makes a request: the identity that ctx
+// names, or that the cache's Identity function finds, or that the credentials in the request
+// stand for. Those that are added below the cache are not in it. Ok is false if nothing
+// tells. A nil request leaves it to ctx, such as that of fetch.Fetcher.Identify.
 func (c *ResponseCache) IdentityOf(ctx context.Context, req *http.Request) (_ *repository.Identity, ok bool, err error) {
 	value, ok, err := c.exchange.RequestIdentity(ctx, req)
 	if err != nil || !ok {

@@ -12,6 +12,9 @@
 // including those of a transport over the same cache, and saves the response. Keys that the
 // settings have a request.Batch for are asked for together.
 //
+// If the client sends credentials, the Scope of the settings has to say who may be given the
+// responses: everybody, or only the identity that the context or the credentials name.
+//
 // A [Client] sends the requests of any number of fetchers, and retries those that fail
 // temporarily. It checks what was really sent, so that no response is saved under the wrong
 // key.

@@ -81,7 +81,7 @@ func New[K comparable, V any](c *Client, repo *repository.ResponseRepository[K, 
 	}
 	f, err := newFetcher(c, repo, opts)
 	if err == nil {
-		f.repo = repo
+		f.repo = f.bind(repo)
 	}
 	return f, err
 }
@@ -142,7 +142,7 @@ const gatherRenewals = 250 * time.Millisecond
 func (f *Fetcher[K, V]) Settings() settings.RepositorySettings[K, V] { return f.settings }
 
 // Repository returns the repository that values are kept in, nil for a fetcher that
-// keeps none.
+// keeps none. Its typed calls are about the origin that the fetcher's client asks.
 func (f *Fetcher[K, V]) Repository() *repository.ResponseRepository[K, V] { return f.repo }
 
 // Client returns the client that sends the fetcher's requests.

@@ -12,6 +12,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/whose"
+	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -145,6 +146,22 @@ func (f *Fetcher[K, V]) at(ctx context.Context, example *K) (placed *exchange.Ta
 	}
 	f.placed.Store(placed)
 	return placed, nil
+}
+
+// bind is a repository whose typed calls are about the client's origin.
+func (f *Fetcher[K, V]) bind(repo *repository.ResponseRepository[K, V]) *repository.ResponseRepository[K, V] {
+	bound := *repo
+	bound.Responses = exchange.Bind(repo.Responses, func(ctx context.Context) (*exchange.Table, error) {
+		placed, err := f.at(ctx, nil)
+		if err == nil && !placed.Keeps() {
+			err = exchange.ErrUnkept
+		}
+		if err != nil {
+			return nil, fmt.Errorf("repository %q: %w", repo.Name(), err)
+		}
+		return placed, nil
+	}).(*repository.Responses)
+	return &bound
 }
 
 // current is the table of the client's origin, as far as it is known.

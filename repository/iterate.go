@@ -23,13 +23,13 @@ type Item[K comparable, V any] struct {
 // element.
 func (r *ResponseRepository[K, V]) Keys(ctx context.Context, opts ...ReadOption) iter.Seq2[K, error] {
 	return func(yield func(K, error) bool) {
-		sel, err := r.scoped(ctx, r.selection(0, opts))
+		table, sel, err := r.scoped(ctx, r.selection(0, opts))
 		if err != nil {
 			var none K
 			yield(none, err)
 			return
 		}
-		for e, err := range r.view().Entries(ctx, sel) {
+		for e, err := range table.Entries(ctx, sel) {
 			if err == nil && !exchange.HasValue(e.Status) {
 				continue
 			}
@@ -49,12 +49,12 @@ func (r *ResponseRepository[K, V]) Keys(ctx context.Context, opts ...ReadOption)
 // and does not end the iteration.
 func (r *ResponseRepository[K, V]) All(ctx context.Context, opts ...ReadOption) iter.Seq2[Item[K, V], error] {
 	return func(yield func(Item[K, V], error) bool) {
-		sel, err := r.scoped(ctx, r.selection(driver.Payload|driver.Meta, opts))
+		table, sel, err := r.scoped(ctx, r.selection(driver.Payload|driver.Meta, opts))
 		if err != nil {
 			yield(Item[K, V]{}, err)
 			return
 		}
-		for e, err := range r.view().Entries(ctx, sel) {
+		for e, err := range table.Entries(ctx, sel) {
 			if err == nil && !exchange.HasValue(e.Status) {
 				continue
 			}
@@ -70,10 +70,13 @@ func (r *ResponseRepository[K, V]) All(ctx context.Context, opts ...ReadOption) 
 }
 
 // scoped restricts a selection to the identity of ctx, if the table keeps identities apart.
-func (r *ResponseRepository[K, V]) scoped(ctx context.Context, sel driver.Selection) (driver.Selection, error) {
+func (r *ResponseRepository[K, V]) scoped(ctx context.Context, sel driver.Selection) (*exchange.Table, driver.Selection, error) {
 	var err error
-	sel.Leading, err = r.identify(ctx, nil)
-	return sel, err
+	if sel.Leading, err = r.identify(ctx, nil); err != nil {
+		return nil, sel, err
+	}
+	table, err := r.view(ctx)
+	return table, sel, err
 }
 
 func (r *ResponseRepository[K, V]) item(ctx context.Context, e driver.Entry) (Item[K, V], error) {

@@ -28,9 +28,13 @@ func getMany[K comparable, V, T any](ctx context.Context, r *ResponseRepository[
 			found[i] = failed[i] == nil
 		}
 	}
-	read := r.view().Get
+	table, err := r.view(ctx)
+	if err != nil {
+		return nil, err
+	}
+	read := table.Get
 	if beside {
-		read = r.view().Read
+		read = table.Read
 	}
 	if err := read(ctx, driverKeys, r.selection(parts, opts), take); err != nil {
 		return nil, err

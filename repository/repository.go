@@ -318,7 +318,11 @@ func (r *ResponseRepository[K, V]) Missing(ctx context.Context, keys []K) ([]K, 
 	if err != nil {
 		return nil, err
 	}
-	err = r.view().Get(ctx, wanted, r.selection(0, nil), func(i int, e driver.Entry) {
+	table, err := r.view(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = table.Get(ctx, wanted, r.selection(0, nil), func(i int, e driver.Entry) {
 		found[i] = exchange.HasValue(e.Status)
 	})
 	if err != nil {
@@ -381,7 +385,11 @@ func (r *ResponseRepository[K, V]) get(ctx context.Context, key K, parts driver.
 	if l.keys[0], err = r.appendKey(values, reflect.ValueOf(&l.key).Elem()); err != nil {
 		return l.found, false, err
 	}
-	err = r.view().Get(ctx, l.keys[:], r.selection(parts, opts), l.visit)
+	table, err := r.view(ctx)
+	if err != nil {
+		return l.found, false, err
+	}
+	err = table.Get(ctx, l.keys[:], r.selection(parts, opts), l.visit)
 	return l.found, l.ok, err
 }
 
@@ -422,7 +430,7 @@ func (r *ResponseRepository[K, V]) Save(ctx context.Context, key K, value V, opt
 // SaveMany stores the values, without what the settings' Redact names. If one cannot be
 // encoded, none is stored.
 func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V, opts ...SaveOption) error {
-	s, err := newSaving(r.view(), opts)
+	s, err := newSaving(r.table, opts)
 	if err != nil {
 		return err
 	}
@@ -456,7 +464,11 @@ func (r *ResponseRepository[K, V]) SaveMany(ctx context.Context, values map[K]V,
 		}
 		rows = append(rows, row)
 	}
-	return s.put(ctx, r.view(), rows)
+	table, err := r.view(ctx)
+	if err != nil {
+		return err
+	}
+	return s.put(ctx, table, rows)
 }
 
 // SaveEntry stores a response, as [ResponseRepository.SaveEntries] does.
@@ -478,7 +490,14 @@ func (r *ResponseRepository[K, V]) SaveEntries(ctx context.Context, entries map[
 		}
 		keys, list = append(keys, saved), append(list, e)
 	}
-	_, err := saveResponses(ctx, r.view(), keys, list, opts)
+	table := r.table // of what is refused
+	if len(list) > 0 {
+		var err error
+		if table, err = r.view(ctx); err != nil {
+			return err
+		}
+	}
+	_, err := saveResponses(ctx, table, keys, list, opts)
 	return err
 }
 
@@ -496,7 +515,11 @@ func (r *ResponseRepository[K, V]) DeleteMany(ctx context.Context, keys []K) (in
 	if err != nil {
 		return 0, err
 	}
-	return r.view().Delete(ctx, deleted)
+	table, err := r.view(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return table.Delete(ctx, deleted)
 }
 
 // Pop removes the live entry for key and returns its value, and whether there was
@@ -509,7 +532,11 @@ func (r *ResponseRepository[K, V]) Pop(ctx context.Context, key K) (V, bool, err
 	if err != nil {
 		return none, false, err
 	}
-	e, ok, err := r.view().Pop(ctx, popped, r.filter(Live))
+	table, err := r.view(ctx)
+	if err != nil {
+		return none, false, err
+	}
+	e, ok, err := table.Pop(ctx, popped, r.filter(Live))
 	if err != nil || !ok || !exchange.HasValue(e.Status) {
 		return none, false, err
 	}

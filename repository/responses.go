@@ -16,14 +16,23 @@ import (
 type Responses struct {
 	Routed // to this repository alone
 	table  *exchange.Table
+
+	// view is the table that typed calls are about, those of all origins being table's.
+	view func(context.Context) (*exchange.Table, error)
 }
 
 func init() {
 	exchange.OfRepository = func(responses any) *exchange.Table { return responses.(*Responses).table }
+	exchange.Bind = func(responses any, view func(context.Context) (*exchange.Table, error)) any {
+		bound := *responses.(*Responses)
+		bound.view = view
+		return &bound
+	}
 }
 
 func newResponses(t *exchange.Table) *Responses {
 	r := &Responses{table: t}
+	r.view = func(context.Context) (*exchange.Table, error) { return t.View(), nil }
 	r.Routed = Routed{func(ctx context.Context, req *http.Request) (*exchange.Table, driver.Key, bool, error) {
 		key, ok, err := t.Match(req)
 		if !ok {
@@ -40,9 +49,6 @@ func (r *Responses) Name() string { return r.table.Name }
 // Expire is how long a response lives where neither its save nor a policy says
 // otherwise; settings.NeverExpire is for ever.
 func (r *Responses) Expire() time.Duration { return r.table.Expire }
-
-// view is the table that typed calls are about.
-func (r *Responses) view() *exchange.Table { return r.table.View() }
 
 // Count returns how many entries are in that state, whatever their status: those that
 // remember an absence count, too. Those of all identities count, and of all
@@ -72,14 +78,14 @@ func (r *Responses) sum(ctx context.Context, of func(*exchange.Table) (int, erro
 	return sum, nil
 }
 
-func (r *Responses) filter(state State) driver.Filter { return filterOf(r.view(), state) }
+func (r *Responses) filter(state State) driver.Filter { return filterOf(r.table, state) }
 
 func filterOf(t *exchange.Table, state State) driver.Filter {
 	return driver.Filter{State: state, Now: exchange.Instant(t.Exchange().Now())}
 }
 
 func (r *Responses) selection(parts driver.Parts, opts []ReadOption) driver.Selection {
-	return selectionOf(r.view(), parts, opts)
+	return selectionOf(r.table, parts, opts)
 }
 
 func selectionOf(t *exchange.Table, parts driver.Parts, opts []ReadOption) driver.Selection {

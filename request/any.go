@@ -46,8 +46,9 @@ type AnyOptions struct {
 	// count either: their Vary says whether it makes a difference.
 	Headers []string
 
-	// IgnoreHeaders are headers that do not count in any case. With
-	// Authorization among them, users share answers.
+	// IgnoreHeaders are headers that do not count in any case. With Authorization or others
+	// that carry credentials among them, requests that have these are only cached if the
+	// Scope of the settings says who may be given the responses.
 	IgnoreHeaders []string
 
 	// IgnoreQuery are parameters of the query that do not count.

@@ -37,10 +37,11 @@
 //
 // HOST is localhost, an address, a name with a dot, or any name with a port. So
 // "v1/tracks" and "v1.0/tracks", which were meant for paths, are errors. Another
-// name without a dot is written with one at its end: "backend./v1/tracks". HOST is compared without regard to case, to a trailing dot and to a port
-// that is the default of the request's scheme. A request whose Host differs
-// from its URL's must match with both. A pattern without a host matches every
-// host, whose requests then share keys; the scheme is never part of a key.
+// name without a dot is written with one at its end: "backend./v1/tracks". HOST is compared
+// without regard to case, to a trailing dot and to a port that is the default of the
+// request's scheme. A request whose Host differs from its URL's must match with both. A
+// pattern without a host matches every host. Neither host nor scheme is part of a key; but
+// a repository has a table for each origin, which keeps their responses apart.
 //
 // PATH is the whole path as [Endpoint.Key] sees it. Each segment is literal
 // text, a wildcard "{name}", or a wildcard with text before or after it, as in

@@ -26,9 +26,10 @@
 //     cache.Options.StoreTimeout: what happened is logged and counted, and the origin
 //     answers.
 //
-// Two requests are equal where they have one repository and key. What the key does
-// not have makes no difference: where responses depend on the user, the user must be in
-// the key, as in that of settings.CatchAll.
+// Two requests are equal where they have one repository, key and origin. What the key does
+// not have makes no difference, except who is asking: where requests carry credentials, the
+// Scope of the settings says who may be given the response. Without one, a request whose
+// credentials are not part of its key is not cached.
 //
 // A policy.Policy, of the cache, the repository or the call, says how long a response is
 // used and which are kept; where its CacheControl is on, the response itself says it, by

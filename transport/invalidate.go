@@ -35,7 +35,7 @@ func (t *Transport) invalidateAfter(req *http.Request, resp *http.Response, writ
 	inv.Try(req.Context())
 }
 
-// pointedTo is the URL that a header refers to, as requests of the same client have it;
+// pointedTo is the URL that a message refers to, as requests of the same client have it;
 // false where that is another origin's, or that of req.
 func pointedTo(req *http.Request, reference string) (*url.URL, bool) {
 	if reference == "" {
@@ -58,8 +58,7 @@ func pointedTo(req *http.Request, reference string) (*url.URL, bool) {
 }
 
 // addURL adds what is stored for a URL: all entries, where an endpoint tells which these
-// are, and those that a GET and a HEAD with the headers of req would find, but for headers
-// that a write alone has.
+// are, and those that a GET and a HEAD with the headers of req would find.
 func (t *Transport) addURL(inv *exchange.Invalidation, req *http.Request, target *url.URL, signer credential.Signer) {
 	header := req.Header.Clone()
 	for _, name := range [...]string{

@@ -17,6 +17,7 @@ import (
 	"github.com/endpointcache/endpointcache/examples/musicsdk/musicapi"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
 	"github.com/endpointcache/endpointcache/transport"
 )
@@ -38,7 +39,7 @@ func recordedAt() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0
 // file.
 func recordedClient(t *testing.T) *musicsdk.Client {
 	t.Helper()
-	file, url, opts := recorded, realAPI, &musicsdk.Options{Market: "DE", Now: recordedAt}
+	file, url, opts := recorded, realAPI, &musicsdk.Options{Market: "DE", Now: recordedAt, Origin: settings.AnyOrigin}
 	if *record {
 		url, opts.Token = connectionToAPI(t)
 	} else {

@@ -28,7 +28,9 @@ func ours(ctx context.Context, kind string, key keying, base http.RoundTripper) 
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	if _, err := cache.CreateRepository(ctx, c, settings.CatchAll("responses", &key.options)); err != nil {
+	everything := settings.CatchAll("responses", &key.options)
+	everything.Scope = settings.Shared // the suite is one user, also where credentials do not count
+	if _, err := cache.CreateRepository(ctx, c, everything); err != nil {
 		return nil, nil, errors.Join(err, c.Close())
 	}
 	return transport.New(c, &transport.Options{Base: base}), c.Close, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/dynamodb"
 	"github.com/endpointcache/endpointcache/filesystem"
+	"github.com/endpointcache/endpointcache/identity"
 	"github.com/endpointcache/endpointcache/internal/doccheck"
 	"github.com/endpointcache/endpointcache/postgres"
 	"github.com/endpointcache/endpointcache/redis"
@@ -90,7 +91,7 @@ func fill(t *testing.T, first trackKey, store driver.Store, err error) {
 	must(t, c.Close())
 }
 
-// fillRest saves a response in a catch-all.
+// fillRest saves a response in a catch-all, and one for each of two users.
 func fillRest(t *testing.T, store driver.Store, err error) {
 	t.Helper()
 	must(t, err)
@@ -103,6 +104,13 @@ func fillRest(t *testing.T, store driver.Store, err error) {
 	key, _, err := rest.Key(req)
 	must(t, err)
 	must(t, rest.Save(t.Context(), key, []byte(`{"title": "One More Time"}`)))
+	playlists, err := cache.CreateRepository(t.Context(), c, settings.RepositorySettings[string, track]{
+		Name: "playlists", Scope: settings.PerIdentity, Origin: "https://api.example.com",
+	})
+	must(t, err)
+	for user, id := range map[string]string{"alice": "37i", "bob": "9kq"} {
+		must(t, playlists.Save(identity.With(t.Context(), user), id, track{Title: "Songs of " + user}))
+	}
 	must(t, c.Close())
 }
 

@@ -27,11 +27,13 @@ type Cache struct {
 }
 
 // OfCache returns what is behind a *cache.ResponseCache, and OfRepository the table of a
-// *repository.Responses. The packages cache and repository set them: what only doors need
-// is no part of what they export.
+// *repository.Responses. Bind returns one like it whose typed calls are about the table of
+// another origin. The packages cache and repository set them: what only doors need is no
+// part of what they export.
 var (
 	OfCache      func(cache any) *Cache
 	OfRepository func(responses any) *Table
+	Bind         func(responses any, view func(context.Context) (*Table, error)) (bound any)
 )
 
 // Route finds the table of a request and its key there, as [Table.Place] does; it is false

@@ -154,7 +154,7 @@ func (g *guard) succeeded(a access) {
 // ofStore reports whether an error tells of the store, and not of the caller or of one
 // entry.
 func ofStore(ctx context.Context, err error) bool {
-	return err != nil && ctx.Err() == nil && !errors.Is(err, driver.ErrTooLarge)
+	return err != nil && ctx.Err() == nil && !errors.Is(err, driver.ErrTooLarge) && !errors.Is(err, ErrUnkept)
 }
 
 // do runs an operation on n keys of the store and waits for it no longer than the

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -35,6 +36,9 @@ type origins struct {
 // mostOrigins is how many origins a declaration has tables for, besides the first: whoever
 // can send a client on to hosts of all names should not be able to fill the store with tables.
 const mostOrigins = 64
+
+// ErrUnkept means that an origin has no table, as there are too many others.
+var ErrUnkept = fmt.Errorf("responses of further origins are not kept: the repository has tables for %d", 1+mostOrigins)
 
 // visit is where a request of that scheme and hosts belongs.
 type visit struct {

@@ -54,6 +54,9 @@ func (x *Exchange) requestIdentity(ctx context.Context, req *http.Request, signe
 	if value := whose.Of(ctx); value != "" {
 		return value, true, nil
 	}
+	if req == nil {
+		return "", false, nil
+	}
 	for _, function := range functions {
 		if function == nil {
 			continue

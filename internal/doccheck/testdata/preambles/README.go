@@ -14,6 +14,8 @@ type AlbumKey struct {
 
 type Album struct{ Items []Track }
 
+var Playlists settings.RepositorySettings[string, Album]
+
 var (
 	refresh     func(ctx context.Context, old string) (origin.Token, error)
 	seq         iter.Seq[TrackKey]
@@ -21,4 +23,6 @@ var (
 	albumTracks *fetch.Fetcher[AlbumKey, Album]
 	first       AlbumKey
 	next        pages.Next[AlbumKey, Album]
+	playlists   *fetch.Fetcher[TrackKey, Album]
+	user        struct{ ID string }
 )
