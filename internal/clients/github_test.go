@@ -366,7 +366,30 @@ func readEditRead(ctx context.Context, t testing.TB, client *github.Client, n in
 	return read
 }
 
-const otherHeaders = "a write does not make old what was stored for other headers, such as another Accept"
+// pageCreatePage reads all pages, creates a repository and reads them again.
+func pageCreatePage(ctx context.Context, t testing.TB, client *github.Client, n int) (read []any) {
+	t.Helper()
+	for i := range 2 {
+		for range 2 {
+			opts := &github.RepositoryListByAuthenticatedUserOptions{ListOptions: github.ListOptions{PerPage: 4}}
+			for repos, err := range client.Repositories.ListByAuthenticatedUserIter(ctx, opts) {
+				check(t, err)
+				read = append(read, repos)
+			}
+		}
+		name := fmt.Sprintf("repository %d of pass %d", i, n)
+		_, _, err := client.Repositories.Create(ctx, "", &github.Repository{Name: &name})
+		check(t, err)
+	}
+	return read
+}
+
+// declaredWrites says what a new repository changes: its URL is not that of a page.
+func declaredWrites(t testing.TB, c *cache.ResponseCache) {
+	t.Helper()
+	_, err := cache.AddWrite(c, settings.WriteSettings[struct{}]{Pattern: "POST /user/repos", InvalidatesAll: []string{"all"}})
+	check(t, err)
+}
 
 func TestGitHubWrites(t *testing.T) {
 	named := &scene{
@@ -379,8 +402,9 @@ func TestGitHubWrites(t *testing.T) {
 		work  func(context.Context, testing.TB, *github.Client, int) []any
 		want  asked
 	}{
-		{"list", &scene{stale: otherHeaders}, listCreateList, listed},
-		{"edit", &scene{stale: otherHeaders}, readEditRead, edited},
+		{"list", &scene{}, listCreateList, listed},
+		{"edit", &scene{}, readEditRead, edited},
+		{"pages", &scene{declare: declaredWrites}, pageCreatePage, paged},
 		{"list of a named user", named, listCreateList, listed},
 		{"edit of a named user", named, readEditRead, edited},
 	} {
@@ -399,5 +423,6 @@ func TestGitHubWrites(t *testing.T) {
 // Of two listings after each write, one is asked for.
 var (
 	listed = asked{cold: reached{10, 0}, warm: reached{8, 0}, expired: reached{10, 2}}
+	paged  = asked{cold: reached{6, 0}, warm: reached{6, 0}, expired: reached{8, 0}}
 	edited = asked{cold: reached{7, 0}, warm: reached{7, 0}, expired: reached{7, 0}}
 )
