@@ -295,11 +295,3 @@ func TestWebDAVListings(t *testing.T) {
 		control: asked{cold: reached{40, 0}, warm: reached{38, 0}, expired: reached{38, 0}}, // they have no validators
 	}).compare(t)
 }
-
-// Once this is mended, what reaches the origin has to be told here.
-func TestWebDAVFoldersThatAreNotDeclared(t *testing.T) {
-	(&scene{
-		origin: files, client: inFolder(workInFolders),
-		stale: "DELETE, COPY and MOVE of a folder do not make old what was stored of its members",
-	}).compare(t)
-}
