@@ -53,7 +53,6 @@ type scene struct {
 	declare func(testing.TB, *cache.ResponseCache) // adds endpoints; may be nil
 
 	policy, control asked // by mode
-
 }
 
 // asked is what reaches the origin in each pass: the first one, a second one at the same
