@@ -105,7 +105,7 @@ func fillRest(t *testing.T, store driver.Store, err error) {
 	must(t, err)
 	must(t, rest.Save(t.Context(), key, []byte(`{"title": "One More Time"}`)))
 	playlists, err := cache.CreateRepository(t.Context(), c, settings.RepositorySettings[string, track]{
-		Name: "playlists", Scope: settings.PerIdentity, Origin: "https://api.example.com",
+		Name: "playlists", Scope: settings.PerIdentity, BaseURL: "https://api.example.com",
 	})
 	must(t, err)
 	for user, id := range map[string]string{"alice": "37i", "bob": "9kq"} {
