@@ -153,6 +153,16 @@ type PromptTable interface {
 	GetsPromptly()
 }
 
+// KeepingTable is a [Table] in this process's memory that can keep payloads as they are,
+// where Table's methods have to copy them.
+type KeepingTable interface {
+	Table
+
+	// PutIfKept is PutIf for entries whose payloads the caller gives away: the table may keep
+	// them, and nobody changes them any more. Others may go on reading them.
+	PutIfKept(ctx context.Context, entries []Entry, c Condition) (stored []bool, err error)
+}
+
 // Entry is one stored response.
 type Entry struct {
 	Key       Key

@@ -92,6 +92,7 @@ var topics = []topic{
 	{"Values", testValues},
 	{"Put", testPut},
 	{"PutIf", testPutIf},
+	{"PutIfKept", testPutIfKept},
 	{"Renew", testRenew},
 	{"Delete", testDelete},
 	{"Pop", testPop},

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -8,6 +9,15 @@ import (
 )
 
 func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+	return t.putIf(ctx, entries, c, bytes.Clone)
+}
+
+// PutIfKept implements [driver.KeepingTable].
+func (t *table) PutIfKept(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+	return t.putIf(ctx, entries, c, func(payload []byte) []byte { return payload })
+}
+
+func (t *table) putIf(ctx context.Context, entries []driver.Entry, c driver.Condition, own func([]byte) []byte) ([]bool, error) {
 	if err := t.rlock(ctx); err != nil {
 		return nil, t.error("save to", err)
 	}
@@ -18,7 +28,7 @@ func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Cond
 	var buf []byte
 	all := make([]*entry, len(entries))
 	for i, e := range entries {
-		all[i], buf = newEntry(t, e, buf)
+		all[i], buf = newEntry(t, e, buf, own)
 		if err := t.checkSize(all[i]); err != nil {
 			return nil, t.error("save to", err)
 		}

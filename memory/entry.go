@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"bytes"
 	"encoding/binary"
 	"strings"
 
@@ -24,9 +23,9 @@ type id struct {
 	key   string // as driver.AppendKey encodes it
 }
 
-// newEntry copies e into a new entry of t, so that nothing of the caller's
-// memory is kept. It uses buf, and returns it for the next call.
-func newEntry(t *table, e driver.Entry, buf []byte) (*entry, []byte) {
+// newEntry copies e into a new entry of t, so that nothing of the caller's memory is kept,
+// but for the payload that own makes of its. It uses buf, and returns it for the next call.
+func newEntry(t *table, e driver.Entry, buf []byte, own func([]byte) []byte) (*entry, []byte) {
 	buf = driver.AppendKey(buf[:0], e.Key)
 	key := len(buf)
 	buf = append(buf, e.Name...)
@@ -38,7 +37,7 @@ func newEntry(t *table, e driver.Entry, buf []byte) (*entry, []byte) {
 	stored.Key = nil
 	stored.Name = text[key:name]
 	stored.Header = text[name:]
-	stored.Payload = bytes.Clone(e.Payload)
+	stored.Payload = own(e.Payload)
 	return stored, buf
 }
 

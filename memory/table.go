@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"sync"
@@ -64,7 +65,7 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 	var buf []byte
 	stored := make([]*entry, len(entries))
 	for i, e := range entries {
-		stored[i], buf = newEntry(t, e, buf)
+		stored[i], buf = newEntry(t, e, buf, bytes.Clone)
 	}
 	if t.bounds != nil {
 		if err := t.bounds.put(t, stored); err != nil {

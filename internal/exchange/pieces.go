@@ -162,6 +162,13 @@ func (p *pieces) whole(ctx context.Context) ([]byte, error) {
 	return p.moveTo(make([]byte, 0, p.size)), nil
 }
 
+// fits reports whether what has come is in one piece that is hardly larger.
+func (p *pieces) fits() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.parts) == 1 && cap(p.parts[0])-len(p.parts[0]) <= max(endPart, len(p.parts[0])/8)
+}
+
 // drop forgets what a stream has before an offset. The lock is held.
 func (p *pieces) drop(offset int64) {
 	for len(p.parts) > 0 {

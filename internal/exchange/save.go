@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -292,8 +293,11 @@ func (s *saves) putEntries(ctx context.Context, of []int) error {
 	entries := make([]driver.Entry, len(of))
 	for i, at := range of {
 		entries[i] = s.flights[at].toSave()
+		if s.t.keeper != nil && !s.flights[at].payloadFits() {
+			entries[i].Payload = bytes.Clone(entries[i].Payload)
+		}
 	}
-	stored, err := s.t.table.PutIf(ctx, entries, driver.Condition{If: driver.IfNewer})
+	stored, err := s.t.putReceived(ctx, entries)
 	switch {
 	case err == nil:
 		s.t.x.counts.stored.Add(int64(count(stored)))
@@ -308,6 +312,19 @@ func (s *saves) putEntries(ctx context.Context, of []int) error {
 	half := len(of) / 2
 	return errors.Join(s.putEntries(ctx, of[:half]), s.putEntries(ctx, of[half:]))
 }
+
+// putReceived stores those of the entries that are newer. Nobody changes their payloads.
+func (t *Table) putReceived(ctx context.Context, entries []driver.Entry) ([]bool, error) {
+	newer := driver.Condition{If: driver.IfNewer}
+	if t.keeper != nil {
+		return t.keeper.PutIfKept(ctx, entries, newer)
+	}
+	return t.table.PutIf(ctx, entries, newer)
+}
+
+// payloadFits reports whether the payload that is saved has its memory for itself, and fills
+// most of it: a store that keeps it holds no more than it counts.
+func (f *Flight) payloadFits() bool { return !f.whole && f.body != nil && f.body.fits() }
 
 func count(stored []bool) (n int) {
 	for _, ok := range stored {

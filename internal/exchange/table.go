@@ -74,6 +74,7 @@ type Table struct {
 	table    driver.Table // nil: nothing is stored
 	traits   driver.Traits
 	isPrompt bool
+	keeper   driver.KeepingTable // the table, where it keeps payloads as they are; else nil
 	probeKey driver.Key
 	fixed    *Rules
 	hosts    redirect.Hosts
@@ -142,6 +143,7 @@ func (t *Table) openIn(ctx context.Context, store driver.Store) (err error) {
 	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: t.Name, Key: columns}); err != nil {
 		return err
 	}
+	t.keeper, _ = t.table.(driver.KeepingTable)
 	if err := t.mark(ctx); err != nil {
 		return err
 	}
