@@ -49,7 +49,7 @@ func (s *sending) do(ctx context.Context) answer {
 	case resp != nil && !exchange.HasValue(resp.StatusCode):
 		failed := statusError(resp)
 		failed.Err = withoutURL(err)
-		return answer{err: failed}
+		return answer{resp: resp, err: failed}
 	}
 	return answer{err: &RequestError{Method: s.method(), URL: withoutSecrets(s.req.URL), Err: withoutURL(err)}}
 }

@@ -103,12 +103,21 @@ func (t *Table) undeclaredCredential(req *http.Request) (credential.Credential, 
 // on the way. Asked returns the request as it was asked for. It is nil for a typed call that
 // reads the key back from what was sent.
 func (t *Table) MayCross(resp *http.Response, key driver.Key, asked func() *http.Request) bool {
+	c, crosses := t.crossing(resp, key, asked)
+	if crosses {
+		t.bypass(&t.unscoped, "the client adds credentials: see settings.Scope", c.String())
+	}
+	return crosses
+}
+
+// crossing is a credential for which a response may cross.
+func (t *Table) crossing(resp *http.Response, key driver.Key, asked func() *http.Request) (none credential.Credential, crosses bool) {
 	switch t.Scope {
 	case settings.Shared:
-		return false
+		return none, false
 	case settings.PerIdentity:
 		if _, named := whose.Name(key[0].(string)); named {
-			return false
+			return none, false
 		}
 	default:
 	}
@@ -118,8 +127,7 @@ func (t *Table) MayCross(resp *http.Response, key driver.Key, asked func() *http
 				continue
 			}
 			if c, ok := t.added(sent, asked); ok {
-				t.bypass(&t.unscoped, "the client adds credentials: see settings.Scope", c.String())
-				return true
+				return c, true
 			}
 		}
 		redirect := req.Response
@@ -131,7 +139,7 @@ func (t *Table) MayCross(resp *http.Response, key driver.Key, asked func() *http
 		}
 		req = redirect.Request
 	}
-	return false
+	return none, false
 }
 
 // added is a credential of a request as it was sent that makes no difference to the key it
