@@ -142,8 +142,16 @@ const gatherRenewals = 250 * time.Millisecond
 func (f *Fetcher[K, V]) Settings() settings.RepositorySettings[K, V] { return f.settings }
 
 // Repository returns the repository that values are kept in, nil for a fetcher that
-// keeps none.
-func (f *Fetcher[K, V]) Repository() *repository.ResponseRepository[K, V] { return f.repo }
+// keeps none. Its typed calls are about the origin that the fetcher's client asks.
+func (f *Fetcher[K, V]) Repository() *repository.ResponseRepository[K, V] {
+	placed := f.placed.Load()
+	if f.repo == nil || placed == nil || placed == f.table.View() {
+		return f.repo
+	}
+	own := *f.repo
+	own.Responses = exchange.PlacedAt(f.repo.Responses, placed).(*repository.Responses)
+	return &own
+}
 
 // Client returns the client that sends the fetcher's requests.
 func (f *Fetcher[K, V]) Client() *Client { return f.client }

@@ -16,10 +16,16 @@ import (
 type Responses struct {
 	Routed // to this repository alone
 	table  *exchange.Table
+	placed *exchange.Table // that typed calls are about; nil: the view of table
 }
 
 func init() {
 	exchange.OfRepository = func(responses any) *exchange.Table { return responses.(*Responses).table }
+	exchange.PlacedAt = func(responses any, placed *exchange.Table) any {
+		r := *responses.(*Responses)
+		r.placed = placed
+		return &r
+	}
 }
 
 func newResponses(t *exchange.Table) *Responses {
@@ -42,7 +48,12 @@ func (r *Responses) Name() string { return r.table.Name }
 func (r *Responses) Expire() time.Duration { return r.table.Expire }
 
 // view is the table that typed calls are about.
-func (r *Responses) view() *exchange.Table { return r.table.View() }
+func (r *Responses) view() *exchange.Table {
+	if r.placed != nil {
+		return r.placed
+	}
+	return r.table.View()
+}
 
 // Count returns how many entries are in that state, whatever their status: those that
 // remember an absence count, too. Those of all identities count, and of all

@@ -38,6 +38,10 @@ var (
 // where there is none.
 type Route func(ctx context.Context, req *http.Request) (*Table, driver.Key, bool, error)
 
+// PlacedAt returns the *repository.Responses whose typed calls are about the table of another
+// origin. Package repository sets it.
+var PlacedAt func(responses any, placed *Table) any
+
 // RoutedBy returns the repository.Routed that a route leads to. Package repository sets
 // it, for package cache.
 var RoutedBy func(route Route) any

@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -95,11 +96,16 @@ func (t *Table) AtBase(ctx context.Context, base *url.URL) (*Table, error) {
 	if t.origins.single {
 		return t.origins.home, nil
 	}
+	return t.at(ctx, originOfBase(base))
+}
+
+// originOfBase is the origin of the API with that base URL, empty where it has no host.
+func originOfBase(base *url.URL) string {
 	origin := weborigin.Of(base)
-	if origin != "" {
-		origin += strings.TrimSuffix(base.EscapedPath(), "/")
+	if origin == "" {
+		return ""
 	}
-	return t.at(ctx, origin)
+	return origin + strings.TrimSuffix(base.EscapedPath(), "/")
 }
 
 // at is the table of an origin, which it opens when it is first met. Without an origin, it
@@ -171,9 +177,14 @@ func (t *Table) sibling(ctx context.Context, origin string) (*Table, error) {
 
 // Detached is a table for a request whose own cannot be told, as the store does not answer:
 // nothing is found or kept, and equal requests at one time share a flight.
-func (t *Table) Detached(req *http.Request) *Table {
+func (t *Table) Detached(req *http.Request) *Table { return t.detached(weborigin.OfRequest(req)) }
+
+// DetachedBase is [Table.Detached] for the API with that base URL.
+func (t *Table) DetachedBase(base *url.URL) *Table { return t.detached(originOfBase(base)) }
+
+func (t *Table) detached(origin string) *Table {
 	d := t.x.newTable(t.Declaration, t.fixed, t.hosts, t.redactor)
-	d.Name, d.origins = siblingName(t.Name, weborigin.OfRequest(req)), t.origins
+	d.Name, d.origins = siblingName(t.Name, origin), t.origins
 	d.flying = t.x.flights.ofTable(d.Name)
 	return d
 }
@@ -181,13 +192,27 @@ func (t *Table) Detached(req *http.Request) *Table {
 // mostName is within what the names of tables may have.
 const mostName = 200
 
-// siblingName is the name of the table for another origin.
+// siblingName is the name of the table for another origin. Where that is too long, or has
+// capitals, which not every store tells from small letters, it is a digest.
 func siblingName(name, origin string) string {
 	sibling := name + "@" + origin
-	if len(sibling) <= mostName {
+	if len(sibling) <= mostName && origin == strings.ToLower(origin) {
 		return sibling
 	}
 	return name[:min(len(name), mostName-64)] + "@" + Digest([]byte("origin"), []byte(sibling))
+}
+
+// checkName reports a name of a repository whose table may be one that caches make
+// themselves.
+func checkName(name string) error {
+	_, origin, _ := strings.Cut(name, "@")
+	switch {
+	case strings.EqualFold(name, RecordsTable), strings.EqualFold(name, VariantsTable):
+		return fmt.Errorf("repository %q: a table of that name is the cache's own", name)
+	case strings.Contains(origin, "://"):
+		return fmt.Errorf("repository %q: names with an origin behind an @ are for the tables of further origins", name)
+	}
+	return nil
 }
 
 // bind opens the table of the declaration's own origin, which typed calls are about.

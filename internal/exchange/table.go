@@ -91,6 +91,9 @@ type Table struct {
 // absent. With a nil store there is none: nothing is found or kept, and equal asks at
 // one time still share a flight.
 func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) (*Table, error) {
+	if err := checkName(d.Name); err != nil {
+		return nil, err
+	}
 	own := newLayer(withAbsences(d.Policy, d.ExpireAbsent))
 	if own.err != nil {
 		return nil, own.err
