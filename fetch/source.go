@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/keytype"
@@ -29,6 +30,7 @@ type source[K comparable] struct {
 	key      *keytype.Type
 	headers  bool // that the client adds may make a difference to the key
 	hosts    redirect.Hosts
+	signer   credential.Signer // of the client, where keys have what it adds; nil for none
 
 	ownBase atomic.Pointer[url.URL] // with which requests are recognized; nil: the client's, as far as is known
 	traffic *Traffic
@@ -85,7 +87,7 @@ func (s *source[K]) Group(key K) (group any, ok bool) {
 // a retry or its answer is taken apart.
 func (s *source[K]) limited(n int, traffic *Traffic) *source[K] {
 	return &source[K]{
-		client: s.client, name: s.name, endpoint: s.endpoint, batch: s.batch, headers: s.headers, key: s.key, hosts: s.hosts,
+		client: s.client, name: s.name, endpoint: s.endpoint, batch: s.batch, headers: s.headers, key: s.key, hosts: s.hosts, signer: s.signer,
 		slots: make(chan struct{}, n), traffic: traffic,
 	}
 }
@@ -186,7 +188,7 @@ func (s *source[K]) request(ctx context.Context, base *url.URL, key K) (*http.Re
 }
 
 func (s *source[K]) sending(req *http.Request) *sending {
-	return &sending{Client: s.client, req: req, inFlight: &s.traffic.inFlight, requests: &s.traffic.requests, slots: s.slots, hosts: s.hosts}
+	return &sending{Client: s.client, req: req, inFlight: &s.traffic.inFlight, requests: &s.traffic.requests, slots: s.slots, hosts: s.hosts, signer: s.signer}
 }
 
 // errLeftOut is the error of a key that the answer to a batch has left out.

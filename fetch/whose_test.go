@@ -12,6 +12,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/memory"
+	polite "github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -156,5 +157,23 @@ func TestAFailureOfOneUsersTokenIsNotAnothers(t *testing.T) {
 			close(release)
 			group.Wait()
 		})
+	}
+}
+
+// Credentials that a transport adds are seen below the limits of package origin, too.
+func TestCredentialsAreSeenBelowLimits(t *testing.T) {
+	o := newOrigin(t, whoAsks)
+	repo := repositoryOf(t, settingsOf(byID, nil))
+	for _, user := range []string{"alice", "bob"} {
+		c := clientOf(t, fetch.Options{
+			BaseURL: o.URL, Client: &http.Client{Transport: polite.New(signing().Transport, &polite.Options{Limits: polite.Limits{InFlight: 2}})},
+		})
+		f, err := fetch.New(c, repo, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := f.Fetch(asUser(t.Context(), user), "a"); err != nil || got.Title != user {
+			t.Errorf("%s got %q, %v", user, got.Title, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/identity"
+	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
@@ -354,3 +356,76 @@ func TestAConfirmationForOneUserIsNotAnothers(t *testing.T) {
 type roundTripFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A cache below hides nothing from one above: not that the client below both adds
+// credentials.
+func TestNobodyGetsAnothersAnswerThroughTwoCaches(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Etag", `"1"`)
+		if r.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		fmt.Fprintf(w, `{"id":"a","who":%q}`, r.Header.Get("Authorization"))
+	}))
+	defer s.Close()
+	adding := func(user string) http.RoundTripper {
+		return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			r = r.Clone(r.Context())
+			r.Header.Set("Authorization", user)
+			return http.DefaultTransport.RoundTrip(r)
+		})
+	}
+	signing := func(user string) http.RoundTripper {
+		return origin.New(nil, &origin.Options{Credentials: &origin.Credentials{
+			Hosts: []string{strings.TrimPrefix(s.URL, "http://")},
+			Token: origin.Static(user), Set: func(r *http.Request, token string) { r.Header.Set("Authorization", token) },
+		}})
+	}
+	hidden := func(user string) http.RoundTripper { return roundTripFunc(signing(user).RoundTrip) }
+	repeated := func(user string) http.RoundTripper {
+		retrier, err := origin.NewRetrier(hidden(user), nil)
+		check(t, err)
+		return roundTripFunc(retrier.RoundTrip)
+	}
+	for name, base := range map[string]func(string) http.RoundTripper{"added": adding, "signed": signing, "signed below": hidden, "repeated": repeated} {
+		for _, scope := range []settings.Scope{settings.Undeclared, settings.PerIdentity} {
+			for below, inner := range map[string]func(t *testing.T) *cache.ResponseCache{
+				"nothing":  func(*testing.T) *cache.ResponseCache { return nil },
+				"another":  func(t *testing.T) *cache.ResponseCache { return placesIn(t, "elsewhere", scope) },
+				"the same": func(t *testing.T) *cache.ResponseCache { return placesIn(t, "places", scope) },
+			} {
+				t.Run(fmt.Sprint(name, ", ", scope, ", below it ", below), func(t *testing.T) {
+					outer, inner := placesIn(t, "places", scope), inner(t)
+					for _, user := range []string{"alice", "bob", "alice"} {
+						client := &http.Client{Transport: transport.New(outer, &transport.Options{
+							Base: transport.New(inner, &transport.Options{Base: base(user)}),
+						})}
+						req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/places/a", nil)
+						check(t, err)
+						if scope == settings.PerIdentity {
+							req.Header.Set("X-Api-Key", "the app's")
+						}
+						resp, err := client.Do(req)
+						check(t, err)
+						body, err := io.ReadAll(resp.Body)
+						check(t, err)
+						resp.Body.Close()
+						if want := fmt.Sprintf(`{"id":"a","who":%q}`, user); string(body) != want {
+							t.Errorf("%s got %s", user, body)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func placesIn(t *testing.T, path string, scope settings.Scope) *cache.ResponseCache {
+	c, err := cache.New(inMemory(t), nil)
+	check(t, err)
+	t.Cleanup(func() { check(t, c.Close()) })
+	_, err = cache.CreateRepository(t.Context(), c, places{Name: "places", Scope: scope, Pattern: "GET /" + path + "/{id}"})
+	check(t, err)
+	return c
+}

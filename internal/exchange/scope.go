@@ -122,10 +122,7 @@ func (t *Table) crossing(resp *http.Response, key driver.Key, asked func() *http
 	default:
 	}
 	for req := resp.Request; req != nil; {
-		for _, sent := range []*http.Request{req, credential.Sent(req.Context())} {
-			if sent == nil {
-				continue
-			}
+		for sent := req; sent != nil; sent = credential.Sent(sent.Context()) {
 			if c, ok := t.added(sent, asked); ok {
 				return c, true
 			}
