@@ -50,6 +50,9 @@ func newOrigins(home *Table) *origins {
 	return o
 }
 
+// home is the table of the declaration's name, which is told of what is logged once.
+func (t *Table) home() *Table { return t.origins.home }
+
 // View is the table that typed calls are about: that of the origin which is declared, or
 // else of the first one that was met.
 func (t *Table) View() *Table { return t.origins.view.Load() }

@@ -105,7 +105,7 @@ func (t *Table) undeclaredCredential(req *http.Request) (credential.Credential, 
 func (t *Table) MayCross(resp *http.Response, key driver.Key, asked func() *http.Request) bool {
 	c, crosses := t.crossing(resp, key, asked)
 	if crosses {
-		t.bypass(&t.unscoped, "the client adds credentials: see settings.Scope", c.String())
+		t.bypass(&t.home().unscoped, "the client adds credentials: see settings.Scope", c.String())
 	}
 	return crosses
 }
@@ -175,11 +175,11 @@ func (t *Table) Place(ctx context.Context, req *http.Request, key driver.Key, si
 	switch t.Scope {
 	case settings.Undeclared:
 		if c, ok := t.undeclaredCredential(req); ok {
-			t.bypass(&t.unscoped, "its scope is not declared: see settings.Scope", c.String())
+			t.bypass(&t.home().unscoped, "its scope is not declared: see settings.Scope", c.String())
 			return nil, nil, false, nil
 		}
 		if signer != nil && signer.Covers(req) {
-			t.bypass(&t.unscoped, "its scope is not declared: see settings.Scope", "the credentials of the base transport")
+			t.bypass(&t.home().unscoped, "its scope is not declared: see settings.Scope", "the credentials of the base transport")
 			return nil, nil, false, nil
 		}
 	case settings.PerIdentity:
@@ -188,7 +188,7 @@ func (t *Table) Place(ctx context.Context, req *http.Request, key driver.Key, si
 			return nil, nil, false, err
 		}
 		if !ok {
-			t.bypass(&t.anonymous, "it is per identity, and nothing tells whose request it is: see settings.PerIdentity", "no credentials")
+			t.bypass(&t.home().anonymous, "it is per identity, and nothing tells whose request it is: see settings.PerIdentity", "no credentials")
 			return nil, nil, false, nil
 		}
 		key = append(driver.Key{value}, key...)

@@ -285,7 +285,7 @@ func (t *Table) IsForeign(resp *http.Response, until *http.Response) bool {
 // RefuseForeign counts an answer that is not kept as it is another host's.
 func (t *Table) RefuseForeign() {
 	t.x.counts.foreign.Add(1)
-	t.foreign.Do(func() {
+	t.home().foreign.Do(func() {
 		t.x.log.Warn("endpointcache: redirects lead to another host, whose answers are not kept; see RedirectHosts of the repository's settings",
 			"repository", t.Name)
 	})
