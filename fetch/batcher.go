@@ -261,16 +261,34 @@ func (b *batcher[K, V]) run(flights []*exchange.Flight) {
 		exchange.Deliver(replies)
 		return
 	}
-	keys := make([]K, len(left))
-	for i, fl := range left {
+	b.ask(ctx, &left)
+	for len(left) > 0 {
+		own, stop := trip.On(left[0])
+		defer stop()
+		b.ask(own, &left)
+	}
+}
+
+// ask makes the request for flights on behalf of the first one, and takes those out of left
+// that it answers. The callers of the others may not have what came for the first one's.
+func (b *batcher[K, V]) ask(ctx context.Context, left *[]*exchange.Flight) {
+	first, keys := (*left)[0], make([]K, len(*left))
+	for i, fl := range *left {
 		keys[i] = keyOf[K, V](fl)
 	}
+	asked := *left
+	var others []*exchange.Flight
+	defer func() { *left = append(asked, others...) }() // also where the user's code panics
 	b.source.ask(ctx, keys, false, func(_ int, answers []answer) {
-		replies := make([]exchange.Reply, len(answers))
+		replies := make([]exchange.Reply, 0, len(answers))
 		for i := range answers {
-			replies[i] = answers[i].reply(left[i])
+			if resp := answers[i].resp; resp != nil && !asked[i].MayTake(resp, first) { //nolint:bodyclose // it has been read
+				others = append(others, asked[i])
+				continue
+			}
+			replies = append(replies, answers[i].reply(asked[i]))
 		}
-		left = left[len(answers):]
+		asked = asked[len(answers):]
 		exchange.Deliver(replies)
 	})
 }
@@ -307,13 +325,16 @@ func (a answer) reply(fl *exchange.Flight) exchange.Reply {
 	return exchange.Reply{Flight: fl, Response: resp, Payload: a.body, Err: err}
 }
 
+// leftOut is the status of a key that the answer to a batch has left out.
+const leftOut = "404 left out of a batch"
+
 // response is the answer as the exchange takes it: that a batch has left a key out is a
 // response, too.
 func (a answer) response() (*http.Response, error) {
 	if errors.Is(a.err, errLeftOut) {
 		return &http.Response{
-			StatusCode: http.StatusNotFound, Header: make(http.Header), Body: http.NoBody,
-			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Status: leftOut, StatusCode: http.StatusNotFound, Header: make(http.Header), Body: http.NoBody,
+			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: a.resp.Request,
 		}, nil
 	}
 	return a.resp, a.err

@@ -128,7 +128,7 @@ func (f *Fetcher[K, V]) failure(ctx context.Context, key K, r *exchange.Result) 
 	switch {
 	case exchange.HasValue(r.Entry.Status):
 		return nil
-	case r.Response != nil && r.Response.Request != nil:
+	case r.Response != nil && r.Response.Status != leftOut:
 		return statusError(r.Response)
 	case exchange.Gone(r.Entry.Status):
 		return f.absent(key)

@@ -10,7 +10,7 @@ import (
 // answer is what came of asking for a key: a response of any status with its body read,
 // or why there is none.
 type answer struct {
-	resp *http.Response // whose body is read and closed, and whose headers describe body; parts of a batch share one
+	resp *http.Response // that err is about, nil for none; or whose body is read and closed, and whose headers describe body; parts of a batch share one
 	body []byte         // may share memory with those of its batch
 	err  error
 }

@@ -113,6 +113,9 @@ func newFetcher[K comparable, V any](c *Client, repo *repository.ResponseReposit
 	if err := f.checkScope(); err != nil {
 		return nil, err
 	}
+	if f.table.Scoped() {
+		source.signer = c.signer
+	}
 	_, _ = f.at(context.Background(), nil) // the calls try it again
 	if opts != nil {
 		f.opts = *opts

@@ -129,20 +129,22 @@ func (f *Fetcher[K, V]) at(ctx context.Context, example *K) (placed *exchange.Ta
 	if placed := f.placed.Load(); placed != nil {
 		return placed, nil
 	}
-	req := f.bare()
 	switch {
 	case f.client.base != nil && f.client.base.Host != "":
 		placed, err = f.table.AtBase(ctx, f.client.base)
 	case example == nil:
 		return f.table.View(), nil
 	default:
-		if req, err = f.source.request(ctx, f.client.base, *example); err != nil {
+		req, err := f.source.request(ctx, f.client.base, *example)
+		if err != nil {
 			return f.table.View(), nil //nolint:nilerr // the request will tell
 		}
-		placed, err = f.table.AtRequest(ctx, req)
+		if placed, err = f.table.AtRequest(ctx, req); err != nil {
+			return f.table.Detached(req), err
+		}
 	}
 	if err != nil {
-		return f.table.Detached(req), err
+		return f.table.DetachedBase(f.client.base), err
 	}
 	f.placed.Store(placed)
 	return placed, nil

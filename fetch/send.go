@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"sync/atomic"
 
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/origin"
@@ -24,6 +25,7 @@ type sending struct {
 	requests *atomic.Int64
 	slots    chan struct{}  // see [source.limited]
 	hosts    redirect.Hosts // that a body may be sent on to
+	signer   credential.Signer
 
 	body []byte // of the last attempt's response
 }
@@ -39,6 +41,9 @@ func (s *sending) do(ctx context.Context) answer {
 	if s.req.GetBody != nil && s.hosts != nil {
 		ctx = s.hosts.With(ctx)
 	}
+	if s.signer != nil {
+		ctx = credential.WithSigner(ctx, s.signer)
+	}
 	if s.req.Context() != ctx { // which is one of package context, so it can be compared
 		s.req = s.req.WithContext(ctx)
 	}
@@ -49,7 +54,7 @@ func (s *sending) do(ctx context.Context) answer {
 	case resp != nil && !exchange.HasValue(resp.StatusCode):
 		failed := statusError(resp)
 		failed.Err = withoutURL(err)
-		return answer{err: failed}
+		return answer{resp: resp, err: failed}
 	}
 	return answer{err: &RequestError{Method: s.method(), URL: withoutSecrets(s.req.URL), Err: withoutURL(err)}}
 }

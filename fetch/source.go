@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/keytype"
@@ -29,6 +30,7 @@ type source[K comparable] struct {
 	key      *keytype.Type
 	headers  bool // that the client adds may make a difference to the key
 	hosts    redirect.Hosts
+	signer   credential.Signer // of the client, where keys have what it adds; nil for none
 
 	ownBase atomic.Pointer[url.URL] // with which requests are recognized; nil: the client's, as far as is known
 	traffic *Traffic
@@ -85,20 +87,23 @@ func (s *source[K]) Group(key K) (group any, ok bool) {
 // a retry or its answer is taken apart.
 func (s *source[K]) limited(n int, traffic *Traffic) *source[K] {
 	return &source[K]{
-		client: s.client, name: s.name, endpoint: s.endpoint, batch: s.batch, headers: s.headers, key: s.key, hosts: s.hosts,
+		client: s.client, name: s.name, endpoint: s.endpoint, batch: s.batch, headers: s.headers, key: s.key, hosts: s.hosts, signer: s.signer,
 		slots: make(chan struct{}, n), traffic: traffic,
 	}
 }
 
-// failed are the answers for n keys that have failed together.
-func failed(n int, err error) []answer { return slices.Repeat([]answer{{err: err}}, n) }
+// failed are the answers for n keys that have failed together; resp is what the error is
+// about, nil for none.
+func failed(n int, resp *http.Response, err error) []answer {
+	return slices.Repeat([]answer{{resp: resp, err: err}}, n)
+}
 
 // ask asks for keys, and for their halves where they are refused together, as they
 // may be known to be. It calls answered with those that come together, from the
 // first one's index on, and reports whether the batch was accepted.
 func (s *source[K]) ask(ctx context.Context, keys []K, refused bool, answered func(from int, answers []answer)) bool {
 	if err := ended(ctx); err != nil {
-		answered(0, failed(len(keys), err))
+		answered(0, failed(len(keys), nil, err))
 		return false
 	}
 	if len(keys) == 1 {
@@ -107,13 +112,13 @@ func (s *source[K]) ask(ctx context.Context, keys []K, refused bool, answered fu
 	}
 	known := aKey
 	if !refused && s.batch != nil {
-		answers, err := s.askBatch(ctx, keys)
+		answers, resp, err := s.askBatch(ctx, keys) //nolint:bodyclose // it has been read
 		if err == nil {
 			answered(0, answers)
 			return true
 		}
 		if known = faultOf(err); known == noKey || ctx.Err() != nil {
-			answered(0, failed(len(keys), cmp.Or(ended(ctx), err)))
+			answered(0, failed(len(keys), resp, cmp.Or(ended(ctx), err)))
 			return false
 		}
 	}
@@ -132,9 +137,9 @@ func (s *source[K]) ask(ctx context.Context, keys []K, refused bool, answered fu
 func (s *source[K]) askOne(ctx context.Context, key K, conditions http.Header) answer {
 	req, err := s.request(ctx, s.client.base, key)
 	if errors.Is(err, request.ErrNoRequest) && s.inBatch(key) {
-		answers, err := s.askBatch(ctx, []K{key})
+		answers, resp, err := s.askBatch(ctx, []K{key}) //nolint:bodyclose // it has been read
 		if err != nil {
-			return answer{err: cmp.Or(ended(ctx), err)}
+			return answer{resp: resp, err: cmp.Or(ended(ctx), err)}
 		}
 		return answers[0]
 	}
@@ -145,10 +150,10 @@ func (s *source[K]) askOne(ctx context.Context, key K, conditions http.Header) a
 	r := s.sending(req)
 	a := r.do(ctx)
 	if a.err != nil {
-		return answer{err: cmp.Or(ended(ctx), a.err)}
+		return answer{resp: a.resp, err: cmp.Or(ended(ctx), a.err)}
 	}
 	if err := s.verify(ctx, key, req, asSent(a.resp)); err != nil {
-		return answer{err: fmt.Errorf("fetch: answer to %s: %w", r, err)}
+		return answer{resp: a.resp, err: fmt.Errorf("fetch: answer to %s: %w", r, err)}
 	}
 	return a
 }
@@ -183,48 +188,50 @@ func (s *source[K]) request(ctx context.Context, base *url.URL, key K) (*http.Re
 }
 
 func (s *source[K]) sending(req *http.Request) *sending {
-	return &sending{Client: s.client, req: req, inFlight: &s.traffic.inFlight, requests: &s.traffic.requests, slots: s.slots, hosts: s.hosts}
+	return &sending{Client: s.client, req: req, inFlight: &s.traffic.inFlight, requests: &s.traffic.requests, slots: s.slots, hosts: s.hosts, signer: s.signer}
 }
 
 // errLeftOut is the error of a key that the answer to a batch has left out.
 var errLeftOut = fmt.Errorf("%w: the answer to the batch has left it out", ErrAbsent)
 
-// askBatch asks for keys with one request. An error is one of all keys.
-func (s *source[K]) askBatch(ctx context.Context, keys []K) ([]answer, error) {
+// askBatch asks for keys with one request. An error is one of all keys; resp is what it is
+// about, nil for none.
+func (s *source[K]) askBatch(ctx context.Context, keys []K) (answers []answer, resp *http.Response, err error) {
 	req, err := s.batch.Request(ctx, s.client.base, keys)
 	if err != nil {
-		return nil, &batchError{fmt.Errorf("fetch: %w", err)}
+		return nil, nil, &batchError{fmt.Errorf("fetch: %w", err)}
 	}
 	r := s.sending(req)
 	whole := r.do(ctx)
 	if whole.err != nil {
-		return nil, whole.err
+		return nil, whole.resp, whole.err
 	}
 	if !exchange.HasValue(whole.resp.StatusCode) {
-		return nil, statusError(whole.resp)
+		return nil, whole.resp, statusError(whole.resp)
 	}
 	extra, err := r.added(whole.resp)
 	if err != nil {
-		return nil, fmt.Errorf("fetch: answer to %s: %w", r, err)
+		return nil, whole.resp, fmt.Errorf("fetch: answer to %s: %w", r, err)
 	}
 	bodies, err := s.batch.Split(whole.body, keys)
 	if err == nil && len(bodies) != len(keys) {
 		err = fmt.Errorf("it was split into %d bodies for %d keys", len(bodies), len(keys))
 	}
 	if err != nil {
-		return nil, &batchError{fmt.Errorf("fetch: answer to %s: %w", r, err)}
+		return nil, whole.resp, &batchError{fmt.Errorf("fetch: answer to %s: %w", r, err)}
 	}
 	part := partOf(whole.resp) //nolint:bodyclose // it has none
-	answers := make([]answer, len(keys))
+	answers = make([]answer, len(keys))
 	for i, body := range bodies {
+		answers[i].resp = part
 		switch err := s.verifyPart(ctx, keys[i], extra); {
 		case err != nil:
 			answers[i].err = fmt.Errorf("fetch: answer to %s: %w", r, err)
 		case body == nil:
 			answers[i].err = errLeftOut
 		default:
-			answers[i] = answer{resp: part, body: body}
+			answers[i].body = body
 		}
 	}
-	return answers, nil
+	return answers, nil, nil
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/credential"
 )
 
 // Credentials are sent with the requests to some hosts, in a copy of the request:
@@ -209,7 +211,7 @@ func (t *Transport) sendSigned(req, from *http.Request) (resp *http.Response, us
 		return signed, err
 	})
 	if resp != nil {
-		resp.Request = req
+		resp.Request = credential.AsSent(req, resp.Request)
 	}
 	return resp, used, err
 }

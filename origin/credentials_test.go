@@ -103,7 +103,7 @@ func TestTokenIsSentInACopy(t *testing.T) {
 			if string(body) != test.want {
 				t.Errorf("%s: the server got %q, want %q", name, body, test.want)
 			}
-			if resp.Request != req || len(req.Header) != 0 || req.URL.RawQuery != "q=1" {
+			if len(resp.Request.Header) != 0 || resp.Request.URL != req.URL || len(req.Header) != 0 || req.URL.RawQuery != "q=1" {
 				t.Errorf("%s: the caller's request was changed", name)
 			}
 			wantIdle(t, rt)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/credential"
 )
 
 // Options are the settings of a transport. A nil *Options means the defaults. A panic in one
@@ -198,13 +200,26 @@ func (t *Transport) send(req *http.Request, prepare func() (*http.Request, error
 	if resp == nil {
 		return nil, errNoAnswer
 	}
-	resp.Request = req // without the credentials
+	resp.Request = t.answered(req, prepared, resp.Request)
 	if err = t.heed(h, p, resp); err != nil {
 		return nil, err
 	}
 	keepUntilRead(resp, leave)
 	answered = true
 	return resp, nil
+}
+
+// answered is the request of a response, without the credentials that were added to it: there
+// is a trace of these where a cache above does not know of them. Prepared was sent, and
+// answered as sent.
+func (t *Transport) answered(req, prepared, sent *http.Request) *http.Request {
+	if sent == nil {
+		sent = prepared
+	}
+	if t.tokens != nil && credential.TakenIntoAccount(req.Context(), signer{t.tokens}) {
+		return credential.AsSentOf(req, prepared, sent)
+	}
+	return credential.AsSent(req, sent)
 }
 
 // errNoAnswer is the error of a base that breaks the rule of [http.RoundTripper].

@@ -11,6 +11,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
+	"github.com/endpointcache/endpointcache/internal/whose"
 	"github.com/endpointcache/endpointcache/policy"
 )
 
@@ -265,7 +266,7 @@ func (c *call) do() (*http.Response, error) {
 	case err != nil:
 		return nil, err
 	case answer.Response != nil:
-		answer.Response.Request = c.caller
+		answer.Response.Request = c.answered(answer.Response.Request)
 		return answer.Response, nil
 	}
 	resp, err := c.respond(answer.Stored, answer.Outcome)
@@ -275,18 +276,34 @@ func (c *call) do() (*http.Response, error) {
 	return resp, err
 }
 
+// answered is the call's request as its response has it, which was answered as the one to
+// sent; nil for one from the store. Whoever keeps the response above has to know whose it is.
+func (c *call) answered(sent *http.Request) *http.Request {
+	if c.table.Scoped() {
+		_, named := whose.Name(c.key[0].(string))
+		if signer := credential.SignerOf(c.base); named || signer != nil && signer.Covers(c.req) {
+			return credential.OnBehalf(c.caller)
+		}
+	}
+	return credential.AsSent(c.caller, sent)
+}
+
 // Begin implements [exchange.Door] with a request that shares nothing with the caller's,
 // which is the caller's again as soon as it is answered.
 func (c *call) Begin(f *exchange.Flight) (exchange.Send, *http.Request) {
-	own := c.req.Clone(f.Context())
+	ctx := f.Context()
+	if signer := credential.SignerOf(c.base); signer != nil && c.table.Scoped() {
+		ctx = credential.WithSigner(ctx, signer) // the key has what it adds
+	}
+	own := c.req.Clone(ctx)
 	// With a Timeout, http.Client ends the request by it, beside its context.
 	own.Cancel = nil //nolint:staticcheck // it is the first caller's alone
 	repeats := hasBody(own) && own.GetBody != nil
 	c.handedOver = hasBody(own) && !repeats
-	return func(ctx context.Context, _ http.Header) (*http.Response, []byte, bool, error) {
+	return func(context.Context, http.Header) (*http.Response, []byte, bool, error) {
 		req := own
 		if f.Amends() {
-			req = req.Clone(ctx)
+			req = req.Clone(own.Context())
 			f.Amend(req.Header)
 		}
 		if repeats {

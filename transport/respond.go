@@ -87,7 +87,7 @@ func (c *call) respond(s *exchange.Stored, o exchange.Outcome) (*http.Response, 
 		}
 		length = int64(len(body))
 	}
-	resp, err := s.Head.Response(status, body, c.caller)
+	resp, err := s.Head.Response(status, body, c.answered(nil))
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 		resp, err = t.keepForGet(req, resp, base)
 	}
 	if resp != nil {
-		resp.Request = req
+		resp.Request = credential.AsSent(req, resp.Request)
 	}
 	return resp, err
 }

@@ -130,6 +130,41 @@ type Signer interface {
 // that is of package origin, which sets it; nil for nothing.
 var SignerOf = func(http.RoundTripper) Signer { return nil }
 
+// AsSent is a request as the response to it is to have it, which a transport below has
+// answered as the one to sent: credentials that were added there can still be seen.
+func AsSent(req, sent *http.Request) *http.Request { return AsSentOf(req, req, sent) }
+
+// AsSentOf is [AsSent] where the credentials of known are no secret to whoever is above.
+func AsSentOf(req, known, sent *http.Request) *http.Request {
+	for ; sent != nil && sent != known; sent = Sent(sent.Context()) {
+		if _, added := Carried(sent, func(c Credential) bool { return !Has(known, c) }); added {
+			return req.WithContext(WithSent(req.Context(), sent))
+		}
+	}
+	return req
+}
+
+// OnBehalf is a request as the response to it is to have it, where that is one identity's
+// own by what only a cache below knows.
+func OnBehalf(req *http.Request) *http.Request {
+	sent := &http.Request{Header: http.Header{"Authorization": {"of the identity"}}}
+	return req.WithContext(WithSent(req.Context(), sent))
+}
+
+type signerKey struct{}
+
+// WithSigner returns a context of requests whose sender has taken into account what the
+// signer adds to them, so that the signer need not tell of it.
+func WithSigner(ctx context.Context, s Signer) context.Context {
+	return context.WithValue(ctx, signerKey{}, s)
+}
+
+// TakenIntoAccount reports whether ctx is of requests whose sender knows of the signer.
+func TakenIntoAccount(ctx context.Context, s Signer) bool {
+	known, ok := ctx.Value(signerKey{}).(Signer)
+	return ok && known == s
+}
+
 type sentKey struct{}
 
 // WithSent returns a context of a request that was really sent as sent: with what was added
@@ -138,7 +173,8 @@ func WithSent(ctx context.Context, sent *http.Request) context.Context {
 	return context.WithValue(ctx, sentKey{}, sent)
 }
 
-// Sent is the request that was really sent, nil where it is the one that the context is of.
+// Sent is the request that was really sent, nil where nothing else is known of than the one
+// that the context is of. Others of whose context has one, too.
 func Sent(ctx context.Context) *http.Request {
 	sent, _ := ctx.Value(sentKey{}).(*http.Request)
 	return sent

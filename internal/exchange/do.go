@@ -296,6 +296,8 @@ func (f *Flight) standsInFor(a *Ask, first bool) (*Stored, Outcome) {
 func (f *Flight) suits(a *Ask) bool {
 	now := f.x.Now()
 	switch {
+	case f.personal:
+		return false
 	case f.err != nil:
 		return true
 	case f.used != nil && f.outcome.Detail != "" && !a.standsIn(f.used.Clone(), f.outcome.Status == 0, now):
@@ -315,9 +317,6 @@ func (f *Flight) suits(a *Ask) bool {
 // sharesFailure reports whether another caller can have an answer that is not kept: typed
 // callers ask with the same declaration for the same value.
 func (f *Flight) sharesFailure(a *Ask) bool {
-	if f.personal {
-		return false
-	}
 	if f.ask.Values && a.Values {
 		return f.resp.StatusCode >= 400 || f.ask.Rules.keep == nil && !f.ask.Rules.asksExpiry()
 	}

@@ -85,7 +85,7 @@ type answer struct {
 	foreign  bool          // it is the answer of a host that may not answer for the table
 	complete bool          // all of the body has come
 	kept     bool          // the policy lets it be stored
-	personal bool          // resp may be the first caller's own, see [Table.MayCross]
+	personal bool          // the answer may be the first caller's own, see [Table.MayCross]
 	close    func() error  // closes the body of one that is neither
 
 	interrupt func() error // closes a body that is being kept, guarded by the flights' lock

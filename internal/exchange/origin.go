@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -151,7 +152,7 @@ func (f *Flight) take(resp *http.Response, payload []byte, whole bool, err error
 		f.failure = err
 		f.standIn(0)
 	case err != nil:
-		f.err = err
+		f.err, f.personal = err, resp != nil && f.mayCross(resp)
 		if late && !errors.Is(err, policy.ErrTimeout) {
 			f.err = fmt.Errorf("%w: %w", policy.ErrTimeout, err)
 		}
@@ -229,8 +230,9 @@ func (f *Flight) confirm(resp *http.Response) {
 	s.control()
 	f.used, f.outcome = s, Outcome{Fwd: f.forwarded(), Status: http.StatusNotModified}
 	x := s.exchange(f.ask.policyRequest())
+	f.personal = f.mayCross(resp)
 	expires, ok := f.expiry(x)
-	if !ok || !f.permitted(x) || f.mayCross(resp) {
+	if !ok || !f.permitted(x) || f.personal {
 		return
 	}
 	f.kept = true
@@ -257,11 +259,25 @@ func (f *Flight) confirm(resp *http.Response) {
 }
 
 func (f *Flight) mayCross(resp *http.Response) bool {
-	asked := f.ask.request
+	return f.ask.Table.MayCross(resp, f.ask.Key, f.asAsked())
+}
+
+// asAsked returns the request as it was asked for, for [Table.MayCross].
+func (f *Flight) asAsked() func() *http.Request {
 	if f.ask.Values && !f.ask.Table.Scoped() {
-		asked = func() *http.Request { return nil }
+		return func() *http.Request { return nil }
 	}
-	return f.ask.Table.MayCross(resp, f.ask.Key, asked)
+	return f.ask.request
+}
+
+// MayTake reports whether a response is one for the flight, though it was asked for on
+// behalf of another one, by: the same call has begun both, or it is nobody's own.
+func (f *Flight) MayTake(resp *http.Response, by *Flight) bool {
+	if f == by || reflect.ValueOf(f.values).Comparable() && f.values == by.values {
+		return true
+	}
+	_, crosses := f.ask.Table.crossing(resp, f.ask.Key, f.asAsked())
+	return !crosses
 }
 
 // mayKeep reports whether the response is to be saved, as far as can be said before its

@@ -60,6 +60,9 @@ func newOrigins(home *Table) *origins {
 	return o
 }
 
+// home is the table of the declaration's name, which is told of what is logged once.
+func (t *Table) home() *Table { return t.origins.home }
+
 // View is the table that typed calls are about: that of the origin which is declared, or
 // else of the first one that was met.
 func (t *Table) View() *Table { return t.origins.view.Load() }
@@ -106,11 +109,16 @@ func (t *Table) AtBase(ctx context.Context, base *url.URL) (*Table, error) {
 	if t.origins.single {
 		return t.origins.home, nil
 	}
+	return t.at(ctx, originOfBase(base))
+}
+
+// originOfBase is the origin of the API with that base URL, empty where it has no host.
+func originOfBase(base *url.URL) string {
 	origin := weborigin.Of(base)
-	if origin != "" {
-		origin += strings.TrimSuffix(base.EscapedPath(), "/")
+	if origin == "" {
+		return ""
 	}
-	return t.at(ctx, origin)
+	return origin + strings.TrimSuffix(base.EscapedPath(), "/")
 }
 
 // at is the table of an origin, which it opens when it is first met. Without an origin, it
@@ -224,6 +232,9 @@ func (t *Table) sibling(ctx context.Context, origin string) (*Table, error) {
 // nothing is found or kept, and equal requests at one time share a flight.
 func (t *Table) Detached(req *http.Request) *Table { return t.detached(weborigin.OfRequest(req)) }
 
+// DetachedBase is [Table.Detached] for the API with that base URL.
+func (t *Table) DetachedBase(base *url.URL) *Table { return t.detached(originOfBase(base)) }
+
 func (t *Table) detached(origin string) *Table {
 	d := t.x.newTable(t.Declaration, t.fixed, t.hosts, t.redactor)
 	d.Name, d.origins, d.flying = siblingName(t.Name, origin), t.origins, new(atomic.Int64)
@@ -243,6 +254,19 @@ func siblingName(name, origin string) string {
 	}
 	sum := sha256.Sum256([]byte(sibling))
 	return strings.ToValidUTF8(name[:min(len(name), mostName-40)], "") + "@" + hex.EncodeToString(sum[:16])
+}
+
+// checkName reports a name of a repository whose table may be one that caches make
+// themselves.
+func checkName(name string) error {
+	_, origin, _ := strings.Cut(name, "@")
+	switch {
+	case strings.EqualFold(name, RecordsTable), strings.EqualFold(name, VariantsTable):
+		return fmt.Errorf("repository %q: a table of that name is the cache's own", name)
+	case strings.Contains(origin, "://"):
+		return fmt.Errorf("repository %q: names with an origin behind an @ are for the tables of further origins", name)
+	}
+	return nil
 }
 
 // bind opens the table of the declaration's own origin, which typed calls are about.

@@ -106,23 +106,28 @@ func (t *Table) undeclaredCredential(req *http.Request) (credential.Credential, 
 // on the way. Asked returns the request as it was asked for. It is nil for a typed call that
 // reads the key back from what was sent.
 func (t *Table) MayCross(resp *http.Response, key driver.Key, asked func() *http.Request) bool {
+	c, crosses := t.crossing(resp, key, asked)
+	if crosses {
+		t.bypass(&t.home().unscoped, "the client adds credentials: see settings.Scope", c.String())
+	}
+	return crosses
+}
+
+// crossing is a credential for which a response may cross.
+func (t *Table) crossing(resp *http.Response, key driver.Key, asked func() *http.Request) (none credential.Credential, crosses bool) {
 	switch t.Scope {
 	case settings.Shared:
-		return false
+		return none, false
 	case settings.PerIdentity:
 		if _, named := whose.Name(key[0].(string)); named {
-			return false
+			return none, false
 		}
 	default:
 	}
 	for req := resp.Request; req != nil; {
-		for _, sent := range []*http.Request{req, credential.Sent(req.Context())} {
-			if sent == nil {
-				continue
-			}
+		for sent := req; sent != nil; sent = credential.Sent(sent.Context()) {
 			if c, ok := t.added(sent, asked); ok {
-				t.bypass(&t.unscoped, "the client adds credentials: see settings.Scope", c.String())
-				return true
+				return c, true
 			}
 		}
 		redirect := req.Response
@@ -134,7 +139,7 @@ func (t *Table) MayCross(resp *http.Response, key driver.Key, asked func() *http
 		}
 		req = redirect.Request
 	}
-	return false
+	return none, false
 }
 
 // added is a credential of a request as it was sent that makes no difference to the key it
@@ -173,11 +178,11 @@ func (t *Table) Place(ctx context.Context, req *http.Request, key driver.Key, si
 	switch t.Scope {
 	case settings.Undeclared:
 		if c, ok := t.undeclaredCredential(req); ok {
-			t.bypass(&t.unscoped, "its scope is not declared: see settings.Scope", c.String())
+			t.bypass(&t.home().unscoped, "its scope is not declared: see settings.Scope", c.String())
 			return nil, nil, false, nil
 		}
 		if signer != nil && signer.Covers(req) {
-			t.bypass(&t.unscoped, "its scope is not declared: see settings.Scope", "the credentials of the base transport")
+			t.bypass(&t.home().unscoped, "its scope is not declared: see settings.Scope", "the credentials of the base transport")
 			return nil, nil, false, nil
 		}
 	case settings.PerIdentity:
@@ -186,7 +191,7 @@ func (t *Table) Place(ctx context.Context, req *http.Request, key driver.Key, si
 			return nil, nil, false, err
 		}
 		if !ok {
-			t.bypass(&t.anonymous, "it is per identity, and nothing tells whose request it is: see settings.PerIdentity", "no credentials")
+			t.bypass(&t.home().anonymous, "it is per identity, and nothing tells whose request it is: see settings.PerIdentity", "no credentials")
 			return nil, nil, false, nil
 		}
 		key = append(driver.Key{value}, key...)

@@ -92,6 +92,9 @@ type Table struct {
 // absent. With a nil store there is none: nothing is found or kept, and equal asks at
 // one time still share a flight.
 func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) (*Table, error) {
+	if err := checkName(d.Name); err != nil {
+		return nil, err
+	}
 	own := newLayer(withAbsences(d.Policy, d.ExpireAbsent))
 	if own.err != nil {
 		return nil, own.err
@@ -284,7 +287,7 @@ func (t *Table) IsForeign(resp *http.Response, until *http.Response) bool {
 // RefuseForeign counts an answer that is not kept as it is another host's.
 func (t *Table) RefuseForeign() {
 	t.x.counts.foreign.Add(1)
-	t.foreign.Do(func() {
+	t.home().foreign.Do(func() {
 		t.x.log.Warn("endpointcache: redirects lead to another host, whose answers are not kept; see RedirectHosts of the repository's settings",
 			"repository", t.Name)
 	})

@@ -22,6 +22,17 @@ type Trip struct {
 // nobody waits any more.
 func (t *Trip) Context() context.Context { return t.ctx }
 
+// On returns the trip's context with the values of one of the flights', for a request that
+// only it can make.
+func (t *Trip) On(f *Flight) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(&sharing{f.ctx, &t.share})
+	unlink := context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })
+	return ctx, func() {
+		unlink()
+		cancel(context.Canceled)
+	}
+}
+
 // End ends the request before it is answered.
 func (t *Trip) End(cause error) { t.cancel(cause) }
 

@@ -130,7 +130,9 @@ var headerNames = setOf("amznoidc", "amznoidcidentity", "authenticateduser", "au
 	"authenticationinfo", "cfaccessclientid", "clientcert", "clientcertchain", "clientcertificate",
 	"forwardedclientcert", "forwardedpreferredusername", "forwardeduser", "msclientprincipal",
 	"msclientprincipalid", "msclientprincipalname", "proxyauthenticationinfo", "registryconfig", "remoteuser",
-	"sectokenbinding", "sslclientcert", "sslcert", "webauthuser")
+	"sectokenbinding", "sslclientcert", "sslcert", "webauthuser",
+	"consumercustomid", "consumerid", "consumerusername", "impersonateuid", "impersonateuser", "onbehalfof", "sid",
+	"userid", "userinfo", "wsse")
 
 // aboutAPI are last words of headers that begin with "X-Api-" and tell of the API.
 var aboutAPI = setOf("cache", "calls", "client", "count", "deprecated", "deprecation", "duration", "format", "id",

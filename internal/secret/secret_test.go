@@ -64,7 +64,7 @@ func TestHeaders(t *testing.T) {
 		X-Shopify-Access-Token X-Shopify-Hmac-Sha256 X-Session-Token X-Session-Id Mcp-Session-Id Session
 		Cf-Access-Client-Secret Cf-Access-Client-Id Cf-Access-Jwt-Assertion X-Goog-Iap-Jwt-Assertion
 		X-Amzn-Oidc-Data X-Amzn-Oidc-Accesstoken X-Forwarded-Access-Token X-Forwarded-User X-Forwarded-Email
-		Remote-User X-Remote-User X-Webauth-User X-Ms-Client-Principal X-Forwarded-Client-Cert X-Ssl-Client-Cert
+		Remote-User X-Remote-User X-Userinfo X-User-Id X-Consumer-Username Impersonate-User X-On-Behalf-Of X-Wsse X-Sid X-Webauth-User X-Ms-Client-Principal X-Forwarded-Client-Cert X-Ssl-Client-Cert
 		X-Registry-Auth X-Registry-Config X-Sentry-Auth X-Tableau-Auth X-Emby-Authorization DD-API-KEY
 		DD-APPLICATION-KEY X-Rapidapi-Key Signature X-Signature X-Hub-Signature-256 Token X-Token Secret X-Secret-Key
 		X-Amz-Server-Side-Encryption-Customer-Key X-User-Email X-Client-Secret X-Password X-Otp X-Guest-Token
