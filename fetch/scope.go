@@ -126,11 +126,12 @@ func (c *caller[K, V]) width() int {
 // at is the table of the origin that the client asks. Where the store does not tell, it is
 // one that keeps nothing, for this call, and the error says why.
 func (f *Fetcher[K, V]) at(ctx context.Context, example *K) (placed *exchange.Table, err error) {
-	if placed := f.placed.Load(); placed != nil {
+	based := f.client.base != nil && f.client.base.Host != ""
+	if placed := f.placed.Load(); placed != nil && (based || placed.HasAllOrigins()) {
 		return placed, nil
 	}
 	switch {
-	case f.client.base != nil && f.client.base.Host != "":
+	case based:
 		placed, err = f.table.AtBase(ctx, f.client.base)
 	case example == nil:
 		return f.table.View(), nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
 	"github.com/endpointcache/endpointcache/transport"
@@ -428,4 +430,33 @@ func placesIn(t *testing.T, path string, scope settings.Scope) *cache.ResponseCa
 	_, err = cache.CreateRepository(t.Context(), c, places{Name: "places", Scope: scope, Pattern: "GET /" + path + "/{id}"})
 	check(t, err)
 	return c
+}
+
+// A fetcher whose endpoint tells the origin by the call asks, and answers for, that of each.
+func TestAFetcherOfSeveralOriginsKeepsThemApart(t *testing.T) {
+	staging, production := at(t, "staging"), at(t, "production")
+	type hostKey struct{}
+	c, err := cache.New(inMemory(t), nil)
+	check(t, err)
+	defer c.Close()
+	client, err := fetch.NewClient(nil)
+	check(t, err)
+	defer client.Close()
+	f, err := fetch.Create(t.Context(), c, client, places{Name: "places", Endpoint: request.Func(
+		func(*http.Request) (string, bool, error) { return "", false, nil },
+		func(ctx context.Context, _ *url.URL, key string) (*http.Request, error) {
+			return http.NewRequestWithContext(ctx, http.MethodGet, ctx.Value(hostKey{}).(string)+"/places/"+key, nil)
+		},
+	)}, nil)
+	check(t, err)
+	for range 2 {
+		for who, s := range map[string]*httptest.Server{"staging": staging, "production": production} {
+			if got, err := f.Fetch(context.WithValue(t.Context(), hostKey{}, s.URL), "a"); err != nil || got.Who != who {
+				t.Errorf("%s: %+v, %v", who, got, err)
+			}
+		}
+	}
+	if n := f.Requests(); n != 2 {
+		t.Errorf("%d requests, want one for each", n)
+	}
 }

@@ -60,6 +60,9 @@ func newOrigins(home *Table) *origins {
 	return o
 }
 
+// HasAllOrigins reports whether one table has the responses of all origins.
+func (t *Table) HasAllOrigins() bool { return t.origins.single }
+
 // home is the table of the declaration's name, which is told of what is logged once.
 func (t *Table) home() *Table { return t.origins.home }
 
