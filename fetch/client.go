@@ -12,6 +12,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/origin"
 )
 
@@ -52,10 +53,14 @@ func NewClient(opts *Options) (*Client, error) {
 
 // signerOf finds what adds credentials to the requests of a client, as far as it is known.
 func signerOf(doer Doer) credential.Signer {
-	if client, ok := doer.(*http.Client); ok && client.Transport != nil {
-		return credential.SignerOf(client.Transport)
+	client, _ := doer.(*http.Client)
+	if guarded, ok := doer.(redirect.Client); ok {
+		client = guarded.Client
 	}
-	return nil
+	if client == nil || client.Transport == nil {
+		return nil
+	}
+	return credential.SignerOf(client.Transport)
 }
 
 // Base is the URL of the API that the endpoints' requests are built with, nil where

@@ -31,7 +31,7 @@ func (f *Fetcher[K, V]) checkScope() error {
 	case ok:
 		sends = carried.String() + " of BaseURL"
 	case signer != nil && (f.client.base == nil || signer.Covers(probe)):
-		sends = "the credentials of the client's origin.Transport"
+		sends = "the credentials that the client's transport adds"
 	default:
 		return nil
 	}

@@ -18,7 +18,7 @@ func init() {
 				}
 				base = b.base
 			default:
-				return nil
+				return credential.CertificateOf(base)
 			}
 		}
 	}

@@ -127,8 +127,8 @@ type Signer interface {
 }
 
 // SignerOf returns what adds credentials to the requests that are sent with base, as far as
-// that is of package origin, which sets it; nil for nothing.
-var SignerOf = func(http.RoundTripper) Signer { return nil }
+// that is known; nil for nothing. Package origin sets it, for its own transports.
+var SignerOf = CertificateOf
 
 // AsSent is a request as the response to it is to have it, which a transport below has
 // answered as the one to sent: credentials that were added there can still be seen.

@@ -77,6 +77,8 @@ func (x *Exchange) requestIdentity(ctx context.Context, req *http.Request, signe
 			return "", false, err
 		case name != "":
 			return whose.Named(name), true, nil
+		case len(added) == 0:
+			return "", false, nil // nobody knows
 		}
 		text = append(append(text, "&+"...), added...)
 	}

@@ -367,6 +367,15 @@ func throughFetchers(t *testing.T, c *cache.ResponseCache, prefix string, scope 
 			if !errors.Is(err, settings.ErrScope) {
 				t.Errorf("a fetcher whose client has credentials, without a scope: %v", err)
 			}
+			// So is one whose own http.Client has them.
+			signed, signErr := fetch.NewClient(&fetch.Options{BaseURL: a.URL, Client: &http.Client{
+				Transport: ways[len(ways)-1].below(u, http.DefaultTransport, strings.TrimPrefix(a.URL, "http://")),
+			}})
+			check(t, signErr)
+			t.Cleanup(func() { check(t, signed.Close()) })
+			if _, err := fetch.New(signed, repo, nil); !errors.Is(err, settings.ErrScope) {
+				t.Errorf("a fetcher whose http.Client has credentials, without a scope: %v", err)
+			}
 			// What adds them is not known now.
 			client, err = fetch.NewClient(&fetch.Options{BaseURL: a.URL, Client: &http.Client{Transport: ways[6].below(u, http.DefaultTransport, "")}})
 			check(t, err)

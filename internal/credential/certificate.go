@@ -1,0 +1,41 @@
+package credential
+
+import (
+	"crypto/tls"
+	"net/http"
+	"strings"
+)
+
+// CertificateOf returns the certificate that a base transport of net/http shows to servers,
+// as what adds credentials; nil for none.
+func CertificateOf(base http.RoundTripper) Signer {
+	t, ok := base.(*http.Transport)
+	if !ok || t.TLSClientConfig == nil {
+		return nil
+	}
+	if c := t.TLSClientConfig; len(c.Certificates) > 0 || c.GetClientCertificate != nil {
+		return certificate{c}
+	}
+	return nil
+}
+
+// certificate is the signer of a client's certificates.
+type certificate struct{ config *tls.Config }
+
+// Covers implements [Signer].
+func (c certificate) Covers(req *http.Request) bool {
+	return strings.EqualFold(req.URL.Scheme, "https")
+}
+
+// Identity implements [Signer]. It has no text for a certificate that a function chooses.
+func (c certificate) Identity(*http.Request) (name string, text []byte, err error) {
+	if c.config.GetClientCertificate != nil {
+		return "", nil, nil
+	}
+	for _, shown := range c.config.Certificates {
+		for _, der := range shown.Certificate {
+			text = append(text, der...)
+		}
+	}
+	return "", text, nil
+}
