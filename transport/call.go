@@ -18,7 +18,7 @@ import (
 // call is one request to the transport.
 type call struct {
 	t      *Transport
-	base   http.RoundTripper
+	base   sender
 	caller *http.Request // never changed
 	req    *http.Request // the same, or a copy whose body can be read again
 	rules  *exchange.Rules
@@ -37,7 +37,7 @@ type call struct {
 
 // newCall finds the request's table, key and policy. The error is that of a policy which
 // cannot be, or of a router.
-func (t *Transport) newCall(req *http.Request, base http.RoundTripper) (*call, error) {
+func (t *Transport) newCall(req *http.Request, base sender) (*call, error) {
 	c := &call{t: t, base: base, caller: req, req: req}
 	var err error
 	if t.cache == nil || req.URL == nil {
@@ -116,7 +116,7 @@ func (c *call) route() error {
 // place finds the table of the call's origin and the key of its identity, no table for a
 // call that is not to be cached.
 func (c *call) place(table *exchange.Table, key driver.Key) (*exchange.Table, driver.Key) {
-	placed, whole, ok, err := table.Place(c.context(), c.req, key, credential.SignerOf(c.base))
+	placed, whole, ok, err := table.Place(c.context(), c.req, key, c.base.signer())
 	if !ok {
 		if err != nil {
 			c.t.cache.Unplaced(table, err)
@@ -281,7 +281,7 @@ func (c *call) do() (*http.Response, error) {
 func (c *call) answered(sent *http.Request) *http.Request {
 	if c.table.Scoped() {
 		_, named := whose.Name(c.key[0].(string))
-		if signer := credential.SignerOf(c.base); named || signer != nil && signer.Covers(c.req) {
+		if signer := c.base.signer(); named || signer != nil && signer.Covers(c.req) {
 			return credential.OnBehalf(c.caller)
 		}
 	}
@@ -292,7 +292,7 @@ func (c *call) answered(sent *http.Request) *http.Request {
 // which is the caller's again as soon as it is answered.
 func (c *call) Begin(f *exchange.Flight) (exchange.Send, *http.Request) {
 	ctx := f.Context()
-	if signer := credential.SignerOf(c.base); signer != nil && c.table.Scoped() {
+	if signer := c.base.signer(); signer != nil && c.table.Scoped() {
 		ctx = credential.WithSigner(ctx, signer) // the key has what it adds
 	}
 	own := c.req.Clone(ctx)

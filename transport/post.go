@@ -13,7 +13,7 @@ import (
 // keepForGet keeps the response to a POST for later GETs of the same URL, where it says
 // that it is what they would get, and for how long: RFC 9110, section 9.3.3. It returns
 // the response that the caller gets.
-func (t *Transport) keepForGet(req *http.Request, resp *http.Response, base http.RoundTripper) (*http.Response, error) {
+func (t *Transport) keepForGet(req *http.Request, resp *http.Response, base sender) (*http.Response, error) {
 	if req.Method != http.MethodPost || resp.StatusCode != http.StatusOK || req.URL == nil || resp.Body == nil || !tellsOfItself(req.URL, resp.Header) {
 		return resp, nil
 	}

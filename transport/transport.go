@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"net/http"
+	"sync"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/internal/credential"
@@ -23,16 +24,16 @@ type Options struct {
 // closing: what it does in the background belongs to the cache.
 type Transport struct {
 	cache *exchange.Cache // nil: nothing is cached
-	base  http.RoundTripper
+	base  sender
 	name  string // the cache's, as Cache-Status has it
 }
 
 // New returns a transport over c, which stays the caller's to close. With a nil c
 // nothing is cached.
 func New(c *cache.ResponseCache, opts *Options) *Transport {
-	t := &Transport{base: http.DefaultTransport, name: statusName("")}
+	t := &Transport{base: newSender(http.DefaultTransport), name: statusName("")}
 	if opts != nil && opts.Base != nil {
-		t.base = opts.Base
+		t.base = newSender(opts.Base)
 	}
 	if c != nil {
 		t.cache = exchange.OfCache(c)
@@ -60,7 +61,7 @@ func (t *Transport) Intercept(req *http.Request, next func(*http.Request) (*http
 		closeBody(req)
 		return nil, errors.New("transport: next is nil")
 	}
-	return t.roundTrip(req, roundTripper(next))
+	return t.roundTrip(req, newSender(roundTripper(next)))
 }
 
 // Doer makes a base of what sends requests with a method Do, as [http.Client] and
@@ -77,12 +78,23 @@ func Doer(client interface {
 	return roundTripper(client.Do)
 }
 
+// sender is a base transport, and what it adds to requests, which is found out when it is
+// about to send the first one: not before its owner has set it up.
+type sender struct {
+	http.RoundTripper
+	signer func() credential.Signer // nil for nothing
+}
+
+func newSender(base http.RoundTripper) sender {
+	return sender{base, sync.OnceValue(func() credential.Signer { return credential.SignerOf(base) })}
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 // RoundTrip implements [http.RoundTripper].
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.Response, error) {
+func (t *Transport) roundTrip(req *http.Request, base sender) (*http.Response, error) {
 	c, err := t.newCall(req, base)
 	if err != nil {
 		closeBody(req)
@@ -103,7 +115,7 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 	}
 	resp, err := base.RoundTrip(c.req)
 	if err == nil && resp != nil && t.cache != nil && !c.ours && c.rules.Use() != policy.Disabled {
-		t.invalidateAfter(req, resp, c.writes, credential.SignerOf(base))
+		t.invalidateAfter(req, resp, c.writes, base.signer())
 		resp, err = t.keepForGet(req, resp, base)
 	}
 	if resp != nil {
@@ -114,7 +126,7 @@ func (t *Transport) roundTrip(req *http.Request, base http.RoundTripper) (*http.
 
 // CloseIdleConnections closes those of the base, for [http.Client].
 func (t *Transport) CloseIdleConnections() {
-	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+	if base, ok := t.base.RoundTripper.(interface{ CloseIdleConnections() }); ok {
 		base.CloseIdleConnections()
 	}
 }

@@ -7,16 +7,18 @@ import (
 )
 
 // CertificateOf returns the certificate that a base transport of net/http shows to servers,
-// as what adds credentials; nil for none.
+// as what adds credentials; nil for none. The transport is one that is about to be used: what
+// is changed of it afterwards may have no effect.
 func CertificateOf(base http.RoundTripper) Signer {
 	t, ok := base.(*http.Transport)
-	if !ok || t.TLSClientConfig == nil {
+	if !ok {
 		return nil
 	}
-	if c := t.TLSClientConfig; len(c.Certificates) > 0 || c.GetClientCertificate != nil {
-		return certificate{c}
+	c := t.Clone().TLSClientConfig // the transport's own is set up by its first request
+	if c == nil || len(c.Certificates) == 0 && c.GetClientCertificate == nil {
+		return nil
 	}
-	return nil
+	return certificate{c}
 }
 
 // certificate is the signer of a client's certificates.
