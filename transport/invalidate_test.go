@@ -471,6 +471,19 @@ func TestATagMakesTheVariantsOldThatHaveIt(t *testing.T) {
 	})
 }
 
+// What was read before the clock was set back is old after a write, too.
+func TestTheClockIsSetBackBeforeAWrite(t *testing.T) {
+	embedded(t, func(t *testing.T, store driver.Store) {
+		d := &document{header: http.Header{"Cache-Control": {"max-age=3600"}}}
+		h := startOn(t, store, d.serve, &options{Policy: policy.Policy{CacheControl: policy.On}})
+		h.wantBody("/a", "text/html", "text/html 0", false)
+		h.clock.Advance(-time.Minute)
+		h.do(h.request("PUT", "/a", "new"))
+		h.wantBody("/a", "text/html", "text/html 1", false)
+		h.wantBody("/a", "text/html", "text/html 1", true)
+	})
+}
+
 // What is declared to be a write is none that the cache answers.
 func TestADeclaredWriteReachesTheOrigin(t *testing.T) {
 	d := &document{}
