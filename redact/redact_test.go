@@ -113,6 +113,7 @@ func TestMembersThatAreNotStored(t *testing.T) {
 		`{"token":null}`:                                   `{"token":null}`,
 		"{\"token\":1}\n{\"token\":2}\n":                   "{\"token\":null}\n{\"token\":null}\n",
 		`1{"token":1}`:                                     `1{"token":null}`,
+		"\ufeff{\"token\":1}":                              "\ufeff{\"token\":null}",
 		`{}`:                                               `{}`, `[]`: `[]`, `"token"`: `"token"`, ` `: ` `, ``: ``,
 	} {
 		for _, contentType := range []string{"application/json", "application/problem+json; charset=utf-8", "text/plain", ""} {
@@ -140,7 +141,9 @@ func TestBodiesThatOnlySayThatTheyAreJSON(t *testing.T) {
 		{"application/json-seq", "", "\x1e{}\n", false},
 		{"application/json", "gzip", "\x1f\x8b", false},
 		{"application/json", "identity", "{}", true},
-		{"text/plain", "gzip", "\x1f\x8b", true},
+		{"text/plain", "gzip", "\x1f\x8b", false},
+		{"", "br", "\x1f\x8b", false},
+		{"image/svg+xml", "gzip", "\x1f\x8b", true},
 		{"text/html", "", "<html>", true},
 		{"", "", "token", true},
 	} {
