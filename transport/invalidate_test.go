@@ -471,6 +471,35 @@ func TestATagMakesTheVariantsOldThatHaveIt(t *testing.T) {
 	})
 }
 
+// feedKey is that of an endpoint with one URL.
+type feedKey struct {
+	Accept string `header:"Accept"`
+}
+
+func TestAnUnsafeRequestInvalidatesAllEntriesOfTheOnlyURL(t *testing.T) {
+	for name, scope := range map[string]settings.Scope{"shared": settings.Shared, "per identity": settings.PerIdentity} {
+		t.Run(name, func(t *testing.T) {
+			embedded(t, func(t *testing.T, store driver.Store) {
+				d := &document{}
+				h := startOn(t, store, d.serve, nil)
+				_, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[feedKey, []byte]{
+					Name: "feed", Pattern: "GET /feed", Payload: payload.Bytes(), Scope: scope,
+				})
+				check(t, err)
+				for i, want := range []bool{false, true, false, true} {
+					if i == 2 {
+						h.do(h.request("PUT", "/feed", "new", "Accept", "application/json", "Authorization", "Bearer one"))
+					}
+					resp, body := h.do(h.request("GET", "/feed", "", "Accept", "text/html", "Authorization", "Bearer two"))
+					if hit(resp) != want || body != fmt.Sprint("text/html ", i/2) {
+						t.Errorf("%d: %q, hit: %t", i, body, hit(resp))
+					}
+				}
+			})
+		})
+	}
+}
+
 // What was read before the clock was set back is old after a write, too.
 func TestTheClockIsSetBackBeforeAWrite(t *testing.T) {
 	embedded(t, func(t *testing.T, store driver.Store) {
