@@ -36,7 +36,7 @@ func TestHeadersThatAreNotStored(t *testing.T) {
 		"Location":         {"https://u:p@h/a;sid=s/b;c=d?token=s&a=%2Fc%3Fcode%3Ds&d#access_token=s&e=f"},
 		"Link":             {`<https://h/a?a=1,2&api_key=s>; rel="next", </b?page_token=2>; title="a=b"`, "</c>"},
 		"Refresh":          {"5; URL=/a?b=c&sig=s"},
-		"X-Next":           {"/a?email=a@b&b=c;otp=s"},
+		"X-Next":           {"/a?email=a@b&b=c;otp=s", "?a=b&otp=s", "HTTPS://u:p@h/a?otp=s", "wss://h/?otp=s", "a b://?otp=s"},
 		"X-Text":           {"token=s", "a@b"},
 	}
 	before := h.Clone()
@@ -46,8 +46,9 @@ func TestHeadersThatAreNotStored(t *testing.T) {
 		"Location": {"https://REDACTED@h/a;sid=REDACTED/b;c=d?token=REDACTED&a=REDACTED&d#access_token=REDACTED&e=f"},
 		"Link":     {`<https://h/a?a=1,2&api_key=REDACTED>; rel="next", </b?page_token=2>; title="a=b"`, "</c>"},
 		"Refresh":  {"5; URL=/a?b=c&sig=REDACTED"},
-		"X-Next":   {"/a?email=REDACTED&b=REDACTED"},
-		"X-Text":   {"token=s", "a@b"},
+		"X-Next": {"/a?email=REDACTED&b=REDACTED", "?a=b&otp=REDACTED", "HTTPS://REDACTED@h/a?otp=REDACTED",
+			"wss://h/?otp=REDACTED", "a b://?otp=s"},
+		"X-Text": {"token=s", "a@b"},
 	}
 	if diff := cmp.Diff(want, r.Header(h)); diff != "" {
 		t.Error(diff)
