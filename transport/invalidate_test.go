@@ -471,6 +471,43 @@ func TestATagMakesTheVariantsOldThatHaveIt(t *testing.T) {
 	})
 }
 
+// Requests to one URL may be of several endpoints: some have a header that one requires.
+func TestAnUnsafeRequestInvalidatesItsURLInAllEndpoints(t *testing.T) {
+	embedded(t, func(t *testing.T, store driver.Store) {
+		d := &document{}
+		h := startOn(t, store, d.serve, nil)
+		_, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[versionKey, []byte]{
+			Name: "version", Pattern: "GET /item/{path}", Payload: payload.Bytes(),
+		})
+		check(t, err)
+		_, err = cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[string, []byte]{
+			Name: "plain", Pattern: "GET /item/{path}", Payload: payload.Bytes(),
+		})
+		check(t, err)
+		for i, version := range []string{"", "2", ""} {
+			for _, cached := range []bool{false, true} {
+				for _, asked := range []string{"", "2"} {
+					var headers []string
+					if asked != "" {
+						headers = []string{"X-Version", asked}
+					}
+					resp, body := h.get("/item/a", headers...)
+					if hit(resp) != cached || body != fmt.Sprint(" ", i) {
+						t.Errorf("%d: version %q is %q, hit: %t", i, asked, body, hit(resp))
+					}
+				}
+			}
+			h.do(h.request("PUT", "/item/a", "new", "X-Version", version))
+		}
+	})
+}
+
+// versionKey is that of requests that have a header.
+type versionKey struct {
+	Version string `header:"X-Version,required"`
+	Path    string `path:"path"`
+}
+
 // feedKey is that of an endpoint with one URL.
 type feedKey struct {
 	Accept string `header:"Accept"`
