@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -74,8 +75,14 @@ func (r *Redactor) line(name, line string) string {
 	if isURL(line) {
 		return r.url(line)
 	}
+	if strings.Contains(line, "://") {
+		return urlsInText.ReplaceAllStringFunc(line, r.url)
+	}
 	return line
 }
+
+// urlsInText are those in JSON, say, as some APIs tell of the next page.
+var urlsInText = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.\-]*://[^\s"'<>]+`)
 
 // isURL reports whether a header's value is a URL, or a reference to one with a path or a
 // query.
