@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -71,10 +72,26 @@ func (r *Redactor) line(name, line string) string {
 	case "Refresh":
 		return r.refresh(line)
 	}
-	if strings.HasPrefix(line, "/") || strings.HasPrefix(line, "http://") || strings.HasPrefix(line, "https://") {
+	if isURL(line) {
 		return r.url(line)
 	}
+	if strings.Contains(line, "://") {
+		return urlsInText.ReplaceAllStringFunc(line, r.url)
+	}
 	return line
+}
+
+// urlsInText are those in JSON, say, as some APIs tell of the next page.
+var urlsInText = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.\-]*://[^\s"'<>]+`)
+
+// isURL reports whether a header's value is a URL, or a reference to one with a path or a
+// query.
+func isURL(line string) bool {
+	if strings.HasPrefix(line, "/") || strings.HasPrefix(line, "?") {
+		return true
+	}
+	scheme, _, ok := strings.Cut(line, "://")
+	return ok && scheme != "" && strings.Trim(strings.ToLower(scheme), "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
 }
 
 // links masks the URLs of a Link header, RFC 8288, which stand in angle brackets.

@@ -37,8 +37,8 @@ func (r *Redactor) Body(h http.Header, body []byte) ([]byte, error) {
 		return body, nil
 	}
 	if coding := h.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		if saysJSON(h) {
-			return nil, fmt.Errorf("redact: %w: its JSON is compressed", ErrNotStored)
+		if !isMedia(h) {
+			return nil, fmt.Errorf("redact: %w: it is compressed, and may be JSON", ErrNotStored)
 		}
 		return body, nil
 	}
@@ -77,9 +77,15 @@ type editor struct {
 	copied int    // how much of text it stands for
 }
 
+// byteOrderMark begins some texts. It is none of JSON, and many readers skip it.
+const byteOrderMark = "\ufeff"
+
 // run reports whether the text is JSON, or several texts of it.
 func (e *editor) run() bool {
-	if !json.Valid(e.text) && !validTexts(e.text) {
+	if bytes.HasPrefix(e.text, []byte(byteOrderMark)) {
+		e.at = len(byteOrderMark)
+	}
+	if text := e.text[e.at:]; !json.Valid(text) && !validTexts(text) {
 		return false
 	}
 	for e.space(); e.at < len(e.text); e.space() {

@@ -44,8 +44,8 @@ type Rules struct {
 	// makes no difference. All other bytes stay as they are.
 	//
 	// The rules apply to any body that is JSON, whatever its Content-Type, and to each line of
-	// JSON Lines. A body is not stored if its Content-Type says JSON and it is none, or is
-	// compressed; nor are parts of bodies, except of images, audio, video and fonts.
+	// JSON Lines. A body is not stored if its Content-Type says JSON and it is none. Nor are
+	// compressed bodies and parts of bodies, except of images, audio, video and fonts.
 	JSON []string
 }
 

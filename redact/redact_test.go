@@ -36,7 +36,8 @@ func TestHeadersThatAreNotStored(t *testing.T) {
 		"Location":         {"https://u:p@h/a;sid=s/b;c=d?token=s&a=%2Fc%3Fcode%3Ds&d#access_token=s&e=f"},
 		"Link":             {`<https://h/a?a=1,2&api_key=s>; rel="next", </b?page_token=2>; title="a=b"`, "</c>"},
 		"Refresh":          {"5; URL=/a?b=c&sig=s"},
-		"X-Next":           {"/a?email=a@b&b=c;otp=s"},
+		"X-Next":           {"/a?email=a@b&b=c;otp=s", "?a=b&otp=s", "HTTPS://u:p@h/a?otp=s", "wss://h/?otp=s"},
+		"X-Pagination":     {`{"next":"https://h/?a=b&otp=s","page":"a=b"}`, "a=b, https://u@h/ c@d"},
 		"X-Text":           {"token=s", "a@b"},
 	}
 	before := h.Clone()
@@ -46,8 +47,10 @@ func TestHeadersThatAreNotStored(t *testing.T) {
 		"Location": {"https://REDACTED@h/a;sid=REDACTED/b;c=d?token=REDACTED&a=REDACTED&d#access_token=REDACTED&e=f"},
 		"Link":     {`<https://h/a?a=1,2&api_key=REDACTED>; rel="next", </b?page_token=2>; title="a=b"`, "</c>"},
 		"Refresh":  {"5; URL=/a?b=c&sig=REDACTED"},
-		"X-Next":   {"/a?email=REDACTED&b=REDACTED"},
-		"X-Text":   {"token=s", "a@b"},
+		"X-Next": {"/a?email=REDACTED&b=REDACTED", "?a=b&otp=REDACTED", "HTTPS://REDACTED@h/a?otp=REDACTED",
+			"wss://h/?otp=REDACTED"},
+		"X-Pagination": {`{"next":"https://h/?a=b&otp=REDACTED","page":"a=b"}`, "a=b, https://REDACTED@h/ c@d"},
+		"X-Text":       {"token=s", "a@b"},
 	}
 	if diff := cmp.Diff(want, r.Header(h)); diff != "" {
 		t.Error(diff)
@@ -113,6 +116,7 @@ func TestMembersThatAreNotStored(t *testing.T) {
 		`{"token":null}`:                                   `{"token":null}`,
 		"{\"token\":1}\n{\"token\":2}\n":                   "{\"token\":null}\n{\"token\":null}\n",
 		`1{"token":1}`:                                     `1{"token":null}`,
+		"\ufeff{\"token\":1}":                              "\ufeff{\"token\":null}",
 		`{}`:                                               `{}`, `[]`: `[]`, `"token"`: `"token"`, ` `: ` `, ``: ``,
 	} {
 		for _, contentType := range []string{"application/json", "application/problem+json; charset=utf-8", "text/plain", ""} {
@@ -140,7 +144,9 @@ func TestBodiesThatOnlySayThatTheyAreJSON(t *testing.T) {
 		{"application/json-seq", "", "\x1e{}\n", false},
 		{"application/json", "gzip", "\x1f\x8b", false},
 		{"application/json", "identity", "{}", true},
-		{"text/plain", "gzip", "\x1f\x8b", true},
+		{"text/plain", "gzip", "\x1f\x8b", false},
+		{"", "br", "\x1f\x8b", false},
+		{"image/svg+xml", "gzip", "\x1f\x8b", true},
 		{"text/html", "", "<html>", true},
 		{"", "", "token", true},
 	} {

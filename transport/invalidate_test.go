@@ -471,6 +471,85 @@ func TestATagMakesTheVariantsOldThatHaveIt(t *testing.T) {
 	})
 }
 
+// Requests to one URL may be of several endpoints: some have a header that one requires.
+func TestAnUnsafeRequestInvalidatesItsURLInAllEndpoints(t *testing.T) {
+	embedded(t, func(t *testing.T, store driver.Store) {
+		d := &document{}
+		h := startOn(t, store, d.serve, nil)
+		_, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[versionKey, []byte]{
+			Name: "version", Pattern: "GET /item/{path}", Payload: payload.Bytes(),
+		})
+		check(t, err)
+		_, err = cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[string, []byte]{
+			Name: "plain", Pattern: "GET /item/{path}", Payload: payload.Bytes(),
+		})
+		check(t, err)
+		for i, version := range []string{"", "2", ""} {
+			for _, cached := range []bool{false, true} {
+				for _, asked := range []string{"", "2"} {
+					var headers []string
+					if asked != "" {
+						headers = []string{"X-Version", asked}
+					}
+					resp, body := h.get("/item/a", headers...)
+					if hit(resp) != cached || body != fmt.Sprint(" ", i) {
+						t.Errorf("%d: version %q is %q, hit: %t", i, asked, body, hit(resp))
+					}
+				}
+			}
+			h.do(h.request("PUT", "/item/a", "new", "X-Version", version))
+		}
+	})
+}
+
+// versionKey is that of requests that have a header.
+type versionKey struct {
+	Version string `header:"X-Version,required"`
+	Path    string `path:"path"`
+}
+
+// feedKey is that of an endpoint with one URL.
+type feedKey struct {
+	Accept string `header:"Accept"`
+}
+
+func TestAnUnsafeRequestInvalidatesAllEntriesOfTheOnlyURL(t *testing.T) {
+	for name, scope := range map[string]settings.Scope{"shared": settings.Shared, "per identity": settings.PerIdentity} {
+		t.Run(name, func(t *testing.T) {
+			embedded(t, func(t *testing.T, store driver.Store) {
+				d := &document{}
+				h := startOn(t, store, d.serve, nil)
+				_, err := cache.CreateRepository(t.Context(), h.cache, settings.RepositorySettings[feedKey, []byte]{
+					Name: "feed", Pattern: "GET /feed", Payload: payload.Bytes(), Scope: scope,
+				})
+				check(t, err)
+				for i, want := range []bool{false, true, false, true} {
+					if i == 2 {
+						h.do(h.request("PUT", "/feed", "new", "Accept", "application/json", "Authorization", "Bearer one"))
+					}
+					resp, body := h.do(h.request("GET", "/feed", "", "Accept", "text/html", "Authorization", "Bearer two"))
+					if hit(resp) != want || body != fmt.Sprint("text/html ", i/2) {
+						t.Errorf("%d: %q, hit: %t", i, body, hit(resp))
+					}
+				}
+			})
+		})
+	}
+}
+
+// What was read before the clock was set back is old after a write, too.
+func TestTheClockIsSetBackBeforeAWrite(t *testing.T) {
+	embedded(t, func(t *testing.T, store driver.Store) {
+		d := &document{header: http.Header{"Cache-Control": {"max-age=3600"}}}
+		h := startOn(t, store, d.serve, &options{Policy: policy.Policy{CacheControl: policy.On}})
+		h.wantBody("/a", "text/html", "text/html 0", false)
+		h.clock.Advance(-time.Minute)
+		h.do(h.request("PUT", "/a", "new"))
+		h.wantBody("/a", "text/html", "text/html 1", false)
+		h.wantBody("/a", "text/html", "text/html 1", true)
+	})
+}
+
 // What is declared to be a write is none that the cache answers.
 func TestADeclaredWriteReachesTheOrigin(t *testing.T) {
 	d := &document{}

@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/request"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 const digits = "0123456789"
@@ -462,6 +465,31 @@ func TestPartsAreBoundedByMaxBody(t *testing.T) {
 	h.wantWhole(digits, false)
 	h.wantWhole(digits, false)
 	o.wantAsked(t, "bytes=0-4", "bytes=5-9", "bytes=0-8", "bytes=0-8", `bytes=5- "1"`, `bytes=5- "1"`)
+}
+
+// A part does not tell the tags of the value that it is of, so that none is kept.
+func TestPartsHaveNoTags(t *testing.T) {
+	h, o := startPartial(t, nil, fresh...)
+	h.cache.Remove("all")
+	s := settings.CatchAll("tagged", &request.AnyOptions{IgnoreHeaders: []string{"*"}})
+	s.Tags = func(_ request.AnyKey, body []byte) []string {
+		if len(body) == 0 {
+			return nil
+		}
+		return []string{"digits"}
+	}
+	_, err := cache.CreateRepository(t.Context(), h.cache, s)
+	check(t, err)
+	h.wantPart("bytes=0-4", "01234", "bytes 0-4/10", false)
+	h.wantPart("bytes=5-9", "56789", "bytes 5-9/10", false)
+	o.becomes("abcdefghij", `"2"`)
+	check(t, h.cache.InvalidateTags(t.Context(), "digits"))
+	h.wantPart("bytes=0-4", "abcde", "bytes 0-4/10", false)
+	h.wantWhole("abcdefghij", false)
+	h.wantPart("bytes=0-4", "abcde", "bytes 0-4/10", true)
+	check(t, h.cache.InvalidateTags(t.Context(), "digits"))
+	o.becomes("ABCDEFGHIJ", `"3"`)
+	h.wantWhole("ABCDEFGHIJ", false)
 }
 
 // A policy's filters see whole bodies only.

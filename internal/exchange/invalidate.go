@@ -75,8 +75,21 @@ func (inv *Invalidation) RequestURL(t *Table, req *http.Request) bool {
 	if !ok {
 		return false
 	}
-	placed, whole, _ := t.Written(req.Context(), req, key, nil)
-	return inv.URL(placed, whole)
+	placed, whole, identified := t.Written(req.Context(), req, key, nil)
+	switch {
+	case inv.URL(placed, whole):
+	case identified && t.reads():
+		inv.Keys(placed, whole) // the only one of the URL
+	default:
+		return false
+	}
+	return true
+}
+
+// reads reports whether the endpoint has requests that read what is at their URL: others may
+// have methods that only it can tell from writes.
+func (t *Table) reads() bool {
+	return len(t.Methods) == 0 || slices.Contains(t.Methods, http.MethodGet) || slices.Contains(t.Methods, http.MethodHead)
 }
 
 // All adds all entries of a table.

@@ -34,16 +34,8 @@ func (promptMarked) GetsPromptly() {}
 
 // mark puts marks on the table's entries, if the declaration has it so.
 func (t *Table) mark(ctx context.Context) error {
-	var url []int
-	if len(t.Beside) > 0 || t.Scoped() {
-		own := len(t.columns()) - len(t.Declaration.Key) // the identity is beside the URL, too
-		for i, column := range t.Declaration.Key {
-			if !slices.Contains(t.Beside, column.Name) {
-				url = append(url, own+i)
-			}
-		}
-	}
-	if len(url) == 0 && t.Tags == nil {
+	url := t.urlColumns()
+	if url == nil && t.Tags == nil {
 		return nil
 	}
 	if err := t.x.marks.open(ctx); err != nil {
@@ -59,6 +51,22 @@ func (t *Table) mark(ctx context.Context) error {
 		t.table = promptMarked{t.marked}
 	}
 	return nil
+}
+
+// urlColumns are the columns of keys that come from the URL, nil where a URL has one key.
+// There may be none: all entries are of one URL then.
+func (t *Table) urlColumns() []int {
+	if len(t.Beside) == 0 && !t.Scoped() {
+		return nil
+	}
+	own := len(t.columns()) - len(t.Declaration.Key) // the identity is beside the URL, too
+	url := make([]int, 0, len(t.Declaration.Key))
+	for i, column := range t.Declaration.Key {
+		if !slices.Contains(t.Beside, column.Name) {
+			url = append(url, own+i)
+		}
+	}
+	return url
 }
 
 // urlName is the name of the mark of all entries with the key's URL.

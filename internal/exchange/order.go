@@ -9,7 +9,7 @@ import (
 // clock may stand still in between, be set back, or differ from that of another machine.
 type order struct {
 	marked atomic.Int64 // the latest mark that was set or seen, in microseconds; 0: none
-	known  atomic.Int64 // the latest instant of knowledge that was ahead of the clock
+	known  atomic.Int64 // the latest instant of knowledge; the clock may have been set back since
 }
 
 func (o *order) noteMark(since time.Time) { raise(&o.marked, since.UnixMicro()) }
@@ -29,26 +29,22 @@ func raise(to *atomic.Int64, n int64) {
 // exchange knows of.
 func (x *Exchange) stamp(now time.Time) time.Time {
 	now = instant(now)
-	if x.order.marked.Load() == 0 {
-		return now
-	}
-	if last := x.order.lastMark(); !now.After(last) {
+	if last := x.order.lastMark(); x.order.marked.Load() != 0 && !now.After(last) {
 		now = last.Add(time.Microsecond)
-		x.order.noteKnown(now)
 	}
+	x.order.noteKnown(now)
 	return now
 }
 
 // Stamp is the instant of what a caller knows now.
 func (x *Exchange) Stamp() time.Time { return x.stamp(x.Now()) }
 
-// invalidating is the instant of an invalidation: not before anything that is known. What
-// becomes known from now on is later.
+// invalidating is the instant of an invalidation: not before anything that is known, nor
+// before another one. What becomes known from now on is later.
 func (x *Exchange) invalidating() time.Time {
-	since := instant(x.Now())
-	if last := x.order.lastKnown(); x.order.known.Load() != 0 && last.After(since) {
-		since = last
+	x.order.noteMark(instant(x.Now()))
+	if x.order.known.Load() != 0 {
+		x.order.noteMark(x.order.lastKnown())
 	}
-	x.order.noteMark(since)
-	return since
+	return x.order.lastMark()
 }

@@ -177,9 +177,10 @@ func (e *exactly) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// keepsPart reports whether a response of status 206 may be kept as a part.
+// keepsPart reports whether a response of status 206 may be kept as a part. The tags of a
+// response are those of its value, which a part does not tell.
 func (a *Ask) keepsPart(h http.Header) bool {
-	if a.Values || a.Range == nil || !a.Rules.Controls() || a.Rules.serve != nil || a.Rules.decidesByBody() {
+	if a.Values || a.Range == nil || !a.Rules.Controls() || a.Rules.serve != nil || a.Rules.decidesByBody() || a.Table.Tags != nil {
 		return false
 	}
 	_, _, ok := rfc9111.ParseContentRange(h)

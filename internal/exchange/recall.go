@@ -41,7 +41,9 @@ func (r *recall) add(list []mark, since time.Time) {
 		oldest := &r.ring[r.next]
 		if r.marks[oldest.name].Equal(oldest.since) {
 			delete(r.marks, oldest.name)
-			r.floor = oldest.since
+			if oldest.since.After(r.floor) { // of several at one time, any may come first
+				r.floor = oldest.since
+			}
 		}
 		*oldest = remembered{m.name, since}
 		r.next = (r.next + 1) % r.room

@@ -72,9 +72,10 @@ func Confirms(h, stored http.Header) bool {
 }
 
 // ofTheBody are headers that a 304 does not change: the stored body is coded, and
-// whole, as it came, and may have been decoded since.
+// whole, as it came, and may have been decoded or redacted since.
 var ofTheBody = map[string]bool{
-	"Content-Encoding": true, "Content-Length": true, "Content-Md5": true, "Content-Range": true,
+	"Content-Digest": true, "Content-Encoding": true, "Content-Length": true, "Content-Md5": true, "Content-Range": true,
+	"Digest": true, "Repr-Digest": true,
 }
 
 // Update is a stored response's headers with those of the 304 that confirmed it,
