@@ -165,11 +165,13 @@ func (t *Table) bypass(first *atomic.Bool, reason, carries string) {
 	}
 }
 
-// Unplaced tells of a request that is not cached, as nobody can tell where its response
-// belongs.
+// Unplaced counts a request that is not cached, as nobody can tell where its response belongs,
+// and logs the first one of a table.
 func (x *Exchange) Unplaced(t *Table, err error) {
 	x.counts.unkeyed.Add(1)
-	x.log.Warn("endpointcache: a request bypasses the cache", "repository", t.Name, "error", err)
+	if !t.home().unplaced.Swap(true) {
+		x.log.Warn("endpointcache: requests bypass the cache", "repository", t.Name, "error", err)
+	}
 }
 
 // Place returns where the response to a request is kept whose key the table's endpoint has

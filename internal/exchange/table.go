@@ -85,7 +85,7 @@ type Table struct {
 	origins  *origins
 	marked   *marked // table, where its entries have marks; else nil
 
-	unscoped, anonymous atomic.Bool // whether it was logged that requests bypass it
+	unscoped, anonymous, unplaced atomic.Bool // whether it was logged that requests bypass it
 }
 
 // Open returns the table of a declaration in the store, which creates it where it is
