@@ -153,7 +153,7 @@ func TestAFailureOfOneUsersTokenIsNotAnothers(t *testing.T) {
 			group.Go(func() { ask("expired") })
 			<-arrived
 			group.Go(func() { ask("bob") })
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond) // the other has time to join it, if it would
 			close(release)
 			group.Wait()
 		})

@@ -60,16 +60,10 @@ func pointedTo(req *http.Request, reference string) (*url.URL, bool) {
 // addURL adds what is stored for a URL: all entries, where an endpoint tells which these
 // are, and those that a GET and a HEAD with the headers of req would find.
 func (t *Transport) addURL(inv *exchange.Invalidation, req *http.Request, target *url.URL, signer credential.Signer) {
-	header := req.Header.Clone()
-	for _, name := range [...]string{
-		"Content-Type", "Content-Length", "Content-Encoding", "Range", "If-Range",
-		"Destination", "Overwrite", "Depth", "If", "Lock-Token", "Timeout",
-	} {
-		header.Del(name)
-	}
 	found := false
 	for _, method := range [...]string{http.MethodGet, http.MethodHead} {
-		read := (&http.Request{Method: method, URL: target, Header: header, Host: req.Host}).WithContext(req.Context())
+		read := getLike(req, target)
+		read.Method = method
 		if method == http.MethodGet {
 			for _, table := range t.cache.Tables() {
 				found = inv.RequestURL(table, read) || found

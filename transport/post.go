@@ -69,17 +69,18 @@ func pathOf(u *url.URL) string {
 	return "/"
 }
 
-// ofTheContent are headers of a request that are about what it sends, or wants a part or
-// a condition of.
-var ofTheContent = [...]string{
+// notOfReads are headers of a request that are about what it sends, writes to, or wants a
+// part or a condition of.
+var notOfReads = [...]string{
 	"Content-Type", "Content-Length", "Content-Encoding", "Content-Language", "Content-Location",
 	"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
+	"Destination", "Overwrite", "Depth", "If", "Lock-Token", "Timeout",
 }
 
 // getLike is a GET of a URL with the headers of another request.
 func getLike(req *http.Request, target *url.URL) *http.Request {
 	header := req.Header.Clone()
-	for _, name := range ofTheContent {
+	for _, name := range notOfReads {
 		header.Del(name)
 	}
 	return (&http.Request{Method: http.MethodGet, URL: target, Header: header, Host: req.Host}).WithContext(req.Context())

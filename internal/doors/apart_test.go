@@ -135,7 +135,7 @@ func TestAPIsOfOneHostAreKeptApartWhileTheStoreFails(t *testing.T) {
 			<-arrived
 		}
 	}
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(50 * time.Millisecond) // the other has time to join it, if it would
 	close(release)
 	group.Wait()
 }
@@ -350,7 +350,7 @@ func TestAConfirmationForOneUserIsNotAnothers(t *testing.T) {
 	group.Go(func() { get("alice") })
 	<-arrived
 	group.Go(func() { get("bob") })
-	time.Sleep(30 * time.Millisecond)
+	time.Sleep(30 * time.Millisecond) // he has time to join her, if he would
 	close(release)
 	group.Wait()
 }
