@@ -8,6 +8,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/weborigin"
+	"github.com/endpointcache/endpointcache/internal/whose"
 )
 
 // Scope says who may be given a stored response.
@@ -44,9 +45,6 @@ const (
 // come from, such as those of mirrors.
 const AnyBaseURL = "*"
 
-// IdentityColumn is the name of the first key column of a table that is [PerIdentity].
-const IdentityColumn = "identity"
-
 // ErrScope means that requests of a repository carry credentials and its settings do not say
 // who may be given the responses.
 var ErrScope = errors.New("the requests carry credentials: set Scope to settings.PerIdentity, which keeps each user's responses apart, or to settings.Shared, which gives them to everybody")
@@ -78,7 +76,7 @@ func (s *RepositorySettings[K, V]) validateScope(key []driver.Column) error {
 	}
 	if s.Scope == PerIdentity {
 		for _, c := range key {
-			if strings.EqualFold(c.Name, IdentityColumn) {
+			if strings.EqualFold(c.Name, whose.Column) {
 				return fmt.Errorf("the key has a column %q, which PerIdentity adds itself: rename it with a column tag", c.Name)
 			}
 		}

@@ -18,10 +18,10 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
 	"github.com/endpointcache/endpointcache/identity"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/pages"
 	"github.com/endpointcache/endpointcache/payload"
-	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
@@ -243,8 +243,7 @@ func TestAnOriginIsMetWhileTheStoreFails(t *testing.T) {
 				client := &http.Client{Transport: transport.New(c, nil)}
 				defer client.CloseIdleConnections()
 				get := func(url string) {
-					begun := time.Now()
-					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+					ctx, cancel := context.WithTimeout(t.Context(), waitfor.Limit)
 					defer cancel()
 					req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url+"/places/a", nil)
 					req.Header.Set("Authorization", "Bearer alice")
@@ -254,9 +253,6 @@ func TestAnOriginIsMetWhileTheStoreFails(t *testing.T) {
 						return
 					}
 					resp.Body.Close()
-					if d := time.Since(begun); d > time.Second {
-						t.Errorf("transport took %v", d)
-					}
 				}
 				if scope == settings.Shared {
 					get(known.URL)
@@ -273,26 +269,18 @@ func TestAnOriginIsMetWhileTheStoreFails(t *testing.T) {
 				defer fc.Close()
 				f, err := fetch.New(fc, repo, nil)
 				check(t, err)
-				begun := time.Now()
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), waitfor.Limit)
 				defer cancel()
 				if _, err := f.Fetch(identity.With(ctx, "alice"), "a"); err != nil {
 					t.Error("typed:", err)
 				}
-				if d := time.Since(begun); d > time.Second {
-					t.Errorf("typed took %v", d)
-				}
 				store.fails.Store(false)
 				store.hangs.Store(false)
-				time.Sleep(600 * time.Millisecond)
-				get(s.URL)
-				get(s.URL)
-				time.Sleep(400 * time.Millisecond)
-				get(s.URL)
-				get(s.URL)
-				if n, err := repo.Count(t.Context(), repository.All); err != nil || n == 0 {
-					t.Errorf("nothing is kept afterwards: %d, %v; %+v", n, err, c.Stats())
-				}
+				hits := c.Stats().Hits
+				waitfor.True(t, "a response is kept and found", func() bool {
+					get(s.URL)
+					return c.Stats().Hits > hits
+				})
 			})
 		}
 	}

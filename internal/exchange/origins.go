@@ -15,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/weborigin"
+	"github.com/endpointcache/endpointcache/internal/whose"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -294,5 +295,5 @@ func (d *Declaration) columns() []driver.Column {
 	if d.Scope != settings.PerIdentity {
 		return d.Key
 	}
-	return append([]driver.Column{{Name: settings.IdentityColumn, Kind: driver.String}}, d.Key...)
+	return append([]driver.Column{{Name: whose.Column, Kind: driver.String}}, d.Key...)
 }

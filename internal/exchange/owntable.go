@@ -7,8 +7,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 )
 
-// ownTable is a table that belongs to no repository. It is opened when it is first needed,
-// as most caches never need it.
+// ownTable is a table that belongs to no repository. It is opened when it is first needed.
 type ownTable struct {
 	spec driver.TableSpec
 

@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// Column is the name of the first key column of a table that is settings.PerIdentity.
+const Column = "identity"
+
 // mark begins the value of a digest. A name that begins with it gets another one before it.
 const mark = "~"
 
