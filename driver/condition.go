@@ -51,4 +51,10 @@ type Renewal struct {
 	Header    string    // as in [Entry]
 	CachedAt  time.Time // as in [Entry]
 	ExpiresAt time.Time // as in [Entry]
+	MetaSum   uint32    // as in [Entry]
+
+	// Name and Status are those of the entry that is meant, for whoever adds the checksum.
+	// A store needs neither.
+	Name   string
+	Status int
 }

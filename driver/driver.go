@@ -11,13 +11,13 @@
 //     trimming, no separator that a value could contain.
 //   - Names and payloads come back byte for byte, empty and binary ones too,
 //     headers as an equal JSON object; times come back to the microsecond and
-//     in UTC.
+//     in UTC, checksums and the encoding as they were given.
 //   - An entry is live at an instant before its ExpiresAt and expired from
 //     that instant on, to the microsecond, whatever clock or expiry the store
 //     itself has. An entry without ExpiresAt is always live.
-//   - A [Filter] selects by expiry, by the first values of keys, or by both, and
-//     holds in every operation that takes one. What it does not select stays as
-//     it is.
+//   - A [Filter] selects by expiry, by the first values of keys, by what [Where]
+//     says, or by all of these, and holds in every operation that takes one. What
+//     it does not select stays as it is.
 //   - An entry is written and read as a whole: no reader sees half of one.
 //     What a call has saved or deleted is committed when the call returns.
 //   - An operation touches its own table alone.
@@ -54,6 +54,17 @@ type Store interface {
 	// processes may open one table at once.
 	OpenTable(ctx context.Context, spec TableSpec) (Table, error)
 
+	// Tables returns the tables that there are, whoever has created them, by
+	// their names in byte order. What is no table of ours is left out.
+	Tables(ctx context.Context) ([]TableSpec, error)
+
+	// DropTable removes the table of that name with all its entries, and does
+	// nothing if there is none. What is no table of ours stays, and is a
+	// [SchemaError]. What calls on a Table that is open on it do afterwards is
+	// up to the store, until OpenTable has made it anew; they touch no other
+	// table.
+	DropTable(ctx context.Context, name string) error
+
 	// Close waits for running operations, then releases what the store
 	// holds. Closing twice is not an error.
 	Close() error
@@ -73,11 +84,16 @@ type Traits struct {
 	// Vanishes is true where entries may disappear by themselves before they
 	// are cleared: expired ones, or those that a bounded store evicts.
 	Vanishes bool
+
+	// Intact is true where an entry cannot be damaged without the store's finding
+	// out by itself, so that it needs no checksums.
+	Intact bool
 }
 
 // Table holds the entries of one repository.
 type Table interface {
-	// Get calls visit for each i whose key is stored and selected, and leaves
+	// Get calls visit for each i whose key is stored and selected (the caller
+	// guarantees that Where is zero), and leaves
 	// out the others; a key that is given twice is visited twice. The entry's
 	// Key is not set. The order is the store's, and visit may be called from
 	// several goroutines at once, never twice for one i; all calls have ended
@@ -125,6 +141,7 @@ type Table interface {
 	// Pop removes the entry with this key if the filter selects it, and returns
 	// it, in one step: of several callers one gets it, and an entry that is
 	// put meanwhile stays or is the one returned. ok is false for a miss.
+	// The caller guarantees that Where is zero.
 	Pop(ctx context.Context, key Key, f Filter) (e Entry, ok bool, err error)
 
 	// Count returns how many entries the filter selects, without reading
@@ -142,6 +159,23 @@ type Table interface {
 	// blocks no writer and holds no lock while its body runs. An error ends
 	// the sequence and is its last element.
 	Entries(ctx context.Context, sel Selection) iter.Seq2[Entry, error]
+
+	// List returns the first entries of a listing, Key set. See [Listing].
+	List(ctx context.Context, l Listing) ([]Entry, error)
+
+	// Use records that the entries with these keys were used at an instant: UTC,
+	// whole microseconds. It changes their UsedAt, if that is earlier, and nothing
+	// else. Keys without an entry are left out.
+	Use(ctx context.Context, keys []Key, at time.Time) error
+
+	// Size tells how much the table holds, without reading payloads.
+	Size(ctx context.Context) (Size, error)
+}
+
+// Size is how much a table holds, live and expired.
+type Size struct {
+	Entries int
+	Bytes   int64 // the sum of the entries' Size
 }
 
 // PromptTable is a [Table] whose Get waits for nothing but this machine's memory
@@ -169,9 +203,25 @@ type Entry struct {
 	Name      string    // readable name taken from the payload; may be empty
 	Status    int       // HTTP status
 	Header    string    // response headers as a JSON object without \u0000, or empty
-	Payload   []byte    // the body exactly as it came; nil and empty are one
+	Payload   []byte    // the body, as Encoding tells; nil and empty are one
 	CachedAt  time.Time // the instant as of which it is known, such as when its request was sent
 	ExpiresAt time.Time // the first instant at which it is expired; zero: never
+
+	// Encoding is how the body stands in Payload, such as "zstd": a short word of
+	// lower-case letters and digits. Empty: exactly as it came.
+	Encoding string
+
+	// PayloadSum and MetaSum are checksums of the parts, 0 for none. To a store they
+	// are numbers that are kept. One that does not keep the other contents of a part
+	// byte for byte returns 0, except for a header.
+	PayloadSum, MetaSum uint32
+
+	// UsedAt is when the entry was used last: its CachedAt when it is put and when it is
+	// renewed, or what Use of its [Table] has recorded since. Size is about how many
+	// bytes it takes in the store: those of its payload, name and key at least. The store
+	// sets both.
+	UsedAt time.Time
+	Size   int64
 }
 
 // Live reports whether e is live at now.

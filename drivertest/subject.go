@@ -57,6 +57,10 @@ func version(k driver.Key, v int) driver.Entry {
 		Payload:   fmt.Appendf(nil, `{"version":%d}`, v),
 		CachedAt:  now.Add(time.Duration(v) * time.Microsecond),
 		ExpiresAt: now.Add(time.Hour + time.Duration(v)*time.Microsecond),
+		Encoding:  []string{"", "zstd"}[v&1],
+		// Both bounds of the numbers are near.
+		PayloadSum: ^uint32(v),
+		MetaSum:    uint32(1)<<31 + uint32(v),
 	}
 }
 
@@ -79,12 +83,15 @@ func expiring(k driver.Key, instant time.Time) driver.Entry {
 // renewal gives e, as it was seen, the times and the header of another version.
 func renewal(e driver.Entry, v int) driver.Renewal {
 	to := version(nil, v)
-	return driver.Renewal{Key: e.Key, Seen: e.CachedAt, Header: to.Header, CachedAt: to.CachedAt, ExpiresAt: to.ExpiresAt}
+	return driver.Renewal{
+		Key: e.Key, Seen: e.CachedAt, Name: e.Name, Status: e.Status,
+		Header: to.Header, CachedAt: to.CachedAt, ExpiresAt: to.ExpiresAt, MetaSum: to.MetaSum,
+	}
 }
 
 // renewed is e after a renewal.
 func renewed(e driver.Entry, r driver.Renewal) driver.Entry {
-	e.Header, e.CachedAt, e.ExpiresAt = r.Header, r.CachedAt, r.ExpiresAt
+	e.Header, e.CachedAt, e.ExpiresAt, e.MetaSum = r.Header, r.CachedAt, r.ExpiresAt, r.MetaSum
 	return e
 }
 
@@ -99,6 +106,10 @@ func diff(want, got driver.Entry) string {
 		return fmt.Sprintf("header is %.80q, want %.80q", got.Header, want.Header)
 	case !bytes.Equal(want.Payload, got.Payload):
 		return fmt.Sprintf("payload is %d bytes %.80q, want %d bytes %.80q", len(got.Payload), got.Payload, len(want.Payload), want.Payload)
+	case want.Encoding != got.Encoding:
+		return fmt.Sprintf("encoding is %q, want %q", got.Encoding, want.Encoding)
+	case want.PayloadSum != got.PayloadSum || want.MetaSum != got.MetaSum:
+		return fmt.Sprintf("checksums are %x and %x, want %x and %x", got.PayloadSum, got.MetaSum, want.PayloadSum, want.MetaSum)
 	case !want.CachedAt.Equal(got.CachedAt):
 		return fmt.Sprintf("cached at %v, want %v", got.CachedAt, want.CachedAt)
 	case want.ExpiresAt.IsZero() != got.ExpiresAt.IsZero() || !want.ExpiresAt.Equal(got.ExpiresAt):
@@ -374,10 +385,14 @@ func encode(k driver.Key) string { return string(driver.AppendKey(nil, k)) }
 func describe(k driver.Key) string { return fmt.Sprintf("entry %.80q", []driver.Value(k)) }
 
 func describeFilter(f driver.Filter) string {
-	if len(f.Leading) == 0 {
-		return stateName(f.State) + " entries"
+	text := stateName(f.State) + " entries"
+	if len(f.Leading) > 0 {
+		text += fmt.Sprintf(" whose key begins with %.80q", []driver.Value(f.Leading))
 	}
-	return fmt.Sprintf("%s entries whose key begins with %.80q", stateName(f.State), []driver.Value(f.Leading))
+	if !f.Where.IsZero() {
+		text += fmt.Sprintf(" where %+.200v", f.Where)
+	}
+	return text
 }
 
 func stateName(state driver.State) string {
@@ -442,6 +457,18 @@ func operations(k driver.Key) []operation {
 		}},
 		{"clear", func(ctx context.Context, table driver.Table) error {
 			_, err := table.Clear(ctx, driver.Filter{})
+			return err
+		}},
+		{"list", func(ctx context.Context, table driver.Table) error {
+			_, err := table.List(ctx, driver.Listing{Selection: everything, Order: driver.ByName, Limit: 10})
+			return err
+		}},
+		{"use", func(ctx context.Context, table driver.Table) error {
+			return table.Use(ctx, []driver.Key{k}, now.Add(time.Minute))
+		}},
+		{"use of nothing", func(ctx context.Context, table driver.Table) error { return table.Use(ctx, nil, now) }},
+		{"size", func(ctx context.Context, table driver.Table) error {
+			_, err := table.Size(ctx)
 			return err
 		}},
 		{"iterate", func(ctx context.Context, table driver.Table) error {

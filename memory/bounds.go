@@ -61,8 +61,8 @@ func newBounds(o Options) (*bounds, error) {
 	return b, nil
 }
 
-// used tells the policy that e was read.
-func (b *bounds) used(e *entry) {
+// read tells the policy that e was read.
+func (b *bounds) read(e *entry) {
 	b.cache.GetIfPresent(e.id)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -63,6 +64,21 @@ func (t *table) Renew(ctx context.Context, renewals []driver.Renewal) ([]bool, e
 		return nil, t.error("renew in", err)
 	}
 	return renewed, nil
+}
+
+// Use implements [driver.Table].
+func (t *table) Use(ctx context.Context, keys []driver.Key, at time.Time) error {
+	_, err := t.exchangeAll(ctx, len(keys), func(i int) string { return string(driver.AppendKey(nil, keys[i])) },
+		func(_ int, old *entry) (*entry, error) {
+			if old == nil || !old.UsedAt.Before(at) {
+				return nil, nil
+			}
+			return old.used(at), nil
+		})
+	if err != nil {
+		return t.error("use of", err)
+	}
+	return nil
 }
 
 // replacement returns the i-th entry of an operation where old is there, which is

@@ -3,6 +3,7 @@ package memory
 import (
 	"encoding/binary"
 	"strings"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -38,6 +39,8 @@ func newEntry(t *table, e driver.Entry, buf []byte, own func([]byte) []byte) (*e
 	stored.Name = text[key:name]
 	stored.Header = text[name:]
 	stored.Payload = own(e.Payload)
+	stored.UsedAt = e.CachedAt
+	stored.Size = stored.size()
 	return stored, buf
 }
 
@@ -48,8 +51,17 @@ func (e *entry) renewed(r *driver.Renewal) *entry {
 	n := &entry{id: id{table: e.id.table, key: text[:key]}, Entry: e.Entry}
 	n.Name = text[key:name]
 	n.Header = text[name:]
-	n.CachedAt, n.ExpiresAt = r.CachedAt, r.ExpiresAt
+	n.CachedAt, n.ExpiresAt, n.MetaSum = r.CachedAt, r.ExpiresAt, r.MetaSum
+	n.UsedAt = r.CachedAt
+	n.Size = n.size()
 	return n
+}
+
+// used is e with another UsedAt.
+func (e *entry) used(at time.Time) *entry {
+	n := *e
+	n.UsedAt = at
+	return &n
 }
 
 // filter is a [driver.Filter] in the form of the entries.
@@ -62,16 +74,21 @@ func newFilter(f driver.Filter) filter {
 	return filter{f, string(driver.AppendKey(nil, f.Leading))}
 }
 
-// all reports whether f selects everything.
-func (f filter) all() bool { return f.State == driver.All && f.leading == "" }
-
 func (f filter) match(e *entry) bool {
-	return strings.HasPrefix(e.id.key, f.leading) && f.Match(e.Entry)
+	if !strings.HasPrefix(e.id.key, f.leading) {
+		return false
+	}
+	if f.Where.Prefix == "" {
+		return f.Match(e.Entry)
+	}
+	keyed := e.Entry
+	keyed.Key = decodeKey(e.id.table.spec.Key, e.id.key)
+	return f.Match(keyed)
 }
 
 // size is the memory that e takes, about.
 func (e *entry) size() int64 {
-	return overhead + int64(len(e.id.key)+len(e.Name)+len(e.Header)+len(e.Payload))
+	return overhead + int64(len(e.id.key)+len(e.Name)+len(e.Header)+len(e.Payload)+len(e.Encoding))
 }
 
 // decodeKey is the inverse of driver.AppendKey for a key of these columns.

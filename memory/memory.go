@@ -13,6 +13,7 @@ package memory
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 
@@ -79,7 +80,7 @@ func New(opts *Options) (*Store, error) {
 // Traits tells that payloads are shared, and that entries of a store with
 // bounds may vanish.
 func (s *Store) Traits() driver.Traits {
-	return driver.Traits{Kind: kind, SharesPayload: true, Vanishes: s.bounds != nil}
+	return driver.Traits{Kind: kind, SharesPayload: true, Vanishes: s.bounds != nil, Intact: true}
 }
 
 // OpenTable returns the table of that name, and makes it where there is none.
@@ -106,6 +107,48 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 		})
 	}
 	return t, nil
+}
+
+// Tables implements [driver.Store].
+func (s *Store) Tables(ctx context.Context) ([]driver.TableSpec, error) {
+	const op = "list tables"
+	if err := ctx.Err(); err != nil {
+		return nil, opError(op, "", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tables == nil {
+		return nil, opError(op, "", driver.ErrClosed)
+	}
+	specs := make([]driver.TableSpec, 0, len(s.tables))
+	for _, name := range slices.Sorted(maps.Keys(s.tables)) {
+		spec := s.tables[name].spec
+		spec.Key = slices.Clone(spec.Key)
+		specs = append(specs, spec)
+	}
+	return specs, nil
+}
+
+// DropTable implements [driver.Store]. A Table that is open on it goes on as one that
+// nobody else sees.
+func (s *Store) DropTable(ctx context.Context, name string) error {
+	const op = "drop table"
+	if err := ctx.Err(); err != nil {
+		return opError(op, name, err)
+	}
+	s.mu.Lock()
+	t, ok := s.tables[name]
+	closed := s.tables == nil
+	delete(s.tables, name)
+	s.mu.Unlock()
+	switch {
+	case closed:
+		return opError(op, name, driver.ErrClosed)
+	case !ok:
+		return nil
+	}
+	_, err := t.Clear(ctx, driver.Filter{})
+	return err
 }
 
 // Close forgets all entries.

@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"errors"
 	"iter"
 	"sync"
 
@@ -49,7 +50,7 @@ func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection
 				continue
 			}
 			if t.bounds != nil {
-				t.bounds.used(e)
+				t.bounds.read(e)
 			}
 			visit(start+i, e.Entry)
 		}
@@ -128,7 +129,7 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (int, error) {
 	}
 	defer t.mu.RUnlock()
 	only := newFilter(f)
-	if only.all() {
+	if only.All() {
 		return len(t.entries), nil
 	}
 	n := 0
@@ -154,7 +155,7 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (int, error) {
 	defer t.mu.Unlock()
 	before := len(t.entries)
 	only := newFilter(f)
-	if only.all() {
+	if only.All() {
 		t.entries = make(map[string]*entry) // a map that is emptied keeps its memory
 		return before, nil
 	}
@@ -184,6 +185,32 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 			yield(driver.Entry{}, t.error("iterate over", err))
 		}
 	}
+}
+
+// List implements [driver.Table]: it looks at all entries.
+func (t *table) List(ctx context.Context, l driver.Listing) ([]driver.Entry, error) {
+	page, err := l.Page(t.Entries(ctx, l.Selected()))
+	if err != nil {
+		var op *driver.OpError
+		if !errors.As(err, &op) {
+			err = t.error("list", err)
+		}
+		return nil, err
+	}
+	return page, nil
+}
+
+// Size implements [driver.Table].
+func (t *table) Size(ctx context.Context) (driver.Size, error) {
+	if err := t.rlock(ctx); err != nil {
+		return driver.Size{}, t.error("size of", err)
+	}
+	defer t.mu.RUnlock()
+	size := driver.Size{Entries: len(t.entries)}
+	for _, e := range t.entries {
+		size.Bytes += e.Size
+	}
+	return size, nil
 }
 
 // selected returns the entries that f selects.
