@@ -126,9 +126,9 @@ func (n names) page(key stmtKey, limit string, more ...string) string {
 		greater, direction = "<", " DESC"
 	}
 	keys := n.keys[n.fixed(key.order, key.leading):]
-	by := keys
 	value := n.sorted(key.order)
-	if value != "" {
+	by := keys
+	if value != "" && key.behind != behindKey { // of those, all have the same
 		by = slices.Concat([]string{value}, keys)
 	}
 	search := n.filter(key)
