@@ -54,7 +54,7 @@ for i = 2, #KEYS do
       sum, encoding = '00000000', ''
       status, n, h = line:match('^ (%-?%d+) (%d+) (%d+)', 56)
     end
-    local new = table.concat({ARGV[a + 1], status, n, #header, sum, ARGV[a + 3]}, ' ') .. encoding .. '\n'
+    local new = ARGV[a + 1] .. ' ' .. status .. ' ' .. n .. ' ' .. #header .. ' ' .. sum .. ' ' .. ARGV[a + 3] .. encoding .. '\n'
     local at = #line + n + 1
     if #new == #line and tonumber(h) == #header then
       redis.call('SETRANGE', KEYS[i], 0, new)
@@ -159,8 +159,10 @@ func (t *table) renewChunk(ctx context.Context, renewals []driver.Renewal, renew
 	now := time.Now()
 	_, err := t.runScript(ctx, renewScript, groups, nil, func(args []string, i int) []string {
 		r := &renewals[i]
+		var seen, times, sum [maxHead]byte
 		return append(args,
-			string(appendTime(nil, r.Seen)), string(appendTimes(nil, r.ExpiresAt, r.CachedAt)), r.Header, string(appendSum(nil, r.MetaSum)),
+			string(appendTime(seen[:0], r.Seen)), string(appendTimes(times[:0], r.ExpiresAt, r.CachedAt)),
+			r.Header, string(appendSum(sum[:0], r.MetaSum)),
 			strconv.FormatInt(t.timeToStay(r.ExpiresAt, now), 10), scoreText(score(r.ExpiresAt)))
 	}, renewed)
 	return err
