@@ -117,7 +117,7 @@ func FuzzLeadingIDs(f *testing.F) {
 	f.Add("\xff\x00", "", "", "|")
 	f.Fuzz(func(t *testing.T, a, b, c, d string) {
 		for _, k := range []driver.Key{{a, b}, {c, d}, {a, d}} {
-			id, ids := documentID(k), leadingIDs(driver.Key{a})
+			id, ids := documentID(k), idsOf(driver.Key{a}, "")
 			within := id >= ids.from && (ids.below == "" || id < ids.below)
 			if begins := k[0] == a; begins && !within || within && !begins && ids.exact {
 				t.Errorf("%q has the _id %q; of %q they are from %q to below %q, exact: %v", []driver.Value(k), id, a, ids.from, ids.below, ids.exact)
