@@ -20,7 +20,7 @@ type Declaration struct {
 	Version int
 
 	// Endpoint is the endpoint's pattern, or what else its String method returns, or its type.
-	// It is "none" without an endpoint, and empty if it is not known.
+	// It is empty without an endpoint, and if it is not known.
 	Endpoint string
 
 	// Payload is the type of values, with its import path, and the media type of bodies. It is
@@ -41,7 +41,7 @@ type Declaration struct {
 
 // Differs reports whether entries that were stored by d are not those of the settings that
 // other describes: they have another key, or another version. If one of the two has no
-// version, the endpoint and the payload tell instead, as far as they are known.
+// version, the endpoint and the payload tell instead, as far as both have one.
 func (d Declaration) Differs(other Declaration) bool {
 	return (d.Scope == PerIdentity) != (other.Scope == PerIdentity) || d.differsWithin(other)
 }
@@ -120,7 +120,7 @@ func (e *ChangedError) Unwrap() error { return driver.ErrSchema }
 
 // Declaration is what a store remembers of valid settings, but for the time.
 func (s RepositorySettings[K, V]) Declaration() Declaration {
-	d := Declaration{Version: s.Version, Scope: s.Scope, Endpoint: "none"}
+	d := Declaration{Version: s.Version, Scope: s.Scope}
 	if s.expand() != nil {
 		return d
 	}

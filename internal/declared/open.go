@@ -150,8 +150,9 @@ func (o *Opening) use(ctx context.Context, r *record) (string, driver.Table, err
 	if err != nil {
 		return "", nil, err
 	}
-	if d := r.declaration; d.Version == 0 && o.Given.Version > 0 || d.Endpoint == "" || d.Payload == "" {
+	if d := r.declaration; d.Version == 0 && o.Given.Version > 0 || d.Endpoint == "" && o.Given.Endpoint != "" || d.Payload == "" {
 		r.declaration = o.Given
+		r.declaration.Version = max(d.Version, o.Given.Version)
 		if _, err := o.replace(ctx, o.Name, r); err != nil {
 			return "", nil, err
 		}
