@@ -91,7 +91,7 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 		Name: s.Name, Key: key.Columns(),
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
 		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Endpoint: endpointOf(s),
-		Scope: s.Scope, Identity: s.Identity, Origin: s.BaseURL, RedirectHosts: s.RedirectHosts, Redact: s.Redact,
+		Scope: s.Scope, Identity: s.Identity, Origin: s.BaseURL, RedirectHosts: s.RedirectHosts, Redact: s.Redact, Limit: s.Limit,
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
 		KeyType: reflect.TypeFor[K](), KeyOf: r.keyOf,
 		Beside: endpoint.BesideURL(s.Endpoint), MatchURL: r.matchURL(), Tags: r.tags(),

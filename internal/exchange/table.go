@@ -38,6 +38,7 @@ type Declaration struct {
 	RedirectHosts []string
 
 	Redact redact.Rules
+	Limit  settings.Limit
 
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
@@ -138,12 +139,17 @@ func (x *Exchange) newTable(d Declaration, fixed *Rules, hosts redirect.Hosts, r
 }
 
 // openIn opens the table in a store.
-func (t *Table) openIn(ctx context.Context, store driver.Store) (err error) {
+func (t *Table) openIn(ctx context.Context, store driver.Store) error {
 	columns := t.columns()
 	for _, column := range columns {
 		t.probeKey = append(t.probeKey, map[driver.Kind]driver.Value{driver.String: "", driver.Int: int64(0), driver.Bool: false}[column.Kind])
 	}
-	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: t.Name, Key: columns}); err != nil {
+	spec := driver.TableSpec{Name: t.Name, Key: columns}
+	opened, err := store.OpenTable(ctx, spec)
+	if err != nil {
+		return err
+	}
+	if t.table, err = t.x.keep(store, opened, spec, t.Limit); err != nil {
 		return err
 	}
 	t.keeper, _ = t.table.(driver.KeepingTable)
