@@ -101,6 +101,9 @@ type Exchange struct {
 	upkeep  upkeep
 	counts  counters
 	running running
+
+	rawMu sync.Mutex
+	raw   map[string]*Table // tables without their declarations, by name
 }
 
 // New returns an exchange, which is to be closed.
