@@ -7,7 +7,8 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"time"
+	"sync"
+	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -17,9 +18,22 @@ import (
 type folder struct {
 	root   *os.Root
 	reader reader
+	local  bool // on a disk of this machine
+
+	making sync.Mutex             // of the writer
+	made   atomic.Pointer[writer] // nil before the first change
+
+	sweeping sync.Mutex
+	swept    atomic.Bool // of what earlier versions have left
 }
 
-func (f *folder) close() error { return errors.Join(f.reader.close(), f.root.Close()) }
+func (f *folder) close() error {
+	errs := []error{f.reader.close(), f.root.Close()}
+	if w := f.made.Load(); w != nil {
+		errs = append(errs, w.close())
+	}
+	return errors.Join(errs...)
+}
 
 // openTable opens the folder of a table, and makes it where it is absent. Should
 // the cache's folder have been removed, that is made again.
@@ -50,13 +64,14 @@ func (s *Store) openTable(ctx context.Context, spec driver.TableSpec) (*folder, 
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	f := &folder{root, reader}
+	f := &folder{root: root, reader: reader, local: isLocal(root)}
 	if err = s.checkSchema(ctx, f, spec); err == nil && s.opts.Sync {
 		err = syncFolder(parent, ".")
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
+	_ = f.sweepTemporary() // which changes nothing for who only reads
 	return f, nil
 }
 
@@ -65,7 +80,7 @@ func makeFolder(root *os.Root, name string) error {
 		if _, there := root.Lstat(name); err != nil && there == nil {
 			return nil // where nothing can be made, what is there will do
 		}
-		return err
+		return writing(err)
 	}
 	return nil
 }
@@ -95,20 +110,25 @@ func (s *Store) replaceParent(gone *os.Root) (*os.Root, error) {
 // open opens a folder of entries. ok is false where there is none: whatever else is in
 // its place holds nothing of ours.
 func (f *folder) open(shard byte) (sub subfolder, ok bool, err error) {
-	sub, err = f.reader.subfolder(shardName(shard))
+	return f.openAt(shardName(shard))
+}
+
+func (f *folder) openAt(path string) (sub subfolder, ok bool, err error) {
+	sub, err = f.reader.subfolder(path)
 	switch {
 	case err == nil:
 		return sub, true, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return sub, false, nil
 	}
-	if info, statErr := f.root.Lstat(shardName(shard)); statErr == nil && !info.IsDir() {
+	if info, statErr := f.root.Lstat(path); statErr == nil && !info.IsDir() {
 		return sub, false, nil
 	}
 	return sub, false, err
 }
 
-// makeShard opens a folder of entries, and makes it where it is absent.
+// makeShard opens a folder of entries, and makes it where it is absent. With the stripe's
+// lock, no clear removes it.
 func (f *folder) makeShard(shard byte) (subfolder, error) {
 	name := shardName(shard)
 	sub, err := f.reader.subfolder(name)
@@ -116,19 +136,15 @@ func (f *folder) makeShard(shard byte) (subfolder, error) {
 		return sub, err
 	}
 	if err := f.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return sub, err
+		return sub, writing(err)
 	}
 	return f.reader.subfolder(name)
 }
 
 // names are the names of the entries in a folder, in their order.
 func (f *folder) names(shard byte) ([]string, error) {
-	sub, ok, err := f.open(shard)
-	if err != nil || !ok {
-		return nil, err
-	}
-	names, err := sub.names()
-	return entryNames(names), errors.Join(err, sub.close())
+	names, err := f.namesAt(shardName(shard))
+	return entryNames(names), err
 }
 
 // entryNames are those names that entries may have, in their order, each once. It
@@ -137,36 +153,6 @@ func entryNames(names []string) []string {
 	names = slices.DeleteFunc(names, func(name string) bool { return !isEntry(name) })
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// list returns the names in the folder itself.
-func (f *folder) list() ([]string, error) {
-	sub, err := f.reader.subfolder(".")
-	if err != nil {
-		return nil, err
-	}
-	names, err := sub.names()
-	return names, errors.Join(err, sub.close())
-}
-
-// abandoned is how old a temporary file is whose writer must have died.
-const abandoned = time.Hour
-
-// sweep removes what writers that died have left: of the names in the folder at path.
-func (f *folder) sweep(path string, names []string) error {
-	for _, name := range names {
-		if !isTemporary(name) {
-			continue
-		}
-		info, err := f.root.Lstat(path + "/" + name)
-		if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > abandoned {
-			err = f.root.Remove(path + "/" + name)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
 }
 
 // syncFolder waits until the names in a folder are on the disk.

@@ -15,7 +15,8 @@ import (
 type table struct {
 	store   *Store
 	id      identity
-	local   bool // the folder is on a disk of this machine
+	local   bool          // the folder is on a disk of this machine
+	saves   atomic.Uint64 // calls
 	stripes [stripes]stripe
 
 	reopening sync.Mutex
@@ -25,7 +26,7 @@ type table struct {
 var _ driver.Table = (*table)(nil)
 
 func newTable(s *Store, spec driver.TableSpec, f *folder) *table {
-	t := &table{store: s, id: newIdentity(spec), local: isLocal(f.root)}
+	t := &table{store: s, id: newIdentity(spec), local: f.local}
 	for i := range t.stripes {
 		t.stripes[i].turn = make(chan struct{}, 1)
 	}
