@@ -29,10 +29,7 @@ func (t *table) Clear(ctx context.Context, filter driver.Filter) (int, error) {
 			if err != nil || c.left > 0 {
 				return err
 			}
-			if err := t.removeEmpty(ctx, f, shard); !errors.Is(err, ErrReadOnly) {
-				return err
-			}
-			return nil // where nothing was to be removed
+			return unlessReadOnly(t.removeEmpty(ctx, f, shard))
 		})
 		if err != nil {
 			return err
@@ -41,10 +38,10 @@ func (t *table) Clear(ctx context.Context, filter driver.Filter) (int, error) {
 		if err != nil {
 			return err
 		}
-		if _, err := f.sweepBeside(".", names); err != nil {
+		if _, err := f.sweepBeside(".", names); unlessReadOnly(err) != nil {
 			return err
 		}
-		return f.sweepTemporary()
+		return unlessReadOnly(f.sweepTemporary())
 	})
 	if err != nil {
 		return 0, err
@@ -83,7 +80,7 @@ func (c *clearing) all(ctx context.Context) error {
 		return err
 	}
 	c.left = len(names)
-	if _, err := c.folder.sweepBeside(shardName(c.shard), names); err != nil {
+	if _, err := c.folder.sweepBeside(shardName(c.shard), names); unlessReadOnly(err) != nil {
 		return err
 	}
 	var entries, found []string

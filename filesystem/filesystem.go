@@ -66,8 +66,8 @@ type Options struct {
 	Sync bool
 
 	// Logger is told of files that were found damaged or are no entries, with their
-	// paths, in which "*" stands for what is readable of a key. The default is
-	// [slog.Default].
+	// paths, in which "*" stands for what is readable of a key, and of folders that other
+	// users may write to. The default is [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -116,7 +116,9 @@ func Open(ctx context.Context, dir string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, opError("open", "", err)
 	}
-	return newStore(root, path, o), nil
+	s := newStore(root, path, o)
+	s.warnOfOthers(ctx, root, path)
+	return s, nil
 }
 
 // New returns a store on a folder that the caller has opened, and which Close
@@ -136,7 +138,9 @@ func New(ctx context.Context, root *os.Root, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, opError("open", "", err)
 	}
-	return newStore(root, "", o), nil
+	s := newStore(root, "", o)
+	s.warnOfOthers(ctx, root, s.Path())
+	return s, nil
 }
 
 // syncing is how many goroutines wait for the disk at once in one call.
@@ -148,6 +152,15 @@ func newStore(root *os.Root, path string, o Options) *Store {
 		workers = max(workers, syncing)
 	}
 	return &Store{path: path, opts: o, workers: workers, root: root, own: path != "", tables: make(map[string]*table)}
+}
+
+// warnOfOthers tells of a folder in which others can forge entries. Whoever has made it so
+// may want it: it stays as it is.
+func (s *Store) warnOfOthers(ctx context.Context, folder *os.Root, path string) {
+	if info, err := folder.Stat("."); err == nil && othersMayWrite(info) {
+		s.opts.Logger.WarnContext(ctx, "endpointcache: other users may write to a folder of the store",
+			"path", path, "mode", info.Mode().String())
+	}
 }
 
 // Path is the folder of the store: with [New], by the name that it was opened with.

@@ -11,6 +11,15 @@ import (
 // error: use [errors.Is].
 var ErrReadOnly = errors.New("the folder may not be written")
 
+// unlessReadOnly is the error of what a call tidies up besides, which does not matter
+// where nothing may be written.
+func unlessReadOnly(err error) error {
+	if errors.Is(err, ErrReadOnly) {
+		return nil
+	}
+	return err
+}
+
 // writing is the error of a change.
 func writing(err error) error {
 	if err != nil && mayNotWrite(err) {

@@ -52,7 +52,7 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 		if err != nil {
 			return err
 		}
-		t, err = s.keep(spec, f)
+		t, err = s.keep(ctx, spec, f)
 		return err
 	})
 	if err != nil {
@@ -65,12 +65,13 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 }
 
 // keep returns the table of that name, which has been opened before or is now.
-func (s *Store) keep(spec driver.TableSpec, f *folder) (*table, error) {
+func (s *Store) keep(ctx context.Context, spec driver.TableSpec, f *folder) (*table, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tables[spec.Name]
 	if t == nil || !slices.Equal(t.id.spec.Key, spec.Key) { // or its folder was removed
 		t = newTable(s, spec, f)
+		s.warnOfOthers(ctx, f.root, t.path("."))
 		s.tables[spec.Name] = t
 		s.all = append(s.all, t)
 		return t, nil
