@@ -33,36 +33,66 @@ func mount(t *testing.T, size string) string {
 	return folder
 }
 
+// A disk is full when it has no room for data, or none for another file.
 func TestAFullDiskIsAnErrorAndChangesNothing(t *testing.T) {
-	folder := mount(t, "1m")
-	table := openTracks(t, open(t, folder, nil))
-	if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 1)}); err != nil {
-		t.Fatal(err)
+	for _, size := range []string{"1m", "100m,nr_inodes=200"} {
+		t.Run(size, func(t *testing.T) {
+			folder := mount(t, size)
+			table := openTracks(t, open(t, folder, nil))
+			if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 1)}); err != nil {
+				t.Fatal(err)
+			}
+			saved := 1 + fill(t, table, "first")
+			large := track("a", 1, 2)
+			large.Payload = make([]byte, 100<<20)
+			if err := table.Put(t.Context(), []driver.Entry{large}); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("put: %v", err)
+			}
+			if e, ok := get(t, table, large.Key); !ok || e.Status != 1 || !whole(e) {
+				t.Errorf("the entry is not as it was: %v %d", ok, e.Status)
+			}
+			if left := temporaries(t, folder); len(left) > 0 {
+				t.Errorf("temporary files are left: %q", left)
+			}
+			for n := range 10 {
+				if n, err := table.Delete(t.Context(), []driver.Key{{"first", int64(n)}}); err != nil || n != 1 {
+					t.Fatalf("delete: %d, %v", n, err)
+				}
+			}
+			if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 3)}); err != nil {
+				t.Errorf("put after a delete: %v", err)
+			}
+			saved += fill(t, table, "second") - 10
+
+			other := openTracks(t, open(t, folder, nil)) // which has not written yet
+			if n, err := other.Clear(t.Context(), driver.Filter{}); err != nil || n != saved {
+				t.Errorf("clear: %d, %v; want %d", n, err, saved)
+			}
+			for _, table := range []driver.Table{table, other} {
+				if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 4)}); err != nil {
+					t.Errorf("put after clear: %v", err)
+				}
+			}
+			if left := temporaries(t, folder); len(left) > 0 {
+				t.Errorf("temporary files are left: %q", left)
+			}
+		})
 	}
-	var err error
-	saved := 0
-	for ; err == nil && saved < 1_000; saved++ {
-		err = table.Put(t.Context(), []driver.Entry{track("fill", saved, 1)})
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("after %d saves: %v, want %v", saved, err, syscall.ENOSPC)
-	}
-	large := track("a", 1, 2)
-	large.Payload = make([]byte, 1<<20)
-	if err := table.Put(t.Context(), []driver.Entry{large}); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("put: %v", err)
-	}
-	if e, ok := get(t, table, large.Key); !ok || e.Status != 1 || !whole(e) {
-		t.Errorf("the entry is not as it was: %v %d", ok, e.Status)
-	}
-	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", "*", ".tmp-*")); len(left) > 0 {
-		t.Errorf("temporary files are left: %q", left)
-	}
-	if n, err := table.Clear(t.Context(), driver.Filter{}); err != nil || n != saved {
-		t.Errorf("clear: %d, %v; want %d", n, err, saved)
-	}
-	if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 3)}); err != nil {
-		t.Errorf("put after clear: %v", err)
+}
+
+// fill saves entries until the disk is full, and returns how many have been saved.
+func fill(t *testing.T, table driver.Table, writer string) (saved int) {
+	t.Helper()
+	for {
+		err := table.Put(t.Context(), []driver.Entry{track(writer, saved, 1)})
+		if err == nil && saved < 10_000 {
+			saved++
+			continue
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("after %d saves: %v, want %v", saved, err, syscall.ENOSPC)
+		}
+		return saved
 	}
 }
 
@@ -361,7 +391,7 @@ func TestAFileThatTheSystemLetsNotGrowIsTooLarge(t *testing.T) {
 	if e, ok := get(t, table, large.Key); !ok || e.Status != 2 || !whole(e) {
 		t.Errorf("the entry is not as it was: %v %d", ok, e.Status)
 	}
-	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", "*", ".tmp-*")); len(left) > 0 {
+	if left := temporaries(t, folder); len(left) > 0 {
 		t.Errorf("temporary files are left: %q", left)
 	}
 }
@@ -399,7 +429,7 @@ func TestAWaitForALockEndsWithItsContext(t *testing.T) {
 	if got, ok := get(t, table, e.Key); !ok || got.Status != 1 {
 		t.Errorf("a get waits for nobody: %v %d", ok, got.Status)
 	}
-	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", "*", ".tmp-*")); len(left) > 0 {
+	if left := temporaries(t, folder); len(left) > 0 {
 		t.Errorf("temporary files are left: %q", left)
 	}
 }
