@@ -18,6 +18,7 @@ import (
 type folder struct {
 	root   *os.Root
 	reader reader
+	info   os.FileInfo
 	local  bool // on a disk of this machine
 
 	making sync.Mutex             // of the writer
@@ -35,18 +36,14 @@ func (f *folder) close() error {
 	return errors.Join(errs...)
 }
 
-// openTable opens the folder of a table, and makes it where it is absent. Should
-// the cache's folder have been removed, that is made again.
+// openTable opens the folder of a table, and makes it where it is absent.
 func (s *Store) openTable(ctx context.Context, spec driver.TableSpec) (*folder, error) {
 	name := folderName(spec.Name)
-	parent := s.parent()
-	err := makeFolder(parent, name)
-	if errors.Is(err, fs.ErrNotExist) && s.own {
-		if parent, err = s.replaceParent(parent); err == nil {
-			err = makeFolder(parent, name)
-		}
-	}
+	parent, err := s.parent()
 	if err != nil {
+		return nil, err
+	}
+	if err := makeFolder(parent, name); err != nil {
 		return nil, err
 	}
 	info, err := parent.Lstat(name)
@@ -65,7 +62,10 @@ func (s *Store) openTable(ctx context.Context, spec driver.TableSpec) (*folder, 
 		return nil, errors.Join(err, root.Close())
 	}
 	f := &folder{root: root, reader: reader, local: isLocal(root)}
-	if err = s.checkSchema(ctx, f, spec); err == nil && s.opts.Sync {
+	if f.info, err = root.Stat("."); err == nil {
+		err = s.checkSchema(ctx, f, spec)
+	}
+	if err == nil && s.opts.Sync {
 		err = syncFolder(parent, ".")
 	}
 	if err != nil {
@@ -85,26 +85,34 @@ func makeFolder(root *os.Root, name string) error {
 	return nil
 }
 
-func (s *Store) parent() *os.Root {
+// parent returns the cache's folder, which it opens again where it was removed.
+func (s *Store) parent() (*os.Root, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.root
-}
-
-// replaceParent opens the cache's folder again, unless another call has.
-func (s *Store) replaceParent(gone *os.Root) (*os.Root, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.root != gone {
+	if !s.own {
 		return s.root, nil
+	}
+	info, err := s.root.Stat(".")
+	if err == nil && !isElsewhere(info, s.path) {
+		return s.root, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	root, err := openFolder(s.path, s.opts.Temp)
 	if err != nil {
 		return nil, err
 	}
+	s.stale = append(s.stale, s.root.Close)
 	s.root = root
-	s.stale = append(s.stale, gone.Close)
 	return root, nil
+}
+
+// isElsewhere reports whether a folder that was opened is not at its path any more: it
+// was removed, or moved, as to a desktop's trash, where nobody looks for entries.
+func isElsewhere(opened os.FileInfo, path string) bool {
+	info, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, opened)
 }
 
 // open opens a folder of entries. ok is false where there is none: whatever else is in

@@ -51,10 +51,17 @@ func (t *table) savings(entries []driver.Entry, c *driver.Condition) []saving {
 	return all
 }
 
-// save puts all that start returns, once more where the folder was removed meanwhile.
+// save puts all that start returns, once more where the folder was removed meanwhile. It
+// does not put them into one that was moved: disks of this machine tell folders apart,
+// others need not.
 func (t *table) save(ctx context.Context, start func() []saving) ([]saving, error) {
 	if t.saves.Add(1)%sweepEach == 0 {
 		defer func() { t.folder.Load().sweepSome() }()
+	}
+	if gone := t.folder.Load(); t.store.own && t.local && isElsewhere(gone.info, t.root) {
+		if err := t.reopen(ctx, gone); err != nil {
+			return nil, err
+		}
 	}
 	f := t.folder.Load()
 	all := start()

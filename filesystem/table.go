@@ -14,6 +14,7 @@ import (
 
 type table struct {
 	store   *Store
+	root    string // path of the folder
 	id      identity
 	local   bool          // the folder is on a disk of this machine
 	saves   atomic.Uint64 // calls
@@ -27,6 +28,7 @@ var _ driver.Table = (*table)(nil)
 
 func newTable(s *Store, spec driver.TableSpec, f *folder) *table {
 	t := &table{store: s, id: newIdentity(spec), local: f.local}
+	t.root = t.path(".")
 	for i := range t.stripes {
 		t.stripes[i].turn = make(chan struct{}, 1)
 	}
