@@ -10,7 +10,8 @@
 // Each repository is a folder of its name, with 256 folders for its entries:
 //
 //	music/tracks/table.json                           name and key of the table
-//	music/tracks/lock-0 … lock-f                      see below
+//	music/tracks/lock-0 … lock-f                      see Processes
+//	music/tracks/tmp/                                 see Temporary files
 //	music/tracks/3a/6rqhFg,DE,1~7d9c…                 an entry
 //
 // The name of an entry begins with what is readable of its key and ends with a digest of
@@ -27,6 +28,30 @@
 // so that a pop returns just what it has removed, and of several calls that put an entry
 // if it is absent one does. The system releases the locks of a process that dies. Where it has
 // no such locks (neither flock nor LockFileEx), only one process at a time may write.
+//
+// # Temporary files
+//
+// A file is written in the folder tmp and then gets its name. A writer has a number, which
+// is part of the names of its temporary files: that of the first file tmp/lock-0,
+// tmp/lock-1, … that it could lock, which it keeps locked until it is closed or dies. So
+// whoever gets the lock of a number may remove the temporary files that have it. That is
+// done when a table is opened, with one of 16 saves, and by a clear. Where locks may not
+// tell, files must also be an hour old by the clock of the file system: on those that are
+// not known to be a disk of this machine, and on systems without such locks. Should the
+// writer of such a file be alive nevertheless, it writes the file again.
+//
+// Earlier versions of the library had temporary files beside the entries. These go when
+// they are an hour old: with the saves, one folder at a time, or all at once by a clear.
+//
+// A clear also removes the folders of entries that it leaves empty. It holds the lock under
+// which a save makes the folder and puts its files there.
+//
+// # Folders that are removed, moved or cannot be written
+//
+// A save that finds the folder removed makes it again. On a disk of this machine, it does
+// so where the folder was moved as well; on others, a store goes on in the folder that it
+// has open. A folder on a read-only file system, or one that this user may not write to,
+// can be opened and read, if its tables are there; a write is [ErrReadOnly].
 //
 // A renewal of an entry's times and headers reads its file and writes a new one with the
 // whole payload, so in this store it costs as much as a save.
