@@ -46,7 +46,7 @@ func (t *table) lock(ctx context.Context, f *folder, n int) (unlock func(), err 
 func lockFile(ctx context.Context, root *os.Root, name string) (*os.File, error) {
 	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, writing(err)
 	}
 	if err := waitForLock(ctx, f); err != nil {
 		return nil, errors.Join(err, f.Close())

@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// locksEnd is true: the system releases the locks of a process that ends.
+const locksEnd = true
+
 // tryLock locks a file for this opening of it, or reports that another has. Closing
 // the file unlocks it, and so does the end of the process.
 func tryLock(f *os.File) (locked bool, err error) {

@@ -31,7 +31,7 @@ func absolute(dir string, temp bool) (string, error) {
 // others can write to, another user may have put something in its place.
 func openFolder(path string, temp bool) (*os.Root, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, err
+		return nil, writing(err)
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
