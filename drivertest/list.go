@@ -134,7 +134,7 @@ func testList(t *testing.T, h Harness) {
 				last := page[len(page)-1]
 				l.After = &last
 				table.delete(last.Key) // where the next page goes on
-				if round < 5 { // or the listing might never end
+				if round < 5 {         // or the listing might never end
 					table.put(version(key("new", int64(round), true, "x"), 1))
 				}
 			}
