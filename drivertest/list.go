@@ -146,6 +146,38 @@ func testList(t *testing.T, h Harness) {
 		}
 	})
 
+	t.Run("keys and names are sorted by their bytes, whatever these are", func(t *testing.T) {
+		table := h.table(t, text("owner"), integer("page"), text("id"))
+		var all []driver.Entry
+		values := []string{
+			"", "a", "A", "ab", "a\x00", "a\x00b", "a\xff", "\xff", "\x00", `\`, `\x61`, `a\`, "[", "]", "é", "e\u0301", "\uffff", "\U0010ffff", "\xc3", "~",
+			"%", strings.Repeat("a", 300), strings.Repeat("a", 300) + "\xff", strings.Repeat("\xff", 200),
+		}
+		if h.MaxKey == 0 {
+			values = append(values, strings.Repeat("a", 3_000), strings.Repeat("a", 3_000)+"b", strings.Repeat("\\", 3_000))
+		}
+		for i, s := range values {
+			e := version(key(s, int64(i%3+2), values[i*7%len(values)]), 1)
+			e.Name = values[i*5%len(values)] + strings.Repeat("long ", i%2*600)
+			all = append(all, e)
+			e.Key = key("a", int64(i%3-1), s)
+			e.Name = s
+			all = append(all, e)
+		}
+		all = used(all)
+		table.put(all...)
+		for _, order := range []driver.Order{driver.ByKey, driver.ByName, driver.ByCached} {
+			for _, descending := range []bool{false, true} {
+				l := driver.Listing{Order: order, Descending: descending, Limit: 5}
+				table.wantListed(l, all)
+				l.Limit = 1
+				table.wantListed(l, all)
+				l.Leading = driver.Key{"a"}
+				table.wantListed(l, all)
+			}
+		}
+	})
+
 	t.Run("a listing of nothing is empty", func(t *testing.T) {
 		table := h.ids(t)
 		for _, order := range orders {

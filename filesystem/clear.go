@@ -13,7 +13,7 @@ import (
 // Clear removes what the filter selects, and wrecks of entries beside, which it does
 // not count, unless it is to remove the live ones. Where the filter has leading values,
 // these are the wrecks whose names begin so. It also removes the files that writers
-// which died have left.
+// which died have left, and the folders that become empty.
 func (t *table) Clear(ctx context.Context, filter driver.Filter) (int, error) {
 	var cleared atomic.Int64
 	err := t.store.run(ctx, "clear", t.id.spec.Name, func() error {

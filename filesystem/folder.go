@@ -71,7 +71,7 @@ func (s *Store) openTable(ctx context.Context, spec driver.TableSpec) (*folder, 
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
-	_ = f.sweepTemporary() // which changes nothing for who only reads
+	_ = f.sweepTemporary() // what it cannot remove is no matter for who only reads
 	return f, nil
 }
 
