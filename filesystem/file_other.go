@@ -89,7 +89,7 @@ func (s subfolder) create(name string) (*os.File, error) {
 // system does not let it be replaced then.
 func (s subfolder) rename(from, to string) error {
 	err := s.root.Rename(from, to)
-	for wait := shortWait; err != nil && inUse(err) && wait < 100*time.Millisecond; wait *= 2 {
+	for wait := 20 * time.Microsecond; err != nil && inUse(err) && wait < 100*time.Millisecond; wait *= 2 {
 		time.Sleep(wait)
 		err = s.root.Rename(from, to)
 	}

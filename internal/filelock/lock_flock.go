@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
 
-package filesystem
+package filelock
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// tryLock locks a file for this opening of it, or reports that another has. Closing
+// try locks a file for this opening of it, or reports that another has. Closing
 // the file unlocks it, and so does the end of the process.
-func tryLock(f *os.File) (locked bool, err error) {
+func try(f *os.File) (locked bool, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return false, err
