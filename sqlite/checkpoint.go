@@ -4,33 +4,37 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"errors"
-	"fmt"
 	"time"
 )
 
-// SQLite writes what is in the log into the file when a commit finds more than
-// autoCheckpoint pages there, and then begins the log from its start, if no reader is in
-// its way. Where several processes read, one always is, and the log would grow without
-// end. From truncateAbove bytes on, upkeep has a checkpoint wait for readers.
+// SQLite by itself writes the log into the file after a commit that finds it long, and begins
+// it from its start when no reader is in the way. Where several processes read, one
+// always is: the log would grow without end. So upkeep does it, for all processes that
+// use the package, and waits for readers. No caller's commit pays for it.
 const (
-	autoCheckpoint = 4000     // pages: 16 MiB
-	truncateAbove  = 20 << 20 // bytes
-	maxLog         = 64 << 20 // bytes
+	longLog = 16 << 20 // bytes from which on the log is cut
+	hugeLog = 24 << 20 // bytes from which on writers wait for that
 )
 
-// readersWait is how long a checkpoint may keep writers waiting for readers that
-// are in its way. Its next attempt comes later, and later each time.
+// How long a checkpoint waits for others: for readers that have begun before
+// the log's end, while writers go on; for another checkpoint, while writers wait that would
+// make a huge log longer; and until its next attempt, which comes later and later where
+// a reader stays.
 const (
-	readersWait = 25 * time.Millisecond
-	firstRetry  = 200 * time.Millisecond
+	readersEnd  = 10 * time.Millisecond
+	writersWait = 2 * time.Second
+	firstRetry  = 50 * time.Millisecond
 	lastRetry   = 5 * time.Second
 )
 
-// logSize is the size of the write-ahead log.
-func (f *file) logSize() int64 { return sizeOf(f.path + "-wal") }
+// Errors of a checkpoint that did not come to its end.
+var (
+	errAnotherDoes = errors.New("another process writes the log into the file")
+	errPinned      = errors.New("a reader needs what is in the log")
+)
 
-// errInTheWay means that other users of the file kept a checkpoint from its end.
-var errInTheWay = errors.New("others use the log")
+// logSize is the size of the write-ahead log in bytes.
+func (f *file) logSize() int64 { return sizeOf(f.path + "-wal") }
 
 // cut writes the log into the file, which becomes as short as its pages, and empties
 // the log.
@@ -39,32 +43,72 @@ func (u *upkeep) cut(ctx context.Context) error {
 		return nil
 	}
 	// Most of the work is done without a writer having to wait.
-	err := u.file.readers.with(ctx, func(c *conn) error { return c.checkpoint(ctx, "PASSIVE") })
-	if err != nil {
+	err := u.file.readers.with(ctx, func(c *conn) error { return c.catchUp(ctx) })
+	if err != nil && (!errors.Is(err, errAnotherDoes) || u.file.logSize() < hugeLog) {
 		return err
 	}
 	return u.commits.alone(ctx, func(c *conn) error {
-		return errors.Join(
-			c.pragma(ctx, fmt.Sprintf("PRAGMA busy_timeout=%d", readersWait.Milliseconds())),
-			c.checkpoint(ctx, "TRUNCATE"),
-			c.pragma(ctx, fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds())),
-		)
+		for deadline := time.Now().Add(writersWait); ; {
+			err := c.truncate(ctx)
+			if !errors.Is(err, errAnotherDoes) || u.file.logSize() < hugeLog || time.Now().After(deadline) {
+				return err
+			}
+			if err := waitBusy(ctx); err != nil {
+				return err
+			}
+		}
 	})
 }
 
-// checkpoint does a checkpoint; where somebody is in its way, it returns [errInTheWay].
-func (c *conn) checkpoint(ctx context.Context, mode string) error {
-	s, err := c.prepare(ctx, stmtKey{text: "PRAGMA wal_checkpoint(" + mode + ")"})
-	if err != nil {
-		return err
+// catchUp writes the log into the file as far as it went when the call began.
+func (c *conn) catchUp(ctx context.Context) error {
+	end := int64(0)
+	for range 3 {
+		p, err := c.checkpoint(ctx, "PASSIVE")
+		switch {
+		case err != nil:
+			return err
+		case p.blocked:
+			return errAnotherDoes
+		}
+		if end == 0 {
+			end = p.pages
+		}
+		if p.written >= end {
+			return nil
+		}
+		if !sleep(ctx, readersEnd) {
+			return ctx.Err()
+		}
 	}
-	busy := false
-	err = c.query(ctx, s, 3, func(row []sqldriver.Value) bool {
-		busy = row[0] != int64(0)
-		return true
-	})
-	if err == nil && busy {
-		return errInTheWay
+	return errPinned
+}
+
+func (c *conn) truncate(ctx context.Context) error {
+	p, err := c.checkpoint(ctx, "TRUNCATE")
+	if err == nil && p.blocked {
+		return errAnotherDoes
 	}
 	return err
+}
+
+// progress is what a checkpoint has done.
+type progress struct {
+	blocked bool  // by others
+	pages   int64 // in the log
+	written int64 // of these, to the file
+}
+
+func (c *conn) checkpoint(ctx context.Context, mode string) (p progress, err error) {
+	s, err := c.prepare(ctx, stmtKey{text: "PRAGMA wal_checkpoint(" + mode + ")"})
+	if err != nil {
+		return p, err
+	}
+	err = c.query(ctx, s, 3, func(row []sqldriver.Value) bool {
+		p.blocked = row[0] != int64(0)
+		p.pages, _ = row[1].(int64)
+		p.written, _ = row[2].(int64)
+		return true
+	})
+	return p, err
 }

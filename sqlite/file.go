@@ -86,10 +86,7 @@ func (f *file) connectWriter(ctx context.Context) (*conn, error) {
 		pragmas = append(pragmas, "PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=DELETE",
 			"PRAGMA locking_mode=NORMAL", "PRAGMA schema_version")
 	default:
-		pragmas = append(pragmas, "PRAGMA journal_mode=WAL",
-			// Checkpoints dominate the cost of writing at the default of 1000.
-			fmt.Sprintf("PRAGMA wal_autocheckpoint=%d", autoCheckpoint),
-			fmt.Sprintf("PRAGMA journal_size_limit=%d", maxLog))
+		pragmas = append(pragmas, "PRAGMA journal_mode=WAL", "PRAGMA wal_autocheckpoint=0") // see upkeep
 	}
 	pragmas = append(pragmas, fmt.Sprintf("PRAGMA synchronous=%d", sync+1))
 	if f.opts.SecureDelete {

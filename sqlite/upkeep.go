@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,7 +53,7 @@ func (u *upkeep) committed(size int) {
 		return
 	}
 	u.written.Store(0)
-	if u.file.logSize() > truncateAbove {
+	if u.file.logSize() > longLog {
 		select {
 		case u.urgent <- struct{}{}:
 		default: // it knows
@@ -82,7 +83,7 @@ func (u *upkeep) run() {
 	retry := firstRetry
 	for {
 		next := lookAt
-		long := u.file.logSize() > truncateAbove
+		long := u.file.logSize() > longLog
 		if long && logAt.Before(next) {
 			next = logAt
 		}
@@ -90,18 +91,22 @@ func (u *upkeep) run() {
 			return
 		}
 		if long && !time.Now().Before(logAt) {
-			if u.guarded(u.cut) {
-				retry = firstRetry
-			} else {
-				logAt = time.Now().Add(retry)
+			err := u.guarded(u.cut)
+			if errors.Is(err, errPinned) {
 				retry = min(2*retry, lastRetry)
+			} else {
+				retry = firstRetry
+			}
+			logAt = time.Now()
+			if err != nil {
+				logAt = logAt.Add(retry)
 			}
 		}
 		if time.Now().Before(lookAt) {
 			continue
 		}
 		u.changed.Store(false)
-		u.guarded(u.shrinkInSteps)
+		_ = u.guarded(u.shrinkInSteps)
 		lookAt = time.Now().Add(pause)
 		if u.idle() {
 			return
@@ -123,18 +128,18 @@ func (u *upkeep) sleepUntil(t time.Time) bool {
 	return true
 }
 
-// guarded reports whether work was done. What fails is tried again after the next change; a
+// guarded does work. What fails is tried again after the next change; a
 // file that is found damaged is replaced, as an operation of a caller would.
-func (u *upkeep) guarded(work func(context.Context) error) bool {
-	return u.file.guard(u.ctx, true, func() error { return work(u.ctx) }) == nil
+func (u *upkeep) guarded(work func(context.Context) error) error {
+	return u.file.guard(u.ctx, true, func() error { return work(u.ctx) })
 }
 
 // idle ends the goroutine if there is nothing left that it may have to do.
 func (u *upkeep) idle() bool {
-	if u.owesCut.Load() && u.guarded(u.cut) {
+	if u.owesCut.Load() && u.guarded(u.cut) == nil {
 		u.owesCut.Store(false)
 	}
-	if u.owesCut.Load() || u.file.logSize() > truncateAbove {
+	if u.owesCut.Load() || u.file.logSize() > longLog {
 		return false
 	}
 	u.mu.Lock()

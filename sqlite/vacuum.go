@@ -89,9 +89,9 @@ func (u *upkeep) shrink(ctx context.Context, rest bool) error {
 		if err != nil {
 			return err
 		}
-		if u.file.logSize() > truncateAbove {
+		if u.file.logSize() > longLog {
 			if err := u.cut(ctx); err != nil {
-				return err
+				return err // it would only become longer
 			}
 		}
 		if rest && !sleep(ctx, leastRest*time.Since(began)) {
