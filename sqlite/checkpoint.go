@@ -14,6 +14,8 @@ import (
 const (
 	longLog = 16 << 20 // bytes from which on the log is cut
 	hugeLog = 24 << 20 // bytes from which on writers wait for that
+
+	fewLogged = 1000 // pages that may be left to write while writers wait
 )
 
 // How long a checkpoint waits for others: for readers that have begun before
@@ -24,6 +26,7 @@ const (
 	readersEnd  = 10 * time.Millisecond
 	writersWait = 2 * time.Second
 	firstRetry  = 50 * time.Millisecond
+	pinnedRetry = 400 * time.Millisecond
 	lastRetry   = 5 * time.Second
 )
 
@@ -84,10 +87,21 @@ func (c *conn) catchUp(ctx context.Context) error {
 	return errPinned
 }
 
+// truncate does the rest, and empties the log, with writers waiting for it. It does not begin
+// where a reader would keep it from its end.
 func (c *conn) truncate(ctx context.Context) error {
-	p, err := c.checkpoint(ctx, "TRUNCATE")
-	if err == nil && p.blocked {
+	p, err := c.checkpoint(ctx, "PASSIVE")
+	switch {
+	case err != nil:
+		return err
+	case p.blocked:
 		return errAnotherDoes
+	case p.pages-p.written > fewLogged:
+		return errPinned
+	}
+	p, err = c.checkpoint(ctx, "TRUNCATE")
+	if err == nil && p.blocked {
+		return errAnotherDoes // or a reader or writer, for a moment
 	}
 	return err
 }

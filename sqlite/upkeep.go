@@ -93,7 +93,7 @@ func (u *upkeep) run() {
 		if long && !time.Now().Before(logAt) {
 			err := u.guarded(u.cut)
 			if errors.Is(err, errPinned) {
-				retry = min(2*retry, lastRetry)
+				retry = min(2*max(retry, pinnedRetry/2), lastRetry)
 			} else {
 				retry = firstRetry
 			}
