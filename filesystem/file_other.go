@@ -111,7 +111,7 @@ func (s subfolder) create(name string) (*os.File, error) {
 func (s subfolder) rename(name string, to subfolder, newName string) error {
 	from, path := s.name+"/"+name, to.name+"/"+newName
 	err := s.above.Rename(from, path)
-	for wait := shortWait; err != nil && inUse(err) && wait < 100*time.Millisecond; wait *= 2 {
+	for wait := 20 * time.Microsecond; err != nil && inUse(err) && wait < 100*time.Millisecond; wait *= 2 {
 		time.Sleep(wait)
 		err = s.above.Rename(from, path)
 	}

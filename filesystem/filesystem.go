@@ -69,6 +69,7 @@ import (
 	"sync"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/access"
 	"github.com/endpointcache/endpointcache/internal/gate"
 )
 
@@ -182,7 +183,7 @@ func newStore(root *os.Root, path string, o Options) *Store {
 // warnOfOthers tells of a folder in which others can forge entries. Whoever has made it so
 // may want it: it stays as it is.
 func (s *Store) warnOfOthers(ctx context.Context, folder *os.Root, path string) {
-	if info, err := folder.Stat("."); err == nil && othersMayWrite(info) {
+	if info, err := folder.Stat("."); err == nil && access.OthersMayWrite(info) {
 		s.opts.Logger.WarnContext(ctx, "endpointcache: other users may write to a folder of the store",
 			"path", path, "mode", info.Mode().String())
 	}

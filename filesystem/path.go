@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/endpointcache/endpointcache/internal/access"
 	"github.com/endpointcache/endpointcache/internal/homepath"
 )
 
@@ -41,7 +42,7 @@ func openFolder(path string, temp bool) (*os.Root, error) {
 		return root, nil
 	}
 	info, err := root.Stat(".")
-	if err == nil && !mine(info) {
+	if err == nil && !access.Mine(info) {
 		err = fmt.Errorf("%s belongs to another user", path)
 	}
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/endpointcache/endpointcache/internal/filelock"
 )
 
 // Temporary files of writers that died are removed when a table is opened, with one of
@@ -73,7 +75,7 @@ func (f *folder) removeIfDead(n string, names []string) error {
 // removeDead removes temporary files of a writer whose lock is held. Where other machines
 // may not see locks, they have to be old as well.
 func (f *folder) removeDead(names []string) error {
-	if !f.local || !locksEnd {
+	if !f.local || !filelock.EndWithProcess {
 		_, err := f.removeAbandoned(temporaryFolder, names)
 		return err
 	}

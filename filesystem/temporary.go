@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/filelock"
 )
 
 // writer makes a table's temporary files. It has a number for itself, by a lock which the
@@ -72,7 +73,7 @@ func (f *folder) tryNumber(n string) (*os.File, error) {
 	if err != nil {
 		return nil, writing(err)
 	}
-	locked, err := tryLock(file)
+	locked, err := filelock.Try(file)
 	if err != nil || !locked {
 		return nil, errors.Join(err, file.Close())
 	}
