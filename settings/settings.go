@@ -138,6 +138,10 @@ type RepositorySettings[K comparable, V any] struct {
 	// Policy says more about what is cached and for how long. Each of its fields applies if
 	// no policy of a call sets it, and takes precedence over the cache's.
 	Policy policy.Policy
+
+	// Limit bounds how much the repository keeps, in the table of each origin. It needs a
+	// cache, which evicts in the background. The default is no limit but the cache's.
+	Limit Limit
 }
 
 // Validate reports what keeps a repository from being made of the settings.
@@ -208,6 +212,9 @@ func (s RepositorySettings[K, V]) validate() error {
 		return err
 	}
 	if err := s.Policy.Validate(); err != nil {
+		return err
+	}
+	if err := s.Limit.Validate(); err != nil {
 		return err
 	}
 	return expire.Validate(s.Expire)

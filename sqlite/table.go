@@ -29,7 +29,7 @@ func (t *table) GetsPromptly() {}
 const minPerReader = 64
 
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
-	return t.store.run(ctx, "get from", t.spec.Name, func() error {
+	return t.store.get(ctx, "get from", t.spec.Name, func() error {
 		keys, visit := sel.Narrow(keys, visit)
 		switch len(keys) {
 		case 0:
@@ -274,6 +274,9 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 				return err
 			}
 			cleared, err = c.execute(ctx, s, true)
+			if isDamage(err) && f.State == driver.All && len(f.Leading) == 0 {
+				cleared, err = t.clearDamaged(ctx, c)
+			}
 			return err
 		})
 	})

@@ -12,6 +12,7 @@ import (
 type Table struct {
 	driver.TableSpec
 	Repository  string                // or its own name, where nobody knows; empty for the cache's own
+	Declared    string                // the name that it would have without a change of the declaration
 	Origin      string                // empty where it is not known
 	Declaration *settings.Declaration // nil where it is not known
 	Current     bool                  // the table has entries that are in use
@@ -35,8 +36,9 @@ func (s *Store) List(ctx context.Context) ([]Table, error) {
 		case Own(spec.Name):
 		case known[base(spec.Name)].Declaration != nil:
 			t.Repository = base(spec.Name) // what a program with an older declaration has left
+			t.Declared = spec.Name
 		default:
-			t.Repository = spec.Name
+			t.Repository, t.Declared = spec.Name, spec.Name
 			t.Current = true
 		}
 		t.TableSpec = spec
@@ -85,14 +87,14 @@ func (s *Store) known(ctx context.Context) (map[string]Table, error) {
 // tables adds the tables of a repository.
 func (r *record) tables(name string, origins []string, known map[string]Table) {
 	add := func(number int, t Table) {
-		t.Repository = name
+		t.Repository, t.Declared = name, name
 		home := HomeTable(name, number)
 		if len(origins) > 0 {
 			t.Origin = origins[0]
 		}
 		known[home] = t
 		for _, origin := range origins[min(1, len(origins)):] {
-			t.Origin = origin
+			t.Origin, t.Declared = origin, OriginTable(name, origin)
 			known[OriginTable(home, origin)] = t
 		}
 	}

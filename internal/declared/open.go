@@ -153,8 +153,8 @@ func (o *Opening) use(ctx context.Context, r *record) (string, driver.Table, err
 	if d := r.declaration; d.Version == 0 && o.Given.Version > 0 || d.Endpoint == "" && o.Given.Endpoint != "" || d.Payload == "" {
 		r.declaration = o.Given
 		r.declaration.Version = max(d.Version, o.Given.Version)
-		if _, err := o.replace(ctx, o.Name, r); err != nil {
-			return "", nil, err
+		if _, err := o.replace(ctx, o.Name, r); err != nil { // a store that may not be written can be read
+			o.Log.Warn("endpointcache: the version of a declaration cannot be remembered now", "repository", o.Name, "error", err)
 		}
 	}
 	o.sweep(ctx, r)

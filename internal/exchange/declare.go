@@ -117,14 +117,26 @@ func (x *Exchange) Drop(ctx context.Context, repository string) error {
 	begun := x.Now()
 	names := map[string]bool{repository: true}
 	for _, t := range tables {
-		if t.Repository == repository && t.Origin != "" {
-			names[declared.OriginTable(repository, t.Origin)] = true
+		if t.Repository == repository {
+			names[t.Declared] = true
 		}
 	}
 	if err := s.Drop(ctx, repository, x.forget); err != nil {
 		return err
 	}
+	x.forgetRaw(tables, repository)
 	return x.ClearMarks(ctx, names, begun)
+}
+
+// forgetRaw lets go of the tables of a repository that were opened without its declaration.
+func (x *Exchange) forgetRaw(tables []declared.Table, repository string) {
+	x.rawMu.Lock()
+	defer x.rawMu.Unlock()
+	for _, t := range tables {
+		if t.Repository == repository {
+			delete(x.raw, t.Name)
+		}
+	}
 }
 
 var errNoStore = errors.New("there is no store")

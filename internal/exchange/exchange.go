@@ -36,7 +36,16 @@ type Options struct {
 
 	Redact redact.Rules // of all tables, besides their own
 
+	Upkeep Upkeep
+
 	Limits
+}
+
+// Upkeep is what is done in the background to what is stored. The zero value is nothing.
+type Upkeep struct {
+	Limit       settings.Limit // of all tables together, besides their own
+	ClearEvery  time.Duration  // between two looks at what has expired; 0: never
+	KeepExpired time.Duration  // how long an expired entry stays; negative: until it is cleared
 }
 
 // Limits bound what an exchange holds and waits for.
@@ -90,8 +99,12 @@ type Exchange struct {
 	digest  digestKey
 	marks   marks
 	order   order
+	upkeep  upkeep
 	counts  counters
 	running running
+
+	rawMu sync.Mutex
+	raw   map[string]*Table // tables without their declarations, by name
 }
 
 // New returns an exchange, which is to be closed.
@@ -112,7 +125,7 @@ func New(opts Options) (*Exchange, error) {
 	x.flights.tables = make(map[string]*atomic.Int64)
 	x.guard.init(x)
 	x.budget.init(x.opts.MaxInFlight, largestShare(x.opts.MaxBody))
-	x.vary.init()
+	x.vary.init(x)
 	x.records.init()
 	x.marks.x = x
 	x.running.init()
@@ -128,6 +141,9 @@ func (o *Options) validate() error {
 	}
 	if n := len(o.DigestKey); n > 0 && n < minDigestKey {
 		return fmt.Errorf("DigestKey has %d bytes of at least %d", n, minDigestKey)
+	}
+	if err := o.Upkeep.Limit.Validate(); err != nil {
+		return err
 	}
 	for name, n := range map[string]int64{
 		"MaxBody": o.MaxBody, "MaxInFlight": o.MaxInFlight, "FinishBytes": o.FinishBytes,
@@ -195,6 +211,7 @@ func (x *Exchange) Close() error {
 	x.running.close()
 	x.flights.endUnread()
 	x.running.wait()
+	x.upkeep.close()
 	return nil
 }
 

@@ -221,7 +221,7 @@ func (t *Table) sibling(ctx context.Context, origin string) (*Table, error) {
 	s.Name, s.stored, s.origins = declared.OriginTable(t.Name, origin), declared.OriginTable(t.stored, origin), t.origins
 	s.flying = t.x.flights.ofTable(s.Name)
 	store := t.x.records.keptIn()
-	table, err := store.OpenTable(ctx, driver.TableSpec{Name: s.stored, Key: s.columns()})
+	table, err := store.OpenTable(ctx, s.Spec())
 	if err != nil {
 		return nil, err
 	}

@@ -5,11 +5,13 @@ import (
 	"sync"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // ownTable is a table that belongs to no repository. It is opened when it is first needed.
 type ownTable struct {
 	spec driver.TableSpec
+	x    *Exchange // keeps the table within the limit of all; nil: nothing leaves it
 
 	mu    sync.Mutex
 	store driver.Store
@@ -36,10 +38,14 @@ func (o *ownTable) open(ctx context.Context) (driver.Table, error) {
 		return o.table, nil
 	}
 	table, err := o.store.OpenTable(ctx, o.spec)
-	if err == nil {
-		o.table = table
+	if err == nil && o.x != nil {
+		table, err = o.x.keep(o.store, table, o.spec, settings.Limit{})
 	}
-	return table, err
+	if err != nil {
+		return nil, err
+	}
+	o.table = table
+	return table, nil
 }
 
 // opened is the table, nil where it was not needed yet.

@@ -44,6 +44,7 @@ type Declaration struct {
 	RedirectHosts []string
 
 	Redact redact.Rules
+	Limit  settings.Limit
 
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
@@ -140,11 +141,14 @@ func (x *Exchange) newTable(d Declaration, fixed *Rules, hosts redirect.Hosts, r
 }
 
 // take makes the table one of the store's.
-func (t *Table) take(ctx context.Context, store driver.Store, table driver.Table) error {
-	for _, column := range t.columns() {
+func (t *Table) take(ctx context.Context, store driver.Store, table driver.Table) (err error) {
+	spec := t.Spec()
+	for _, column := range spec.Key {
 		t.probeKey = append(t.probeKey, map[driver.Kind]driver.Value{driver.String: "", driver.Int: int64(0), driver.Bool: false}[column.Kind])
 	}
-	t.table = table
+	if t.table, err = t.x.keep(store, table, spec, t.Limit); err != nil {
+		return err
+	}
 	t.keeper, _ = t.table.(driver.KeepingTable)
 	if err := t.mark(ctx); err != nil {
 		return err

@@ -39,7 +39,8 @@ type variants struct {
 	seed  maphash.Seed
 }
 
-func (v *variants) init() {
+func (v *variants) init(x *Exchange) {
+	v.x = x
 	v.spec = driver.TableSpec{Name: VariantsTable, Key: variantColumns}
 	v.seed = maphash.MakeSeed()
 	for i := range v.turns {
