@@ -159,7 +159,7 @@ func (s *Store) Path() string {
 }
 
 // Traits implements [driver.Store].
-func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind} }
+func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind, Intact: true} }
 
 // Close waits for running operations and lets go of the folders. The files stay.
 func (s *Store) Close() error {
