@@ -270,7 +270,7 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 	err = t.store.run(ctx, "clear", t.spec.Name, func() error {
 		// The size gives it a transaction of its own, which its context can
 		// end in the middle without harm to others.
-		return t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
+		err := t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
 			s, err := c.prepare(ctx, stmtKey{table: t, op: opClear, state: f.State, leading: len(f.Leading)})
 			if err != nil {
 				return err
@@ -278,11 +278,12 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 			s.bindKey(f.Leading)
 			s.bindNow(f)
 			cleared, err = c.execute(ctx, s, true)
-			if isDamage(err) && f.State == driver.All && len(f.Leading) == 0 {
-				cleared, err = t.clearDamaged(ctx, c)
-			}
 			return err
 		})
+		if isDamage(err) && f.State == driver.All && len(f.Leading) == 0 {
+			cleared, err = t.clearDamaged(ctx)
+		}
+		return err
 	})
 	if err != nil {
 		return 0, err
