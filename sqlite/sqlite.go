@@ -146,6 +146,7 @@ func open(ctx context.Context, o *Options, make func(Options) (*Store, error)) (
 		return nil, &driver.OpError{Store: kind, Op: "open", Err: err}
 	}
 	if s.upkeep != nil {
+		s.file.keepReserve()
 		s.upkeep.wake() // for what others have left
 	}
 	return s, nil

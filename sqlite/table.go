@@ -268,20 +268,10 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 
 func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
 	err = t.store.run(ctx, "clear", t.spec.Name, func() error {
-		// The size gives it a transaction of its own, which its context can
-		// end in the middle without harm to others.
-		err := t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
-			s, err := c.prepare(ctx, stmtKey{table: t, op: opClear, state: f.State, leading: len(f.Leading)})
-			if err != nil {
-				return err
-			}
-			s.bindKey(f.Leading)
-			s.bindNow(f)
-			cleared, err = c.execute(ctx, s, true)
-			return err
-		})
-		if isDamage(err) && f.State == driver.All && len(f.Leading) == 0 {
-			cleared, err = t.clearDamaged(ctx)
+		cleared, err = t.clear(ctx, f)
+		if err != nil {
+			all := f.State == driver.All && len(f.Leading) == 0
+			cleared, err = t.clearAnyway(ctx, all, err, func() (int, error) { return t.clear(ctx, f) })
 		}
 		return err
 	})
@@ -289,6 +279,22 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 		return 0, err
 	}
 	return cleared, nil
+}
+
+func (t *table) clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
+	// The size gives it a transaction of its own, which its context can
+	// end in the middle without harm to others.
+	err = t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
+		s, err := c.prepare(ctx, stmtKey{table: t, op: opClear, state: f.State, leading: len(f.Leading)})
+		if err != nil {
+			return err
+		}
+		s.bindKey(f.Leading)
+		s.bindNow(f)
+		cleared, err = c.execute(ctx, s, true)
+		return err
+	})
+	return cleared, err
 }
 
 func (s *stmt) bindKey(key driver.Key) {
