@@ -25,7 +25,7 @@ func TestOpenTellsWhatAURLMayBe(t *testing.T) {
 		"sqlite:///music.db?mode=rwc":   "sqlite:///path?mode=ro",
 		"sqlite:music.db?mode=rwc":      "sqlite:path?mode=ro",
 		"sqlite:music.db?cache=shared":  "sqlite:path?mode=ro",
-		"sqlite:music.db?mode=ro":       "no such file",
+		"sqlite:music.db?mode=ro":       "music.db",
 		"file:music?mode=ro":            "file:path or file:///path",
 		"memory:more":                   "takes no name",
 		"postgres://user:hunter%2@host": "postgres: open",
