@@ -266,24 +266,30 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 
 func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
 	err = t.store.run(ctx, "clear", t.spec.Name, func() error {
-		// The size gives it a transaction of its own, which its context can
-		// end in the middle without harm to others.
-		return t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
-			s, err := t.prepareFilter(ctx, c, stmtKey{op: opClear}, f)
-			if err != nil {
-				return err
-			}
-			cleared, err = c.execute(ctx, s, true)
-			if isDamage(err) && f.State == driver.All && len(f.Leading) == 0 {
-				cleared, err = t.clearDamaged(ctx, c)
-			}
-			return err
-		})
+		cleared, err = t.clear(ctx, f)
+		if err != nil {
+			cleared, err = t.clearAnyway(ctx, f.All(), err, func() (int, error) { return t.clear(ctx, f) })
+		}
+		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	return cleared, nil
+}
+
+func (t *table) clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
+	// The size gives it a transaction of its own, which its context can
+	// end in the middle without harm to others.
+	err = t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
+		s, err := t.prepareFilter(ctx, c, stmtKey{op: opClear}, f)
+		if err != nil {
+			return err
+		}
+		cleared, err = c.execute(ctx, s, true)
+		return err
+	})
+	return cleared, err
 }
 
 func (s *stmt) bindKey(key driver.Key) {
