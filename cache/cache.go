@@ -236,9 +236,15 @@ func (c *ResponseCache) Close() error {
 // CreateRepository adds the repository that s describes to the cache, with its
 // table in the store, which it creates where it is absent.
 //
+// If the entries there were stored by another declaration, it migrates them, or does what
+// Changed of the settings says. A migration takes as long as to read and write them all, once
+// for all processes, which wait for it until their ctx is done. If one ends before that, another
+// goes on, after 15 seconds at most.
+//
 // The error is [ErrExists] where the cache has one of that name, [ErrSamePattern]
-// where it has one for the same requests, and a driver.SchemaError where the table is
-// there for another key.
+// where it has one for the same requests, a settings.ChangedError where the entries are of
+// another declaration, and a driver.SchemaError where the table is there for another key and
+// the store remembers no declaration of it.
 func CreateRepository[K comparable, V any](ctx context.Context, c *ResponseCache, s settings.RepositorySettings[K, V]) (*repository.ResponseRepository[K, V], error) {
 	s, err := s.Resolve()
 	if err != nil {

@@ -227,7 +227,7 @@ func (s *Contents) each(ctx context.Context, do func(*exchange.Table) error) err
 
 // tables are those of the contents, without the cache's own.
 func (s *Contents) tables(ctx context.Context) ([]*exchange.Table, error) {
-	specs, err := s.cache.store.Tables(ctx)
+	listed, err := s.cache.exchange.Tables(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -236,14 +236,14 @@ func (s *Contents) tables(ctx context.Context) ([]*exchange.Table, error) {
 		return nil, err
 	}
 	var tables []*exchange.Table
-	for _, spec := range specs {
-		name, _ := splitTable(spec.Name)
-		if exchange.IsOwn(spec.Name) || len(s.repositories) > 0 && !slices.Contains(s.repositories, name) {
+	for _, table := range listed {
+		name, _ := splitTable(table.Declared)
+		if !table.Current || len(s.repositories) > 0 && !slices.Contains(s.repositories, name) {
 			continue
 		}
-		t := declared[spec.Name]
+		t := declared[table.Name]
 		if t == nil {
-			if t, err = s.cache.exchange.Raw(ctx, s.cache.store, spec); err != nil {
+			if t, err = s.cache.exchange.Raw(ctx, s.cache.store, table); err != nil {
 				return nil, err
 			}
 		}
@@ -261,7 +261,7 @@ func (s *Contents) declared(ctx context.Context) (map[string]*exchange.Table, er
 			return nil, err
 		}
 		for _, t := range family {
-			declared[t.Name] = t
+			declared[t.Spec().Name] = t
 		}
 	}
 	return declared, nil
@@ -273,7 +273,7 @@ func (s *Contents) table(ctx context.Context, name string) (*exchange.Table, err
 		return nil, err
 	}
 	for _, t := range tables {
-		if t.Name == name {
+		if t.Spec().Name == name {
 			return t, nil
 		}
 	}

@@ -183,7 +183,7 @@ func (s selection) stored(e driver.Entry) Stored {
 	} else if s.table.SharesPayload() {
 		e.Payload = slices.Clone(e.Payload)
 	}
-	out := Stored{Table: s.table.Name, UsedAt: e.UsedAt, Size: e.Size, Entry: exchange.EntryOf(s.ctx, s.table, e).(repository.Entry)}
+	out := Stored{Table: s.table.Spec().Name, UsedAt: e.UsedAt, Size: e.Size, Entry: exchange.EntryOf(s.ctx, s.table, e).(repository.Entry)}
 	out.Repository, out.Origin = splitTable(s.table.Name)
 	for i, column := range s.table.Spec().Key {
 		out.Key = append(out.Key, KeyColumn{column.Name, e.Key[i]})

@@ -49,6 +49,23 @@ type RepositorySettings[K comparable, V any] struct {
 	// store. Names that differ only in case cannot be used side by side.
 	Name string
 
+	// Version is that of the declaration, 1 or more; 0 is none. The store remembers it: raise it
+	// with each change after which the stored bodies are not those of the endpoint any more, or
+	// cannot be decoded. If the store remembers no version, or none is set here, the endpoint
+	// and the name of V tell whether the declaration has changed. Another key is a change in any
+	// case.
+	Version int
+
+	// Migrations lead here from older declarations: see [MigrateFrom] and [MigrateKeys]. The
+	// first that applies is taken; its own settings may have migrations, too, so that one leads
+	// to the next. Fields that were added to K need none if a request may lack them; see
+	// [MigrateKeys]. No migration leads to a lower version.
+	Migrations []Migration[K, V]
+
+	// Changed says what happens to the entries of another declaration from which no migration
+	// leads here. The default is an error.
+	Changed Change
+
 	// Pattern describes the endpoint's requests, as "GET /v1/tracks/{id}" does. It
 	// is short for an Endpoint that is a [request.Pattern] without options; only
 	// one of the two is set.
@@ -189,6 +206,9 @@ func (s RepositorySettings[K, V]) validate() error {
 		return fmt.Errorf("ExpireAbsent: %w", err)
 	}
 	if err := s.validateScope(key.Columns()); err != nil {
+		return err
+	}
+	if err := s.validateVersion(); err != nil {
 		return err
 	}
 	if err := s.Policy.Validate(); err != nil {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/declared"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // EntryOf returns the repository.Entry of a stored one, as calls with ctx see it. Package
@@ -14,14 +16,21 @@ var EntryOf func(ctx context.Context, t *Table, e driver.Entry) any
 
 // Raw returns a table of the store without its declaration. What it writes outdates what
 // was asked for before, as writes to the declared table do.
-func (x *Exchange) Raw(ctx context.Context, store driver.Store, spec driver.TableSpec) (*Table, error) {
+func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.Table) (*Table, error) {
+	spec := listed.TableSpec
 	x.rawMu.Lock()
 	defer x.rawMu.Unlock()
 	if t, ok := x.raw[spec.Name]; ok && slices.Equal(t.Declaration.Key, spec.Key) {
 		return t, nil
 	}
-	t := x.newTable(Declaration{Name: spec.Name, Key: spec.Key}, x.fixed, nil, nil)
-	if err := t.openIn(ctx, store); err != nil {
+	own := Declaration{Name: listed.Declared, Key: spec.Key, Declared: settings.Declaration{Key: spec.Key}}
+	t := x.newTable(own, x.fixed, nil, nil)
+	t.stored = spec.Name
+	opened, err := store.OpenTable(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.take(ctx, store, opened); err != nil {
 		return nil, err
 	}
 	t.origins = newOrigins(t)
@@ -34,7 +43,7 @@ func (x *Exchange) Raw(ctx context.Context, store driver.Store, spec driver.Tabl
 
 // Spec describes the table in the store.
 func (t *Table) Spec() driver.TableSpec {
-	return driver.TableSpec{Name: t.Name, Key: t.columns()}
+	return driver.TableSpec{Name: t.stored, Key: t.columns()}
 }
 
 // List lists entries, see [driver.Table].
@@ -124,7 +133,3 @@ func (t *Table) DeleteWanted(ctx context.Context, sel driver.Selection, wanted f
 	}
 	return deleted, flush()
 }
-
-// IsOwn reports whether a table of that name is one in which caches keep what they have to
-// know of the store.
-func IsOwn(table string) bool { return table == RecordsTable || table == VariantsTable }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/expire"
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/redact"
@@ -322,22 +323,14 @@ var (
 // Instant is t as stores know it.
 func Instant(t time.Time) time.Time { return instant(t) }
 
-// hasValue reports whether a response of that status holds a value of its endpoint:
-// those of class 2xx do whose body is a representation, RFC 9110, section 15.3.
-func hasValue(status int) bool {
-	switch status {
-	case http.StatusNoContent, http.StatusResetContent, http.StatusPartialContent:
-		return false
-	}
-	return status >= 200 && status <= 299
-}
+func hasValue(status int) bool { return head.HasValue(status) }
 
 // HasValue reports whether a response of that status holds a value of its endpoint.
-func HasValue(status int) bool { return hasValue(status) }
+func HasValue(status int) bool { return head.HasValue(status) }
 
 // IsPart reports whether an entry of that status is a part of a response, which only a
 // request for ranges can be answered with.
-func IsPart(status int) bool { return status == http.StatusPartialContent }
+func IsPart(status int) bool { return head.IsPart(status) }
 
 // Gone reports whether a status says that the origin has nothing for a key.
 func Gone(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }
