@@ -170,8 +170,9 @@ func (t *table) read(doc bson.Raw, withKey bool) (e driver.Entry, err error) {
 	}
 	found := 0
 	for _, element := range elements {
-		name, v := element.Key(), element.Value()
-		switch name {
+		// Where the driver makes a string of a name, it costs more than the value.
+		name, v := element[1:1+bytes.IndexByte(element[1:], 0)], element.Value()
+		switch string(name) {
 		case fieldStatus:
 			var status int64
 			status, err = readInt(v)
@@ -201,7 +202,7 @@ func (t *table) read(doc bson.Raw, withKey bool) (e driver.Entry, err error) {
 			payload, err = text(v)
 			e.Payload = bytes.Clone(payload)
 		default:
-			if i := slices.Index(t.fields, name); i >= 0 && withKey {
+			if i := slices.IndexFunc(t.fields, func(f string) bool { return f == string(name) }); i >= 0 && withKey {
 				e.Key[i], err = readValue(v, t.spec.Key[i].Kind)
 				found++
 			}

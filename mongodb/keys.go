@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/textprefix"
 )
 
 // An _id is the values of a key, one after the other. One that would be longer than
@@ -67,7 +68,7 @@ func idsOf(leading driver.Key, prefix string) span {
 	if len(leading) > 0 {
 		text = append(text, separator)
 	}
-	known := whole(prefix)
+	known := textprefix.Whole(prefix)
 	text = appendEscaped(text, known)
 	from := cut(string(text), keptID)
 	return span{from, successor(from), len(text) <= keptID && known == prefix}

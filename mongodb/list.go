@@ -28,11 +28,11 @@ func (t *table) List(ctx context.Context, l driver.Listing) (page []driver.Entry
 		}
 		s := &sorting{table: t, listing: l, sel: sel}
 		s.field, s.text = t.orderField(l.Order)
-		if s.hint, err = t.prepareIndex(ctx, s.index()); err != nil {
+		if s.hint, err = t.prepareIndex(ctx, bson.D{{Key: s.field, Value: 1}}); err != nil {
 			return err
 		}
 		if l.After == nil && l.Order.Parts()&driver.Usage != 0 {
-			if err := t.upgrade(ctx); err != nil {
+			if _, err := t.upgrade(ctx); err != nil {
 				return err
 			}
 		}
@@ -74,13 +74,6 @@ type sorting struct {
 	field   string
 	text    bool
 	hint    bson.D
-}
-
-func (s *sorting) index() bson.D {
-	if s.field == fieldUsedUS {
-		return usageIndex
-	}
-	return bson.D{{Key: s.field, Value: 1}}
 }
 
 // entries yields the entries that a page may have: first those in the order of the field,

@@ -1,7 +1,6 @@
 package mongodb
 
 import (
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -180,19 +179,6 @@ func textOf(s string) string {
 	for i, r := range s {
 		if _, size := utf8.DecodeRuneInString(s[i:]); r == 0 || r == utf8.RuneError && size == 1 {
 			return s[:i]
-		}
-	}
-	return s
-}
-
-// whole returns s without the bytes at its end that may be the begin of a character.
-func whole(s string) string {
-	for i := 1; i < utf8.UTFMax && i <= len(s); i++ {
-		if end := s[len(s)-i:]; utf8.RuneStart(end[0]) {
-			if !utf8.FullRuneInString(end) {
-				return strings.TrimSuffix(s, end)
-			}
-			break
 		}
 	}
 	return s

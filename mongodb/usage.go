@@ -12,9 +12,8 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 )
 
-// usageIndex has both numbers that say which entries a store with bounds keeps, so that
-// what they come to is known from the index alone.
-var usageIndex = bson.D{{Key: fieldUsedUS, Value: 1}, {Key: fieldSize, Value: 1}}
+// sizeIndex tells what the sizes come to without the documents, and which lack one.
+var sizeIndex = bson.D{{Key: fieldSize, Value: 1}}
 
 // Use sends one command for each chunk of keys.
 func (t *table) Use(ctx context.Context, keys []driver.Key, at time.Time) error {
@@ -38,18 +37,19 @@ func (t *table) Use(ctx context.Context, keys []driver.Key, at time.Time) error 
 
 func (t *table) useChunk(ctx context.Context, ids []string, at time.Time) error {
 	start, b := begin(nil)
-	b = t.store.appendIDs(b, ids)
-	b = appendTimes(b, fieldUsedUS, time.Time{}, at)
-	query := bson.Raw(end(b, start))
-	result, err := t.docs.UpdateMany(ctx, query, used(at))
+	b = appendTimes(t.store.appendIDs(b, ids), fieldCachedUS, time.Time{}, at)
+	used, b := beginDocument(b, fieldUsedUS)
+	later, b := beginDocument(b, "$not") // documents of an earlier version have none
+	query := bson.Raw(end(end(end(appendInt64(b, "$gte", at.UnixMicro()), later), used), start))
+	result, err := t.docs.UpdateMany(ctx, query, usage(at))
 	if err == nil && !result.Acknowledged {
 		err = errUnacknowledged
 	}
 	return err
 }
 
-// used is the update that records a use.
-func used(at time.Time) bson.Raw {
+// usage is the update that records a use.
+func usage(at time.Time) bson.Raw {
 	start, b := begin(nil)
 	set, b := beginDocument(b, "$set")
 	return end(end(appendInt64(b, fieldUsedUS, at.UnixMicro()), set), start)
@@ -58,11 +58,8 @@ func used(at time.Time) bson.Raw {
 // Size adds up what the index tells.
 func (t *table) Size(ctx context.Context) (size driver.Size, err error) {
 	err = t.store.run(ctx, "size of", t.spec.Name, func() error {
-		hint, err := t.prepareIndex(ctx, usageIndex)
+		hint, err := t.upgrade(ctx)
 		if err != nil {
-			return err
-		}
-		if err := t.upgrade(ctx); err != nil {
 			return err
 		}
 		return repeat(ctx, func() (err error) {
@@ -128,28 +125,31 @@ func (t *table) prepareIndex(ctx context.Context, keys bson.D) (hint bson.D, err
 // maxUpgrade is how many documents are read and changed at a time.
 const maxUpgrade = 50
 
-// upgrade adds to documents what those of an earlier version lack: when they were used, and
-// their size, for which it has to read them. Where there are none any more, or none yet, it
-// is one search of the index.
-func (t *table) upgrade(ctx context.Context) error {
-	start, b := begin(nil)
-	old := bson.Raw(end(appendAbsent(b, fieldUsedUS), start))
+// upgrade adds to documents what those of an earlier version lack: their size, for which it
+// has to read them, and when they were used. It returns the index of sizes as a hint, in
+// which one search tells that there are none, or none any more.
+func (t *table) upgrade(ctx context.Context) (hint bson.D, err error) {
+	if hint, err = t.prepareIndex(ctx, sizeIndex); err != nil {
+		return nil, err
+	}
 	for found := maxUpgrade; found == maxUpgrade; {
 		err := repeat(ctx, func() error {
 			return t.store.write(ctx, func() (err error) {
-				found, err = t.upgradeSome(ctx, old)
+				found, err = t.upgradeSome(ctx)
 				return err
 			})
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return hint, nil
 }
 
 // upgradeSome leaves documents alone that were replaced since it has read them.
-func (t *table) upgradeSome(ctx context.Context, old bson.Raw) (found int, err error) {
+func (t *table) upgradeSome(ctx context.Context) (found int, err error) {
+	start, b := begin(nil)
+	old := bson.Raw(end(appendAbsent(b, fieldSize), start))
 	cursor, err := t.search(ctx, old, t.find(driver.Payload|driver.Meta, false, maxUpgrade).SetLimit(maxUpgrade))
 	if err != nil {
 		return 0, err
@@ -165,12 +165,7 @@ func (t *table) upgradeSome(ctx context.Context, old bson.Raw) (found int, err e
 		if err != nil {
 			return 0, err
 		}
-		start, b := begin(nil)
-		set, b := beginDocument(b, "$set")
-		b = appendInt64(b, fieldUsedUS, e.CachedAt.UnixMicro())
-		b = appendInt64(b, fieldSize, int64(len(cursor.Current)))
-		update := bson.Raw(end(end(b, set), start))
-		models = append(models, &mongo.UpdateOneModel{Filter: stillOld(string(id), e.CachedAt), Update: update})
+		models = append(models, sizing(string(id), e.CachedAt, len(cursor.Current)))
 	}
 	if err := cursor.Err(); err != nil || len(models) == 0 {
 		return 0, err
@@ -179,8 +174,15 @@ func (t *table) upgradeSome(ctx context.Context, old bson.Raw) (found int, err e
 	return len(models), err
 }
 
-func stillOld(id string, cachedAt time.Time) bson.Raw {
+// sizing is the update of one of them.
+func sizing(id string, cachedAt time.Time, size int) *mongo.UpdateOneModel {
 	start, b := begin(nil)
 	b = appendInt64(appendString(b, fieldID, id), fieldCachedUS, cachedAt.UnixMicro())
-	return end(appendAbsent(b, fieldUsedUS), start)
+	filter := bson.Raw(end(appendAbsent(b, fieldSize), start))
+	start, b = begin(nil)
+	set, b := beginDocument(b, "$set")
+	b = end(appendInt64(b, fieldSize, int64(size)), set)
+	later, b := beginDocument(b, "$max") // it may have been used since
+	b = end(appendInt64(b, fieldUsedUS, cachedAt.UnixMicro()), later)
+	return &mongo.UpdateOneModel{Filter: filter, Update: bson.Raw(end(b, start))}
 }

@@ -22,3 +22,13 @@ func LeadingTexts(t driver.Table, leading int, state driver.State) map[string]st
 	}
 	return texts
 }
+
+// ListText is the statement that lists, with its parameters.
+func ListText(t driver.Table, l driver.Listing) (string, [][]byte) {
+	args := newArguments(0)
+	text := t.(*table).list(l, l.Selected().Parts, args)
+	return text, args.values
+}
+
+// SizeText is the statement that tells the size of a table.
+func SizeText(t driver.Table) string { return t.(*table).text(opSize, 0, scope{}) }

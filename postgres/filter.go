@@ -12,12 +12,29 @@ import (
 // which a condition without parameters holds, if there is one.
 type scope struct {
 	driver.Filter
-	only string
+	only     string
+	byExpiry bool // the rows are in the order of their expiry
 }
 
 // simple reports whether the scope is a matter of the state alone.
 func (s scope) simple() bool {
 	return len(s.Leading) == 0 && s.Where.IsZero() && s.only == ""
+}
+
+// state is condition for a scope. Beside leading values the planner cannot use the index
+// of expiries for it.
+func (s scope) state(parameter int) string {
+	c := condition(s.State, parameter)
+	switch {
+	case c == "":
+		return ""
+	case s.byExpiry:
+		return strings.Replace(c, "t.expires_at", orderColumns[driver.ByExpiry], 1)
+	case len(s.Leading) > 0:
+		return "(" + c + ") IS TRUE"
+	default:
+		return c
+	}
 }
 
 // bound is a condition that ends with a parameter.
@@ -84,18 +101,22 @@ func (t *table) keyBytes(leading driver.Key) string {
 // conditions are those of a scope but for its leading values. Their parameters begin
 // with first.
 //
-// What Where asks for is put so that the planner cannot use an index for it: rows come
-// in the order of another one, and what is taken for few without statistics would be
-// sorted for each page.
+// What Where asks for is put so that the planner can neither use an index for it nor
+// guess what it selects: rows come in the order of an index, and what it takes for few
+// it would sort for each page.
 func (t *table) conditions(s scope, first int) string {
-	terms := []string{conditionBeside(len(s.Leading), s.State, first)}
+	terms := []string{s.state(first), s.only}
 	if s.State != driver.All {
 		first++
 	}
+	var asked []string
 	for i, b := range t.bounds(s.Filter) {
-		terms = append(terms, fmt.Sprintf("(%s $%d) IS TRUE", b.text, first+i))
+		asked = append(asked, fmt.Sprintf("%s $%d", b.text, first+i))
 	}
-	return and(append(terms, s.only)...)
+	if len(asked) > 0 {
+		terms = append(terms, "coalesce("+and(asked...)+", false)")
+	}
+	return and(terms...)
 }
 
 // filter adds the parameters of conditions.

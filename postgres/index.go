@@ -29,6 +29,8 @@ func (t *table) listIndexes(o driver.Order) (all []listIndex) {
 	case driver.ByName:
 		all = append(all, listIndex{t.names.index("by name"), sorted + " WHERE NOT " + odd})
 		return append(all, listIndex{t.names.index("names"), "(" + keys + ") WHERE " + odd})
+	case driver.ByExpiry:
+		all = append(all, listIndex{t.names.index("by expires_at"), sorted})
 	case driver.ByUsed: // with what bounds and the size of a table are reckoned by
 		all = append(all, listIndex{t.names.index("by _used_at"), sorted + " INCLUDE (_size)"})
 	default:

@@ -20,7 +20,7 @@ func (t *table) List(ctx context.Context, l driver.Listing) ([]driver.Entry, err
 	}
 	sel := l.Selected()
 	if odd := t.odd(l.Order); odd != "" {
-		others, err := l.Page(t.entries(ctx, opList, sel.Parts, scope{sel.Filter, odd}))
+		others, err := l.Page(t.entries(ctx, opList, sel.Parts, scope{Filter: sel.Filter, only: odd}))
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func (t *table) listRegular(ctx context.Context, l driver.Listing) (page []drive
 func (t *table) list(l driver.Listing, parts driver.Parts, args *arguments) string {
 	leading, _ := t.keyTexts.stored(l.Leading)
 	args.keyValues(leading)
-	s := scope{Filter: l.Filter}
+	s := scope{Filter: l.Filter, byExpiry: l.Order == driver.ByExpiry}
 	if odd := t.odd(l.Order); odd != "" {
 		s.only = "NOT " + odd
 	}
@@ -97,8 +97,11 @@ func (t *table) sorted(o driver.Order) []string {
 	return columns
 }
 
+// orderColumns are what orders sort by before the key. The one for expiries keeps the
+// planner from the index of the column alone: where many entries never expire, or expire at
+// once, it would sort these for each page.
 var orderColumns = map[driver.Order]string{
-	driver.ByName: `name COLLATE "C"`, driver.ByCached: "cached_at", driver.ByUsed: "_used_at", driver.ByExpiry: "expires_at", driver.BySize: "_size",
+	driver.ByName: `name COLLATE "C"`, driver.ByCached: "cached_at", driver.ByUsed: "_used_at", driver.ByExpiry: "coalesce(expires_at, 'infinity')", driver.BySize: "_size",
 }
 
 // after is the condition that a row comes after the last of the page before, and adds

@@ -191,16 +191,6 @@ func condition(state driver.State, parameter int) string {
 	}
 }
 
-// conditionBeside is condition beside leading values, if there are some: the planner
-// cannot use the index of expiries for it.
-func conditionBeside(leading int, state driver.State, parameter int) string {
-	c := condition(state, parameter)
-	if leading == 0 || c == "" {
-		return c
-	}
-	return "(" + c + ") IS TRUE"
-}
-
 func where(terms ...string) string {
 	if all := and(terms...); all != "" {
 		return " WHERE " + all

@@ -87,33 +87,47 @@ func (ts *tables) create(ctx context.Context, p *pool) error {
 }
 
 // clearDamaged removes all entries of a table whose pages are damaged, so that SQLite cannot
-// walk over them to free them: it forgets the table and creates it anew. The pages
-// stay taken until the file is vacuumed or set aside. It runs in a transaction.
-// How many entries there were, nobody may know; then it returns 0.
-func (t *table) clearDamaged(ctx context.Context, c *conn) (cleared int, err error) {
-	if s, err := c.prepare(ctx, stmtKey{table: t, op: opCount}); err == nil {
-		n, err := c.int64(ctx, s)
-		if err == nil {
+// walk over them to free them: the file forgets the table, is rewritten without what
+// nothing leads to any more, and gets a new one. How many entries there were, nobody may
+// know; then it returns 0.
+func (t *table) clearDamaged(ctx context.Context) (cleared int, err error) {
+	err = t.store.commits.alone(ctx, func(c *conn) error {
+		if s, err := c.prepare(ctx, stmtKey{table: t, op: opCount}); err == nil {
+			n, _ := c.int64(ctx, s)
 			cleared = int(n)
 		}
-	}
-	defer func() { err = errors.Join(err, c.pragma(ctx, "PRAGMA writable_schema=RESET")) }()
-	if err := c.pragma(ctx, "PRAGMA writable_schema=ON"); err != nil {
-		return 0, err
-	}
-	forget, err := c.prepare(ctx, stmtKey{text: "DELETE FROM main.sqlite_master WHERE tbl_name = ?"})
-	if err != nil {
-		return 0, err
-	}
-	forget.bind(t.spec.Name)
-	if _, err := c.execute(ctx, forget, false); err != nil {
-		return 0, err
-	}
-	// The connection reads the schema again, which has no such table now.
-	for _, text := range append([]string{"PRAGMA writable_schema=RESET"}, t.names.create(t.spec)...) {
-		if err := c.pragma(ctx, text); err != nil {
-			return 0, err
+		if err := begin(ctx, c); err != nil {
+			return err
 		}
+		if err := end(ctx, c, c.forgetTable(ctx, t.spec.Name)); err != nil {
+			return errors.Join(err, c.pragma(ctx, "PRAGMA writable_schema=RESET"))
+		}
+		// The connection reads the schema again, which has no such table now.
+		if err := c.pragma(ctx, "PRAGMA writable_schema=RESET"); err != nil {
+			return err
+		}
+		if err := c.pragma(ctx, "VACUUM"); err != nil && !isDamage(err) { // damage of other tables is theirs
+			return err
+		}
+		if err := begin(ctx, c); err != nil {
+			return err
+		}
+		return end(ctx, c, t.ensure(ctx, c))
+	})
+	return cleared, err
+}
+
+// forgetTable deletes a table and its indexes from the schema.
+func (c *conn) forgetTable(ctx context.Context, name string) error {
+	c.closeStmts() // they know the table
+	if err := c.pragma(ctx, "PRAGMA writable_schema=ON"); err != nil {
+		return err
 	}
-	return cleared, nil
+	s, err := c.prepare(ctx, stmtKey{text: "DELETE FROM main.sqlite_master WHERE tbl_name = ?"})
+	if err != nil {
+		return err
+	}
+	s.bind(name)
+	_, err = c.execute(ctx, s, false)
+	return err
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,54 @@ func TestBoundsReadOneIndex(t *testing.T) {
 		text := table.text(key)
 		if have := plan(t, s, text); !strings.Contains(have, "USING COVERING INDEX tracks by used") {
 			t.Errorf("%s\nis done by: %s", text, have)
+		}
+	}
+}
+
+// Few entries with the same leading values are found by their key and sorted.
+func TestFewEntriesAreSorted(t *testing.T) {
+	s, table := openOwned(t)
+	for order := range orders {
+		if err := table.ensureIndex(t.Context(), order); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for order := range orders {
+		for _, behind := range []behind{fromStart, behindKey, behindValue} {
+			key := stmtKey{table: table, op: opList, order: order, leading: 1, sorts: true, behind: behind, sel: order.Parts()}
+			if have := plan(t, s, table.text(key)); !strings.Contains(have, "INDEX sqlite_autoindex_tracks_1 (owner=?") {
+				t.Errorf("%s\nis done by: %s", table.text(key), have)
+			}
+		}
+	}
+	have := plan(t, s, table.text(stmtKey{table: table, op: opFew, leading: 1}))
+	if !strings.Contains(have, "COVERING INDEX sqlite_autoindex_tracks_1 (owner=?") {
+		t.Errorf("few are told by: %s", have)
+	}
+}
+
+// However many entries have the leading values, a listing of them is the same.
+func TestAListingOfFewIsThatOfMany(t *testing.T) {
+	_, table := openOwned(t)
+	for order, index := range orders {
+		l := driver.Listing{Order: order, Limit: 700}
+		l.Leading = driver.Key{"many"}
+		for {
+			var pages [2][]driver.Entry
+			for i, sorts := range []bool{false, true} {
+				page, err := table.readPage(t.Context(), l, sorts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				pages[i] = page
+			}
+			if !slices.EqualFunc(pages[0], pages[1], func(a, b driver.Entry) bool { return slices.Equal(a.Key, b.Key) }) {
+				t.Errorf("%s: a page differs", index)
+			}
+			if len(pages[0]) == 0 {
+				break
+			}
+			l.After = &pages[0][len(pages[0])-1]
 		}
 	}
 }

@@ -6,6 +6,14 @@
 // transaction, and each has been committed when its call returns. If another process holds
 // a lock, calls wait for it as long as their context allows.
 //
+// A file is kept in order while it is open, by a goroutine that commits start, that ends
+// when there is nothing to do, and that Close waits for: it keeps the write-ahead log short, and
+// gives the space of what was deleted back to the disk. A file that is removed or replaced
+// while it is open is begun anew, before a save is acknowledged that nobody would find; so is
+// a damaged one, where [Options.Damaged] says so. Beside the file there are at times those
+// of SQLite (-wal, -shm, -journal), -lock for a moment when a file is begun, and -reserve
+// where the disk is nearly full.
+//
 // With cgo, which is Go's default where there is a C compiler, the driver is
 // github.com/mattn/go-sqlite3. A program that is built without cgo imports a driver written
 // in Go, modernc.org/sqlite, with one more line; the database file is the same:
@@ -146,6 +154,7 @@ func open(ctx context.Context, o *Options, make func(Options) (*Store, error)) (
 		return nil, &driver.OpError{Store: kind, Op: "open", Err: err}
 	}
 	if s.upkeep != nil {
+		s.file.keepReserve()
 		s.upkeep.wake() // for what others have left
 	}
 	return s, nil

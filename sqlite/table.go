@@ -266,24 +266,30 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 
 func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
 	err = t.store.run(ctx, "clear", t.spec.Name, func() error {
-		// The size gives it a transaction of its own, which its context can
-		// end in the middle without harm to others.
-		return t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
-			s, err := t.prepareFilter(ctx, c, stmtKey{op: opClear}, f)
-			if err != nil {
-				return err
-			}
-			cleared, err = c.execute(ctx, s, true)
-			if isDamage(err) && f.State == driver.All && len(f.Leading) == 0 {
-				cleared, err = t.clearDamaged(ctx, c)
-			}
-			return err
-		})
+		cleared, err = t.clear(ctx, f)
+		if err != nil {
+			cleared, err = t.clearAnyway(ctx, f.All(), err, func() (int, error) { return t.clear(ctx, f) })
+		}
+		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	return cleared, nil
+}
+
+func (t *table) clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
+	// The size gives it a transaction of its own, which its context can
+	// end in the middle without harm to others.
+	err = t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
+		s, err := t.prepareFilter(ctx, c, stmtKey{op: opClear}, f)
+		if err != nil {
+			return err
+		}
+		cleared, err = c.execute(ctx, s, true)
+		return err
+	})
+	return cleared, err
 }
 
 func (s *stmt) bindKey(key driver.Key) {
@@ -301,9 +307,10 @@ func (s *stmt) bindNow(f driver.Filter) {
 func (s *stmt) bindEntry(e *driver.Entry) {
 	s.bindKey(e.Key)
 	s.bind(int64(e.Status))
-	s.bind(e.CachedAt.UnixMicro())
+	var cached sqldriver.Value = e.CachedAt.UnixMicro()
+	s.bind(cached)
 	s.bind(expiresUS(e.ExpiresAt))
-	s.bind(e.CachedAt.UnixMicro()) // as of which it is used
+	s.bind(cached) // when it is used
 	s.bind(int64(e.MetaSum))
 	s.bind(int64(e.PayloadSum))
 	if e.Encoding == "" {
@@ -340,10 +347,13 @@ func expiry(us int64) time.Time {
 func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) error {
 	r := rowReader{row: row, ok: true}
 	e.Status = int(r.int64())
+	if parts&(driver.Meta|driver.Payload) != 0 {
+		sums := r.int64()
+		e.MetaSum, e.PayloadSum = uint32(sums>>32), uint32(sums)
+	}
 	if parts&driver.Meta != 0 {
 		e.CachedAt = time.UnixMicro(r.int64()).UTC()
 		e.ExpiresAt = expiry(r.int64())
-		e.MetaSum = uint32(r.int64())
 		e.Name, e.Header = r.text(), r.text()
 	}
 	if parts&driver.Usage != 0 {
@@ -351,7 +361,6 @@ func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) error {
 		e.Size = r.int64()
 	}
 	if parts&driver.Payload != 0 {
-		e.PayloadSum = uint32(r.int64())
 		e.Encoding = r.optionalText()
 		e.Payload = r.bytes()
 	}

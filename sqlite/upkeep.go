@@ -106,6 +106,7 @@ func (u *upkeep) run() {
 			continue
 		}
 		u.changed.Store(false)
+		u.file.keepReserve()
 		_ = u.guarded(u.shrinkInSteps)
 		lookAt = time.Now().Add(pause)
 		if u.idle() {
@@ -160,5 +161,6 @@ func (u *upkeep) stop() {
 	u.ended.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), lastWork)
 	defer cancel()
+	_ = u.file.spendReserve()
 	_ = u.shrink(ctx, false) // the next store on the file does it otherwise
 }

@@ -10,6 +10,7 @@ import (
 // them back to the disk where they are many.
 const (
 	stepPages = 256      // of an incremental vacuum: a megabyte, a few milliseconds
+	hastyStep = 16 << 10 // pages, where nobody is in the way or everybody waits for it
 	fewPages  = 64       // are not worth it
 	leastRest = 4        // a vacuum's step is followed by a rest of so many times its time
 	cheapFull = 64 << 20 // bytes in use up to which a whole file may be rewritten at once
@@ -81,10 +82,14 @@ func (u *upkeep) shrink(ctx context.Context, rest bool) error {
 			return c.pragma(ctx, "VACUUM")
 		})
 	}
-	for left := sp.surplus(); left > 0; left -= stepPages {
+	step := int64(stepPages)
+	if !rest {
+		step = hastyStep
+	}
+	for left := sp.surplus(); left > 0; left -= step {
 		began := time.Now()
 		err := u.commits.alone(ctx, func(c *conn) error {
-			return c.pragma(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(left, stepPages)))
+			return c.pragma(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(left, step)))
 		})
 		if err != nil {
 			return err
@@ -99,15 +104,6 @@ func (u *upkeep) shrink(ctx context.Context, rest bool) error {
 		}
 	}
 	return nil
-}
-
-// relieve makes room on a full disk, for what takes the place of what was deleted.
-func (u *upkeep) relieve(ctx context.Context) {
-	// Whoever needs the room sees whether there is some.
-	_ = u.cut(ctx)
-	if u.shrink(ctx, false) == nil {
-		_ = u.cut(ctx)
-	}
 }
 
 // sleep reports whether ctx has let it sleep so long.
