@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -213,9 +212,4 @@ func (s *Store) origins(ctx context.Context, repository string) ([]string, error
 		all = append(all, e.Key[1].(string))
 	}
 	return all, nil
-}
-
-// without is a list without a number.
-func without(list []int, n int) []int {
-	return slices.DeleteFunc(slices.Clone(list), func(m int) bool { return m == n })
 }
