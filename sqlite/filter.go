@@ -135,7 +135,7 @@ func (key stmtKey) searchesBy(t term) bool {
 			begins = t.operator == "<" || t.operator == "<="
 		}
 		return key.behind == fromStart || !begins
-	case opCount, opClear, opFew:
+	case opCount, opClear, opClearSome, opFew:
 		if key.leading > 0 {
 			return t.order == driver.ByKey
 		}

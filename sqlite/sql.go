@@ -24,6 +24,7 @@ const (
 	opDelete
 	opCount
 	opClear
+	opClearSome // as many as a short transaction removes
 	opSize
 	opLast
 	opPage    // of an iteration in the order of the rows
@@ -38,6 +39,9 @@ const maxVars = 32766
 
 // maxChunk is the most keys of one statement. More are no faster.
 const maxChunk = 512
+
+// maxCleared is how many expired entries are removed in a transaction.
+const maxCleared = 2000
 
 // maxColumns keeps a key's comparison within SQLite's depth of expressions.
 const maxColumns = 500
@@ -277,6 +281,9 @@ func (t *table) text(key stmtKey) string {
 		return all + where(n.filter(key)...)
 	case opClear:
 		return "DELETE FROM " + n.table + where(n.filter(key)...)
+	case opClearSome:
+		return fmt.Sprintf("DELETE FROM %s WHERE _rowid_ IN (SELECT _rowid_ FROM %s%s LIMIT %d)",
+			n.table, n.table, where(n.filter(key)...), maxCleared)
 	case opSize:
 		return fmt.Sprintf("SELECT count(*), sum(%s) FROM %s", n.size, n.table)
 	case opLast:
