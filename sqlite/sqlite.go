@@ -225,7 +225,7 @@ func (s *Store) Close() error {
 
 func (s *Store) shutDown() error {
 	if s.upkeep != nil {
-		s.upkeep.stop()
+		s.upkeep.stop(s.release == nil)
 	}
 	s.readers.close()
 	s.writer.close() // the last connection checkpoints the log
