@@ -178,6 +178,7 @@ func (n names) page(key stmtKey, limit string, more ...string) string {
 		search = append(search, fmt.Sprintf("(%s) %s (%s)", strings.Join(keys, ", "), greater, placeholders(len(keys))))
 	case behindValue:
 		search = append(search, value+" "+greater+" ?")
+	case fromStart:
 	}
 	return fmt.Sprintf("%s%s ORDER BY %s%s LIMIT %s", n.selectRows(key), where(append(search, more...)...),
 		strings.Join(by, direction+", "), direction, limit)
@@ -237,6 +238,7 @@ func (n names) createListIndex(name string, order driver.Order) string {
 		columns = append(columns, n.size, "status")
 	case driver.ByCached:
 		columns = append(columns, n.size)
+	default:
 	}
 	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS main.%s ON %s (%s)", quote(name), n.bare, strings.Join(columns, ", "))
 }

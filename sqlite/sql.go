@@ -173,6 +173,7 @@ func (n names) partColumns(parts driver.Parts) []string {
 		columns = append(columns, "_payload_sum")
 	case driver.Meta | driver.Payload:
 		columns = append(columns, "_meta_sum << 32 | _payload_sum")
+	default:
 	}
 	if parts&driver.Meta != 0 {
 		columns = append(columns, "cached_us", "expires_us", "name", "headers")
