@@ -107,6 +107,7 @@ func (n names) filter(key stmtKey) []string {
 		all = append(all, term{"expires_us", ">", driver.ByExpiry})
 	case driver.Expired:
 		all = append(all, term{"expires_us", "<=", driver.ByExpiry})
+	default:
 	}
 	texts := make([]string, len(all))
 	for i, t := range all {

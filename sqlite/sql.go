@@ -50,8 +50,9 @@ const maxColumns = 500
 // finds what has expired.
 const never = math.MaxInt64
 
-// names are a table's names, quoted, and what stands for the parts of its entries.
+// names are a table's name, as it is and quoted, those of its columns, quoted, and what stands for the parts of its entries.
 type names struct {
+	name               string
 	table, bare, index string
 	keys               []string
 	size               string                                                      // about how many bytes an entry takes
@@ -67,7 +68,7 @@ func indexName(table string) string { return table + " expires_us" }
 func newNames(spec driver.TableSpec) names {
 	// Qualified: neither the name of a chunk of keys nor a temporary table of
 	// the caller's can stand for it.
-	n := names{table: "main." + quote(spec.Name), bare: quote(spec.Name), index: "main." + quote(indexName(spec.Name))}
+	n := names{name: spec.Name, table: "main." + quote(spec.Name), bare: quote(spec.Name), index: "main." + quote(indexName(spec.Name))}
 	n.size = "octet_length(payload) + octet_length(name) + octet_length(headers)"
 	fixed := rowSize
 	for _, c := range spec.Key {
@@ -177,6 +178,7 @@ func (n names) partColumns(parts driver.Parts) []string {
 		columns = append(columns, "_payload_sum")
 	case driver.Meta | driver.Payload:
 		columns = append(columns, "_meta_sum << 32 | _payload_sum")
+	default:
 	}
 	if parts&driver.Meta != 0 {
 		columns = append(columns, "cached_us", "expires_us", "name", "headers")
