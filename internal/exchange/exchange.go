@@ -90,6 +90,7 @@ type Exchange struct {
 	marks   marks
 	order   order
 	counts  counters
+	damage  damage
 	running running
 }
 
@@ -111,8 +112,9 @@ func New(opts Options) (*Exchange, error) {
 	x.flights.tables = make(map[string]*atomic.Int64)
 	x.guard.init(x)
 	x.budget.init(x.opts.MaxInFlight, largestShare(x.opts.MaxBody))
-	x.vary.init()
-	x.records.init()
+	x.vary.init(x)
+	x.records.init(x)
+	x.damage.init(x)
 	x.marks.x = x
 	x.running.init()
 	return x, nil
@@ -194,6 +196,7 @@ func (x *Exchange) Close() error {
 	x.running.close()
 	x.flights.endUnread()
 	x.running.wait()
+	x.damage.tellAll()
 	return nil
 }
 

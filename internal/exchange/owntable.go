@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -10,6 +11,8 @@ import (
 // ownTable is a table that belongs to no repository. It is opened when it is first needed.
 type ownTable struct {
 	spec driver.TableSpec
+	x    *Exchange
+	mend func(driver.Key) (cachedAt time.Time, ok bool) // see checksum.Options
 
 	mu    sync.Mutex
 	store driver.Store
@@ -36,10 +39,11 @@ func (o *ownTable) open(ctx context.Context) (driver.Table, error) {
 		return o.table, nil
 	}
 	table, err := o.store.OpenTable(ctx, o.spec)
-	if err == nil {
-		o.table = table
+	if err != nil {
+		return nil, err
 	}
-	return table, err
+	o.table = o.x.checked(o.store, table, o.spec.Name, o.mend)
+	return o.table, nil
 }
 
 // opened is the table, nil where it was not needed yet.

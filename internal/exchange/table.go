@@ -146,6 +146,7 @@ func (t *Table) openIn(ctx context.Context, store driver.Store) (err error) {
 	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: t.Name, Key: columns}); err != nil {
 		return err
 	}
+	t.table = t.x.checked(store, t.table, t.Name, nil)
 	t.keeper, _ = t.table.(driver.KeepingTable)
 	if err := t.mark(ctx); err != nil {
 		return err

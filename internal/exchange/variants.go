@@ -40,8 +40,8 @@ type variants struct {
 	seed  maphash.Seed
 }
 
-func (v *variants) init() {
-	v.spec = driver.TableSpec{Name: VariantsTable, Key: variantColumns}
+func (v *variants) init(x *Exchange) {
+	v.x, v.spec = x, driver.TableSpec{Name: VariantsTable, Key: variantColumns}
 	v.seed = maphash.MakeSeed()
 	for i := range v.turns {
 		v.turns[i] = make(chan struct{}, 1)

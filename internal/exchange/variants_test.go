@@ -10,7 +10,7 @@ import (
 // A slow save holds up others of its own key alone.
 func TestVariantsOfDifferentKeysAreSavedAtOneTime(t *testing.T) {
 	var v variants
-	v.init()
+	v.init(nil)
 	ended, end := context.WithCancel(t.Context())
 	end()
 	done, err := v.saving(t.Context(), flightKey{table: "r", key: "a"})
