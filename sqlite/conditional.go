@@ -177,6 +177,8 @@ func (t *table) update(ctx context.Context, c *conn, renewals []driver.Renewal) 
 			s.bind(r.Seen.UnixMicro())
 			s.bind(r.CachedAt.UnixMicro())
 			s.bind(expiresUS(r.ExpiresAt))
+			s.bind(r.CachedAt.UnixMicro()) // as of which it is used
+			s.bind(int64(r.MetaSum))
 			s.bind(r.Header)
 			bytes += len(r.Header)
 		}

@@ -35,6 +35,12 @@ type stmtKey struct {
 
 	condition driver.Precondition // of a put
 	leading   int                 // how many of the key's values are given
+	where     terms
+
+	// Of a page in an order:
+	order      driver.Order
+	descending bool
+	behind     behind
 }
 
 // maxStmts bounds the prepared statements of one connection, by size: one for a

@@ -19,8 +19,8 @@ const (
 
 // Entries reads the table in pages of its row order. A row keeps its number when
 // it is overwritten, and one that is added gets a higher one than any before. By
-// leading values it reads them in the order of the keys, which the index of the
-// primary key has. Each page is a read of its own: nothing is held while the
+// values that keys begin with it reads them in the order of the keys, which the index of
+// the primary key has. Each page is a read of its own: nothing is held while the
 // caller's body runs.
 func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
 	return func(yield func(driver.Entry, error) bool) {
@@ -80,58 +80,67 @@ func (t *table) nextPage(ctx context.Context, c *conn, p *pages, sel driver.Sele
 		return false, err
 	}
 	p.entries = p.entries[:0]
-	n := len(t.spec.Key)
 	bytes := 0
+	err = t.queryEntries(ctx, c, s, sel.Parts, func(number int64, e driver.Entry) bool {
+		p.entries = append(p.entries, e)
+		bytes += len(e.Payload)
+		if len(p.entries) < maxPage && bytes < maxPageBytes {
+			return true
+		}
+		if byKey(sel) {
+			p.after, more = slices.Clone(e.Key), len(sel.Leading) < len(t.spec.Key)
+		} else {
+			p.next, more = number+1, number < p.last
+		}
+		return false
+	})
+	return more, err
+}
+
+// queryEntries runs s with its bound arguments and calls each for every entry, with the
+// number of its row, until it returns false.
+func (t *table) queryEntries(ctx context.Context, c *conn, s *stmt, parts driver.Parts, each func(number int64, e driver.Entry) bool) error {
+	n := len(t.spec.Key)
 	var rowErr error
-	err = c.queryLong(ctx, s, 1+n+len(columns(sel.Parts)), func(row []sqldriver.Value) bool {
+	err := c.queryLong(ctx, s, 1+n+len(t.names.columns[parts]), func(row []sqldriver.Value) bool {
 		e := driver.Entry{Key: make(driver.Key, n)}
 		for i, column := range t.spec.Key {
 			if e.Key[i], rowErr = keyValue(column.Kind, row[1+i]); rowErr != nil {
 				return false
 			}
 		}
-		if rowErr = scan(row[1+n:], sel.Parts, &e); rowErr != nil {
+		if rowErr = scan(row[1+n:], parts, &e); rowErr != nil {
 			return false
 		}
 		number, _ := row[0].(int64)
-		p.entries = append(p.entries, e)
-		bytes += len(e.Payload)
-		if len(p.entries) < maxPage && bytes < maxPageBytes {
-			return true
-		}
-		if len(sel.Leading) > 0 {
-			p.after, more = slices.Clone(e.Key), len(sel.Leading) < n
-		} else {
-			p.next, more = number+1, number < p.last
-		}
-		return false
+		return each(number, e)
 	})
-	return more, errors.Join(rowErr, err)
+	return errors.Join(rowErr, err)
 }
+
+// byKey reports whether the index of the primary key has together what is selected.
+func byKey(sel driver.Selection) bool { return len(sel.Leading) > 0 || sel.Where.Prefix != "" }
 
 // preparePage returns the statement for the next page with its arguments bound.
 func (t *table) preparePage(ctx context.Context, c *conn, p *pages, sel driver.Selection) (*stmt, error) {
-	leading := len(sel.Leading)
-	key := stmtKey{table: t, op: opPage, sel: sel.Parts, state: sel.State, leading: leading}
-	switch {
-	case leading > 0 && p.after == nil:
-		key.op = opLeadingPage
-	case leading > 0:
-		key.op = opLeadingNext
+	key := stmtKey{op: opPage, sel: sel.Parts}
+	if byKey(sel) {
+		key.op = opKeyPage
+		if p.after != nil {
+			key.behind = behindKey
+		}
 	}
-	s, err := c.prepare(ctx, key)
+	s, err := t.prepareFilter(ctx, c, key, sel.Filter)
 	if err != nil {
 		return nil, err
 	}
-	s.bindKey(sel.Leading)
 	switch {
-	case leading == 0:
+	case key.op == opPage:
 		s.bind(p.next)
 	case p.after != nil:
-		s.bindKey(p.after[leading:])
+		s.bindKey(p.after[len(sel.Leading):])
 	}
 	s.bind(p.last)
-	s.bindNow(sel.Filter)
 	return s, nil
 }
 

@@ -79,11 +79,14 @@ func TestLeadingValuesAreSearchedFor(t *testing.T) {
 		}
 		for leading := 1; leading <= len(owned.Key); leading++ {
 			for _, state := range []driver.State{driver.All, driver.Live, driver.Expired} {
-				for _, op := range []op{opCount, opClear, opLeadingPage, opLeadingNext} {
-					if op == opLeadingNext && leading == len(owned.Key) {
+				for _, key := range []stmtKey{
+					{op: opCount}, {op: opClear}, {op: opKeyPage}, {op: opKeyPage, behind: behindKey},
+					{op: opList}, {op: opList, behind: behindKey}, {op: opList, descending: true, behind: behindKey},
+				} {
+					if key.behind == behindKey && leading == len(owned.Key) {
 						continue // there is one entry
 					}
-					key := stmtKey{table: table, op: op, state: state, leading: leading, sel: driver.Payload | driver.Meta}
+					key.table, key.state, key.leading, key.sel = table, state, leading, driver.Payload|driver.Meta
 					have := plan(t, s, table.text(key))
 					if !strings.HasPrefix(have, "SEARCH ") || !strings.Contains(have, "INDEX sqlite_autoindex_tracks_1 (owner=?") || strings.Contains(have, ";") {
 						t.Errorf("%s\nis done by: %s", table.text(key), have)

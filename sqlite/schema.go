@@ -30,12 +30,7 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 			if complete, err := t.check(ctx, c); err != nil || complete {
 				return err
 			}
-			for _, text := range t.names.create(spec) {
-				if err := c.exec(ctx, text); err != nil {
-					return err
-				}
-			}
-			return nil
+			return t.complete(ctx, c)
 		})
 	})
 	if err != nil {
@@ -44,9 +39,32 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	return t, nil
 }
 
+// complete makes the table, its index, and the columns that a table of an earlier version
+// lacks, without touching its rows.
+func (t *table) complete(ctx context.Context, c *conn) error {
+	for _, text := range t.names.create(t.spec) {
+		if err := c.exec(ctx, text); err != nil {
+			return err
+		}
+	}
+	found, err := layouts(ctx, c, t.spec.Name)
+	if err != nil {
+		return err
+	}
+	for _, l := range found {
+		for _, missing := range l.missing() {
+			err := c.exec(ctx, fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", t.names.table, missing.name, missing.definition))
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // check compares what is in the database with what the table should be. It
-// reports whether table and index are there as they should be; what is there
-// otherwise is a SchemaError.
+// reports whether table and index are there as they should be, and not as an earlier
+// version made them; what is there otherwise is a SchemaError.
 func (t *table) check(ctx context.Context, c *conn) (complete bool, err error) {
 	var tableFound, indexFound bool
 	var other, taken string
@@ -83,47 +101,100 @@ func (t *table) check(ctx context.Context, c *conn) (complete bool, err error) {
 	case !tableFound:
 		return false, nil
 	}
-	key, rest, err := t.columns(ctx, c)
+	found, err := layouts(ctx, c, t.spec.Name)
 	if err != nil {
 		return false, err
 	}
-	if !slices.Equal(rest, putColumns) {
-		return false, t.schemaError(fmt.Sprintf("a table that is no repository's, with the columns %s", strings.Join(append(key, rest...), ", ")))
+	if len(found) != 1 {
+		return false, nil // dropped meanwhile
 	}
-	if have := strings.Join(key, ", "); have != t.spec.KeyString() {
-		return false, t.schemaError("key (" + have + ")")
+	have := found[0]
+	spec, ok := have.spec()
+	if !ok {
+		return false, t.schemaError(have.String())
 	}
-	return indexFound, nil
+	if spec.KeyString() != t.spec.KeyString() {
+		return false, t.schemaError("key (" + spec.KeyString() + ")")
+	}
+	return indexFound && len(have.missing()) == 0, nil
 }
 
-// columns are the key columns of the table that is there, described as
-// [driver.TableSpec.KeyString] does, and the names of the others.
-func (t *table) columns(ctx context.Context, c *conn) (key, rest []string, err error) {
-	s, err := c.prepare(ctx, stmtKey{text: "SELECT name, type, pk FROM pragma_table_xinfo(?, 'main') WHERE hidden = 0 ORDER BY pk, cid"})
+// layout is what columns a table has.
+type layout struct {
+	table string
+	key   []keyColumn
+	rest  []string // the names of the others
+}
+
+type keyColumn struct{ name, columnType string }
+
+// layouts are those of the table of this name, or of all tables, by their names. Virtual
+// tables, which have no root page, may lack what tells their columns.
+func layouts(ctx context.Context, c *conn, table string) (all []layout, err error) {
+	s, err := c.prepare(ctx, stmtKey{text: `SELECT t.name, c.name, c.type, c.pk
+FROM main.sqlite_master AS t CROSS JOIN pragma_table_xinfo(t.name, 'main') AS c
+WHERE t.type = 'table' AND (t.name = ? OR ? = '' AND t.rootpage > 0) AND c.hidden = 0 ORDER BY t.name, c.pk, c.cid`})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	s.bind(t.spec.Name)
-	err = c.query(ctx, s, 3, func(row []sqldriver.Value) bool {
-		name, _ := row[0].(string)
-		columnType, _ := row[1].(string)
-		if pk, _ := row[2].(int64); pk > 0 {
-			key = append(key, name+" "+kindName(columnType))
+	s.bind(table)
+	s.bind(table)
+	err = c.query(ctx, s, 4, func(row []sqldriver.Value) bool {
+		table, _ := row[0].(string)
+		name, _ := row[1].(string)
+		columnType, _ := row[2].(string)
+		if len(all) == 0 || all[len(all)-1].table != table {
+			all = append(all, layout{table: table})
+		}
+		l := &all[len(all)-1]
+		if pk, _ := row[3].(int64); pk > 0 {
+			l.key = append(l.key, keyColumn{name, columnType})
 		} else {
-			rest = append(rest, name)
+			l.rest = append(l.rest, name)
 		}
 		return true
 	})
-	return key, rest, err
+	return all, err
 }
 
-func kindName(columnTypeName string) string {
-	for _, kind := range []driver.Kind{driver.String, driver.Int, driver.Bool} {
-		if columnType(kind) == columnTypeName {
-			return kind.String()
+// spec describes a repository's table, of this version or of an earlier one. ok is false
+// where it is none.
+func (l layout) spec() (spec driver.TableSpec, ok bool) {
+	spec.Name = l.table
+	for _, c := range l.key {
+		for _, kind := range []driver.Kind{driver.String, driver.Int, driver.Bool} {
+			if columnType(kind) == c.columnType {
+				spec.Key = append(spec.Key, driver.Column{Name: c.name, Kind: kind})
+			}
 		}
 	}
-	return columnTypeName
+	if len(spec.Key) != len(l.key) || spec.Validate() != nil {
+		return spec, false
+	}
+	for _, c := range l.missing() {
+		if !c.added {
+			return spec, false
+		}
+	}
+	return spec, len(l.rest) == len(putColumns)-len(l.missing())
+}
+
+// missing are the columns that are not there.
+func (l layout) missing() (missing []column) {
+	for _, c := range entryColumns {
+		if !slices.Contains(l.rest, c.name) {
+			missing = append(missing, c)
+		}
+	}
+	return missing
+}
+
+func (l layout) String() string {
+	var columns []string
+	for _, c := range l.key {
+		columns = append(columns, c.name+" "+c.columnType)
+	}
+	return "a table that is no repository's, with the columns " + strings.Join(append(columns, l.rest...), ", ")
 }
 
 func (t *table) schemaError(have string) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -18,14 +19,16 @@ const (
 	opTimes            // of a chunk of keys
 	opPut
 	opRenew // entries that are there
+	opUse   // of a chunk of keys
 	opPop
 	opDelete
 	opCount
 	opClear
+	opSize
 	opLast
-	opPage        // in the order of the rows
-	opLeadingPage // in the order of the keys, of those with the same leading values
-	opLeadingNext // the same, behind a key
+	opPage    // of an iteration in the order of the rows
+	opKeyPage // of one in the order of the keys
+	opList
 )
 
 // maxVars is the most parameters that a statement may have by default, see
@@ -42,10 +45,12 @@ const maxColumns = 500
 // finds what has expired.
 const never = math.MaxInt64
 
-// names are a table's names, quoted.
+// names are a table's names, quoted, and what stands for the parts of its entries.
 type names struct {
 	table, bare, index string
 	keys               []string
+	size               string                                                      // about how many bytes an entry takes
+	columns            [1 + (driver.Payload | driver.Meta | driver.Usage)][]string // those that hold the parts
 }
 
 func quote(name string) string {
@@ -58,11 +63,30 @@ func newNames(spec driver.TableSpec) names {
 	// Qualified: neither the name of a chunk of keys nor a temporary table of
 	// the caller's can stand for it.
 	n := names{table: "main." + quote(spec.Name), bare: quote(spec.Name), index: "main." + quote(indexName(spec.Name))}
+	n.size = "octet_length(payload) + octet_length(name) + octet_length(headers)"
+	fixed := rowSize
 	for _, c := range spec.Key {
-		n.keys = append(n.keys, quote(c.Name))
+		name := quote(c.Name)
+		n.keys = append(n.keys, name)
+		// A key stands in the index of the primary key, too.
+		switch c.Kind {
+		case driver.String:
+			n.size += " + 2 * octet_length(" + name + ")"
+		case driver.Int:
+			fixed += 2 * 8
+		default:
+			fixed += 2
+		}
+	}
+	n.size += fmt.Sprintf(" + %d", fixed)
+	for parts := range n.columns {
+		n.columns[parts] = n.partColumns(driver.Parts(parts))
 	}
 	return n
 }
+
+// rowSize is about what a row and its entries in the indices take besides values.
+const rowSize = 64
 
 // columnType is the declared type of a key column. It is not INTEGER, which would
 // make a single one the row's number: iterations go by the order of saving.
@@ -77,21 +101,55 @@ func columnType(k driver.Kind) string {
 	}
 }
 
-// create is the table's definition. The payload is last, so that reading
-// another column does not walk through its overflow pages.
+// column is a column of all tables.
+type column struct {
+	name, definition string
+	added            bool // by a later version: older tables get it behind the payload
+}
+
+// entryColumns are the columns for all but the key. The payload is last, so that reading
+// another column does not walk through its overflow pages. A use overwrites a number
+// of the same size in front, so that it writes none of those pages, either.
+var entryColumns = []column{
+	{name: "status", definition: "INTEGER NOT NULL"},
+	{name: "cached_us", definition: "INTEGER NOT NULL"},
+	{name: "expires_us", definition: "INTEGER NOT NULL"},
+	{name: "_used_us", definition: "INTEGER", added: true},
+	{name: "_meta_sum", definition: "INTEGER NOT NULL DEFAULT 0", added: true},
+	{name: "_payload_sum", definition: "INTEGER NOT NULL DEFAULT 0", added: true},
+	{name: "_encoding", definition: "TEXT", added: true},
+	{name: "name", definition: "TEXT NOT NULL"},
+	{name: "headers", definition: "TEXT NOT NULL"},
+	{name: "payload", definition: "BLOB NOT NULL"},
+}
+
+var (
+	putColumns   = columnNames(entryColumns)
+	renewColumns = []string{"cached_us", "expires_us", "_used_us", "_meta_sum", "headers"}
+)
+
+func columnNames(columns []column) (names []string) {
+	for _, c := range columns {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// used is when an entry was used last. One that an earlier version has saved tells
+// no use.
+const used = "ifnull(_used_us, cached_us)"
+
+// create is the table's definition.
 func (n names) create(spec driver.TableSpec) []string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s (", n.table)
 	for i, c := range spec.Key {
 		fmt.Fprintf(&b, "\n  %s %s NOT NULL,", n.keys[i], columnType(c.Kind))
 	}
+	for _, c := range entryColumns {
+		fmt.Fprintf(&b, "\n  %s %s,", c.name, c.definition)
+	}
 	fmt.Fprintf(&b, `
-  status INTEGER NOT NULL,
-  cached_us INTEGER NOT NULL,
-  expires_us INTEGER NOT NULL,
-  name TEXT NOT NULL,
-  headers TEXT NOT NULL,
-  payload BLOB NOT NULL,
   cached_at TEXT AS (strftime('%%Y-%%m-%%d %%H:%%M:%%f', cached_us / 1e6, 'unixepoch')) VIRTUAL,
   expires_at TEXT AS (CASE expires_us WHEN %d THEN 'never'
     ELSE strftime('%%Y-%%m-%%d %%H:%%M:%%f', expires_us / 1e6, 'unixepoch') END) VIRTUAL,
@@ -103,26 +161,19 @@ func (n names) create(spec driver.TableSpec) []string {
 	}
 }
 
-var (
-	noColumns      = []string{"status"}
-	metaColumns    = slices.Concat(noColumns, []string{"cached_us", "expires_us", "name", "headers"})
-	payloadColumns = slices.Concat(noColumns, []string{"payload"})
-	putColumns     = slices.Concat(metaColumns, []string{"payload"})
-	renewColumns   = []string{"cached_us", "expires_us", "headers"}
-)
-
-// columns are those that hold the parts.
-func columns(parts driver.Parts) []string {
-	switch parts {
-	case driver.Meta | driver.Payload:
-		return putColumns
-	case driver.Meta:
-		return metaColumns
-	case driver.Payload:
-		return payloadColumns
-	default:
-		return noColumns
+// partColumns are what holds the parts, in the order in which scan takes them.
+func (n names) partColumns(parts driver.Parts) []string {
+	columns := []string{"status"}
+	if parts&driver.Meta != 0 {
+		columns = append(columns, "cached_us", "expires_us", "_meta_sum", "name", "headers")
 	}
+	if parts&driver.Usage != 0 {
+		columns = append(columns, used, n.size)
+	}
+	if parts&driver.Payload != 0 {
+		columns = append(columns, "_payload_sum", "_encoding", "payload")
+	}
+	return columns
 }
 
 // condition selects by state; its parameter, where it has one, is now. The plus
@@ -168,26 +219,26 @@ func (t *table) text(key stmtKey) string {
 	switch key.op {
 	case opGet:
 		return fmt.Sprintf("SELECT %s FROM %s%s",
-			strings.Join(append([]string{"0"}, columns(key.sel)...), ", "), n.table,
+			strings.Join(append([]string{"0"}, n.columns[key.sel]...), ", "), n.table,
 			where(n.keysEqual("?"), condition(key.state, "+")))
 	case opGetAll:
 		return fmt.Sprintf("WITH k(%s) AS (VALUES %s) SELECT %s FROM k CROSS JOIN %s AS t%s",
 			n.chunkColumns(), n.chunkRows(key.rows),
-			strings.Join(append([]string{"k.i"}, columns(key.sel)...), ", "), n.table,
+			strings.Join(append([]string{"k._i"}, n.columns[key.sel]...), ", "), n.table,
 			where(n.keysEqual("k"), condition(key.state, "+")))
 	case opTimes:
-		return fmt.Sprintf("WITH k(%s) AS (VALUES %s) SELECT k.i, cached_us, expires_us FROM k CROSS JOIN %s AS t%s",
+		return fmt.Sprintf("WITH k(%s) AS (VALUES %s) SELECT k._i, cached_us, expires_us FROM k CROSS JOIN %s AS t%s",
 			n.chunkColumns(), n.chunkRows(key.rows), n.table, where(n.keysEqual("k")))
 	case opRenew:
 		seen := len(n.keys)
 		set := make([]string, len(renewColumns))
 		for i, c := range renewColumns {
-			set[i] = fmt.Sprintf("%s = k.c%d", c, seen+1+i)
+			set[i] = fmt.Sprintf("%s = k._c%d", c, seen+1+i)
 		}
 		row := "(0," + placeholders(seen+1+len(renewColumns)) + ")"
 		return fmt.Sprintf("WITH k(%s) AS (VALUES %s) UPDATE %s AS t SET %s FROM k%s",
 			chunkColumns(seen+1+len(renewColumns)), repeat(row, key.rows), n.table, strings.Join(set, ", "),
-			where(n.keysEqual("k"), fmt.Sprintf("t.cached_us = k.c%d", seen)))
+			where(n.keysEqual("k"), fmt.Sprintf("t.cached_us = k._c%d", seen)))
 	case opPut:
 		columns := slices.Concat(n.keys, putColumns)
 		row := "(" + placeholders(len(columns)) + ")"
@@ -198,58 +249,37 @@ func (t *table) text(key stmtKey) string {
 		return fmt.Sprintf("INSERT INTO %s (%s) VALUES %s ON CONFLICT (%s) DO %s",
 			n.table, strings.Join(columns, ", "), repeat(row, key.rows),
 			strings.Join(n.keys, ", "), replacing("UPDATE SET "+strings.Join(set, ", "), key.condition))
+	case opUse:
+		return fmt.Sprintf("WITH k(%s) AS (VALUES %s) UPDATE %s SET _used_us = ? WHERE _rowid_ IN (SELECT t._rowid_ FROM k CROSS JOIN %s AS t%s)",
+			n.chunkColumns(), n.chunkRows(key.rows), n.table, n.table, where(n.keysEqual("k"), used+" < ?"))
 	case opPop:
 		return fmt.Sprintf("DELETE FROM %s%s RETURNING 0, %s", n.table,
-			where(n.keysEqual("?"), condition(key.state, "+")), strings.Join(columns(key.sel), ", "))
+			where(n.keysEqual("?"), condition(key.state, "+")), strings.Join(n.columns[key.sel], ", "))
 	case opDelete:
 		return fmt.Sprintf("WITH k(%s) AS (VALUES %s) DELETE FROM %s WHERE _rowid_ IN (SELECT t._rowid_ FROM k CROSS JOIN %s AS t%s)",
 			n.chunkColumns(), n.chunkRows(key.rows), n.table, n.table, where(n.keysEqual("k")))
 	case opCount:
 		all := "SELECT count(*) FROM " + n.table
-		if key.leading > 0 {
-			return all + n.whereLeading(key)
-		}
-		expired := all + where(condition(driver.Expired, ""))
-		switch key.state {
-		case driver.Live:
+		if key.state == driver.Live && key.leading == 0 && key.where == 0 {
 			// Less to read than the live ones, of which there are more.
-			return fmt.Sprintf("SELECT (%s) - (%s)", all, expired)
-		case driver.Expired:
-			return expired
-		default:
-			return all
+			return fmt.Sprintf("SELECT (%s) - (%s)", all, all+where(condition(driver.Expired, "")))
 		}
+		return all + where(n.filter(key)...)
 	case opClear:
-		if key.leading > 0 {
-			return "DELETE FROM " + n.table + n.whereLeading(key)
-		}
-		return "DELETE FROM " + n.table + where(condition(key.state, ""))
+		return "DELETE FROM " + n.table + where(n.filter(key)...)
+	case opSize:
+		return fmt.Sprintf("SELECT count(*), sum(%s) FROM %s", n.size, n.table)
 	case opLast:
 		return "SELECT max(_rowid_) FROM " + n.table
 	case opPage:
-		return fmt.Sprintf("SELECT %s FROM %s%s ORDER BY _rowid_ LIMIT %d",
-			strings.Join(slices.Concat([]string{"_rowid_"}, n.keys, columns(key.sel)), ", "), n.table,
-			where("_rowid_ BETWEEN ? AND ?", condition(key.state, "+")), maxPage)
-	case opLeadingPage, opLeadingNext:
-		rest, behind, order := strings.Join(n.keys[key.leading:], ", "), "", ""
-		if key.op == opLeadingNext {
-			behind = fmt.Sprintf("(%s) > (%s)", rest, placeholders(len(n.keys)-key.leading))
-		}
-		if rest != "" {
-			order = " ORDER BY " + rest
-		}
-		return fmt.Sprintf("SELECT %s FROM %s%s%s LIMIT %d",
-			strings.Join(slices.Concat([]string{"_rowid_"}, n.keys, columns(key.sel)), ", "), n.table,
-			n.whereLeading(key, behind, "+_rowid_ <= ?"), order, maxPage)
+		return n.selectRows(key) + where(append(n.filter(key), "_rowid_ BETWEEN ? AND ?")...) +
+			fmt.Sprintf(" ORDER BY _rowid_ LIMIT %d", maxPage)
+	case opKeyPage:
+		return n.page(key, strconv.Itoa(maxPage), "+_rowid_ <= ?")
+	case opList:
+		return n.page(key, "?")
 	}
 	panic("sqlite: unknown operation") // a mistake in this package
-}
-
-// whereLeading selects by the first key columns, by further terms and by state. The
-// plus keeps the planner to the primary key's index.
-func (n names) whereLeading(key stmtKey, terms ...string) string {
-	first := names{keys: n.keys[:key.leading]}
-	return where(slices.Concat([]string{first.keysEqual("?")}, terms, []string{condition(key.state, "+")})...)
 }
 
 // keysEqual compares the key columns with placeholders, or with the columns of
@@ -260,21 +290,21 @@ func (n names) keysEqual(with string) string {
 		if with == "?" {
 			terms[i] = key + " = ?"
 		} else {
-			terms[i] = fmt.Sprintf("t.%s = k.c%d", key, i)
+			terms[i] = fmt.Sprintf("t.%s = k._c%d", key, i)
 		}
 	}
 	return strings.Join(terms, " AND ")
 }
 
 // chunkColumns are the columns of k: the key's, and its number in the chunk,
-// which saves reading the key back.
+// which saves reading the key back. No key column has such a name.
 func (n names) chunkColumns() string { return chunkColumns(len(n.keys)) }
 
 func chunkColumns(n int) string {
 	var b strings.Builder
-	b.WriteString("i")
+	b.WriteString("_i")
 	for i := range n {
-		fmt.Fprintf(&b, ", c%d", i)
+		fmt.Fprintf(&b, ", _c%d", i)
 	}
 	return b.String()
 }

@@ -89,7 +89,7 @@ func (t *table) getChunk(ctx context.Context, c *conn, keys []driver.Key, first 
 func (t *table) visitRows(ctx context.Context, c *conn, s *stmt, first, most int, sel driver.Selection, visit func(int, driver.Entry)) error {
 	s.bindNow(sel.Filter)
 	var rowErr error
-	err := c.query(ctx, s, 1+len(columns(sel.Parts)), func(row []sqldriver.Value) bool {
+	err := c.query(ctx, s, 1+len(t.names.columns[sel.Parts]), func(row []sqldriver.Value) bool {
 		var e driver.Entry
 		if rowErr = scan(row[1:], sel.Parts, &e); rowErr != nil {
 			return false
@@ -252,12 +252,10 @@ func (t *table) delete(ctx context.Context, c *conn, keys []driver.Key) (deleted
 func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	err = t.store.run(ctx, "count", t.spec.Name, func() error {
 		return t.store.readers.with(ctx, func(c *conn) error {
-			s, err := c.prepare(ctx, stmtKey{table: t, op: opCount, state: f.State, leading: len(f.Leading)})
+			s, err := t.prepareFilter(ctx, c, stmtKey{op: opCount}, f)
 			if err != nil {
 				return err
 			}
-			s.bindKey(f.Leading)
-			s.bindNow(f)
 			count, err := c.int64(ctx, s)
 			n = int(count)
 			return err
@@ -271,12 +269,10 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 		// The size gives it a transaction of its own, which its context can
 		// end in the middle without harm to others.
 		return t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
-			s, err := c.prepare(ctx, stmtKey{table: t, op: opClear, state: f.State, leading: len(f.Leading)})
+			s, err := t.prepareFilter(ctx, c, stmtKey{op: opClear}, f)
 			if err != nil {
 				return err
 			}
-			s.bindKey(f.Leading)
-			s.bindNow(f)
 			cleared, err = c.execute(ctx, s, true)
 			return err
 		})
@@ -304,6 +300,14 @@ func (s *stmt) bindEntry(e *driver.Entry) {
 	s.bind(int64(e.Status))
 	s.bind(e.CachedAt.UnixMicro())
 	s.bind(expiresUS(e.ExpiresAt))
+	s.bind(e.CachedAt.UnixMicro()) // as of which it is used
+	s.bind(int64(e.MetaSum))
+	s.bind(int64(e.PayloadSum))
+	if e.Encoding == "" {
+		s.bind(nil)
+	} else {
+		s.bind(e.Encoding)
+	}
 	s.bind(e.Name)
 	s.bind(e.Header)
 	if e.Payload == nil {
@@ -328,34 +332,70 @@ func expiry(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
-// scan sets the parts of e from the columns that hold them.
+// scan sets the parts of e from the columns that hold them. It does without a slice for
+// each row.
 func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) error {
-	status, isInt := row[0].(int64)
-	if !isInt {
-		return errRowType
-	}
-	e.Status = int(status)
-	row = row[1:]
-	var ok [5]bool
+	r := rowReader{row: row, ok: true}
+	e.Status = int(r.int64())
 	if parts&driver.Meta != 0 {
-		var cached, expires int64
-		cached, ok[0] = row[0].(int64)
-		expires, ok[1] = row[1].(int64)
-		e.Name, ok[2] = row[2].(string)
-		e.Header, ok[3] = row[3].(string)
-		if !ok[0] || !ok[1] || !ok[2] || !ok[3] {
-			return errRowType
-		}
-		e.CachedAt = time.UnixMicro(cached).UTC()
-		e.ExpiresAt = expiry(expires)
-		row = row[4:]
+		e.CachedAt = time.UnixMicro(r.int64()).UTC()
+		e.ExpiresAt = expiry(r.int64())
+		e.MetaSum = uint32(r.int64())
+		e.Name, e.Header = r.text(), r.text()
+	}
+	if parts&driver.Usage != 0 {
+		e.UsedAt = time.UnixMicro(r.int64()).UTC()
+		e.Size = r.int64()
 	}
 	if parts&driver.Payload != 0 {
-		if e.Payload, ok[4] = row[0].([]byte); !ok[4] {
-			return errRowType
-		}
+		e.PayloadSum = uint32(r.int64())
+		e.Encoding = r.optionalText()
+		e.Payload = r.bytes()
+	}
+	if !r.ok {
+		return errRowType
 	}
 	return nil
+}
+
+// rowReader takes the values of a row one after the other. Its ok is false after one of
+// another type than was asked for.
+type rowReader struct {
+	row []sqldriver.Value
+	ok  bool
+}
+
+func (r *rowReader) next() sqldriver.Value {
+	v := r.row[0]
+	r.row = r.row[1:]
+	return v
+}
+
+func (r *rowReader) int64() int64 {
+	v, ok := r.next().(int64)
+	r.ok = r.ok && ok
+	return v
+}
+
+func (r *rowReader) text() string {
+	v, ok := r.next().(string)
+	r.ok = r.ok && ok
+	return v
+}
+
+// optionalText is text, or empty where there is NULL.
+func (r *rowReader) optionalText() string {
+	if r.row[0] == nil {
+		r.next()
+		return ""
+	}
+	return r.text()
+}
+
+func (r *rowReader) bytes() []byte {
+	v, ok := r.next().([]byte)
+	r.ok = r.ok && ok
+	return v
 }
 
 // inOrder returns the keys in the order of the index.

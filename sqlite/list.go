@@ -1,0 +1,204 @@
+package sqlite
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// behind is where a page in an order begins.
+type behind uint8
+
+const (
+	fromStart   behind = iota
+	behindKey          // behind a key, of the entries that are equal in the order
+	behindValue        // behind what entries are sorted by
+)
+
+// List reads a page from the index of its order, which the first listing makes: whoever
+// never lists does not pay for it. What is equal to the last entry of the page before is
+// a search of its own, as SQLite cannot search for an expression and a key together.
+func (t *table) List(ctx context.Context, l driver.Listing) (page []driver.Entry, err error) {
+	err = t.store.run(ctx, "list", t.spec.Name, func() error {
+		if err := l.Validate(); err != nil {
+			return err
+		}
+		if err := t.ensureIndex(ctx, l.Order); err != nil {
+			return err
+		}
+		searches := []behind{fromStart}
+		switch {
+		case l.After != nil && l.Order == driver.ByKey:
+			searches = []behind{behindKey}
+		case l.After != nil:
+			searches = []behind{behindKey, behindValue}
+		}
+		return t.store.readers.with(ctx, func(c *conn) error {
+			for _, begin := range searches {
+				if page, err = t.list(ctx, c, l, begin, page); err != nil || len(page) == l.Limit {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return page, nil
+}
+
+// list adds to a page what one search finds, as far as there is room.
+func (t *table) list(ctx context.Context, c *conn, l driver.Listing, begin behind, page []driver.Entry) ([]driver.Entry, error) {
+	parts := l.Selected().Parts
+	key := stmtKey{op: opList, sel: parts, order: l.Order, descending: l.Descending, behind: begin}
+	s, err := t.prepareFilter(ctx, c, key, l.Filter)
+	if err != nil {
+		return nil, err
+	}
+	if begin != fromStart {
+		if l.Order != driver.ByKey {
+			s.bind(sortedBy(l.Order, l.After))
+		}
+		if begin == behindKey {
+			s.bindKey(l.After.Key[t.names.fixed(l.Order, len(l.Leading)):])
+		}
+	}
+	s.bind(int64(l.Limit - len(page)))
+	err = t.queryEntries(ctx, c, s, parts, func(_ int64, e driver.Entry) bool {
+		page = append(page, e)
+		return true
+	})
+	return page, err
+}
+
+// sortedBy is the value of e that an order sorts by.
+func sortedBy(order driver.Order, e *driver.Entry) sqldriver.Value {
+	switch order {
+	case driver.ByName:
+		return e.Name
+	case driver.ByCached:
+		return e.CachedAt.UnixMicro()
+	case driver.ByUsed:
+		return e.UsedAt.UnixMicro()
+	case driver.ByExpiry:
+		return expiresUS(e.ExpiresAt)
+	default:
+		return e.Size
+	}
+}
+
+// sorted is the column or expression that holds that value. By key there is none.
+func (n names) sorted(order driver.Order) string {
+	switch order {
+	case driver.ByName:
+		return "name"
+	case driver.ByCached:
+		return "cached_us"
+	case driver.ByUsed:
+		return used
+	case driver.ByExpiry:
+		return "expires_us"
+	case driver.BySize:
+		return n.size
+	default:
+		return ""
+	}
+}
+
+// fixed is how many of the first key columns have one value in all of a page. Others
+// sort it.
+func (n names) fixed(order driver.Order, leading int) int {
+	if order != driver.ByKey || leading == len(n.keys) {
+		return 0
+	}
+	return leading
+}
+
+// page is the query for a page in an order: the numbers of rows, the keys and the parts.
+func (n names) page(key stmtKey, limit string, more ...string) string {
+	greater, direction := ">", ""
+	if key.descending {
+		greater, direction = "<", " DESC"
+	}
+	keys := n.keys[n.fixed(key.order, key.leading):]
+	by := keys
+	value := n.sorted(key.order)
+	if value != "" {
+		by = slices.Concat([]string{value}, keys)
+	}
+	search := n.filter(key)
+	switch key.behind {
+	case behindKey:
+		if value != "" {
+			search = append(search, value+" = ?")
+		}
+		search = append(search, fmt.Sprintf("(%s) %s (%s)", strings.Join(keys, ", "), greater, placeholders(len(keys))))
+	case behindValue:
+		search = append(search, value+" "+greater+" ?")
+	}
+	return fmt.Sprintf("%s%s ORDER BY %s%s LIMIT %s", n.selectRows(key), where(append(search, more...)...),
+		strings.Join(by, direction+", "), direction, limit)
+}
+
+// selectRows is the beginning of a query for the numbers of rows, the keys and the parts.
+func (n names) selectRows(key stmtKey) string {
+	return fmt.Sprintf("SELECT %s FROM %s",
+		strings.Join(slices.Concat([]string{"_rowid_"}, n.keys, n.columns[key.sel]), ", "), n.table)
+}
+
+// ensureIndex makes the index of an order where there is none.
+func (t *table) ensureIndex(ctx context.Context, order driver.Order) error {
+	if order == driver.ByKey {
+		return nil // it is that of the primary key
+	}
+	name := listIndexName(t.spec.Name, order)
+	var found bool
+	err := t.store.readers.with(ctx, func(c *conn) error {
+		s, err := c.prepare(ctx, stmtKey{text: "SELECT count(*) FROM main.sqlite_master WHERE type = 'index' AND name = ? AND tbl_name = ?"})
+		if err != nil {
+			return err
+		}
+		s.bind(name)
+		s.bind(t.spec.Name)
+		n, err := c.int64(ctx, s)
+		found = n > 0
+		return err
+	})
+	if err != nil || found {
+		return err
+	}
+	return t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
+		s, err := c.prepare(ctx, stmtKey{text: t.names.createListIndex(name, order)})
+		if err != nil {
+			return err
+		}
+		_, err = c.execute(ctx, s, true)
+		return err
+	})
+}
+
+// listIndexName is the name of an order's index.
+func listIndexName(table string, order driver.Order) string {
+	by := map[driver.Order]string{
+		driver.ByName: "name", driver.ByCached: "cached", driver.ByUsed: "used", driver.ByExpiry: "expiry", driver.BySize: "size",
+	}[order]
+	return table + " by " + by
+}
+
+// createListIndex is the definition of an order's index. Those by which a cache is
+// kept within bounds hold all that this needs.
+func (n names) createListIndex(name string, order driver.Order) string {
+	columns := slices.Concat([]string{n.sorted(order)}, n.keys)
+	switch order {
+	case driver.ByUsed:
+		columns = append(columns, n.size, "status")
+	case driver.ByCached:
+		columns = append(columns, n.size)
+	}
+	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS main.%s ON %s (%s)", quote(name), n.bare, strings.Join(columns, ", "))
+}
