@@ -356,4 +356,3 @@ func (o one) Get(_ context.Context, _ []driver.Key, _ driver.Selection, visit fu
 	visit(0, o.entry)
 	return nil
 }
-

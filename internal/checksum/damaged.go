@@ -22,9 +22,7 @@ var ruined = time.Date(1, 1, 1, 0, 0, 0, 2000, time.UTC)
 
 // check looks at the parts of an entry that were read. It returns one that is found damaged,
 // and whether the entry, which it may have mended, is to be handed out.
-func (t *table) check(key driver.Key, e *driver.Entry, parts driver.Parts) (found *damaged, ok bool) {
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
+func (t *table) check(s *scratch, key driver.Key, e *driver.Entry, parts driver.Parts) (found *damaged, ok bool) {
 	inMeta := parts&driver.Meta != 0 && !s.metaIsRight(key, e)
 	inPayload := parts&driver.Payload != 0 && !s.payloadIsRight(key, e)
 	if parts&driver.Meta != 0 && isRuined(e) {

@@ -109,7 +109,9 @@ type read struct {
 	keys    []driver.Key
 	parts   driver.Parts
 	visit   func(int, driver.Entry)
-	onEntry func(int, driver.Entry) // its method
+	scratch scratch // for one key, which is visited once
+
+	onOne, onEntry func(int, driver.Entry) // its methods
 
 	mu      sync.Mutex
 	damaged []damaged
@@ -117,19 +119,27 @@ type read struct {
 
 func newRead(t *table) *read {
 	r := &read{t: t}
-	r.onEntry = r.check
+	r.onOne, r.onEntry = r.checkOne, r.check
 	return r
 }
 
 func (r *read) check(i int, e driver.Entry) {
-	found, ok := r.t.check(r.keys[i], &e, r.parts)
+	s := scratches.Get().(*scratch)
+	r.checkWith(s, i, &e)
+	scratches.Put(s)
+}
+
+func (r *read) checkOne(i int, e driver.Entry) { r.checkWith(&r.scratch, i, &e) }
+
+func (r *read) checkWith(s *scratch, i int, e *driver.Entry) {
+	found, ok := r.t.check(s, r.keys[i], e, r.parts)
 	if found != nil {
 		r.mu.Lock()
 		r.damaged = append(r.damaged, *found)
 		r.mu.Unlock()
 	}
 	if ok {
-		r.visit(i, e)
+		r.visit(i, *e)
 	}
 }
 
@@ -137,7 +147,11 @@ func (r *read) check(i int, e driver.Entry) {
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 	r := t.reads.Get().(*read)
 	r.keys, r.parts, r.visit = keys, sel.Parts, visit
-	err := t.Table.Get(ctx, keys, sel, r.onEntry)
+	onEntry := r.onEntry
+	if len(keys) == 1 {
+		onEntry = r.onOne
+	}
+	err := t.Table.Get(ctx, keys, sel, onEntry)
 	if found := r.damaged; len(found) > 0 {
 		t.disarm(ctx, found)
 	}
@@ -152,7 +166,7 @@ func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (drive
 	if err != nil || !ok {
 		return e, ok, err
 	}
-	if found, ok := t.check(key, &e, driver.Payload|driver.Meta); !ok || found != nil {
+	if found, ok := t.check(new(scratch), key, &e, driver.Payload|driver.Meta); !ok || found != nil {
 		if found != nil {
 			t.opts.Report(1)
 		}
@@ -170,6 +184,7 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 		return t.Table.Entries(ctx, sel)
 	}
 	return func(yield func(driver.Entry, error) bool) {
+		var s scratch
 		var all []damaged
 		defer func() { t.disarm(ctx, all) }()
 		for e, err := range t.Table.Entries(ctx, sel) {
@@ -177,7 +192,7 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 				yield(e, err)
 				return
 			}
-			found, ok := t.check(e.Key, &e, sel.Parts)
+			found, ok := t.check(&s, e.Key, &e, sel.Parts)
 			if found != nil {
 				if all = append(all, *found); len(all) == atOnce {
 					t.disarm(ctx, all)
@@ -195,6 +210,7 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 // not full is the last one.
 func (t *table) List(ctx context.Context, l driver.Listing) ([]driver.Entry, error) {
 	parts := l.Parts | l.Order.Parts()
+	var s scratch
 	var page []driver.Entry
 	var all []damaged
 	defer func() { t.disarm(ctx, all) }()
@@ -204,7 +220,7 @@ func (t *table) List(ctx context.Context, l driver.Listing) ([]driver.Entry, err
 			return nil, err
 		}
 		for i := range listed {
-			found, ok := t.check(listed[i].Key, &listed[i], parts)
+			found, ok := t.check(&s, listed[i].Key, &listed[i], parts)
 			if found != nil {
 				all = append(all, *found)
 			}
