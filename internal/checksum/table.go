@@ -206,31 +206,16 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 	}
 }
 
-// List implements [driver.Table]. Others come in place of damaged entries, as a page that is
-// not full is the last one.
+// List implements [driver.Table].
 func (t *table) List(ctx context.Context, l driver.Listing) ([]driver.Entry, error) {
-	parts := l.Parts | l.Order.Parts()
 	var s scratch
-	var page []driver.Entry
 	var all []damaged
 	defer func() { t.disarm(ctx, all) }()
-	for limit := l.Limit; ; l.Limit = limit - len(page) {
-		listed, err := t.Table.List(ctx, l)
-		if err != nil {
-			return nil, err
+	return l.Sift(func(l driver.Listing) ([]driver.Entry, error) { return t.Table.List(ctx, l) }, func(e *driver.Entry) (bool, error) {
+		found, ok := t.check(&s, e.Key, e, l.Parts|l.Order.Parts())
+		if found != nil {
+			all = append(all, *found)
 		}
-		for i := range listed {
-			found, ok := t.check(&s, listed[i].Key, &listed[i], parts)
-			if found != nil {
-				all = append(all, *found)
-			}
-			if ok {
-				page = append(page, listed[i])
-			}
-		}
-		if len(page) == limit || len(listed) < l.Limit {
-			return page, nil
-		}
-		l.After = &listed[len(listed)-1]
-	}
+		return ok, nil
+	})
 }

@@ -268,7 +268,7 @@ func siblingName(name, origin string) string {
 func checkName(name string) error {
 	_, origin, _ := strings.Cut(name, "@")
 	switch {
-	case strings.EqualFold(name, RecordsTable), strings.EqualFold(name, VariantsTable):
+	case strings.EqualFold(name, RecordsTable), strings.EqualFold(name, VariantsTable), strings.EqualFold(name, DictionariesTable):
 		return fmt.Errorf("repository %q: a table of that name is the cache's own", name)
 	case strings.Contains(origin, "://"):
 		return fmt.Errorf("repository %q: names with an origin behind an @ are for the tables of further origins", name)

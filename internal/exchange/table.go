@@ -39,6 +39,8 @@ type Declaration struct {
 
 	Redact redact.Rules
 
+	Compression settings.Compression
+
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
 
@@ -146,7 +148,7 @@ func (t *Table) openIn(ctx context.Context, store driver.Store) (err error) {
 	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: t.Name, Key: columns}); err != nil {
 		return err
 	}
-	t.table = t.x.checked(store, t.table, t.Name, nil)
+	t.table = t.x.compressed(t.x.checked(store, t.table, t.Name, nil), t.Name, t.Compression)
 	t.keeper, _ = t.table.(driver.KeepingTable)
 	if err := t.mark(ctx); err != nil {
 		return err
@@ -160,6 +162,7 @@ func (t *Table) openIn(ctx context.Context, store driver.Store) (err error) {
 func (x *Exchange) Use(store driver.Store) {
 	x.vary.use(store)
 	x.records.use(store)
+	x.dictionaries.use(store)
 }
 
 // withAbsences adds the expiry of 404 and 410 to a policy that does not have them.
