@@ -175,9 +175,10 @@ func (t *table) update(ctx context.Context, c *conn, renewals []driver.Renewal) 
 			r := &renewals[i]
 			s.bindKey(r.Key)
 			s.bind(r.Seen.UnixMicro())
-			s.bind(r.CachedAt.UnixMicro())
+			var cached sqldriver.Value = r.CachedAt.UnixMicro()
+			s.bind(cached)
 			s.bind(expiresUS(r.ExpiresAt))
-			s.bind(r.CachedAt.UnixMicro()) // as of which it is used
+			s.bind(cached) // when it is used
 			s.bind(int64(r.MetaSum))
 			s.bind(r.Header)
 			bytes += len(r.Header)

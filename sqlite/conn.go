@@ -40,6 +40,7 @@ type stmtKey struct {
 	// Of a page in an order:
 	order      driver.Order
 	descending bool
+	sorts      bool // few entries, instead of going by the order's index
 	behind     behind
 }
 

@@ -123,6 +123,9 @@ func (n names) filter(key stmtKey) []string {
 func (key stmtKey) searchesBy(t term) bool {
 	switch key.op {
 	case opKeyPage, opList:
+		if key.sorts {
+			return t.order == driver.ByKey
+		}
 		if t.order != key.order {
 			return false
 		}
@@ -132,7 +135,7 @@ func (key stmtKey) searchesBy(t term) bool {
 			begins = t.operator == "<" || t.operator == "<="
 		}
 		return key.behind == fromStart || !begins
-	case opCount, opClear:
+	case opCount, opClear, opFew:
 		if key.leading > 0 {
 			return t.order == driver.ByKey
 		}

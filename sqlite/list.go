@@ -19,32 +19,30 @@ const (
 	behindValue        // behind what entries are sorted by
 )
 
+// maxSorted is how many entries with the same leading values a page is sorted from.
+// Where there are more, it does not take long to come upon some in an index.
+const maxSorted = 2000
+
 // List reads a page from the index of its order, which the first listing makes: whoever
-// never lists does not pay for it. What is equal to the last entry of the page before is
-// a search of its own, as SQLite cannot search for an expression and a key together.
+// never lists does not pay for it. It sorts few entries with the same leading values.
+// What is equal to the last entry of the page before is a search of its own, as SQLite
+// cannot search for an expression and a key together.
 func (t *table) List(ctx context.Context, l driver.Listing) (page []driver.Entry, err error) {
 	err = t.store.run(ctx, "list", t.spec.Name, func() error {
 		if err := l.Validate(); err != nil {
 			return err
 		}
-		if err := t.ensureIndex(ctx, l.Order); err != nil {
-			return err
-		}
-		searches := []behind{fromStart}
-		switch {
-		case l.After != nil && l.Order == driver.ByKey:
-			searches = []behind{behindKey}
-		case l.After != nil:
-			searches = []behind{behindKey, behindValue}
-		}
-		return t.store.readers.with(ctx, func(c *conn) error {
-			for _, begin := range searches {
-				if page, err = t.list(ctx, c, l, begin, page); err != nil || len(page) == l.Limit {
-					return err
-				}
+		sorts := false
+		if l.Order != driver.ByKey {
+			if sorts, err = t.haveFew(ctx, l.Leading); err == nil && !sorts {
+				err = t.ensureIndex(ctx, l.Order)
 			}
-			return nil
-		})
+			if err != nil {
+				return err
+			}
+		}
+		page, err = t.readPage(ctx, l, sorts)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -52,10 +50,30 @@ func (t *table) List(ctx context.Context, l driver.Listing) (page []driver.Entry
 	return page, nil
 }
 
-// list adds to a page what one search finds, as far as there is room.
-func (t *table) list(ctx context.Context, c *conn, l driver.Listing, begin behind, page []driver.Entry) ([]driver.Entry, error) {
+// readPage sorts what is selected, or goes by the index of the order.
+func (t *table) readPage(ctx context.Context, l driver.Listing, sorts bool) (page []driver.Entry, err error) {
+	searches := []behind{fromStart}
+	switch {
+	case l.After != nil && l.Order == driver.ByKey:
+		searches = []behind{behindKey}
+	case l.After != nil:
+		searches = []behind{behindKey, behindValue}
+	}
+	err = t.store.readers.with(ctx, func(c *conn) error {
+		for _, begin := range searches {
+			if page, err = t.search(ctx, c, l, sorts, begin, page); err != nil || len(page) == l.Limit {
+				return err
+			}
+		}
+		return nil
+	})
+	return page, err
+}
+
+// search adds to a page what one search finds, as far as there is room.
+func (t *table) search(ctx context.Context, c *conn, l driver.Listing, sorts bool, begin behind, page []driver.Entry) ([]driver.Entry, error) {
 	parts := l.Selected().Parts
-	key := stmtKey{op: opList, sel: parts, order: l.Order, descending: l.Descending, behind: begin}
+	key := stmtKey{op: opList, sel: parts, order: l.Order, descending: l.Descending, sorts: sorts, behind: begin}
 	s, err := t.prepareFilter(ctx, c, key, l.Filter)
 	if err != nil {
 		return nil, err
@@ -74,6 +92,23 @@ func (t *table) list(ctx context.Context, c *conn, l driver.Listing, begin behin
 		return true
 	})
 	return page, err
+}
+
+// haveFew reports whether few entries have the leading values.
+func (t *table) haveFew(ctx context.Context, leading driver.Key) (few bool, err error) {
+	if len(leading) == 0 {
+		return false, nil
+	}
+	err = t.store.readers.with(ctx, func(c *conn) error {
+		s, err := t.prepareFilter(ctx, c, stmtKey{op: opFew}, driver.Filter{Leading: leading})
+		if err != nil {
+			return err
+		}
+		n, err := c.int64(ctx, s)
+		few = n <= maxSorted
+		return err
+	})
+	return few, err
 }
 
 // sortedBy is the value of e that an order sorts by.
@@ -126,9 +161,12 @@ func (n names) page(key stmtKey, limit string, more ...string) string {
 		greater, direction = "<", " DESC"
 	}
 	keys := n.keys[n.fixed(key.order, key.leading):]
-	by := keys
 	value := n.sorted(key.order)
-	if value != "" {
+	if key.sorts {
+		value = "+(" + value + ")" // not from its index
+	}
+	by := keys
+	if value != "" && key.behind != behindKey { // of those, all have the same
 		by = slices.Concat([]string{value}, keys)
 	}
 	search := n.filter(key)

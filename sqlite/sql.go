@@ -29,6 +29,7 @@ const (
 	opPage    // of an iteration in the order of the rows
 	opKeyPage // of one in the order of the keys
 	opList
+	opFew // entries with the same leading values
 )
 
 // maxVars is the most parameters that a statement may have by default, see
@@ -161,17 +162,26 @@ func (n names) create(spec driver.TableSpec) []string {
 	}
 }
 
-// partColumns are what holds the parts, in the order in which scan takes them.
+// partColumns are what holds the parts, in the order in which scan takes them. Both
+// checksums come in one number, as each value of a row costs some time.
 func (n names) partColumns(parts driver.Parts) []string {
 	columns := []string{"status"}
+	switch parts & (driver.Meta | driver.Payload) {
+	case driver.Meta:
+		columns = append(columns, "_meta_sum << 32")
+	case driver.Payload:
+		columns = append(columns, "_payload_sum")
+	case driver.Meta | driver.Payload:
+		columns = append(columns, "_meta_sum << 32 | _payload_sum")
+	}
 	if parts&driver.Meta != 0 {
-		columns = append(columns, "cached_us", "expires_us", "_meta_sum", "name", "headers")
+		columns = append(columns, "cached_us", "expires_us", "name", "headers")
 	}
 	if parts&driver.Usage != 0 {
 		columns = append(columns, used, n.size)
 	}
 	if parts&driver.Payload != 0 {
-		columns = append(columns, "_payload_sum", "_encoding", "payload")
+		columns = append(columns, "_encoding", "payload")
 	}
 	return columns
 }
@@ -278,6 +288,8 @@ func (t *table) text(key stmtKey) string {
 		return n.page(key, strconv.Itoa(maxPage), "+_rowid_ <= ?")
 	case opList:
 		return n.page(key, "?")
+	case opFew:
+		return fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s%s LIMIT %d)", n.table, where(n.filter(key)...), maxSorted+1)
 	}
 	panic("sqlite: unknown operation") // a mistake in this package
 }

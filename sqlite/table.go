@@ -298,9 +298,10 @@ func (s *stmt) bindNow(f driver.Filter) {
 func (s *stmt) bindEntry(e *driver.Entry) {
 	s.bindKey(e.Key)
 	s.bind(int64(e.Status))
-	s.bind(e.CachedAt.UnixMicro())
+	var cached sqldriver.Value = e.CachedAt.UnixMicro()
+	s.bind(cached)
 	s.bind(expiresUS(e.ExpiresAt))
-	s.bind(e.CachedAt.UnixMicro()) // as of which it is used
+	s.bind(cached) // when it is used
 	s.bind(int64(e.MetaSum))
 	s.bind(int64(e.PayloadSum))
 	if e.Encoding == "" {
@@ -337,10 +338,13 @@ func expiry(us int64) time.Time {
 func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) error {
 	r := rowReader{row: row, ok: true}
 	e.Status = int(r.int64())
+	if parts&(driver.Meta|driver.Payload) != 0 {
+		sums := r.int64()
+		e.MetaSum, e.PayloadSum = uint32(sums>>32), uint32(sums)
+	}
 	if parts&driver.Meta != 0 {
 		e.CachedAt = time.UnixMicro(r.int64()).UTC()
 		e.ExpiresAt = expiry(r.int64())
-		e.MetaSum = uint32(r.int64())
 		e.Name, e.Header = r.text(), r.text()
 	}
 	if parts&driver.Usage != 0 {
@@ -348,7 +352,6 @@ func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) error {
 		e.Size = r.int64()
 	}
 	if parts&driver.Payload != 0 {
-		e.PayloadSum = uint32(r.int64())
 		e.Encoding = r.optionalText()
 		e.Payload = r.bytes()
 	}
