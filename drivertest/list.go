@@ -134,7 +134,7 @@ func testList(t *testing.T, h Harness) {
 				last := page[len(page)-1]
 				l.After = &last
 				table.delete(last.Key) // where the next page goes on
-				if round < 5 { // or the listing might never end
+				if round < 5 {         // or the listing might never end
 					table.put(version(key("new", int64(round), true, "x"), 1))
 				}
 			}
@@ -142,6 +142,38 @@ func testList(t *testing.T, h Harness) {
 				if n := seen[encode(e.Key)]; n != 1 {
 					t.Errorf("order %d: %s is on %d pages, want 1", order, describe(e.Key), n)
 				}
+			}
+		}
+	})
+
+	t.Run("keys and names are sorted by their bytes, whatever these are", func(t *testing.T) {
+		table := h.table(t, text("owner"), integer("page"), text("id"))
+		var all []driver.Entry
+		values := []string{
+			"", "a", "A", "ab", "a\x00", "a\x00b", "a\xff", "\xff", "\x00", `\`, `\x61`, `a\`, "[", "]", "é", "e\u0301", "\uffff", "\U0010ffff", "\xc3", "~",
+			"%", strings.Repeat("a", 300), strings.Repeat("a", 300) + "\xff", strings.Repeat("\xff", 200),
+		}
+		if h.MaxKey == 0 {
+			values = append(values, strings.Repeat("a", 3_000), strings.Repeat("a", 3_000)+"b", strings.Repeat("\\", 3_000))
+		}
+		for i, s := range values {
+			e := version(key(s, int64(i%3+2), values[i*7%len(values)]), 1)
+			e.Name = values[i*5%len(values)] + strings.Repeat("long ", i%2*600)
+			all = append(all, e)
+			e.Key = key("a", int64(i%3-1), s)
+			e.Name = s
+			all = append(all, e)
+		}
+		all = used(all)
+		table.put(all...)
+		for _, order := range []driver.Order{driver.ByKey, driver.ByName, driver.ByCached} {
+			for _, descending := range []bool{false, true} {
+				l := driver.Listing{Order: order, Descending: descending, Limit: 5}
+				table.wantListed(l, all)
+				l.Limit = 1
+				table.wantListed(l, all)
+				l.Leading = driver.Key{"a"}
+				table.wantListed(l, all)
 			}
 		}
 	})

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -47,6 +48,21 @@ func testTables(t *testing.T, h Harness) {
 		if h.Reopen != nil {
 			wantTables(t, h.reopen(t, s), specs...)
 		}
+	})
+
+	t.Run("names that are long come back whole", func(t *testing.T) {
+		s := h.open(t)
+		long := strings.Repeat("x", 254)
+		key := []driver.Column{text("a" + long), integer("b" + long), text(strings.Repeat("日", 85)), text("it's")}
+		one, two := driver.TableSpec{Name: long + "1", Key: key}, driver.TableSpec{Name: long + "2", Key: key}
+		openTable(t, s, two)
+		e := version(driver.Key{"a", int64(1), "b", "c"}, 1)
+		table := openTable(t, s, one)
+		table.put(e)
+		wantTables(t, s, one, two)
+		drop(t, s, two.Name)
+		wantTables(t, s, one)
+		table.wantOnly(e)
 	})
 
 	t.Run("a table that is dropped is gone with its entries, and no other is", func(t *testing.T) {

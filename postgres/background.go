@@ -58,6 +58,14 @@ func (b *background) add(t *table) {
 	b.tables[t.names.table] = t
 }
 
+func (b *background) remove(t *table) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.tables[t.names.table] == t {
+		delete(b.tables, t.names.table)
+	}
+}
+
 func (b *background) opened() []*table {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -72,6 +80,10 @@ func (b *background) opened() []*table {
 func (s *Store) clearInBackground(ctx context.Context, t *table) {
 	f := driver.Filter{State: driver.Expired, Now: time.Now().UTC().Truncate(time.Microsecond)}
 	removed, _, err := t.clearExpired(ctx, f)
+	if sqlState(err) == stateNoTable {
+		s.background.remove(t) // somebody has dropped it
+		return
+	}
 	if ctx.Err() != nil || s.opts.OnClear == nil {
 		return
 	}

@@ -13,7 +13,7 @@ const maxClear = 1_000
 // Clear removes rows in batches, each committed by itself.
 func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
 	err = t.store.run(ctx, "clear", t.spec.Name, func() error {
-		if f.State == driver.Expired && len(f.Leading) == 0 {
+		if f.State == driver.Expired && (scope{Filter: f}).simple() {
 			n, left, err := t.clearExpired(ctx, f)
 			cleared += n
 			if err != nil || !left {
@@ -123,10 +123,10 @@ func (t *table) clearBatch(ctx context.Context, op op, f driver.Filter, key *dri
 	leading, _ := t.keyTexts.stored(f.Leading)
 	args.keyValues(leading)
 	args.keyValues(*key)
-	args.now(f)
+	t.filter(args, f)
 	err = t.store.with(ctx, once, func(c *conn) error {
 		deleted, seen = 0, 0
-		_, err := c.query(ctx, t.selecting(op, 0, f), args, func(row [][]byte) (err error) {
+		_, err := c.query(ctx, t.selecting(op, 0, scope{Filter: f}), args, func(row [][]byte) (err error) {
 			if deleted, seen, err = readCounts(row); err == nil {
 				*key, err = t.readStoredKey(row[2:])
 			}

@@ -190,4 +190,5 @@ func encodeRenewal(r *driver.Renewal, column func(int) values) {
 	} else {
 		column(3).jsonb(r.Header)
 	}
+	column(4).int32(int32(r.MetaSum))
 }

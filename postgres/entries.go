@@ -16,12 +16,17 @@ const (
 // Entries reads the table in pages of its keys' order. Each page is a statement
 // of its own: nothing is held while the caller's body runs.
 func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
+	return t.entries(ctx, "iterate over", sel.Parts, scope{Filter: sel.Filter})
+}
+
+// entries is Entries for a scope, as part of an operation.
+func (t *table) entries(ctx context.Context, op string, parts driver.Parts, s scope) iter.Seq2[driver.Entry, error] {
 	return func(yield func(driver.Entry, error) bool) {
-		p := pages{}
-		p.leading, _ = t.keyTexts.stored(sel.Leading)
+		p := pages{scope: s, parts: parts}
+		p.leading, _ = t.keyTexts.stored(s.Leading)
 		for more := true; more; {
-			err := t.store.run(ctx, "iterate over", t.spec.Name, func() (err error) {
-				more, err = t.nextPage(ctx, &p, sel)
+			err := t.store.run(ctx, op, t.spec.Name, func() (err error) {
+				more, err = t.nextPage(ctx, &p)
 				return err
 			})
 			if err != nil {
@@ -40,6 +45,8 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 
 // pages are where an iteration is. Keys are as they stand in the table.
 type pages struct {
+	scope   scope
+	parts   driver.Parts
 	entries []driver.Entry
 	after   driver.Key // the last of the page before, or nil
 	leading driver.Key // what the keys begin with
@@ -47,28 +54,28 @@ type pages struct {
 }
 
 // nextPage reads the next page and reports whether there may be more.
-func (t *table) nextPage(ctx context.Context, p *pages, sel driver.Selection) (more bool, err error) {
+func (t *table) nextPage(ctx context.Context, p *pages) (more bool, err error) {
 	after := p.after
 	err = t.store.with(ctx, repeatable, func(c *conn) error {
 		p.entries, p.after = p.entries[:0], after
 		if p.last == nil {
 			// Rows that are added behind it are left out: a body that adds
 			// some would never come to an end.
-			if err := t.readLast(ctx, c, p, sel.Filter); err != nil || p.last == nil {
+			if err := t.readLast(ctx, c, p); err != nil || p.last == nil {
 				return err
 			}
 		}
-		more, err = t.readPage(ctx, c, p, sel)
+		more, err = t.readPage(ctx, c, p)
 		return err
 	})
 	return more, err
 }
 
-func (t *table) readLast(ctx context.Context, c *conn, p *pages, f driver.Filter) error {
+func (t *table) readLast(ctx context.Context, c *conn, p *pages) error {
 	args := newArguments(0)
 	defer args.free()
 	args.keyValues(p.leading)
-	_, err := c.query(ctx, t.selecting(opLast, 0, f), args, func(row [][]byte) error {
+	_, err := c.query(ctx, t.selecting(opLast, 0, p.scope), args, func(row [][]byte) error {
 		last, err := t.readStoredKey(row[1:])
 		if last.HasPrefix(p.leading) { // otherwise it is one before those
 			p.last = last
@@ -78,7 +85,7 @@ func (t *table) readLast(ctx context.Context, c *conn, p *pages, f driver.Filter
 	return err
 }
 
-func (t *table) readPage(ctx context.Context, c *conn, p *pages, sel driver.Selection) (more bool, err error) {
+func (t *table) readPage(ctx context.Context, c *conn, p *pages) (more bool, err error) {
 	args := newArguments(0)
 	defer args.free()
 	// The last key and the one before the page have the leading values.
@@ -90,17 +97,11 @@ func (t *table) readPage(ctx context.Context, c *conn, p *pages, sel driver.Sele
 	} else {
 		args.keyValues(p.after)
 	}
-	args.now(sel.Filter)
-	n, size := len(t.spec.Key), 0
-	_, err = c.query(ctx, t.selecting(op, sel.Parts, sel.Filter), args, func(row [][]byte) (err error) {
+	t.filter(args, p.scope.Filter)
+	size := 0
+	_, err = c.query(ctx, t.selecting(op, p.parts, p.scope), args, func(row [][]byte) (err error) {
 		var e driver.Entry
-		if p.after, err = t.readStoredKey(row[1 : 1+n]); err != nil {
-			return err
-		}
-		if e.Key, err = t.readKey(row[0], p.after); err != nil {
-			return err
-		}
-		if err := t.read(row[1+n:], sel.Parts, &e); err != nil {
+		if p.after, err = t.readKeyed(row, p.parts, &e); err != nil {
 			return err
 		}
 		size += len(e.Payload)
@@ -108,6 +109,19 @@ func (t *table) readPage(ctx context.Context, c *conn, p *pages, sel driver.Sele
 		return nil
 	})
 	return len(p.entries) == maxPage || size >= maxPageBytes, err
+}
+
+// readKeyed reads an entry with its key, which it also returns as it stands in the
+// table.
+func (t *table) readKeyed(row [][]byte, parts driver.Parts, e *driver.Entry) (stored driver.Key, err error) {
+	n := len(t.spec.Key)
+	if stored, err = t.readStoredKey(row[1 : 1+n]); err != nil {
+		return nil, err
+	}
+	if e.Key, err = t.readKey(row[0], stored); err != nil {
+		return nil, err
+	}
+	return stored, t.read(row[1+n:], parts, e)
 }
 
 // readStoredKey reads a key as it stands in the table.

@@ -42,8 +42,13 @@ func quote(name string) string {
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }
 
+func literal(text string) string {
+	return "E'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(text) + "'"
+}
+
 // names are a table's names, as they stand in statements.
 type names struct {
+	name         string // with its prefix
 	schema, bare string // as they stand in the catalog
 	table        string // both, quoted
 	primary      string // the primary key's constraint
@@ -54,14 +59,8 @@ type names struct {
 
 func newNames(o Options, spec driver.TableSpec) names {
 	name := o.TablePrefix + spec.Name
-	n := names{
-		schema: o.Schema,
-		bare:   identifier(name),
-		// Indexes share a namespace with tables. Theirs have digests of what
-		// cannot be the name of a table.
-		primary: quote(shortened(name+" key", name+"\x00key")),
-		expires: quote(shortened(name+" expires_at", name+"\x00expires_at")),
-	}
+	n := names{name: name, schema: o.Schema, bare: identifier(name)}
+	n.primary, n.expires = n.index("key"), n.index("expires_at")
 	n.table = quote(n.schema) + "." + quote(n.bare)
 	for _, c := range spec.Key {
 		column := identifier(c.Name)
@@ -69,4 +68,10 @@ func newNames(o Options, spec driver.TableSpec) names {
 		n.keys = append(n.keys, quote(column))
 	}
 	return n
+}
+
+// index is the name of an index, quoted. Indexes share a namespace with tables. Theirs have
+// digests of what cannot be the name of a table.
+func (n names) index(of string) string {
+	return quote(shortened(n.name+" "+of, n.name+"\x00"+of))
 }

@@ -21,11 +21,15 @@ const (
 // may add when it compresses it or sends it.
 const maxEntry = 1<<30 - 1<<24
 
+// rowSize are the bytes of a row beside what its size depends on.
+const rowSize = 64
+
 // row is an entry with its key as it stands in the table.
 type row struct {
 	key    driver.Key
 	short  bool // a value of the key is shortened
 	number int  // of the entry among those of the call
+	size   int  // how many bytes it takes in the table and on its way, about
 	entry  *driver.Entry
 }
 
@@ -46,10 +50,10 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 func (t *table) rows(entries []driver.Entry) ([]row, error) {
 	rows := make([]row, len(entries))
 	for i := range entries {
-		r := row{number: i, entry: &entries[i]}
+		r := row{number: i, size: size(&entries[i]), entry: &entries[i]}
 		r.key, r.short = t.keyTexts.stored(entries[i].Key)
-		if size := r.size(); size > maxEntry {
-			return nil, fmt.Errorf("%w: it has %d bytes, PostgreSQL can hold %d", driver.ErrTooLarge, size, maxEntry)
+		if r.size > maxEntry {
+			return nil, fmt.Errorf("%w: it has %d bytes, PostgreSQL can hold %d", driver.ErrTooLarge, r.size, maxEntry)
 		}
 		if s := entries[i].Status; s < math.MinInt32 || s > math.MaxInt32 {
 			return nil, fmt.Errorf("status %d is too large for an integer column", s)
@@ -67,10 +71,10 @@ func (t *table) rows(entries []driver.Entry) ([]row, error) {
 	return kept, nil
 }
 
-// size is how many bytes the row takes on its way, about.
-func (r *row) size() int {
-	size := len(r.entry.Payload) + len(r.entry.Header) + 2*len(r.entry.Name) + 64
-	for _, v := range r.entry.Key {
+// size is how many bytes the row of an entry takes, with those in the index of its key.
+func size(e *driver.Entry) int {
+	size := len(e.Payload) + len(e.Header) + 2*len(e.Name) + rowSize
+	for _, v := range e.Key {
 		if s, ok := v.(string); ok {
 			size += 2 * len(s)
 		}
@@ -108,7 +112,7 @@ func (t *table) put(ctx context.Context, c *conn, rows []row) error {
 func (t *table) nextChunk(rows []row) ([]row, op) {
 	n, size, short := 0, 0, false
 	for n < min(len(rows), maxPut) && (n == 0 || size < maxPutBytes) {
-		size += rows[n].size()
+		size += rows[n].size
 		short = short || rows[n].short
 		n++
 	}
@@ -128,7 +132,7 @@ func (t *table) putArguments(s op, rows []row) *arguments {
 	if s == opPut {
 		args := newArguments(0)
 		args.keyValues(rows[0].key)
-		t.encode(rows[0].entry, func(int) values { return args })
+		t.encode(&rows[0], func(int) values { return args })
 		return args
 	}
 	if s == opPutShort {
@@ -140,7 +144,7 @@ func (t *table) putArguments(s op, rows []row) *arguments {
 	for i := range rows {
 		r := &rows[i]
 		args.key(r.key)
-		t.encode(r.entry, column)
+		t.encode(r, column)
 		switch {
 		case r.short:
 			column(len(columns) - 1).bytes(driver.AppendKey(nil, r.entry.Key))
@@ -162,8 +166,9 @@ type values interface {
 	int32(int32)
 }
 
-// encode adds the values of an entry to its columns.
-func (t *table) encode(e *driver.Entry, column func(int) values) {
+// encode adds the values of a row to its columns.
+func (t *table) encode(r *row, column func(int) values) {
+	e := r.entry
 	column(0).int32(int32(e.Status))
 	column(1).int64(timestamp(e.CachedAt))
 	column(2).int64(expiry(e.ExpiresAt))
@@ -173,6 +178,7 @@ func (t *table) encode(e *driver.Entry, column func(int) values) {
 	} else {
 		column(4).jsonb(e.Header)
 	}
+	next := 7
 	switch t.payload {
 	case Text:
 		if utf8.Valid(e.Payload) && bytes.IndexByte(e.Payload, 0) < 0 {
@@ -191,7 +197,13 @@ func (t *table) encode(e *driver.Entry, column func(int) values) {
 		column(6).bytes(e.Payload)
 	default:
 		column(5).bytes(e.Payload)
+		next = 6
 	}
+	column(next).string(e.Encoding)
+	column(next + 1).int32(int32(e.PayloadSum))
+	column(next + 2).int32(int32(e.MetaSum))
+	column(next + 3).int64(timestamp(e.CachedAt))
+	column(next + 4).int32(int32(r.size))
 }
 
 // Codes of text that a column of the type JSONB cannot hold.

@@ -139,6 +139,7 @@ func sqlState(err error) string {
 const (
 	stateSerialization = "40001"
 	stateDeadlock      = "40P01"
+	stateNoTable       = "42P01"
 	stateNoStatement   = "26000"
 	stateStatement     = "42P05" // is there already
 	classLimit         = "54"

@@ -15,6 +15,7 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	t := &table{
 		store: s, spec: spec, names: newNames(s.opts, spec),
 		payload: s.opts.Tables[spec.Name].Payload, keyTexts: newKeyTexts(spec),
+		indexes: indexes{building: make(chan struct{}, 1)},
 	}
 	err := s.run(ctx, "open table", spec.Name, func() error {
 		if n := len(spec.Key); n > maxColumns {
@@ -22,10 +23,17 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 		}
 		return s.with(ctx, repeatable, func(c *conn) error {
 			f, err := t.find(ctx, c)
-			if err != nil || f.complete {
+			switch {
+			case err != nil || f.complete:
+				return err
+			case f.old:
+				return c.script(ctx, t.upgrade())
+			}
+			server, err := c.text(ctx, serverHas, t.names.schema)
+			if err != nil {
 				return err
 			}
-			if err := c.script(ctx, t.create(f)); err != nil {
+			if err := c.script(ctx, t.create(server[0] == "t", server[1] == "t")); err != nil {
 				return err
 			}
 			// Another program may have created another one.
@@ -40,85 +48,39 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	return t, nil
 }
 
-// found is what is in the database.
-type found struct {
-	schema   bool // the schema
-	complete bool // the table, as it should be
-	lz4      bool // the server can compress so
-}
-
-// catalog tells of the server, and of the relation of a name: each column with
-// its type and its place in the primary key.
-const catalog = `SELECT
+// serverHas tells whether there is a schema, and whether LZ4 can compress columns.
+const serverHas = `SELECT
 	EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1),
-	EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)),
-	coalesce(c.relkind::text, ''), coalesce(a.attname, ''), coalesce(pg_catalog.format_type(a.atttypid, a.atttypmod), ''),
-	coalesce(a.attcollation = 950, false), coalesce(array_position(i.indkey::int2[], a.attnum), -1)
-	FROM (VALUES (0)) AS one
-	LEFT JOIN (pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = $1) ON c.relname = $2
-	LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-	LEFT JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
-	ORDER BY 7, a.attnum`
+	EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals))`
 
-var relationKinds = map[string]string{
-	"r": "table", "p": "partitioned table", "i": "index", "S": "sequence", "v": "view", "m": "materialized view", "c": "type", "f": "foreign table",
-}
+// found is what is in the database of a table: nothing, all of it, or what an earlier
+// version has created.
+type found struct{ complete, old bool }
 
 // find looks for the table. What is there otherwise is a SchemaError.
-func (t *table) find(ctx context.Context, c *conn) (f found, err error) {
-	rows, err := c.texts(ctx, catalog, t.names.schema, t.names.bare)
-	if err != nil {
-		return f, err
+func (t *table) find(ctx context.Context, c *conn) (found, error) {
+	r, err := t.store.relation(ctx, c, t.names.bare)
+	if err != nil || r == nil {
+		return found{}, err
 	}
-	f.schema, f.lz4 = rows[0][0] == "t", rows[0][1] == "t"
-	kind := rows[0][2]
-	if kind == "" {
-		return f, nil
+	payload, old, ours := r.ours()
+	if !ours {
+		return found{}, t.schemaError(r.describe(), false)
 	}
-	if kind != "r" && kind != "p" {
-		return f, t.schemaError(fmt.Sprintf("the %s %s", relationKinds[kind], t.names.table), false)
-	}
-	var key, rest, all []string
-	for _, row := range rows {
-		name, typeName, collationC, place := row[3], row[4], row[5] == "t", row[6]
-		all = append(all, name)
-		if place == "-1" {
-			rest = append(rest, name+" "+typeName)
-			continue
+	var key []string
+	for _, column := range r.columns {
+		if column.key {
+			key = append(key, t.original(column.name)+" "+kindName(column.typeName))
 		}
-		if typeName == "text" && !collationC {
-			typeName = "text of another collation"
-		}
-		key = append(key, t.original(name)+" "+kindName(typeName))
 	}
-	payload, ours := t.isOurs(rest)
+	have := "key (" + strings.Join(key, ", ") + ")"
 	switch {
-	case !ours:
-		return f, t.schemaError(fmt.Sprintf("a table that is no repository's, with the columns %s", strings.Join(all, ", ")), false)
 	case strings.Join(key, ", ") != t.spec.KeyString():
-		return f, t.schemaError("key ("+strings.Join(key, ", ")+")", false)
+		return found{}, t.schemaError(have, false)
 	case payload != t.payload:
-		return f, t.schemaError(fmt.Sprintf("key (%s), payload %s", strings.Join(key, ", "), payload), true)
+		return found{}, t.schemaError(have+", payload "+payload.String(), true)
 	}
-	f.complete = true
-	return f, nil
-}
-
-// isOurs reports whether the columns are those that a table has beside its key,
-// and for which type of payload.
-func (t *table) isOurs(columns []string) (PayloadType, bool) {
-	slices.Sort(columns)
-	for _, p := range []PayloadType{Bytea, Text, JSONB} {
-		var want []string
-		for _, c := range append(entryColumns(p), keyColumn) {
-			want = append(want, c.name+" "+strings.TrimSuffix(c.definition, " NOT NULL"))
-		}
-		slices.Sort(want)
-		if slices.Equal(columns, want) {
-			return p, true
-		}
-	}
-	return 0, false
+	return found{complete: !old, old: old}, nil
 }
 
 // original is the name of a key column that stands in the table as name.
@@ -130,10 +92,8 @@ func (t *table) original(name string) string {
 }
 
 func kindName(typeName string) string {
-	for _, kind := range []driver.Kind{driver.String, driver.Int, driver.Bool} {
-		if columnType(kind) == typeName {
-			return kind.String()
-		}
+	if kind := columnKind(typeName); kind != 0 {
+		return kind.String()
 	}
 	return typeName
 }
@@ -157,10 +117,10 @@ const maxInRow = 4080
 
 // create are the statements that make the table. As one script they are one
 // transaction.
-func (t *table) create(f found) string {
+func (t *table) create(hasSchema, hasLZ4 bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "SELECT pg_catalog.pg_advisory_xact_lock(%d);\n", creating)
-	if !f.schema {
+	if !hasSchema {
 		fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\n", quote(t.names.schema))
 	}
 	b.WriteString("CREATE ")
@@ -178,13 +138,45 @@ func (t *table) create(f found) string {
 	columns := entryColumns(t.payload)
 	for _, c := range slices.Concat(columns[:5], []column{keyColumn}, columns[5:]) {
 		definition := c.definition
-		if typeName, rest, _ := strings.Cut(definition, " "); f.lz4 && c.name != "name" && slices.Contains([]string{"text", "bytea", "jsonb"}, typeName) {
+		if typeName, rest, _ := strings.Cut(definition, " "); hasLZ4 && c.name != "name" && slices.Contains([]string{"text", "bytea", "jsonb"}, typeName) {
 			definition = strings.TrimSuffix(typeName+" COMPRESSION lz4 "+rest, " ")
 		}
 		fmt.Fprintf(&b, "\n  %s %s,", c.name, definition)
 	}
 	fmt.Fprintf(&b, "\n  CONSTRAINT %s PRIMARY KEY (%s)\n) WITH (toast_tuple_target = %d);\n", t.names.primary, strings.Join(t.names.keys, ", "), maxInRow)
-	fmt.Fprintf(&b, "CREATE INDEX IF NOT EXISTS %s ON %s (expires_at)", t.names.expires, t.names.table)
+	fmt.Fprintf(&b, "CREATE INDEX IF NOT EXISTS %s ON %s (expires_at);\n", t.names.expires, t.names.table)
+	t.comment(&b)
+	return b.String()
+}
+
+// comment keeps whole names that are shortened.
+func (t *table) comment(b *strings.Builder) {
+	if t.names.bare != t.names.name {
+		fmt.Fprintf(b, "COMMENT ON TABLE %s IS %s;\n", t.names.table, literal(t.names.name))
+	}
+	for i, c := range t.spec.Key {
+		if t.names.columns[i] != c.Name {
+			fmt.Fprintf(b, "COMMENT ON COLUMN %s.%s IS %s;\n", t.names.table, t.names.keys[i], literal(c.Name))
+		}
+	}
+}
+
+// upgrade are the statements that add to the table what an earlier version has created
+// without. As one script they are one transaction; of several programs the first does it.
+func (t *table) upgrade() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "SELECT pg_catalog.pg_advisory_xact_lock(%d);\nALTER TABLE %s", creating, t.names.table)
+	for i, c := range laterColumns {
+		fmt.Fprintf(&b, "%s\n  ADD COLUMN IF NOT EXISTS %s %s", strings.Repeat(",", min(i, 1)), c.name, c.definition)
+	}
+	size := fmt.Sprintf("%d + %s + COALESCE(pg_column_size(t.headers), 0) + 2 * octet_length(t.name)", rowSize, t.bodySize())
+	for i, c := range t.spec.Key {
+		if c.Kind == driver.String {
+			size += " + 2 * octet_length(t." + t.names.keys[i] + ")"
+		}
+	}
+	fmt.Fprintf(&b, ";\nUPDATE %s AS t SET _used_at = t.cached_at, _size = %s WHERE t._size = 0;\n", t.names.table, size)
+	t.comment(&b)
 	return b.String()
 }
 

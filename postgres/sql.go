@@ -26,10 +26,13 @@ const (
 	opPutIfNewer
 	opRenew
 	opRenewAll
+	opUse
+	opUseAll
 	opPop
 	opDelete
 	opDeleteAll
 	opCount
+	opSize
 	opClearExpired
 	opClearFirst
 	opClearNext
@@ -40,25 +43,27 @@ const (
 )
 
 const (
-	allParts  = 4 // sets of parts
+	allParts  = 8 // sets of parts
 	allStates = 3
 )
 
 // planInOrder leaves the planner, until the transaction ends, no way but the
 // primary key's index: rows are locked in its order, whether a chunk of keys is
 // looked up in it or a small table is read along it.
-var planInOrder = newStatement(`SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), ` +
+var planInOrder = newStatement("", `SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), `+
 	`set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('enable_material', 'off', true)`)
 
-func newStatement(text string) *statement {
-	digest := sha256.Sum256([]byte(text))
+// newStatement makes a statement on a table with this key, which tells it from one on a
+// table of the same name that there was before.
+func newStatement(key, text string) *statement {
+	digest := sha256.Sum256([]byte(key + "\x00" + text))
 	return &statement{name: "endpointcache_" + hex.EncodeToString(digest[:16]), text: text}
 }
 
 // simple reports whether there is one good plan for the statement.
 func (o op) simple() bool {
 	switch o {
-	case opGet, opPut, opPutAll, opPutShort, opPutIfAbsent, opPutIfNotLive, opPutIfNewer, opRenew, opPop, opDelete:
+	case opGet, opPut, opPutAll, opPutShort, opPutIfAbsent, opPutIfNotLive, opPutIfNewer, opRenew, opUse, opPop, opDelete:
 		return true
 	default:
 		return false
@@ -70,7 +75,7 @@ func (t *table) statement(op op, parts driver.Parts, state driver.State) *statem
 	place := &t.statements[(int(op)*allParts+int(parts))*allStates+int(state)]
 	s := place.Load()
 	if s == nil {
-		s = newStatement(t.text(op, parts, state, 0))
+		s = newStatement(t.spec.KeyString(), t.text(op, parts, scope{Filter: driver.Filter{State: state}}))
 		if !op.simple() {
 			s.name = ""
 		}
@@ -79,13 +84,13 @@ func (t *table) statement(op op, parts driver.Parts, state driver.State) *statem
 	return s
 }
 
-// selecting is the statement for what a filter selects. One that has leading values is
-// made each time, which takes less than its way to the server; none of these is prepared.
-func (t *table) selecting(op op, parts driver.Parts, f driver.Filter) *statement {
-	if len(f.Leading) == 0 {
-		return t.statement(op, parts, f.State)
+// selecting is the statement for a scope. One that is not simple is made each time, which
+// takes less than its way to the server; none of these is prepared.
+func (t *table) selecting(op op, parts driver.Parts, s scope) *statement {
+	if s.simple() {
+		return t.statement(op, parts, s.State)
 	}
-	return &statement{text: t.text(op, parts, f.State, len(f.Leading))}
+	return &statement{text: t.text(op, parts, s)}
 }
 
 // column is one of those that a table has beside its key.
@@ -105,12 +110,30 @@ func entryColumns(p PayloadType) []column {
 	}
 	switch p {
 	case Text:
-		return append(columns, column{"payload", "text", pgtype.TextOID}, column{"_bytes", "bytea", pgtype.ByteaOID})
+		columns = append(columns, column{"payload", "text", pgtype.TextOID}, column{"_bytes", "bytea", pgtype.ByteaOID})
 	case JSONB:
-		return append(columns, column{"payload", "jsonb", pgtype.JSONBOID}, column{"_bytes", "bytea NOT NULL", pgtype.ByteaOID})
+		columns = append(columns, column{"payload", "jsonb", pgtype.JSONBOID}, column{"_bytes", "bytea NOT NULL", pgtype.ByteaOID})
 	default:
-		return append(columns, column{"payload", "bytea NOT NULL", pgtype.ByteaOID})
+		columns = append(columns, column{"payload", "bytea NOT NULL", pgtype.ByteaOID})
 	}
+	return append(columns, laterColumns...)
+}
+
+// laterColumns are absent from tables that an earlier version has created, and have
+// defaults for the rows of programs that still use it. A checksum is the integer with
+// its 32 bits.
+var laterColumns = []column{
+	{"_encoding", "text NOT NULL DEFAULT ''", pgtype.TextOID},
+	{"_payload_sum", "integer NOT NULL DEFAULT 0", pgtype.Int4OID},
+	{"_meta_sum", "integer NOT NULL DEFAULT 0", pgtype.Int4OID},
+	{"_used_at", "timestamp with time zone NOT NULL DEFAULT now()", pgtype.TimestamptzOID},
+	{"_size", "integer NOT NULL DEFAULT 0", pgtype.Int4OID},
+}
+
+// typeName is the type of a column without what is said beside it.
+func (c column) typeName() string {
+	name, _, _ := strings.Cut(c.definition, " NOT NULL")
+	return name
 }
 
 // keyColumn holds the whole of a key that is shortened.
@@ -122,6 +145,7 @@ var renewColumns = []column{
 	{"cached_at", "timestamp with time zone", pgtype.TimestamptzOID},
 	{"expires_at", "timestamp with time zone", pgtype.TimestamptzOID},
 	{"headers", "jsonb", pgtype.JSONBOID},
+	{"_meta_sum", "integer", pgtype.Int4OID},
 }
 
 func columnNames(columns []column) []string {
@@ -136,7 +160,7 @@ func columnNames(columns []column) []string {
 func (t *table) selected(parts driver.Parts) string {
 	columns := []string{"t.status"}
 	if parts&driver.Meta != 0 {
-		columns = append(columns, "t.cached_at", "t.expires_at", "t.name", "t.headers")
+		columns = append(columns, "t.cached_at", "t.expires_at", "t.name", "t.headers", "t._meta_sum")
 	}
 	if parts&driver.Payload != 0 {
 		switch t.payload {
@@ -147,6 +171,10 @@ func (t *table) selected(parts driver.Parts) string {
 		default:
 			columns = append(columns, "t.payload")
 		}
+		columns = append(columns, "t._encoding", "t._payload_sum")
+	}
+	if parts&driver.Usage != 0 {
+		columns = append(columns, "t._used_at", "t._size")
 	}
 	return strings.Join(columns, ", ")
 }
@@ -163,27 +191,21 @@ func condition(state driver.State, parameter int) string {
 	}
 }
 
-// conditionBeside is condition beside leading values, if there are some: the planner
-// cannot use the index of expiries for it.
-func conditionBeside(leading int, state driver.State, parameter int) string {
-	c := condition(state, parameter)
-	if leading == 0 || c == "" {
-		return c
-	}
-	return "(" + c + ") IS TRUE"
-}
-
 func where(terms ...string) string {
-	terms = slices.DeleteFunc(terms, func(term string) bool { return term == "" })
-	if len(terms) == 0 {
-		return ""
+	if all := and(terms...); all != "" {
+		return " WHERE " + all
 	}
-	return " WHERE " + strings.Join(terms, " AND ")
+	return ""
 }
 
-// text is the text of a statement, which may be told so many leading values.
-func (t *table) text(op op, parts driver.Parts, state driver.State, leading int) string {
-	n := len(t.names.keys)
+// and leaves out terms that are empty.
+func and(terms ...string) string {
+	return strings.Join(slices.DeleteFunc(terms, func(term string) bool { return term == "" }), " AND ")
+}
+
+// text is the text of a statement.
+func (t *table) text(op op, parts driver.Parts, s scope) string {
+	n, leading, state := len(t.names.keys), len(s.Leading), s.State
 	table := t.names.table
 	keys := "t." + strings.Join(t.names.keys, ", t.")
 	columns := entryColumns(t.payload)
@@ -205,11 +227,15 @@ func (t *table) text(op op, parts driver.Parts, state driver.State, leading int)
 		return t.insert(columns) + " SELECT * FROM unnest(" + t.arrays(columns) + ")" +
 			t.replaceIf(op, columns, n+len(columns)+1) + " RETURNING " + keys
 	case opRenew:
-		return fmt.Sprintf("UPDATE %s AS t SET cached_at = $%d, expires_at = $%d, headers = $%d%s", table, n+2, n+3, n+4,
+		return fmt.Sprintf("UPDATE %[1]s AS t SET cached_at = $%[2]d, _used_at = $%[2]d, expires_at = $%[3]d, headers = $%[4]d, _meta_sum = $%[5]d%[6]s", table, n+2, n+3, n+4, n+5,
 			where(t.keyIs(n), fmt.Sprintf("t.cached_at = $%d", n+1)))
 	case opRenewAll:
-		return fmt.Sprintf("UPDATE %s AS t SET cached_at = k.cached_at, expires_at = k.expires_at, headers = k.headers FROM %s%s RETURNING k.i",
+		return fmt.Sprintf("UPDATE %s AS t SET cached_at = k.cached_at, _used_at = k.cached_at, expires_at = k.expires_at, headers = k.headers, _meta_sum = k._meta_sum FROM %s%s RETURNING k.i",
 			table, t.chunk(renewColumns...), where(t.keyIsOfChunk(), "t.cached_at = k.seen"))
+	case opUse:
+		return fmt.Sprintf("UPDATE %s AS t SET _used_at = $%d%s", table, n+1, where(t.keyIs(n), fmt.Sprintf("t._used_at < $%d", n+1)))
+	case opUseAll:
+		return fmt.Sprintf("UPDATE %s AS t SET _used_at = $%d FROM %s%s", table, n+1, t.chunk(), where(t.keyIsOfChunk(), fmt.Sprintf("t._used_at < $%d", n+1)))
 	case opPop:
 		return fmt.Sprintf("DELETE FROM %s AS t%s RETURNING %s", table, where(t.keyIs(n), condition(state, n+1)), t.selected(parts))
 	case opDelete:
@@ -217,22 +243,24 @@ func (t *table) text(op op, parts driver.Parts, state driver.State, leading int)
 	case opDeleteAll:
 		return fmt.Sprintf("DELETE FROM %s AS t USING %s WHERE %s", table, t.chunk(), t.keyIsOfChunk())
 	case opCount:
-		return fmt.Sprintf("SELECT count(*) FROM %s AS t%s", table, where(t.keyIs(leading), conditionBeside(leading, state, leading+1)))
+		return fmt.Sprintf("SELECT count(*) FROM %s AS t%s", table, where(t.keyIs(leading), t.conditions(s, leading+1)))
+	case opSize:
+		return fmt.Sprintf("SELECT count(*), coalesce(sum(t._size), 0) FROM %s AS t", table)
 	case opClearExpired:
 		expired := where(condition(driver.Expired, 1), besideAnother("t.expires_at", ">=", 2)) + " ORDER BY t.expires_at LIMIT $3"
 		return fmt.Sprintf(`WITH locked AS (SELECT t.tableoid, t.ctid FROM %[1]s AS t%[2]s FOR UPDATE SKIP LOCKED), `+
 			`deleted AS (%[3]s), seen AS (SELECT t.expires_at FROM %[1]s AS t%[2]s) `+
 			`SELECT (SELECT count(*) FROM deleted), count(*), max(expires_at) FROM seen`, table, expired, t.deleteLocked())
 	case opClearFirst, opClearNext:
-		return t.clearText(op == opClearNext, state, leading)
+		return t.clearText(op == opClearNext, s)
 	case opLast:
 		upTo := ""
 		if leading > 0 {
 			upTo = t.compare(leading, "<=", 1)
 		}
-		return fmt.Sprintf("SELECT t._key, %s FROM %s AS t%s ORDER BY %s LIMIT 1", keys, table, where(upTo), strings.Join(t.descending(), ", "))
+		return fmt.Sprintf("SELECT t._key, %s FROM %s AS t%s ORDER BY %s LIMIT 1", keys, table, where(upTo, s.only), strings.Join(t.descending(), ", "))
 	case opPageFirst, opPageNext:
-		return t.page(op == opPageNext, parts, state, leading)
+		return t.page(op == opPageNext, parts, s)
 	default:
 	}
 	panic("postgres: unknown operation") // a mistake in this package
@@ -240,8 +268,8 @@ func (t *table) text(op op, parts driver.Parts, state driver.State, leading int)
 
 // clearText removes rows from one key, or the first, on, and locks them in the order of
 // their keys.
-func (t *table) clearText(next bool, state driver.State, leading int) string {
-	n := len(t.names.keys)
+func (t *table) clearText(next bool, s scope) string {
+	n, leading := len(t.names.keys), len(s.Leading)
 	keys := "t." + strings.Join(t.names.keys, ", t.")
 	var upTo, from string
 	parameters := 1
@@ -257,7 +285,7 @@ func (t *table) clearText(next bool, state driver.State, leading int) string {
 	return fmt.Sprintf(`WITH locked AS (SELECT t.tableoid, t.ctid, %[1]s FROM %[2]s AS t%[3]s ORDER BY %[1]s LIMIT $1 FOR UPDATE), `+
 		`deleted AS (%[5]s) `+
 		`SELECT (SELECT count(*) FROM deleted), (SELECT count(*) FROM locked), %[1]s FROM locked AS t ORDER BY %[4]s LIMIT 1`,
-		keys, t.names.table, where(upTo, from, conditionBeside(leading, state, parameters+1)), strings.Join(t.descending(), ", "), t.deleteLocked())
+		keys, t.names.table, where(upTo, from, t.conditions(s, parameters+1)), strings.Join(t.descending(), ", "), t.deleteLocked())
 }
 
 // deleteLocked deletes the rows that locked holds. The same ctid may stand for another
@@ -332,8 +360,7 @@ func (t *table) arrays(columns []column) string {
 		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", len(arrays)+1, columnType(c.Kind)))
 	}
 	for _, c := range columns {
-		typeName, _, _ := strings.Cut(c.definition, " NOT NULL")
-		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", len(arrays)+1, typeName))
+		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", len(arrays)+1, c.typeName()))
 	}
 	return strings.Join(arrays, ", ")
 }
@@ -376,8 +403,8 @@ func (t *table) replaceIf(op op, columns []column, parameter int) string {
 
 // page reads the rows from one key, or the first, to another in their order. With
 // payloads, a page ends with the row that makes it maxPageBytes long.
-func (t *table) page(next bool, parts driver.Parts, state driver.State, leading int) string {
-	n := len(t.names.keys)
+func (t *table) page(next bool, parts driver.Parts, s scope) string {
+	n, leading := len(t.names.keys), len(s.Leading)
 	keys := "t." + strings.Join(t.names.keys, ", t.")
 	terms := []string{t.compareBeside(n, "<=", 1)}
 	parameters := n
@@ -389,22 +416,25 @@ func (t *table) page(next bool, parts driver.Parts, state driver.State, leading 
 		terms = append(terms, t.compare(leading, ">=", n+1))
 		parameters += leading
 	}
-	terms = append(terms, conditionBeside(leading, state, parameters+1))
+	terms = append(terms, t.conditions(s, parameters+1))
 	rows := fmt.Sprintf("%s AS t%s ORDER BY %s LIMIT %d", t.names.table, where(terms...), keys, maxPage)
 	if parts&driver.Payload == 0 {
 		return fmt.Sprintf("SELECT t._key, %s, %s FROM %s", keys, t.selected(parts), rows)
 	}
-	var size string
+	return fmt.Sprintf("SELECT t._key, %[1]s, %[2]s FROM (SELECT t.*, sum(%[3]s) OVER (ORDER BY %[1]s ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS _before "+
+		"FROM %[4]s) AS t WHERE COALESCE(t._before, 0) < %[5]d ORDER BY %[1]s", keys, t.selected(parts), t.bodySize(), rows, maxPageBytes)
+}
+
+// bodySize is how many bytes a payload has, which is known without reading it.
+func (t *table) bodySize() string {
 	switch t.payload {
 	case Text:
-		size = "COALESCE(octet_length(t.payload), octet_length(t._bytes))"
+		return "COALESCE(octet_length(t.payload), octet_length(t._bytes))"
 	case JSONB:
-		size = "octet_length(t._bytes)"
+		return "octet_length(t._bytes)"
 	default:
-		size = "octet_length(t.payload)"
+		return "octet_length(t.payload)"
 	}
-	return fmt.Sprintf("SELECT t._key, %[1]s, %[2]s FROM (SELECT t.*, sum(%[3]s) OVER (ORDER BY %[1]s ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS _before "+
-		"FROM %[4]s) AS t WHERE COALESCE(t._before, 0) < %[5]d ORDER BY %[1]s", keys, t.selected(parts), size, rows, maxPageBytes)
 }
 
 // placeholders are n parameters from the first on.

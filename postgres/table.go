@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/parallel"
@@ -16,14 +17,15 @@ type table struct {
 	names      names
 	payload    PayloadType
 	keyTexts   keyTexts
-	statements [ops * allParts * allStates]atomic.Pointer[statement]
+	indexes    indexes
+	statements [int(ops) * allParts * allStates]atomic.Pointer[statement]
 }
 
 var _ driver.Table = (*table)(nil)
 
 const (
 	maxGet      = 1_000 // keys of one statement
-	maxDelete   = 5_000
+	maxChange   = 5_000
 	maxShares   = 4   // connections that share the work of one call
 	minPerShare = 500 // keys that are worth another connection
 )
@@ -123,9 +125,9 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err
 		case 0:
 			return nil
 		case 1:
-			deleted, err = t.deleteOne(ctx, keys[0])
+			deleted, err = t.changeOne(ctx, once, opDelete, keys[0], func(*arguments) {})
 		default:
-			deleted, err = t.deleteMany(ctx, keys)
+			deleted, err = t.changeMany(ctx, once, opDeleteAll, keys, func(*arguments) {})
 		}
 		return err
 	})
@@ -135,37 +137,58 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err
 	return deleted, nil
 }
 
-func (t *table) deleteOne(ctx context.Context, key driver.Key) (deleted int, err error) {
+// Use moves the payloads that are in one piece with their rows.
+func (t *table) Use(ctx context.Context, keys []driver.Key, at time.Time) error {
+	return t.store.run(ctx, "use of", t.spec.Name, func() (err error) {
+		add := func(a *arguments) { a.int64(timestamp(at)) }
+		switch len(keys) {
+		case 0:
+			return nil
+		case 1:
+			_, err = t.changeOne(ctx, repeatable, opUse, keys[0], add)
+		default:
+			_, err = t.changeMany(ctx, repeatable, opUseAll, keys, add)
+		}
+		return err
+	})
+}
+
+// changeOne does with the row of a key what op does, whose parameters behind the key
+// more adds. It returns how many rows there are.
+func (t *table) changeOne(ctx context.Context, repeatable bool, op op, key driver.Key, more func(*arguments)) (changed int, err error) {
 	args := newArguments(0)
 	defer args.free()
 	key, _ = t.keyTexts.stored(key)
 	args.keyValues(key)
-	err = t.store.with(ctx, once, func(c *conn) (err error) {
-		deleted, err = c.exec(ctx, t.statement(opDelete, 0, driver.All), args)
+	more(args)
+	err = t.store.with(ctx, repeatable, func(c *conn) (err error) {
+		changed, err = c.exec(ctx, t.statement(op, 0, driver.All), args)
 		return err
 	})
-	return deleted, err
+	return changed, err
 }
 
-func (t *table) deleteMany(ctx context.Context, keys []driver.Key) (deleted int, err error) {
+// changeMany is changeOne for many keys, in their order.
+func (t *table) changeMany(ctx context.Context, repeatable bool, op op, keys []driver.Key, more func(*arguments)) (changed int, err error) {
 	stored := make([]driver.Key, len(keys))
 	for i, k := range keys {
 		stored[i], _ = t.keyTexts.stored(k)
 	}
 	slices.SortFunc(stored, driver.CompareKeys)
-	s := t.statement(opDeleteAll, 0, driver.All)
+	s := t.statement(op, 0, driver.All)
 	types := t.types(nil)
-	err = t.store.with(ctx, once, func(c *conn) (err error) {
-		deleted, err = c.atOnce(ctx, []*statement{planInOrder}, func(tx *transaction) error {
+	err = t.store.with(ctx, repeatable, func(c *conn) (err error) {
+		changed, err = c.atOnce(ctx, []*statement{planInOrder}, func(tx *transaction) error {
 			if err := tx.add(planInOrder, new(arguments)); err != nil {
 				return err
 			}
-			for chunk := range slices.Chunk(stored, maxDelete) {
+			for chunk := range slices.Chunk(stored, maxChange) {
 				args := newArguments(len(t.spec.Key))
 				for _, k := range chunk {
 					args.key(k)
 				}
 				args.finish(types)
+				more(args)
 				err := tx.add(s, args)
 				args.free()
 				if err != nil {
@@ -176,7 +199,7 @@ func (t *table) deleteMany(ctx context.Context, keys []driver.Key) (deleted int,
 		})
 		return err
 	})
-	return deleted, err
+	return changed, err
 }
 
 func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
@@ -211,9 +234,9 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 		defer args.free()
 		leading, _ := t.keyTexts.stored(f.Leading)
 		args.keyValues(leading)
-		args.now(f)
+		t.filter(args, f)
 		return t.store.with(ctx, repeatable, func(c *conn) error {
-			_, err := c.query(ctx, t.selecting(opCount, 0, f), args, func(row [][]byte) error {
+			_, err := c.query(ctx, t.selecting(opCount, 0, scope{Filter: f}), args, func(row [][]byte) error {
 				count, err := readInt64(row[0])
 				n = int(count)
 				return err
@@ -227,40 +250,89 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	return n, nil
 }
 
+func (t *table) Size(ctx context.Context) (size driver.Size, err error) {
+	err = t.store.run(ctx, "size of", t.spec.Name, func() error {
+		return t.store.with(ctx, repeatable, func(c *conn) error {
+			_, err := c.query(ctx, t.statement(opSize, 0, driver.All), new(arguments), func(row [][]byte) error {
+				entries, err := readInt64(row[0])
+				if err != nil {
+					return err
+				}
+				size.Entries = int(entries)
+				size.Bytes, err = readInt64(row[1])
+				return err
+			})
+			return err
+		})
+	})
+	if err != nil {
+		return driver.Size{}, err
+	}
+	return size, nil
+}
+
 // read sets the parts of e from the columns that hold them. It copies what the
 // row lends.
-func (t *table) read(row [][]byte, parts driver.Parts, e *driver.Entry) (err error) {
-	if e.Status, err = readStatus(row[0]); err != nil {
+func (t *table) read(row [][]byte, parts driver.Parts, e *driver.Entry) error {
+	status, err := readInt32(row[0])
+	if err != nil {
 		return err
 	}
+	e.Status = int(status)
 	row = row[1:]
 	if parts&driver.Meta != 0 {
-		if e.CachedAt, err = readTime(row[0]); err != nil {
+		if err := readMeta(row, e); err != nil {
 			return err
 		}
-		if e.ExpiresAt, err = readTime(row[1]); err != nil {
-			return err
-		}
-		if e.Name, err = unescape(row[2]); err != nil {
-			return err
-		}
-		if header := row[3]; header != nil {
-			if len(header) == 0 || header[0] != jsonbVersion {
-				return errRowType
-			}
-			e.Header = string(header[1:])
-		}
-		row = row[4:]
+		row = row[5:]
 	}
 	if parts&driver.Payload != 0 {
 		body := row[0]
-		if body == nil && t.payload == Text {
-			body = row[1]
+		if t.payload == Text {
+			if row = row[1:]; body == nil {
+				body = row[0]
+			}
 		}
 		if body == nil {
 			return errRowType
 		}
-		e.Payload = bytes.Clone(body)
+		sum, err := readInt32(row[2])
+		if err != nil {
+			return err
+		}
+		e.Payload, e.Encoding, e.PayloadSum = bytes.Clone(body), string(row[1]), uint32(sum)
+		row = row[3:]
+	}
+	if parts&driver.Usage != 0 {
+		if e.UsedAt, err = readTime(row[0]); err != nil {
+			return err
+		}
+		size, err := readInt32(row[1])
+		if err != nil {
+			return err
+		}
+		e.Size = int64(size)
 	}
 	return nil
+}
+
+func readMeta(row [][]byte, e *driver.Entry) (err error) {
+	if e.CachedAt, err = readTime(row[0]); err != nil {
+		return err
+	}
+	if e.ExpiresAt, err = readTime(row[1]); err != nil {
+		return err
+	}
+	if e.Name, err = unescape(row[2]); err != nil {
+		return err
+	}
+	if header := row[3]; header != nil {
+		if len(header) == 0 || header[0] != jsonbVersion {
+			return errRowType
+		}
+		e.Header = string(header[1:])
+	}
+	sum, err := readInt32(row[4])
+	e.MetaSum = uint32(sum)
+	return err
 }

@@ -28,8 +28,14 @@ func escape(s string) string {
 	return escapeHex + hex.EncodeToString([]byte(s))
 }
 
+// plain reports whether s stands for itself.
 func plain(s string) bool {
-	return s == "" || s[0] != '\\' && strings.IndexByte(s, 0) < 0 && utf8.ValidString(s)
+	return s == "" || s[0] != '\\' && isText(s)
+}
+
+// isText reports whether TEXT can hold s.
+func isText(s string) bool {
+	return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s)
 }
 
 // unescape is the reverse of escape.

@@ -171,11 +171,14 @@ func TestDeletesAndRenewalsGoInTheOrderOfTheKeys(t *testing.T) {
 				ids, markets = append(ids, k[0].(string)), append(markets, k[1].(string))
 				pages, explicits = append(pages, k[2].(int64)), append(explicits, k[3].(bool))
 			}
-			times, headers := make([]time.Time, len(ids)), make([]*string, len(ids))
-			for _, text := range []string{postgres.DeleteText(table), postgres.RenewText(table)} {
+			times, headers, sums := make([]time.Time, len(ids)), make([]*string, len(ids)), make([]int32, len(ids))
+			for _, text := range []string{postgres.DeleteText(table), postgres.RenewText(table), postgres.UseText(table)} {
 				args := []any{ids, markets, pages, explicits}
-				if strings.HasPrefix(text, "UPDATE") {
-					args = append(args, times, times, times, headers)
+				switch text {
+				case postgres.UseText(table):
+					args = append(args, now)
+				case postgres.RenewText(table):
+					args = append(args, times, times, times, headers, sums)
 				}
 				rows, err := c.Query(t.Context(), "EXPLAIN "+text, args...)
 				if err != nil {

@@ -249,11 +249,11 @@ func readInt64(b []byte) (int64, error) {
 	return int64(binary.BigEndian.Uint64(b)), nil
 }
 
-func readStatus(b []byte) (int, error) {
+func readInt32(b []byte) (int32, error) {
 	if len(b) != 4 {
 		return 0, errRowType
 	}
-	return int(int32(binary.BigEndian.Uint32(b))), nil
+	return int32(binary.BigEndian.Uint32(b)), nil
 }
 
 func readTime(b []byte) (time.Time, error) {
