@@ -43,6 +43,16 @@ func (k Kind) String() string {
 	}
 }
 
+// ParseKind returns the kind that String names so.
+func ParseKind(text string) (k Kind, ok bool) {
+	for k := String; k <= Bool; k++ {
+		if k.String() == text {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
 // maxName keeps table and column names within what every store can hold.
 const maxName = 255
 

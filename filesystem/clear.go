@@ -11,35 +11,39 @@ import (
 )
 
 // Clear removes what the filter selects, and wrecks of entries beside, which it does
-// not count, unless it is to remove the live ones. Where the filter has leading values,
+// not count, unless it is to remove the live ones or those with properties, which wrecks
+// have not. Where the filter has leading values,
 // these are the wrecks whose names begin so. It also removes the files that writers
 // which died have left.
 func (t *table) Clear(ctx context.Context, filter driver.Filter) (int, error) {
 	var cleared atomic.Int64
 	err := t.store.run(ctx, "clear", t.id.spec.Name, func() error {
-		f := t.folder.Load()
-		sel := t.selection(driver.Selection{Filter: filter})
-		err := t.eachShard(ctx, func(b *buffers, shard byte) error {
-			sub, ok, err := f.open(shard)
-			if err != nil || !ok {
-				return err
-			}
-			c := clearing{t, f, b, shard, sub, sel, &cleared}
-			return errors.Join(c.all(ctx), sub.close())
-		})
-		if err != nil {
-			return err
-		}
-		names, err := f.list()
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return f.sweep(".", names)
+		return t.clear(ctx, t.folder.Load(), filter, &cleared)
 	})
 	if err != nil {
 		return 0, err
 	}
 	return int(cleared.Load()), nil
+}
+
+func (t *table) clear(ctx context.Context, f *folder, filter driver.Filter, cleared *atomic.Int64) error {
+	sel := t.selection(driver.Selection{Filter: filter})
+	err := t.eachShard(ctx, func(b *buffers, shard byte) error {
+		sub, ok, err := f.open(shard)
+		if err != nil || !ok {
+			return err
+		}
+		c := clearing{t, f, b, shard, sub, sel, cleared}
+		return errors.Join(c.all(ctx), sub.close())
+	})
+	if err != nil {
+		return err
+	}
+	names, err := f.list()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return f.sweep(".", names)
 }
 
 // clearing is the clearing of one folder of entries.
@@ -71,7 +75,7 @@ func (c *clearing) all(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case goes && entry && c.sel.State == driver.All: // by whatever entry it is replaced
+		case goes && entry && c.sel.State == driver.All && c.sel.Where.IsZero(): // by whatever entry it is replaced
 			entries = append(entries, name)
 		case goes:
 			found = append(found, name)
@@ -126,7 +130,7 @@ func (c *clearing) goes(ctx context.Context, name string) (goes, entry bool, err
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, false, nil
-	case errors.As(err, &d) && d.wreck() && c.sel.State != driver.Live:
+	case errors.As(err, &d) && d.wreck() && c.sel.State != driver.Live && c.sel.Where.IsZero():
 		return true, false, nil
 	case errors.As(err, &d):
 		c.table.store.report(ctx, c.table.path(path), err)

@@ -62,7 +62,7 @@ func (t *table) renewing(renewals []driver.Renewal, numbers []int) []saving {
 	for i, n := range numbers {
 		r := &renewals[n]
 		lines = t.id.append(lines[:0], r.Key)
-		all[i] = saving{place: t.id.place(lines, r.Key), number: n, renewal: r}
+		all[i] = saving{place: t.id.place(lines, r.Key), number: n, cachedAt: r.CachedAt, renewal: r}
 	}
 	return all
 }
@@ -81,6 +81,7 @@ func (t *table) prepare(ctx context.Context, f *folder, b *buffers, s *saving) (
 	}
 	s.seen = string(b.head.text)
 	e.Key, e.Header, e.CachedAt, e.ExpiresAt = r.Key, r.Header, r.CachedAt, r.ExpiresAt
+	e.MetaSum = r.MetaSum
 	s.entry = &e
 	return true, nil
 }

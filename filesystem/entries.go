@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -30,6 +31,16 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 			}
 		}
 	}
+}
+
+// List reads the heads of all files, and payloads too where they are wanted.
+func (t *table) List(ctx context.Context, l driver.Listing) ([]driver.Entry, error) {
+	page, err := l.Page(t.Entries(ctx, l.Selected()))
+	var op *driver.OpError
+	if err != nil && !errors.As(err, &op) {
+		err = opError("list", t.id.spec.Name, err)
+	}
+	return page, err
 }
 
 // paths yields the paths of the files in the table's folder that have names of

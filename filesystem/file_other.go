@@ -46,6 +46,15 @@ func (f file) size() (int64, error) {
 	return info.Size(), nil
 }
 
+// modified is when the file was changed, or said to have been.
+func (f file) modified() (time.Time, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.ModTime(), nil
+}
+
 // regular reports whether it is a file, and not a folder or the like.
 func (f file) regular() bool {
 	info, err := f.Stat()
@@ -94,6 +103,30 @@ func (s subfolder) rename(from, to string) error {
 		err = s.root.Rename(from, to)
 	}
 	return err
+}
+
+// touch has a file say that it was changed at an instant, if it is there.
+func (s subfolder) touch(name string, at time.Time) error {
+	if at.Before(unused) {
+		at = unused
+	}
+	err := s.root.Chtimes(name, at, at)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// stat tells the size of a file and when it was changed. ok is false where there is none.
+func (s subfolder) stat(name string) (size int64, modified time.Time, ok bool, err error) {
+	info, err := s.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, time.Time{}, false, nil
+	}
+	if err != nil {
+		return 0, time.Time{}, false, err
+	}
+	return info.Size(), info.ModTime(), info.Mode().IsRegular(), nil
 }
 
 // remove removes a file and reports whether it was there. A folder is none of ours.

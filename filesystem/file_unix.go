@@ -5,6 +5,7 @@ package filesystem
 import (
 	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,6 +71,15 @@ func (f file) size() (int64, error) {
 	return stat.Size, nil
 }
 
+// modified is when the file was changed, or said to have been.
+func (f file) modified() (time.Time, error) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(f), &stat); err != nil {
+		return time.Time{}, os.NewSyscallError("fstat", err)
+	}
+	return time.Unix(stat.Mtim.Unix()), nil
+}
+
 // regular reports whether it is a file, and not a pipe or the like.
 func (f file) regular() bool {
 	var stat unix.Stat_t
@@ -130,6 +140,42 @@ func (s subfolder) rename(from, to string) error {
 			return nil
 		case !errors.Is(err, unix.EINTR):
 			return &os.LinkError{Op: "rename", Old: s.dir.Name() + "/" + from, New: s.dir.Name() + "/" + to, Err: err}
+		}
+	}
+}
+
+// touch has a file say that it was changed at an instant, if it is there.
+func (s subfolder) touch(name string, at time.Time) error {
+	if at.Before(unused) {
+		at = unused
+	}
+	stamp, err := unix.TimeToTimespec(at)
+	if err != nil {
+		return nil // so far in the future that nothing was used later
+	}
+	for {
+		err := unix.UtimesNanoAt(s.fd, name, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
+		switch {
+		case err == nil, errors.Is(err, unix.ENOENT):
+			return nil
+		case !errors.Is(err, unix.EINTR):
+			return &os.PathError{Op: "touch", Path: s.dir.Name() + "/" + name, Err: err}
+		}
+	}
+}
+
+// stat tells the size of a file and when it was changed. ok is false where there is none.
+func (s subfolder) stat(name string) (size int64, modified time.Time, ok bool, err error) {
+	for {
+		var stat unix.Stat_t
+		err := unix.Fstatat(s.fd, name, &stat, unix.AT_SYMLINK_NOFOLLOW)
+		switch {
+		case err == nil:
+			return stat.Size, time.Unix(stat.Mtim.Unix()), stat.Mode&unix.S_IFMT == unix.S_IFREG, nil
+		case errors.Is(err, unix.ENOENT):
+			return 0, time.Time{}, false, nil
+		case !errors.Is(err, unix.EINTR):
+			return 0, time.Time{}, false, &os.PathError{Op: "stat", Path: s.dir.Name() + "/" + name, Err: err}
 		}
 	}
 }

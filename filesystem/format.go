@@ -18,6 +18,8 @@ import (
 //	Status: 200
 //	Cached: 2026-11-21T16:45:05.123456Z
 //	Expires: 2026-11-28T16:45:05.123456Z         or never
+//	Encoding: zstd                               of the payload, if it has one
+//	Sums: 2f0c1a77 9b3e5d10                      that came with the entry, if any did
 //	Table: tracks
 //	Key id: 6rqhFg                               for each column, in their order
 //	Name: Harder, Better, Faster, Stronger
@@ -29,6 +31,10 @@ const (
 	leastHead  = firstLine + len(lengthName) + sizeDigits // tells the size of the whole
 	lengthName = "Length: "
 	sizeDigits = 8
+
+	encodingName = "Encoding: "
+	sumsName     = "Sums: "
+
 	maxHead    = 99_999_999
 	never      = "never"
 	timeLayout = "2006-01-02T15:04:05.000000Z"
@@ -79,6 +85,13 @@ func appendHead(b []byte, e *driver.Entry, lines []byte) []byte {
 	} else {
 		b = e.ExpiresAt.AppendFormat(b, timeLayout)
 	}
+	if e.Encoding != "" {
+		b = appendText(append(b, "\n"+encodingName...), e.Encoding)
+	}
+	if e.PayloadSum != 0 || e.MetaSum != 0 {
+		b = appendCRC(append(b, "\n"+sumsName...), e.PayloadSum)
+		b = appendCRC(append(b, ' '), e.MetaSum)
+	}
 	b = append(b, '\n')
 	b = append(b, lines...)
 	b = append(b, "Name: "...)
@@ -111,16 +124,18 @@ func appendCRC(b []byte, sum uint32) []byte {
 
 // head is a head as it was read. Its slices are parts of what was read.
 type head struct {
-	text    []byte // the head itself
-	size    int    // of it
-	payload int    // size of the payload
-	crc     []byte
-	status  int
-	cached  []byte
-	expires []byte
-	key     []byte // the lines of table and key
-	name    []byte
-	headers []byte
+	text     []byte // the head itself
+	size     int    // of it
+	payload  int    // size of the payload
+	crc      []byte
+	status   int
+	cached   []byte
+	expires  []byte
+	encoding []byte
+	sums     []byte // two, or empty
+	key      []byte // the lines of table and key
+	name     []byte
+	headers  []byte
 }
 
 // headSize is the size of the head that b begins with, of which at least the
@@ -166,6 +181,8 @@ func (h *head) parse(b []byte, columns int) error {
 	h.status = status
 	h.cached = lines.value("Cached: ")
 	h.expires = lines.value("Expires: ")
+	h.encoding = lines.optional(encodingName)
+	h.sums = lines.optional(sumsName)
 	h.key = lines.several(1 + columns)
 	h.name = lines.value("Name: ")
 	h.headers = lines.value("Headers: ")
@@ -208,6 +225,14 @@ func (l *lines) value(name string) []byte {
 	return value
 }
 
+// optional is value for a line that need not be there.
+func (l *lines) optional(name string) []byte {
+	if !bytes.HasPrefix(l.rest, []byte(name)) {
+		return nil
+	}
+	return l.value(name)
+}
+
 // several are n lines.
 func (l *lines) several(n int) []byte {
 	all := l.rest
@@ -247,7 +272,7 @@ func (h *head) match(sel selection) (bool, error) {
 		return true, nil
 	}
 	expires, err := h.expiresAt()
-	return sel.Match(driver.Entry{ExpiresAt: expires}), err
+	return (driver.Filter{State: sel.State, Now: sel.Now}).Match(driver.Entry{ExpiresAt: expires}), err
 }
 
 // meta sets the parts of e that are in the head, but for its key. It copies them.
@@ -262,7 +287,27 @@ func (h *head) meta(e *driver.Entry) (err error) {
 		return errHead
 	}
 	e.Header = string(h.headers)
-	return nil
+	_, e.MetaSum, err = h.parseSums()
+	return err
+}
+
+// parseSums returns the checksums that came with the payload and with the rest.
+func (h *head) parseSums() (payload, meta uint32, err error) {
+	if len(h.sums) == 0 {
+		return 0, 0, nil
+	}
+	one, two, _ := bytes.Cut(h.sums, []byte(" "))
+	for _, sum := range []struct {
+		text  []byte
+		value *uint32
+	}{{one, &payload}, {two, &meta}} {
+		n, err := strconv.ParseUint(string(sum.text), 16, 32)
+		if err != nil {
+			return 0, 0, errHead
+		}
+		*sum.value = uint32(n)
+	}
+	return payload, meta, nil
 }
 
 // intact reports whether a payload is the one that the head was written for.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/parallel"
@@ -31,7 +32,8 @@ type saving struct {
 	number    int           // among those of the call
 	entry     *driver.Entry // of a renewal: while its file is being written
 	temporary string
-	saved     bool // it has taken its place
+	saved     bool      // it has taken its place
+	cachedAt  time.Time // and with it, when it was used last
 
 	condition *driver.Condition // nil for none
 
@@ -46,7 +48,7 @@ func (t *table) savings(entries []driver.Entry, c *driver.Condition) []saving {
 	for i := range entries {
 		e := &entries[i]
 		lines = t.id.append(lines[:0], e.Key)
-		all[i] = saving{place: t.id.place(lines, e.Key), number: i, entry: e, condition: c}
+		all[i] = saving{place: t.id.place(lines, e.Key), number: i, entry: e, cachedAt: e.CachedAt, condition: c}
 	}
 	return all
 }
@@ -197,6 +199,9 @@ func (t *table) replaceShard(ctx context.Context, f *folder, b *buffers, shard [
 			return err
 		}
 		s.temporary, s.saved = "", true
+		if err := sub.touch(s.name(), s.cachedAt); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package filesystem
 import (
 	"bytes"
 	"sync"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -70,12 +71,30 @@ func (f *folder) read(b *buffers, path string, sel selection, columns int) (e dr
 		return e, false, err
 	}
 	e.Status = h.status
-	if sel.Parts&driver.Meta != 0 {
+	parts := sel.Parts | sel.Where.Parts()
+	if parts&driver.Meta != 0 {
 		if err := h.meta(&e); err != nil {
 			return e, false, err
 		}
 	}
-	if sel.Parts&driver.Payload != 0 {
+	if parts&driver.Usage != 0 {
+		if err := h.usage(&e, file); err != nil {
+			return e, false, err
+		}
+	}
+	if !sel.Where.IsZero() {
+		where := driver.Filter{Leading: sel.Leading, Where: sel.Where} // the state is that of the head
+		if e.Key, err = sel.identity.parse(h.key); err != nil || !where.Match(e) {
+			return e, false, err
+		}
+	}
+	if parts&driver.Payload != 0 {
+		if e.PayloadSum, _, err = h.parseSums(); err != nil {
+			return e, false, err
+		}
+		if e.Encoding, err = parseText(h.encoding); err != nil {
+			return e, false, errHead
+		}
 		e.Payload, err = h.readPayload(file, data[size:])
 	} else {
 		err = h.checkSize(file)
@@ -124,6 +143,21 @@ func (h *head) readPayload(f file, first []byte) ([]byte, error) {
 		return nil, errPayload
 	}
 	return payload, nil
+}
+
+// usage sets when the entry was used last, and its size. The former is when the file was
+// changed: it is set back when an entry is saved, and forward when it is used. Wherever a
+// file comes from, it is not used before it is cached.
+func (h *head) usage(e *driver.Entry, f file) (err error) {
+	if e.UsedAt, err = parseTime(h.cached); err != nil {
+		return err
+	}
+	modified, err := f.modified()
+	if modified = modified.UTC().Truncate(time.Microsecond); modified.After(e.UsedAt) && modified.After(unused) {
+		e.UsedAt = modified
+	}
+	e.Size = int64(h.size) + int64(h.payload)
+	return err
 }
 
 // checkSize compares the size of the file with what the head tells.

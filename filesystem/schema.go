@@ -150,10 +150,9 @@ func (f *folder) compareSchema(spec driver.TableSpec) (found bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	have, want := schema{}, newSchema(spec)
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	switch err := decoder.Decode(&have); {
-	case err != nil || have.Version == 0:
+	have, ok := parseSchema(text)
+	switch want := newSchema(spec); {
+	case !ok:
 		return false, schemaError(spec, "a folder whose "+schemaFile+" is none of ours")
 	case have.Version != want.Version:
 		return false, schemaError(spec, "a table of another version of the library")
@@ -163,6 +162,12 @@ func (f *folder) compareSchema(spec driver.TableSpec) (found bool, err error) {
 		return false, schemaError(spec, "key ("+have.keyString()+")")
 	}
 	return true, nil
+}
+
+// parseSchema returns what a table's file tells. ok is false where it is none.
+func parseSchema(text []byte) (s schema, ok bool) {
+	err := json.NewDecoder(bytes.NewReader(text)).Decode(&s)
+	return s, err == nil && s.Version != 0
 }
 
 // checkNew fails where the folder holds what no table's creation has left.

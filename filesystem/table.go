@@ -135,7 +135,7 @@ func (t *table) Pop(ctx context.Context, key driver.Key, filter driver.Filter) (
 			return err
 		}
 		defer unlock()
-		sel := driver.Selection{Filter: filter, Parts: driver.Payload | driver.Meta}
+		sel := driver.Selection{Filter: filter, Parts: driver.Payload | driver.Meta | driver.Usage}
 		if e, ok, err = t.read(ctx, f, b, p.path, sel); err != nil || !ok {
 			return err
 		}

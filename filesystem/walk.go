@@ -53,12 +53,13 @@ func (f *folder) eachEntry(ctx context.Context, shard byte, visit func(path stri
 // selection is a [driver.Selection] in the form of the files.
 type selection struct {
 	driver.Selection
-	name  string // what the names of the files begin with
-	lines []byte // what the lines of the keys begin with
+	name     string    // what the names of the files begin with
+	lines    []byte    // what the lines of the keys begin with
+	identity *identity // of the table, for what Where says of keys
 }
 
 func (t *table) selection(sel driver.Selection) selection {
-	s := selection{Selection: sel}
+	s := selection{Selection: sel, identity: &t.id}
 	if leading := sel.Leading; len(leading) > 0 {
 		s.lines = t.id.append(nil, leading)
 		s.name = string(t.id.appendReadableKey(nil, leading))

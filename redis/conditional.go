@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/parallel"
 )
 
 // putIfScript saves those of the strings KEYS[2], KEYS[3], … for which the condition
@@ -34,21 +36,25 @@ end
 return {table.concat(saved), redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[3])}`)
 
 // renewScript changes those of the strings KEYS[2], KEYS[3], … which were saved at the
-// instant that is the first of their six ARGV. The others are the two times of the new
-// one, its headers, how many milliseconds it stays, or 0, and its score and place in the
-// index KEYS[1]. It returns a digit for each, 1 where it was changed. Where all lengths
-// stay the same, what comes behind the headers stays where it is.
+// instant that is the first of their seven ARGV. The others are the three times of the new
+// one, its headers and their checksum, how many milliseconds it stays, or 0, and its score
+// and place in the index KEYS[1]. It returns a digit for each, 1 where it was changed.
+// Where all lengths stay the same, what comes behind the headers stays where it is.
 var renewScript = newScript(`
 local renewed = {}
 for i = 2, #KEYS do
-  local a = 6 * i - 11
-  local header, ttl = ARGV[a + 2], ARGV[a + 3]
-  local head = redis.call('GETRANGE', KEYS[i], 0, 119)
+  local a = 7 * i - 13
+  local header, ttl = ARGV[a + 2], ARGV[a + 4]
+  local head = redis.call('GETRANGE', KEYS[i], 0, 199)
   local found = head ~= '' and head:sub(29, 55) == ARGV[a]
   if found then
-    local status, n, h = head:match('^ (%-?%d+) (%d+) (%d+)\n', 56)
     local line = head:match('^[^\n]*\n')
-    local new = ARGV[a + 1] .. ' ' .. status .. ' ' .. n .. ' ' .. #header .. '\n'
+    local status, n, h, sum, encoding = line:match('^ (%-?%d+) (%d+) (%d+) (%x+) %x+([^\n]*)', 84)
+    if not status then
+      sum, encoding = '00000000', ''
+      status, n, h = line:match('^ (%-?%d+) (%d+) (%d+)', 56)
+    end
+    local new = ARGV[a + 1] .. ' ' .. status .. ' ' .. n .. ' ' .. #header .. ' ' .. sum .. ' ' .. ARGV[a + 3] .. encoding .. '\n'
     local at = #line + n + 1
     if #new == #line and tonumber(h) == #header then
       redis.call('SETRANGE', KEYS[i], 0, new)
@@ -58,11 +64,28 @@ for i = 2, #KEYS do
       redis.call('SET', KEYS[i], new .. name .. header .. rest)
     end
     if ttl == '0' then redis.call('PERSIST', KEYS[i]) else redis.call('PEXPIRE', KEYS[i], ttl) end
-    redis.call('ZADD', KEYS[1], ARGV[a + 4], ARGV[a + 5])
+    redis.call('ZADD', KEYS[1], ARGV[a + 5], ARGV[a + 6])
   end
   renewed[i - 1] = found and '1' or '0'
 end
 return {table.concat(renewed)}`)
+
+// useScript writes the instant ARGV[1] into those of the strings KEYS[2], KEYS[3], … which
+// were used before. One in layout 1, which has no place for it, is brought to layout 2.
+var useScript = newScript(`
+for i = 2, #KEYS do
+  local times = redis.call('GETRANGE', KEYS[i], 0, 82)
+  if times:sub(61, 61) == '-' then
+    if times:sub(57) < ARGV[1] then redis.call('SETRANGE', KEYS[i], 56, ARGV[1]) end
+  elseif times ~= '' and times:sub(29, 55) < ARGV[1] then
+    local rest = redis.call('GETRANGE', KEYS[i], 55, -1)
+    local numbers, at = rest:match('^( %-?%d+ %d+ %d+)()\n')
+    if numbers then
+      redis.call('SET', KEYS[i], times:sub(1, 56) .. ARGV[1] .. numbers .. ' 00000000 00000000' .. rest:sub(at), 'KEEPTTL')
+    end
+  end
+end
+return redis.status_reply('OK')`)
 
 // conditionWords are what putIfScript calls the preconditions.
 var conditionWords = map[driver.Precondition]string{driver.IfAbsent: "absent", driver.IfNotLive: "not live", driver.IfNewer: "newer"}
@@ -136,11 +159,34 @@ func (t *table) renewChunk(ctx context.Context, renewals []driver.Renewal, renew
 	now := time.Now()
 	_, err := t.runScript(ctx, renewScript, groups, nil, func(args []string, i int) []string {
 		r := &renewals[i]
+		var seen, times, sum [maxHead]byte
 		return append(args,
-			string(appendTime(nil, r.Seen)), string(appendTimes(nil, r.ExpiresAt, r.CachedAt)), r.Header,
+			string(appendTime(seen[:0], r.Seen)), string(appendTimes(times[:0], r.ExpiresAt, r.CachedAt)),
+			r.Header, string(appendSum(sum[:0], r.MetaSum)),
 			strconv.FormatInt(t.timeToStay(r.ExpiresAt, now), 10), scoreText(score(r.ExpiresAt)))
 	}, renewed)
 	return err
+}
+
+// Use writes the instant into the strings of chunks of entries, by a script for each bucket.
+func (t *table) Use(ctx context.Context, keys []driver.Key, at time.Time) error {
+	return t.run(ctx, "use", func(ctx context.Context) error {
+		if err := check(&driver.Entry{CachedAt: at}); err != nil {
+			return err
+		}
+		args := []string{string(appendTime(nil, at))}
+		for chunk := range slices.Chunk(keys, maxKeys) {
+			groups := byBucket(t.names.places(len(chunk), func(i int) driver.Key { return chunk[i] }))
+			err := parallel.Do(len(groups), func(i int) error {
+				names, _ := namesAndTexts(groups[i])
+				return t.store.eval(ctx, useScript, append([]string{t.names.indexes[groups[i][0].bucket]}, names...), args).Error()
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // runScript runs a script for each group, whose arguments are args, and then for each

@@ -1,8 +1,11 @@
 package redis
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -19,6 +22,17 @@ const (
 // Entries reads the table in pages. Nothing is held while the caller's body runs.
 func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
 	return t.entries(ctx, "iterate over", sel)
+}
+
+// List reads the heads of all entries that are selected, and payloads too where they are
+// wanted.
+func (t *table) List(ctx context.Context, l driver.Listing) (page []driver.Entry, err error) {
+	page, err = l.Page(t.entries(ctx, "list", l.Selected()))
+	var op *driver.OpError
+	if err != nil && !errors.As(err, &op) {
+		err = &driver.OpError{Store: kind, Op: "list", Table: t.spec.Name, Err: err}
+	}
+	return page, err
 }
 
 func (t *table) entries(ctx context.Context, op string, sel driver.Selection) iter.Seq2[driver.Entry, error] {
@@ -70,12 +84,19 @@ func (r *reader) next(ctx context.Context) (err error) {
 		return nil
 	}
 	var gone []place
-	size, err := r.table.fetch(ctx, some, r.sel, func(p *place, value []byte, e driver.Entry, ok bool) error {
+	where, sel, read := driver.Filter{Where: r.sel.Where}, r.sel, some
+	sel.Parts |= r.sel.Where.Parts()
+	if asksEntries(r.sel.Where) && sel.Parts&driver.Payload != 0 {
+		if read, err = r.table.matching(ctx, some, where); err != nil {
+			return err
+		}
+	}
+	size, err := r.table.fetch(ctx, read, sel, func(p *place, value []byte, e driver.Entry, ok bool) error {
 		if !ok {
 			gone = append(gone, *p) // or it is not selected
 			return nil
 		}
-		if r.cameBefore(p, value) {
+		if !where.Match(e) || r.cameBefore(p, value) {
 			return nil
 		}
 		key, err := parseKey(r.table.spec.Key, p.text)
@@ -94,6 +115,18 @@ func (r *reader) next(ctx context.Context) (err error) {
 	average := max(1, size/len(some))
 	r.n = max(1, min(2*r.n, maxPage, maxReadBytes/average))
 	return nil
+}
+
+// matching returns those of the places whose entries f selects by what is in their heads.
+func (t *table) matching(ctx context.Context, places []place, f driver.Filter) (some []place, err error) {
+	_, err = t.fetchHeads(ctx, places, driver.Selection{Parts: f.Where.Parts()}, func(p *place, _ []byte, e driver.Entry, ok bool) error {
+		if !ok || f.Match(e) {
+			some = append(some, *p) // or it is gone
+		}
+		return nil
+	})
+	slices.SortStableFunc(some, func(a, b place) int { return cmp.Compare(a.bucket, b.bucket) }) // long heads come late
+	return some, err
 }
 
 // cameBefore reports whether an entry that was saved since the iteration began has come

@@ -44,6 +44,7 @@ func (t *table) fetch(ctx context.Context, places []place, sel driver.Selection,
 		if err != nil || needed > 0 {
 			return about(p, errValue)
 		}
+		e.Size = p.size(len(value))
 		return found(p, value, e, true)
 	}
 	client := t.store.client
@@ -83,13 +84,14 @@ func (t *table) fetch(ctx context.Context, places []place, sel driver.Selection,
 	return size, nil
 }
 
-// fetchHeads reads the beginnings of entries: first as much as will do for most.
+// fetchHeads reads the beginnings of entries: first as much as will do for most. The server
+// tells the sizes of the rest where they are wanted.
 func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selection, found visitor) (size int, err error) {
 	f := newFilter(sel.Filter)
 	lengths := make([]int, len(places))
 	for i := range lengths {
 		lengths[i] = maxHead
-		if sel.Parts != 0 {
+		if sel.Parts&driver.Meta != 0 {
 			lengths[i] = metaHead
 		}
 	}
@@ -99,11 +101,15 @@ func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selec
 		for i := range places {
 			commands[i] = resendable(client.B().Getrange().Key(places[i].name).Start(0).End(int64(lengths[i] - 1)).Build())
 		}
+		if sel.Parts&driver.Usage != 0 {
+			commands = append(commands, t.strlens(places)...)
+		}
+		results := client.DoMulti(ctx, commands...)
 		var longer []place
 		var longerLengths []int
-		for i, result := range client.DoMulti(ctx, commands...) {
+		for i := range places {
 			p := &places[i]
-			value, err := result.AsBytes()
+			value, err := results[i].AsBytes()
 			if err != nil {
 				return size, err
 			}
@@ -119,6 +125,9 @@ func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selec
 				return size, about(p, err)
 			}
 			e, needed, err := read(value, sel.Parts)
+			if err == nil && sel.Parts&driver.Usage != 0 {
+				e.Size, err = p.sizeFrom(results[len(places)+i])
+			}
 			switch {
 			case err != nil:
 				return size, about(p, err)

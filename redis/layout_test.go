@@ -30,6 +30,7 @@ func TestLayout(t *testing.T) {
 	table := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: prefix}))
 	e := track(1)
 	e.CachedAt, e.ExpiresAt = time.Date(2026, 11, 21, 16, 45, 26, 123_456_000, time.UTC), time.Date(2126, 11, 21, 17, 45, 26, 123_456_000, time.UTC)
+	e.Encoding, e.PayloadSum, e.MetaSum = "zstd", 0x89abcdef, 1
 	never := track(2)
 	never.ExpiresAt = time.Time{}
 	put(t, table, e, never)
@@ -45,8 +46,8 @@ func TestLayout(t *testing.T) {
 		t.Errorf("the keys are %q, want %q", have, want)
 	}
 	for key, want := range map[string]string{
-		":{tracks}": `{"layout":1,"buckets":1,"key":[{"name":"id","kind":"string"},{"name":"market","kind":"string"},{"name":"page","kind":"int"},{"name":"explicit","kind":"bool"}]}`,
-		":{tracks:0}:id-000001:DE:1:false": "2126-11-21T17:45:26.123456Z 2026-11-21T16:45:26.123456Z 200 7 37\ntrack 1\n" +
+		":{tracks}": `{"layout":2,"buckets":1,"key":[{"name":"id","kind":"string"},{"name":"market","kind":"string"},{"name":"page","kind":"int"},{"name":"explicit","kind":"bool"}]}`,
+		":{tracks:0}:id-000001:DE:1:false": "2126-11-21T17:45:26.123456Z 2026-11-21T16:45:26.123456Z 2026-11-21T16:45:26.123456Z 200 7 37 89abcdef 00000001 zstd\ntrack 1\n" +
 			`{"Content-Type":["application/json"]}` + "\n" + string(e.Payload),
 	} {
 		if got, err := do(t, c, "GET", prefix+key).ToString(); err != nil || got != want {
@@ -129,7 +130,7 @@ func TestForeignDataInThePlaceOfATable(t *testing.T) {
 		"text":       func() { do(t, c, "SET", meta, "foreign") },
 		"other JSON": func() { do(t, c, "SET", meta, `{"a":1}`) },
 		"a list":     func() { do(t, c, "RPUSH", meta, "a") },
-		"new layout": func() { do(t, c, "SET", meta, `{"layout":2,"buckets":1,"key":[{"name":"id","kind":"string"}]}`) },
+		"new layout": func() { do(t, c, "SET", meta, `{"layout":3,"buckets":1,"key":[{"name":"id","kind":"string"}]}`) },
 		"no buckets": func() { do(t, c, "SET", meta, `{"layout":1,"buckets":0,"key":[{"name":"id","kind":"string"}]}`) },
 		"odd buckets": func() {
 			do(t, c, "SET", meta, `{"layout":1,"buckets":100000000,"key":[{"name":"id","kind":"string"}]}`)
@@ -140,6 +141,15 @@ func TestForeignDataInThePlaceOfATable(t *testing.T) {
 			t.Errorf("%s: %v, want a SchemaError", name, err)
 		} else {
 			t.Log(err)
+		}
+		if err := s.DropTable(t.Context(), tracks.Name); !errors.Is(err, driver.ErrSchema) {
+			t.Errorf("%s: drop: %v, want a SchemaError", name, err)
+		}
+		if specs, err := s.Tables(t.Context()); err != nil || len(specs) > 0 {
+			t.Errorf("%s: the tables are %v, %v", name, specs, err)
+		}
+		if n, err := do(t, c, "EXISTS", meta).AsInt64(); n != 1 {
+			t.Errorf("%s: it is gone: %v", name, err)
 		}
 		do(t, c, "DEL", meta)
 	}

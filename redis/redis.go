@@ -21,14 +21,21 @@
 // digits: a colon, a percent sign, a control character, and in the name of a table a
 // brace.
 //
-// The string begins with a line: when the entry expires ("never" if it does not) and
-// when it was saved, the status, and the lengths of the name and of the headers.
-// Each of these two has a line of its own, and the payload is the rest:
+// The string begins with a line: when the entry expires ("never" if it does not), when it
+// was saved and when it was used last, the status, the lengths of the name and of the
+// headers, the checksums of payload and meta data in hexadecimal digits, 0 for none, and
+// the encoding of the payload, if it has one. Name and headers have a line each, and the
+// payload is the rest:
 //
-//	2026-11-21T17:45:26.123456Z 2026-11-21T16:45:26.123456Z 200 5 37
+//	2026-11-21T17:45:26.123456Z 2026-11-21T16:45:26.123456Z 2026-11-21T16:50:00.000000Z 200 5 37 2f0c1a77 9b3e5d10
 //	Track
 //	{"Content-Type":["application/json"]}
 //	{"id": 1, "title": "Track"}
+//
+// A use is written over the one before, where it stands. In layout 1, of earlier versions,
+// there are only two times and three numbers. Such strings are read as they are, and are
+// brought to this layout as they are used, renewed or saved again. A program of an earlier
+// version cannot open the table any more, and gets errors if it has it open.
 //
 // The index has an entry's key with the microsecond of its expiry as the score, or
 // 1e18 if it never expires. A string and its place in the index are written and

@@ -183,7 +183,7 @@ func TestConformanceOnACluster(t *testing.T) {
 // A table on one server may have several buckets.
 func TestConformanceWithBuckets(t *testing.T) {
 	drivertest.RunTopics(t, harness(serverURL, openNew(), redis.Options{Buckets: 7}),
-		"Keys", "Put", "Delete", "Pop", "Expiry", "Clear", "Leading", "Parts", "Concurrent")
+		"Keys", "Put", "Delete", "Pop", "Expiry", "Clear", "Leading", "Where", "Usage", "Tables", "Parts", "Concurrent")
 }
 
 func Benchmark(b *testing.B) { drivertest.Bench(b, oneServer()) }

@@ -11,8 +11,12 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 )
 
-// layout is the number of the layout that the package's documentation describes.
-const layout = 1
+// layout is the number of the layout that the package's documentation describes. Strings
+// of the one before are read as they are.
+const (
+	layout    = 2
+	oldLayout = 1
+)
 
 // description is what is known of a table.
 type description struct {
@@ -63,13 +67,33 @@ func (t *table) describe(ctx context.Context) (int, error) {
 		}
 		text, err = results[1].ToString()
 	}
-	if answer, ok := rueidis.IsRedisErr(err); ok && !answer.IsNil() && beginsWith(answer, "WRONGTYPE") {
-		return 0, t.schemaError(fmt.Sprintf("another type of value under %q", key))
+	if isAnother(err) {
+		return 0, t.schemaError(anotherType(key))
 	}
 	if err != nil {
 		return 0, err
 	}
-	return t.compare(text, key)
+	have, err := t.compare(text, key)
+	if err == nil && have.Layout == oldLayout {
+		err = t.upgrade(ctx, have, key)
+	}
+	return have.Buckets, err
+}
+
+// upgrade tells programs that know the old layout alone not to open the table. A replica,
+// which takes no entries either, leaves that to others.
+func (t *table) upgrade(ctx context.Context, d description, key string) error {
+	d.Layout = layout
+	text, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	client := t.store.client
+	err = client.Do(ctx, resendable(client.B().Set().Key(key).Value(string(text)).Xx().Build().ToRetryable())).Error()
+	if answer, ok := rueidis.IsRedisErr(err); rueidis.IsRedisNil(err) || ok && beginsWith(answer, "READONLY") {
+		return nil
+	}
+	return err
 }
 
 func (t *table) newDescription() description {
@@ -86,14 +110,27 @@ func (t *table) newDescription() description {
 	return d
 }
 
+// parseDescription returns what a table's description tells. ok is false if it is none.
+func parseDescription(text string) (d description, ok bool) {
+	err := json.Unmarshal([]byte(text), &d)
+	return d, err == nil && d.Layout != 0 && d.Buckets >= 1 && d.Buckets <= maxBuckets && len(d.Key) > 0
+}
+
+// known reports whether this version knows the layout.
+func (d description) known() bool { return d.Layout == layout || d.Layout == oldLayout }
+
+func (d description) otherVersion() string {
+	return fmt.Sprintf("a table in layout %d, of another version of this library", d.Layout)
+}
+
 // compare holds the description that is there to the one that is wanted.
-func (t *table) compare(text, key string) (buckets int, err error) {
-	var have description
-	switch err := json.Unmarshal([]byte(text), &have); {
-	case err != nil || have.Layout == 0 || have.Buckets < 1 || have.Buckets > maxBuckets || len(have.Key) == 0:
-		return 0, t.schemaError(fmt.Sprintf("what is no table of the cache under %q", key))
-	case have.Layout != layout:
-		return 0, t.schemaError(fmt.Sprintf("a table in layout %d, of another version of this library", have.Layout))
+func (t *table) compare(text, key string) (have description, err error) {
+	have, ok := parseDescription(text)
+	switch {
+	case !ok:
+		return have, t.schemaError(noTable(key))
+	case !have.known():
+		return have, t.schemaError(have.otherVersion())
 	case !slices.Equal(have.Key, t.newDescription().Key):
 		words := ""
 		for i, c := range have.Key {
@@ -102,10 +139,19 @@ func (t *table) compare(text, key string) (buckets int, err error) {
 			}
 			words += c.Name + " " + c.Kind
 		}
-		return 0, t.schemaError("key (" + words + ")")
+		return have, t.schemaError("key (" + words + ")")
 	}
-	return have.Buckets, nil
+	return have, nil
 }
+
+// isAnother reports whether err is because a key holds something else than a string.
+func isAnother(err error) bool {
+	answer, ok := rueidis.IsRedisErr(err)
+	return ok && beginsWith(answer, "WRONGTYPE")
+}
+
+func anotherType(key string) string { return fmt.Sprintf("another type of value under %q", key) }
+func noTable(key string) string     { return fmt.Sprintf("what is no table of the cache under %q", key) }
 
 func (t *table) schemaError(have string) error {
 	return &driver.SchemaError{Table: t.spec.Name, Want: "key (" + t.spec.KeyString() + ")", Have: have}

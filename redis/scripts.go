@@ -26,19 +26,37 @@ redis.call('ZREM', KEYS[1], ARGV[3])
 return value`)
 
 // clearScript removes those of the strings KEYS[2], KEYS[3], … which are in the state
-// ARGV[1] at ARGV[2], and returns how many. The places in the index KEYS[1] of these and
-// of strings that are gone are ARGV[3], ARGV[4], …
+// ARGV[1] at ARGV[2] and have the properties ARGV[3] to ARGV[9], as whereArgs gives them,
+// and returns how many. The places in the index KEYS[1] of these and of strings that are
+// gone are ARGV[10], ARGV[11], … What is no entry has no properties.
 var clearScript = newScript(`
+local function has(key, head)
+  local from, before, usedBefore, name, prefix = ARGV[3], ARGV[4], ARGV[5], ARGV[8], ARGV[9]
+  local used, numbers = head:sub(57, 83), 84
+  if head:sub(61, 61) ~= '-' then used, numbers = head:sub(29, 55), 56 end
+  local status, n, at = head:match('^ (%-?%d+) (%d+) [^\n]*\n()', numbers)
+  if not status then return false end
+  local cached = head:sub(29, 55)
+  if cached < from or before ~= '' and cached >= before or usedBefore ~= '' and used >= usedBefore then return false end
+  status, n = tonumber(status), tonumber(n)
+  if status < tonumber(ARGV[6]) or ARGV[7] ~= '0' and status > tonumber(ARGV[7]) then return false end
+  local function begins(text)
+    return text == '' or n >= #text and redis.call('GETRANGE', key, at - 1, at - 2 + #text) == text
+  end
+  return (name == '' or n == #name) and begins(name) and begins(prefix)
+end
+local function selects(key)
+  if ARGV[1] == 'all' and ARGV[3] == 'any' then return true end
+  local head = redis.call('GETRANGE', key, 0, 199)
+  if head == '' then return true end
+  if ARGV[1] ~= 'all' and (head:sub(1, 27) > ARGV[2]) ~= (ARGV[1] == 'live') then return false end
+  return ARGV[3] == 'any' or has(key, head)
+end
 local removed = 0
 for i = 2, #KEYS do
-  local selected = ARGV[1] == 'all'
-  if not selected then
-    local expires = redis.call('GETRANGE', KEYS[i], 0, 26)
-    selected = expires == '' or (expires > ARGV[2]) == (ARGV[1] == 'live')
-  end
-  if selected then
+  if selects(KEYS[i]) then
     removed = removed + redis.call('UNLINK', KEYS[i])
-    redis.call('ZREM', KEYS[1], ARGV[i + 1])
+    redis.call('ZREM', KEYS[1], ARGV[i + 8])
   end
 end
 return removed`)

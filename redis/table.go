@@ -135,9 +135,10 @@ func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e dri
 			return err
 		}
 		var needed int
-		if e, needed, err = read(value, driver.Payload|driver.Meta); err != nil || needed > 0 {
+		if e, needed, err = read(value, driver.Payload|driver.Meta|driver.Usage); err != nil || needed > 0 {
 			return about(&p, errValue)
 		}
+		e.Size = p.size(len(value))
 		ok = true
 		return nil
 	})
@@ -160,13 +161,14 @@ func stateWord(s driver.State) string {
 }
 
 // Count asks the indexes: for how many places there are, or by leading values for the
-// places. Where a score cannot tell the microsecond of now, it asks the entries.
+// places. It asks the entries where a score cannot tell the microsecond of now, and for
+// properties that no index has.
 func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	r := t.store.scores(f)
 	switch {
-	case !r.exact:
+	case !r.exact || asksEntries(f.Where):
 		return t.countEntries(ctx, f)
-	case len(f.Leading) > 0:
+	case len(f.Leading) > 0 || f.Where.Prefix != "":
 		return t.countPlaces(ctx, f)
 	}
 	err = t.run(ctx, "count", func(ctx context.Context) error {

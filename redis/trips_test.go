@@ -101,6 +101,7 @@ func TestBulkTakesFewRoundTrips(t *testing.T) {
 					return err
 				}
 			}
+			use := func(n int) func() error { return func() error { return table.Use(ctx, keys[:n], time.Now().UTC()) } }
 			iterate := func() error {
 				for _, err := range table.Entries(ctx, everything) {
 					if err != nil {
@@ -119,6 +120,8 @@ func TestBulkTakesFewRoundTrips(t *testing.T) {
 				{"get 1000 statuses", 1, get(1_000, 0)}, {"get 1000 headers", 1, get(1_000, driver.Meta)},
 				{"put 1 if newer", 1, putIf(1)}, {"put 1000 if newer", 1, putIf(1_000)}, {"put 3000 if newer", 3, putIf(3_000)},
 				{"renew 1", 1, renew(1)}, {"renew 1000", 1, renew(1_000)}, {"renew 3000", 3, renew(3_000)},
+				{"use 1", 1, use(1)}, {"use 1000", int64(buckets), use(1_000)}, {"use 3000", int64(3 * buckets), use(3_000)},
+				{"get 1000 usages", 1, get(1_000, driver.Usage)},
 				{"pop", 1, func() error {
 					_, _, err := table.Pop(ctx, keys[2_999], driver.Filter{})
 					return err

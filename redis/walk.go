@@ -17,9 +17,9 @@ const (
 )
 
 // walk goes through the indexes of a table, from the latest expiry to the earliest, and
-// leaves out the places of keys that begin otherwise than the filter says. An entry that is renewed on the way gets behind it, so that a loop which renews what it
-// meets comes to an end. One that is saved on the way with an earlier expiry may come
-// again.
+// leaves out the places of keys that begin otherwise than the filter says. An entry that
+// is renewed on the way gets behind it, so that a loop which renews what it meets comes to
+// an end. One that is saved on the way with an earlier expiry may come again.
 type walk struct {
 	table   *table
 	scores  scores
@@ -39,13 +39,13 @@ type cursor struct {
 
 func (t *table) walk(f driver.Filter) *walk {
 	w := &walk{table: t, scores: t.store.scores(f)}
-	if leading := f.Leading; len(leading) > 0 {
-		text := appendKey(nil, leading)
-		if w.whole = len(leading) == len(t.spec.Key); !w.whole {
+	text := appendKey(nil, f.Leading)
+	if len(f.Leading) > 0 {
+		if w.whole = len(f.Leading) == len(t.spec.Key); !w.whole {
 			text = append(text, ':') // which is in no value
 		}
-		w.leading = string(text)
 	}
+	w.leading = string(appendEscaped(text, f.Where.Prefix, "")) // byte by byte, and so of the whole value
 	for i := range t.names.indexes {
 		w.buckets = append(w.buckets, &cursor{bucket: i})
 	}
