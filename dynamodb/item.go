@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -32,16 +33,24 @@ const (
 	attrCachedAt   = "cached_at"
 	attrExpiresAt  = "expires_at"
 	attrTTL        = "ttl"
-	attrEncoding   = "encoding"
+	attrEncoding   = "encoding" // in which the store has compressed the payload
 	attrGeneration = "generation"
 	attrParts      = "parts"
+	attrBody       = "_encoding" // in which the payload was given
+	attrSum        = "_payload_sum"
+	attrMetaSum    = "_meta_sum"
+	attrUsedUS     = "_used_us"    // absent: it was used when it was saved
+	attrSize       = "_size"       // bytes
 	attrKeyColumns = "key_columns" // of the item that tells a repository's schema
 	attrValueName  = "value_attribute"
+	attrDropped    = "dropped"
+	attrListed     = "listed"
 )
 
 var attributes = []string{
 	attrKeyFields, attrName, attrStatus, attrHeaders, attrCachedAt, attrExpiresAt, attrTTL,
-	attrEncoding, attrGeneration, attrParts, attrKeyColumns, attrValueName,
+	attrEncoding, attrGeneration, attrParts, attrBody, attrSum, attrMetaSum, attrUsedUS, attrSize,
+	attrKeyColumns, attrValueName, attrDropped, attrListed,
 }
 
 // codec makes items of entries and reads them back.
@@ -76,11 +85,6 @@ func expiryText(t time.Time) string {
 	return timeText(t)
 }
 
-// selects reports whether the filter selects an entry with this expires_at.
-func selects(f driver.Filter, expiresAt string) bool {
-	return f.State == driver.All || (f.State == driver.Live) == (expiresAt > timeText(f.Now))
-}
-
 // item is the item of an entry without its payload.
 func (t *table) item(r row) item {
 	e, c := r.entry, &t.store.codec
@@ -89,6 +93,16 @@ func (t *table) item(r row) item {
 	it[attrStatus] = &number{Value: strconv.Itoa(e.Status)}
 	it[attrCachedAt] = &text{Value: timeText(e.CachedAt)}
 	it[attrExpiresAt] = &text{Value: expiryText(e.ExpiresAt)}
+	it[attrSize] = &number{Value: strconv.FormatInt(r.stored(), 10)}
+	if e.Encoding != "" {
+		it[attrBody] = &text{Value: e.Encoding}
+	}
+	if sum := sumValue(e.PayloadSum); sum != nil {
+		it[attrSum] = sum
+	}
+	if sum := sumValue(e.MetaSum); sum != nil {
+		it[attrMetaSum] = sum
+	}
 	if e.Name != "" {
 		it[attrName] = stringValue(e.Name)
 	}
@@ -110,6 +124,14 @@ func (c *codec) ttlOf(expiresAt time.Time, longer time.Duration) types.Attribute
 	// The second after it, and without a time.Time, whose years could be too many.
 	seconds := expiresAt.Unix() + 1 + int64((c.grace+longer)/time.Second)
 	return &number{Value: strconv.FormatInt(seconds, 10)}
+}
+
+// sumValue is how a checksum stands in an item, or nil for none.
+func sumValue(sum uint32) types.AttributeValue {
+	if sum == 0 {
+		return nil
+	}
+	return &number{Value: strconv.FormatUint(uint64(sum), 10)}
 }
 
 // stringValue is text where DynamoDB takes it as such.
@@ -197,31 +219,61 @@ func (t *table) read(it item, parts driver.Parts) (r record, err error) {
 	c := &t.store.codec
 	r.place = place{stringOf(it[c.partition]), stringOf(it[c.sortKey])}
 	r.expiresAt = stringOf(it[attrExpiresAt])
-	if r.entry.Status, err = intOf(it[attrStatus]); err != nil || r.expiresAt == "" {
+	if r.entry.Status, err = smallOf(it[attrStatus], math.MaxInt); err != nil || r.expiresAt == "" {
 		return r, fmt.Errorf("%w: %s, %s", errItem, attrStatus, attrExpiresAt)
 	}
 	if it[attrGeneration] != nil {
 		r.generation = stringOf(it[attrGeneration])
-		if r.parts, err = intOf(it[attrParts]); err != nil || r.parts < 1 || r.parts > maxParts {
+		if r.parts, err = smallOf(it[attrParts], maxParts); err != nil || r.parts < 1 {
 			return r, fmt.Errorf("%w: %s", errItem, attrParts)
+		}
+	}
+	if parts&(driver.Meta|driver.Usage) != 0 {
+		if r.entry.CachedAt, err = timeOf(stringOf(it[attrCachedAt])); err != nil {
+			return r, err
 		}
 	}
 	if parts&driver.Meta != 0 {
 		r.entry.Name, r.entry.Header = stringOf(it[attrName]), stringOf(it[attrHeaders])
-		if r.entry.CachedAt, err = timeOf(stringOf(it[attrCachedAt])); err != nil {
+		if r.entry.ExpiresAt, err = timeOf(r.expiresAt); err != nil {
 			return r, err
 		}
-		if r.entry.ExpiresAt, err = timeOf(r.expiresAt); err != nil {
+		if r.entry.MetaSum, err = sumOf(it[attrMetaSum]); err != nil {
 			return r, err
 		}
 	}
 	if parts&driver.Payload != 0 {
-		r.encoding = stringOf(it[attrEncoding])
+		r.encoding, r.entry.Encoding = stringOf(it[attrEncoding]), stringOf(it[attrBody])
 		if value, ok := it[c.value].(*binary); ok {
 			r.entry.Payload = value.Value
 		}
+		if r.entry.PayloadSum, err = sumOf(it[attrSum]); err != nil {
+			return r, err
+		}
+	}
+	if parts&driver.Usage != 0 {
+		return r, readUsage(it, &r.entry)
 	}
 	return r, nil
+}
+
+// readUsage reads what an item may lack: it was saved by an earlier version, or has not
+// been used since.
+func readUsage(it item, e *driver.Entry) error {
+	e.UsedAt = e.CachedAt
+	if it[attrUsedUS] != nil {
+		us, err := intOf(it[attrUsedUS])
+		if err != nil {
+			return err
+		}
+		e.UsedAt = time.UnixMicro(us).UTC()
+	}
+	if it[attrSize] != nil {
+		size, err := intOf(it[attrSize])
+		e.Size = size
+		return err
+	}
+	return nil
 }
 
 func stringOf(v types.AttributeValue) string {
@@ -234,12 +286,30 @@ func stringOf(v types.AttributeValue) string {
 	return ""
 }
 
-func intOf(v types.AttributeValue) (int, error) {
+func intOf(v types.AttributeValue) (int64, error) {
 	n, ok := v.(*number)
 	if !ok {
 		return 0, errItem
 	}
-	return strconv.Atoi(n.Value)
+	return strconv.ParseInt(n.Value, 10, 64)
+}
+
+// smallOf is intOf for a number that is no larger than a limit.
+func smallOf(v types.AttributeValue, limit int) (int, error) {
+	n, err := intOf(v)
+	if err == nil && n > int64(limit) {
+		err = errItem
+	}
+	return int(n), err
+}
+
+// sumOf reads a checksum, which is absent for none.
+func sumOf(v types.AttributeValue) (uint32, error) {
+	if v == nil {
+		return 0, nil
+	}
+	n, err := intOf(v)
+	return uint32(n), err
 }
 
 func timeOf(s string) (time.Time, error) {
@@ -274,7 +344,7 @@ func newProjection(names ...string) projection {
 }
 
 // projections are those of all combinations of parts, without and with the key.
-type projections [2][4]projection
+type projections [2][8]projection
 
 func newProjections(c *codec) (all projections) {
 	for keyed := range all {
@@ -283,11 +353,17 @@ func newProjections(c *codec) (all projections) {
 			if keyed == 1 {
 				names = append(names, attrKeyFields)
 			}
+			if driver.Parts(parts)&(driver.Meta|driver.Usage) != 0 {
+				names = append(names, attrCachedAt)
+			}
 			if driver.Parts(parts)&driver.Meta != 0 {
-				names = append(names, attrName, attrHeaders, attrCachedAt)
+				names = append(names, attrName, attrHeaders, attrMetaSum)
 			}
 			if driver.Parts(parts)&driver.Payload != 0 {
-				names = append(names, c.value, attrEncoding, attrGeneration, attrParts)
+				names = append(names, c.value, attrEncoding, attrGeneration, attrParts, attrBody, attrSum)
+			}
+			if driver.Parts(parts)&driver.Usage != 0 {
+				names = append(names, attrUsedUS, attrSize)
 			}
 			all[keyed][parts] = newProjection(slices.Clip(names)...)
 		}

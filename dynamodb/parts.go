@@ -158,11 +158,11 @@ func (t *table) removeParts(ctx context.Context, items []item) error {
 	var places []place
 	for _, it := range items {
 		generation := stringOf(it[attrGeneration])
-		parts, err := intOf(it[attrParts])
+		parts, err := smallOf(it[attrParts], maxParts)
 		if generation == "" || err != nil {
 			continue // its payload is in the item
 		}
-		for i := range min(parts, maxParts) {
+		for i := range parts {
 			places = append(places, t.part(generation, i))
 		}
 	}

@@ -70,8 +70,11 @@ func (t *table) size(r row) int {
 			key += len(s)
 		}
 	}
-	return 2*key + len(r.entry.Name) + len(r.entry.Header) + 512
+	return 2*key + len(r.entry.Name) + len(r.entry.Header) + len(r.entry.Encoding) + 512
 }
+
+// stored is about how many bytes an entry takes, before its payload is compressed.
+func (r row) stored() int64 { return int64(r.size + len(r.entry.Payload)) }
 
 // chunkRows divides rows into chunks of which each fits in a request, and whose
 // payloads are no more than maxPut, or one.

@@ -91,7 +91,7 @@ func (t *table) meant(ctx context.Context, chunk []renewing) (meant []renewing, 
 		r.expiresAt, r.generation = stringOf(it[attrExpiresAt]), stringOf(it[attrGeneration])
 		if r.generation != "" {
 			var err error
-			if r.parts, err = intOf(it[attrParts]); err != nil || r.parts < 1 || r.parts > maxParts {
+			if r.parts, err = smallOf(it[attrParts], maxParts); err != nil || r.parts < 1 {
 				return fmt.Errorf("%w: %s", errItem, attrParts)
 			}
 		}
@@ -155,6 +155,8 @@ func (t *table) renewal(r *renewing) types.BatchStatementRequest {
 	set(attrExpiresAt, &text{Value: expiryText(r.renewal.ExpiresAt)})
 	set(attrHeaders, headers)
 	set(attrTTL, c.ttlOf(r.renewal.ExpiresAt, 0))
+	set(attrMetaSum, sumValue(r.renewal.MetaSum))
+	set(attrUsedUS, nil)
 	is := func(name, value string) {
 		b.WriteString(" AND " + quote(name) + "=?")
 		request.Parameters = append(request.Parameters, &text{Value: value})

@@ -90,6 +90,15 @@ func appendStrings(b []byte, name string, all []string) []byte {
 	return end(b, start)
 }
 
+// appendTexts appends an array of what appendText appends.
+func appendTexts(b []byte, name string, all []string) []byte {
+	start, b := beginArray(b, name)
+	for i, s := range all {
+		b = appendText(b, strconv.Itoa(i), s, isText(s))
+	}
+	return end(b, start)
+}
+
 var errDocument = errors.New("a document holds values of other types than were saved")
 
 // text is the reverse of appendText. What it returns is the document's memory.

@@ -14,7 +14,11 @@ const maxClear = 5_000
 // Clear removes documents in batches, so that none takes long: it finds their ids, and
 // removes those of them that the filter still selects.
 func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
-	err = t.store.run(ctx, "clear", t.spec.Name, func() error {
+	err = t.store.run(ctx, "clear", t.spec.Name, func() (err error) {
+		if !decides(f) {
+			cleared, err = t.clearSeen(ctx, f)
+			return err
+		}
 		for {
 			var ids []string
 			err := repeat(ctx, func() (err error) {
@@ -24,7 +28,7 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 			if err != nil || len(ids) == 0 {
 				return err
 			}
-			n, err := t.remove(ctx, ids, f)
+			n, err := t.remove(ctx, len(ids), t.store.withIDs(ids, f))
 			if err != nil {
 				return err
 			}
@@ -40,10 +44,43 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 	return cleared, nil
 }
 
+// clearSeen removes what a filter selects that the server cannot decide: it looks at the
+// documents, and removes those that it has found to be selected if they still have one of
+// the names that were.
+func (t *table) clearSeen(ctx context.Context, f driver.Filter) (cleared int, err error) {
+	var ids, names []string
+	size := 0
+	remove := func() error {
+		if len(ids) == 0 {
+			return nil
+		}
+		query := t.store.withIDs(ids, f)
+		if f.Where.NamePrefix != "" {
+			query = t.store.withNames(ids, names, f)
+		}
+		n, err := t.remove(ctx, len(ids), query)
+		cleared += n
+		ids, names, size = ids[:0], names[:0], 0
+		return err
+	}
+	for e, err := range t.iterate(ctx, driver.Selection{Filter: f}, at) {
+		if err != nil {
+			return cleared, err
+		}
+		ids, names = append(ids, documentID(e.Key)), append(names, e.Name)
+		if size += maxID + len(e.Name); len(ids) == maxClear || size > maxPageBytes {
+			if err := remove(); err != nil {
+				return cleared, err
+			}
+		}
+	}
+	return cleared, remove()
+}
+
 // selectIDs returns the ids of up to maxClear documents.
 func (t *table) selectIDs(ctx context.Context, f driver.Filter) ([]string, error) {
 	o := t.find(0, false, maxClear).SetLimit(maxClear).SetProjection(onlyID)
-	if len(f.Leading) > 0 {
+	if isByKey(f) {
 		o.SetHint(indexOfIDs)
 	}
 	cursor, err := t.search(ctx, t.selected(f), o)

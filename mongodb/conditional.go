@@ -259,6 +259,8 @@ func renewal(r *driver.Renewal, mark bson.ObjectID) bson.Raw {
 	}
 	b = appendInt64(b, fieldCachedUS, r.CachedAt.UnixMicro())
 	b = appendInt64(b, fieldExpiresUS, expiry(r.ExpiresAt))
+	b = appendInt64(b, fieldUsedUS, r.CachedAt.UnixMicro())
+	b = appendInt64(b, fieldMetaSum, int64(r.MetaSum))
 	b = appendText(b, fieldHeaders, r.Header, isText(r.Header))
 	b = end(appendObjectID(b, fieldRenewal, mark), set)
 	if r.ExpiresAt.IsZero() {

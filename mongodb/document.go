@@ -23,6 +23,11 @@ const (
 	fieldExpiresAt = "expires_at" // the same, for the TTL index; absent: never
 	fieldCachedUS  = "cached_us"  // microseconds since 1970
 	fieldExpiresUS = "expires_us"
+	fieldUsedUS    = "_used_us"
+	fieldSize      = "_size" // of the document when it was saved, in bytes
+	fieldMetaSum   = "_meta_sum"
+	fieldSum       = "_payload_sum"
+	fieldEncoding  = "_encoding"
 	fieldTitle     = "name"
 	fieldHeaders   = "headers"
 	fieldPayload   = "payload"
@@ -46,6 +51,11 @@ func (t *table) appendEntry(b []byte, id string, e *driver.Entry) []byte {
 	}
 	b = appendInt64(b, fieldCachedUS, e.CachedAt.UnixMicro())
 	b = appendInt64(b, fieldExpiresUS, expiry(e.ExpiresAt))
+	b = appendInt64(b, fieldUsedUS, e.CachedAt.UnixMicro())
+	b = appendInt64(b, fieldSize, int64(t.documentSize(id, e)))
+	b = appendInt64(b, fieldMetaSum, int64(e.MetaSum))
+	b = appendInt64(b, fieldSum, int64(e.PayloadSum))
+	b = appendString(b, fieldEncoding, e.Encoding)
 	b = appendText(b, fieldTitle, e.Name, isText(e.Name))
 	b = appendText(b, fieldHeaders, e.Header, isText(e.Header))
 	b = appendText(b, fieldPayload, e.Payload, utf8.Valid(e.Payload) && bytes.IndexByte(e.Payload, 0) < 0)
@@ -72,7 +82,7 @@ func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 
 // documentSize is the length of an entry's document, or some bytes more for one that
 // never expires. Text takes as much as binary data.
 func (t *table) documentSize(id string, e *driver.Entry) int {
-	size := t.emptySize + len(id) + len(e.Name) + len(e.Header) + len(e.Payload)
+	size := t.emptySize + len(id) + len(e.Name) + len(e.Header) + len(e.Payload) + len(e.Encoding)
 	for _, v := range e.Key {
 		if s, ok := v.(string); ok {
 			size += len(s)
@@ -107,7 +117,7 @@ func expiry(t time.Time) int64 {
 // projection are the fields that hold the parts of an entry, and its key where that is
 // wanted too. It is nil for all of them.
 func (t *table) projection(parts driver.Parts, withKey bool) bson.Raw {
-	if parts == driver.Payload|driver.Meta {
+	if whole := driver.Payload | driver.Meta; parts&whole == whole {
 		return nil
 	}
 	start, b := begin(nil)
@@ -118,13 +128,22 @@ func (t *table) projection(parts driver.Parts, withKey bool) bson.Raw {
 			b = appendInt32(b, f, 1)
 		}
 	}
-	if parts&driver.Meta != 0 {
+	if parts&(driver.Meta|driver.Usage) != 0 {
 		b = appendInt32(b, fieldCachedUS, 1)
+	}
+	if parts&driver.Meta != 0 {
 		b = appendInt32(b, fieldTitle, 1)
 		b = appendInt32(b, fieldHeaders, 1)
+		b = appendInt32(b, fieldMetaSum, 1)
 	}
 	if parts&driver.Payload != 0 {
 		b = appendInt32(b, fieldPayload, 1)
+		b = appendInt32(b, fieldEncoding, 1)
+		b = appendInt32(b, fieldSum, 1)
+	}
+	if parts&driver.Usage != 0 {
+		b = appendInt32(b, fieldUsedUS, 1)
+		b = appendInt32(b, fieldSize, 1)
 	}
 	return end(b, start)
 }
@@ -139,7 +158,8 @@ func idOf(doc bson.Raw) ([]byte, error) {
 }
 
 // read returns the entry of a document with those parts that the document has, and
-// its Key where withKey says so. Fields that are not the store's are left alone.
+// its Key where withKey says so. Fields that are not the store's are left alone, and those
+// may be missing that an earlier version of the store did not write.
 func (t *table) read(doc bson.Raw, withKey bool) (e driver.Entry, err error) {
 	elements, err := doc.Elements()
 	if err != nil {
@@ -150,8 +170,9 @@ func (t *table) read(doc bson.Raw, withKey bool) (e driver.Entry, err error) {
 	}
 	found := 0
 	for _, element := range elements {
-		name, v := element.Key(), element.Value()
-		switch name {
+		// Where the driver makes a string of a name, it costs more than the value.
+		name, v := element[1:1+bytes.IndexByte(element[1:], 0)], element.Value()
+		switch string(name) {
 		case fieldStatus:
 			var status int64
 			status, err = readInt(v)
@@ -162,6 +183,16 @@ func (t *table) read(doc bson.Raw, withKey bool) (e driver.Entry, err error) {
 			found++
 		case fieldCachedUS:
 			e.CachedAt, err = readTime(v)
+		case fieldUsedUS:
+			e.UsedAt, err = readTime(v)
+		case fieldSize:
+			e.Size, err = readInt(v)
+		case fieldMetaSum:
+			e.MetaSum, err = readSum(v)
+		case fieldSum:
+			e.PayloadSum, err = readSum(v)
+		case fieldEncoding:
+			e.Encoding, err = readString(v)
 		case fieldTitle:
 			e.Name, err = readString(v)
 		case fieldHeaders:
@@ -171,7 +202,7 @@ func (t *table) read(doc bson.Raw, withKey bool) (e driver.Entry, err error) {
 			payload, err = text(v)
 			e.Payload = bytes.Clone(payload)
 		default:
-			if i := slices.Index(t.fields, name); i >= 0 && withKey {
+			if i := slices.IndexFunc(t.fields, func(f string) bool { return f == string(name) }); i >= 0 && withKey {
 				e.Key[i], err = readValue(v, t.spec.Key[i].Kind)
 				found++
 			}
@@ -182,6 +213,9 @@ func (t *table) read(doc bson.Raw, withKey bool) (e driver.Entry, err error) {
 	}
 	if found != 2+len(e.Key) {
 		return driver.Entry{}, fmt.Errorf("%w: %v lacks some", errDocument, doc.Lookup(fieldID))
+	}
+	if e.UsedAt.IsZero() {
+		e.UsedAt = e.CachedAt
 	}
 	return e, nil
 }
@@ -197,6 +231,11 @@ func readInt(v bson.RawValue) (int64, error) {
 		return n, nil
 	}
 	return 0, errDocument
+}
+
+func readSum(v bson.RawValue) (uint32, error) {
+	n, err := readInt(v)
+	return uint32(n), err
 }
 
 func readTime(v bson.RawValue) (time.Time, error) {

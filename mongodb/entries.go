@@ -24,10 +24,20 @@ const (
 // Entries reads the collection in pages of the ids' order. Each page is a search of its
 // own, whose cursor is closed: nothing is held while the caller's body runs.
 func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
+	return t.iterate(ctx, sel, func(read func() error) error {
+		return t.store.run(ctx, "iterate over", t.spec.Name, read)
+	})
+}
+
+// at reads a page for an operation that is under way.
+func at(read func() error) error { return read() }
+
+// iterate yields the selected entries, each page of which is read by a call of do.
+func (t *table) iterate(ctx context.Context, sel driver.Selection, do func(read func() error) error) iter.Seq2[driver.Entry, error] {
 	return func(yield func(driver.Entry, error) bool) {
 		p := pages{length: firstPage}
 		for more := true; more; {
-			err := t.store.run(ctx, "iterate over", t.spec.Name, func() error {
+			err := do(func() error {
 				return repeat(ctx, func() (err error) {
 					more, err = t.nextPage(ctx, &p, sel)
 					return err
@@ -61,13 +71,17 @@ func (t *table) nextPage(ctx context.Context, p *pages, sel driver.Selection) (m
 	if p.begun && p.last == "" {
 		// Documents that are added behind it are left out: a body that adds some
 		// would never come to an end.
-		if p.last, err = t.lastID(ctx, sel.Leading); err != nil || p.last == "" {
+		if p.last, err = t.lastID(ctx, sel.Filter); err != nil || p.last == "" {
 			p.entries = p.entries[:0]
 			return false, err
 		}
 	}
+	decided := decides(sel.Filter)
+	if !decided {
+		sel.Parts |= sel.Where.Parts()
+	}
 	o := t.find(sel.Parts, true, p.length).SetLimit(int64(p.length)).SetSort(bson.D{{Key: fieldID, Value: 1}})
-	if len(sel.Leading) > 0 {
+	if isByKey(sel.Filter) {
 		o.SetHint(indexOfIDs)
 	}
 	cursor, err := t.search(ctx, t.selectedAfter(sel.Filter, p.after, p.last), o)
@@ -75,7 +89,7 @@ func (t *table) nextPage(ctx context.Context, p *pages, sel driver.Selection) (m
 		return false, err
 	}
 	defer cursor.close(ctx)
-	after, size := p.after, 0
+	after, found, size := p.after, 0, 0
 	p.entries = p.entries[:0]
 	for (size < maxPageBytes || cursor.RemainingBatchLength() > 0) && cursor.Next(ctx) {
 		e, err := t.read(cursor.Current, true)
@@ -86,21 +100,25 @@ func (t *table) nextPage(ctx context.Context, p *pages, sel driver.Selection) (m
 		if err != nil {
 			return false, err
 		}
-		p.entries, after, size = append(p.entries, e), string(id), size+len(e.Payload)
+		after, found, size = string(id), found+1, size+len(e.Payload)
+		if decided || sel.Match(e) {
+			p.entries = append(p.entries, e)
+		}
 	}
 	if err := cursor.Err(); err != nil {
 		return false, err
 	}
-	more = len(p.entries) == p.length || cursor.ID() != 0
+	more = found == p.length || cursor.ID() != 0
 	p.begun, p.after, p.length = true, after, min(p.length*growth, t.store.maxPage())
 	return more, nil
 }
 
-// lastID returns the last _id of the documents whose keys begin with the leading values,
-// or nothing where there is none.
-func (t *table) lastID(ctx context.Context, leading driver.Key) (string, error) {
+// lastID returns the last _id of the documents whose keys begin as the filter says, or
+// nothing where there is none.
+func (t *table) lastID(ctx context.Context, f driver.Filter) (string, error) {
 	o := options.FindOne().SetSort(bson.D{{Key: fieldID, Value: -1}}).SetProjection(onlyID)
-	doc, err := t.docs.FindOne(ctx, t.selected(driver.Filter{Leading: leading}), o).Raw()
+	begin := driver.Filter{Leading: f.Leading, Where: driver.Where{Prefix: f.Where.Prefix}}
+	doc, err := t.docs.FindOne(ctx, t.selected(begin), o).Raw()
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return "", nil
 	}

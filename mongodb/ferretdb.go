@@ -21,6 +21,7 @@ import (
 //   - It reads the whole collection for all but one _id. So a page is long, and of many
 //     keys it is told the smallest and the largest before it compares each. A document
 //     that is to be changed on a condition is read first, and asked for by its _id.
+//   - Of what is to be added up of documents it adds up the first number alone.
 //   - Its answers have as many documents as were asked for, however large they are. So
 //     it is asked for few, and then for as many more as seem to fit.
 type ferretDB struct{ writing chan struct{} }
@@ -52,6 +53,13 @@ func (s *Store) write(ctx context.Context, change func() error) error {
 func (s *Store) maxPut() int {
 	if s.ferret == nil {
 		return maxPut
+	}
+	return ferretPut
+}
+
+func (s *Store) maxUse() int {
+	if s.ferret == nil {
+		return maxKeys
 	}
 	return ferretPut
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/textprefix"
 )
 
 // An _id is the values of a key, one after the other. One that would be longer than
@@ -57,14 +58,20 @@ func appendKey(b []byte, k driver.Key) []byte {
 // span is a range of _ids.
 type span struct {
 	from, below string // below is empty if there is no end
-	exact       bool   // otherwise it has the _ids of other keys, too
+	exact       bool   // otherwise it may have the _ids of other keys, too
 }
 
-// leadingIDs is where the _ids are of the keys that begin with these values, and have more.
-func leadingIDs(leading driver.Key) span {
-	text := string(append(appendKey(nil, leading), separator))
-	from := cut(text, keptID)
-	return span{from, successor(from), len(text) <= keptID}
+// idsOf is where the _ids are of the keys that begin with these values and have more, of
+// which the first begins with a prefix.
+func idsOf(leading driver.Key, prefix string) span {
+	text := appendKey(nil, leading)
+	if len(leading) > 0 {
+		text = append(text, separator)
+	}
+	known := textprefix.Whole(prefix)
+	text = appendEscaped(text, known)
+	from := cut(string(text), keptID)
+	return span{from, successor(from), len(text) <= keptID && known == prefix}
 }
 
 // successor is the least text above all that begin with this one, or empty.

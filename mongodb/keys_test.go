@@ -106,7 +106,8 @@ func TestNamesOfCollectionsStayDifferent(t *testing.T) {
 }
 
 // FuzzLeadingIDs splits two strings anywhere: the _ids of keys that begin with a value are
-// in its span, and if that is exact no others.
+// in its span, and if that is exact no others. So are those of keys whose next value begins
+// with a prefix.
 func FuzzLeadingIDs(f *testing.F) {
 	long := strings.Repeat("é", keptID/2)
 	f.Add("a", "b", "ab", "")
@@ -115,18 +116,39 @@ func FuzzLeadingIDs(f *testing.F) {
 	f.Add(long[2:], strings.Repeat("a", 100), long[2:]+"x", "")
 	f.Add("\ud7ff", "", "\U0010ffff", "")
 	f.Add("\xff\x00", "", "", "|")
+	f.Add("\xc3", "\xc3", "é", "é")
+	f.Add("a", "\xf4\x8f", "a", "\U0010ffff")
 	f.Fuzz(func(t *testing.T, a, b, c, d string) {
-		for _, k := range []driver.Key{{a, b}, {c, d}, {a, d}} {
-			id, ids := documentID(k), leadingIDs(driver.Key{a})
-			within := id >= ids.from && (ids.below == "" || id < ids.below)
-			if begins := k[0] == a; begins && !within || within && !begins && ids.exact {
-				t.Errorf("%q has the _id %q; of %q they are from %q to below %q, exact: %v", []driver.Value(k), id, a, ids.from, ids.below, ids.exact)
+		for _, begin := range []struct {
+			leading driver.Key
+			prefix  string
+		}{{driver.Key{a}, ""}, {driver.Key{a}, b}, {nil, a}} {
+			ids := idsOf(begin.leading, begin.prefix)
+			for _, k := range []driver.Key{{a, b}, {c, d}, {a, d}, {a, b + d}, {a + c, b}} {
+				next, _ := k[len(begin.leading)].(string)
+				begins := k.HasPrefix(begin.leading) && strings.HasPrefix(next, begin.prefix)
+				id := documentID(k)
+				within := id >= ids.from && (ids.below == "" || id < ids.below)
+				if begins && !within || within && !begins && ids.exact {
+					t.Errorf("%q has the _id %q; of %q and %q they are from %q to below %q, exact: %v",
+						[]driver.Value(k), id, []driver.Value(begin.leading), begin.prefix, ids.from, ids.below, ids.exact)
+				}
 			}
 			if !utf8.ValidString(ids.from) || !utf8.ValidString(ids.below) {
-				t.Errorf("of %q they are from %q to below %q", a, ids.from, ids.below)
+				t.Errorf("of %q and %q they are from %q to below %q", []driver.Value(begin.leading), begin.prefix, ids.from, ids.below)
 			}
 		}
 	})
+}
+
+func TestTextIsCutWhereItEnds(t *testing.T) {
+	for s, want := range map[string]string{
+		"": "", "aé": "aé", "a\xc3": "a", "日\xe6\x97": "日", "a\xffb": "a", "a\x00b": "a", "\ufffda": "\ufffda",
+	} {
+		if got := textOf(s); got != want {
+			t.Errorf("of %q the text is %q, want %q", s, got, want)
+		}
+	}
 }
 
 func TestSuccessor(t *testing.T) {

@@ -16,12 +16,16 @@
 //	  status: 200,
 //	  cached_at: ISODate('2026-03-01T12:00:00.123Z'), expires_at: ISODate('2026-03-08T12:00:00.123Z'),
 //	  cached_us: Long('1772366400123456'), expires_us: Long('1772971200123456'),
+//	  _used_us: Long('1772366400123456'), _size: Long('412'),
+//	  _meta_sum: Long('2597543271'), _payload_sum: Long('907060870'), _encoding: '',
 //	  name: 'Track one', headers: '{"Content-Type":["application/json"]}', payload: '{"id":"track-1"}'
 //	}
 //
 // Dates are to the millisecond, so the microseconds since 1970 stand beside them and
 // are what counts. An entry that never expires has no expires_at, and the largest
 // number as its expires_us. What is not UTF-8, or has a zero byte, stands as binary data.
+// The _size is that of the document when it was saved, in bytes; a checksum of 0 is none.
+// Documents of earlier versions lack the fields that begin with an underscore.
 //
 // In an _id, a separator or a backslash that is part of a string has a backslash
 // before it, and a control character or a byte that is no UTF-8 stands as \x and two

@@ -15,12 +15,15 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 )
 
-// record is the document of a table in the collection of tables.
+// record is the document of a table in the collection of tables. That of a table that was
+// dropped stays, and says so: a program that has it open may go on saving to it, so that its
+// collection may be there again.
 type record struct {
 	Collection string   `bson:"_id"`
 	Prefix     string   `bson:"prefix"`
 	Table      string   `bson:"table"`
 	Key        []column `bson:"key"`
+	Dropped    bool     `bson:"dropped,omitempty"`
 }
 
 type column struct {
@@ -30,12 +33,7 @@ type column struct {
 
 // OpenTable implements [driver.Store].
 func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
-	spec.Key = slices.Clone(spec.Key)
-	t := &table{store: s, spec: spec, docs: s.db.Collection(collectionName(s.opts.Prefix, spec.Name))}
-	for _, c := range spec.Key {
-		t.fields = append(t.fields, fieldName(c.Name))
-	}
-	t.measure()
+	t := s.table(spec)
 	err := s.run(ctx, "open table", spec.Name, func() error {
 		return repeat(ctx, func() error {
 			found, err := t.isRecorded(ctx)
@@ -56,17 +54,36 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	return t, nil
 }
 
-// isRecorded looks for the table's record. Another one of that name is a SchemaError.
-func (t *table) isRecorded(ctx context.Context) (bool, error) {
-	var r record
-	err := t.store.tables().FindOne(ctx, withID(t.docs.Name(), driver.Filter{})).Decode(&r)
+func (s *Store) table(spec driver.TableSpec) *table {
+	spec.Key = slices.Clone(spec.Key)
+	t := &table{store: s, spec: spec, docs: s.db.Collection(collectionName(s.opts.Prefix, spec.Name))}
+	for _, c := range spec.Key {
+		t.fields = append(t.fields, fieldName(c.Name))
+	}
+	t.measure()
+	return t
+}
+
+// recorded looks for the record of a table. Another one of that name is a SchemaError.
+func (t *table) recorded(ctx context.Context) (r record, found bool, err error) {
+	err = t.store.tables().FindOne(ctx, withID(t.docs.Name(), driver.Filter{})).Decode(&r)
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
-		return false, nil
+		return r, false, nil
 	case err != nil:
-		return false, err
+		return r, false, err
 	case r.Table != t.spec.Name || r.Prefix != t.store.opts.Prefix:
-		return false, t.schemaError(fmt.Sprintf("the collection %q of the table %q of stores with the prefix %q", r.Collection, r.Table, r.Prefix))
+		return r, false, t.schemaError(fmt.Sprintf("the collection %q of the table %q of stores with the prefix %q", r.Collection, r.Table, r.Prefix))
+	}
+	return r, true, nil
+}
+
+// isRecorded reports whether the table has a record, and is not dropped. One of another key
+// is a SchemaError.
+func (t *table) isRecorded(ctx context.Context) (bool, error) {
+	r, found, err := t.recorded(ctx)
+	if err != nil || !found || r.Dropped {
+		return false, err
 	}
 	var key []string
 	for _, c := range r.Key {
@@ -81,31 +98,65 @@ func (t *table) isRecorded(ctx context.Context) (bool, error) {
 // register records a table that is not there yet. A collection without a record is
 // another program's.
 func (t *table) register(ctx context.Context) error {
-	name := t.docs.Name()
-	there, err := t.store.db.ListCollectionNames(ctx, bson.D{{Key: "name", Value: name}})
+	r := record{Collection: t.docs.Name(), Prefix: t.store.opts.Prefix, Table: t.spec.Name}
+	for _, c := range t.spec.Key {
+		r.Key = append(r.Key, column{c.Name, c.Kind.String()})
+	}
+	old, found, err := t.recorded(ctx)
 	if err != nil {
 		return err
 	}
-	if len(there) > 0 {
+	if found && old.Dropped {
+		return t.registerAgain(ctx, r)
+	}
+	there, err := t.exists(ctx)
+	if err != nil {
+		return err
+	}
+	if there {
 		// Another process may have recorded and created it meanwhile.
 		found, err := t.isRecorded(ctx)
 		if err == nil && !found {
-			err = t.schemaError(fmt.Sprintf("the collection %q, which is no repository's", name))
+			err = t.foreignError()
 		}
 		return err
-	}
-	r := record{Collection: name, Prefix: t.store.opts.Prefix, Table: t.spec.Name}
-	for _, c := range t.spec.Key {
-		r.Key = append(r.Key, column{c.Name, c.Kind.String()})
 	}
 	_, err = t.store.tables().InsertOne(ctx, r)
 	return err // where others were faster, it is looked for again
 }
 
+// registerAgain records a table that was dropped, after it has removed what others have
+// saved to it since. Where another program has recorded it meanwhile, that one's key is
+// looked at.
+func (t *table) registerAgain(ctx context.Context, r record) error {
+	if err := t.docs.Drop(ctx); err != nil {
+		return err
+	}
+	dropped := bson.D{{Key: fieldID, Value: r.Collection}, {Key: "dropped", Value: true}}
+	result, err := t.store.tables().ReplaceOne(ctx, dropped, r)
+	if err == nil && result.MatchedCount == 0 {
+		_, err = t.isRecorded(ctx)
+	}
+	return err
+}
+
+func (t *table) exists(ctx context.Context) (bool, error) {
+	there, err := t.store.db.ListCollectionNames(ctx, bson.D{{Key: "name", Value: t.docs.Name()}})
+	return len(there) > 0, err
+}
+
+func (t *table) foreignError() error {
+	return t.schemaError(fmt.Sprintf("the collection %q, which is no repository's", t.docs.Name()))
+}
+
 func (s *Store) tables() *mongo.Collection { return s.db.Collection(collectionOfTables) }
 
 func (t *table) schemaError(have string) error {
-	return &driver.SchemaError{Table: t.spec.Name, Want: "key (" + t.spec.KeyString() + ")", Have: have}
+	want := "a repository's table"
+	if len(t.spec.Key) > 0 {
+		want = "key (" + t.spec.KeyString() + ")"
+	}
+	return &driver.SchemaError{Table: t.spec.Name, Want: want, Have: have}
 }
 
 // createIndexes makes the collection and its indexes, where they are absent. A user

@@ -176,6 +176,7 @@ func TestADocumentCanBeReadByOthers(t *testing.T) {
 	table := openTracks(t, open(t, serverURL(t), &mongodb.Options{Database: name}))
 	text, binary := track(1), track(2)
 	text.Key = driver.Key{"a|b\\c", "D\x00", int64(-1), true}
+	text.MetaSum, text.PayloadSum, text.Encoding = 1<<32-1, 7, "zstd"
 	binary.Name, binary.Payload, binary.ExpiresAt = "\xff", []byte{0xff, 0}, time.Time{}
 	if err := table.Put(t.Context(), []driver.Entry{text, binary}); err != nil {
 		t.Fatal(err)
@@ -192,6 +193,7 @@ func TestADocumentCanBeReadByOthers(t *testing.T) {
 		"id": `a|b\c`, "page": int64(-1), "explicit": true, "status": int32(200),
 		"cached_us": now.UnixMicro(), "expires_us": now.Add(time.Hour).UnixMicro(), "cached_at": bson.NewDateTimeFromTime(now),
 		"expires_at": bson.NewDateTimeFromTime(now.Add(time.Hour)), "name": text.Name, "headers": text.Header, "payload": string(text.Payload),
+		"_used_us": now.UnixMicro(), "_meta_sum": int64(1<<32 - 1), "_payload_sum": int64(7), "_encoding": "zstd",
 	} {
 		if got := get(`a\|b\\c|D\x00|-1|true`)[field]; got != want {
 			t.Errorf("%s is %#v, want %#v", field, got, want)

@@ -126,7 +126,7 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err
 		}
 		slices.Sort(ids)
 		for chunk := range slices.Chunk(ids, maxKeys) {
-			n, err := t.remove(ctx, chunk, driver.Filter{})
+			n, err := t.remove(ctx, len(chunk), t.store.withIDs(chunk, driver.Filter{}))
 			if err != nil {
 				return err
 			}
@@ -140,14 +140,14 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err
 	return deleted, nil
 }
 
-// remove removes those of the documents that the filter selects.
-func (t *table) remove(ctx context.Context, ids []string, f driver.Filter) (removed int, err error) {
+// remove removes the documents of a query, which are so many at most.
+func (t *table) remove(ctx context.Context, most int, query bson.Raw) (removed int, err error) {
 	err = t.store.write(ctx, func() (err error) {
 		var result *mongo.DeleteResult
-		if len(ids) == 1 {
-			result, err = t.docs.DeleteOne(ctx, t.store.withIDs(ids, f)) // the driver can repeat it
+		if most == 1 {
+			result, err = t.docs.DeleteOne(ctx, query) // the driver can repeat it
 		} else {
-			result, err = t.docs.DeleteMany(ctx, t.store.withIDs(ids, f))
+			result, err = t.docs.DeleteMany(ctx, query)
 		}
 		if err != nil {
 			return err
@@ -189,11 +189,21 @@ func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e dri
 	return e, ok, nil
 }
 
-// Count counts along an index, and reads no documents.
+// Count counts along an index where one tells all that the filter asks. It reads the
+// documents, but for their payloads, where the server cannot decide.
 func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 	err = t.store.run(ctx, "count", t.spec.Name, func() error {
+		if !decides(f) {
+			for _, err := range t.iterate(ctx, driver.Selection{Filter: f}, at) {
+				if err != nil {
+					return err
+				}
+				n++
+			}
+			return nil
+		}
 		o := options.Count()
-		if f.State == driver.All || len(f.Leading) > 0 {
+		if f.All() || isByKey(f) {
 			o.SetHint(indexOfIDs)
 		}
 		return repeat(ctx, func() error {
@@ -206,66 +216,4 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 		return 0, err
 	}
 	return n, nil
-}
-
-// indexOfIDs is the name of the index that every collection has.
-const indexOfIDs = "_id_"
-
-// selected is the query for what a filter selects.
-func (t *table) selected(f driver.Filter) bson.Raw { return t.selectedAfter(f, "", "") }
-
-// selectedAfter is selected for the documents behind an _id up to a last one, unless that
-// is empty.
-func (t *table) selectedAfter(f driver.Filter, after, last string) bson.Raw {
-	start, b := begin(nil)
-	leading := len(f.Leading) > 0
-	if leading && len(f.Leading) == len(t.fields) {
-		return end(appendState(appendString(b, fieldID, documentID(f.Leading)), f), start)
-	}
-	var ids span
-	if leading {
-		ids = leadingIDs(f.Leading)
-	}
-	if leading || last != "" {
-		condition, d := beginDocument(b, fieldID)
-		switch {
-		case last != "":
-			d = appendString(appendString(d, "$gt", after), "$lte", last)
-		case ids.below != "":
-			d = appendString(appendString(d, "$gte", ids.from), "$lt", ids.below)
-		default:
-			d = appendString(d, "$gte", ids.from)
-		}
-		b = end(d, condition)
-	}
-	if leading && !ids.exact {
-		b = t.appendValues(b, f.Leading)
-	}
-	return end(appendState(b, f), start)
-}
-
-// withIDs is the query for those of some documents that a filter selects.
-func (s *Store) withIDs(ids []string, f driver.Filter) bson.Raw {
-	if len(ids) == 1 {
-		return withID(ids[0], f)
-	}
-	start, b := begin(nil)
-	return end(appendState(s.appendIDs(b, ids), f), start)
-}
-
-func withID(id string, f driver.Filter) bson.Raw {
-	start, b := begin(nil)
-	return end(appendState(appendString(b, fieldID, id), f), start)
-}
-
-func appendState(b []byte, f driver.Filter) []byte {
-	if f.State == driver.All {
-		return b
-	}
-	comparison := "$gt"
-	if f.State == driver.Expired {
-		comparison = "$lte"
-	}
-	condition, b := beginDocument(b, fieldExpiresUS)
-	return end(appendInt64(b, comparison, f.Now.UnixMicro()), condition)
 }

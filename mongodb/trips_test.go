@@ -86,7 +86,9 @@ func TestBulkTakesFewCommands(t *testing.T) {
 		}
 	}
 	more, perSave, rest, look := func(int) string { return "" }, 1_000, " find find", func(int) string { return "" }
+	perUse, sum, page := 1_000, "", " killCursors"
 	if isFerretDB(t) {
+		perUse, sum, page = 50, " aggregate", " getMore killCursors"
 		more, perSave = func(n int) string { return " " + times((n-30+999)/1_000, "getMore") }, 50
 		look = func(n int) string { return strings.TrimSpace("find"+more(n)) + " " }
 		rest = " find" + more(n-1_100)
@@ -108,6 +110,16 @@ func TestBulkTakesFewCommands(t *testing.T) {
 		{"get 2000", "find" + more(n), get(n)},
 		{"count", "aggregate", func() error {
 			_, err := table.Count(t.Context(), driver.Filter{})
+			return err
+		}},
+		{"use 1", "update", func() error { return table.Use(t.Context(), keys[:1], now.Add(time.Minute)) }},
+		{"use 1000", times(1_000/perUse, "update"), func() error { return table.Use(t.Context(), keys[:1_000], now.Add(time.Minute)) }},
+		{"size", "createIndexes find aggregate" + sum, func() error {
+			_, err := table.Size(t.Context())
+			return err
+		}},
+		{"list", "createIndexes find" + page + " find", func() error {
+			_, err := table.List(t.Context(), driver.Listing{Selection: sel, Order: driver.ByName, Limit: 100})
 			return err
 		}},
 		{"iterate", times(1, "find") + more(100) + " find find" + more(1_000) + rest, func() error {
