@@ -91,16 +91,21 @@ func (t *table) write(ctx context.Context, requests []types.WriteRequest) error 
 	return nil
 }
 
-// removeReturning removes the items at these places, 25 at most, which differ, where
-// the condition holds, and calls each with those that it has removed. It is a request
-// of PartiQL, as no other tells of more than one item what it has removed.
-func (t *table) removeReturning(ctx context.Context, places []place, c condition, each func(item) error) error {
-	statement := aws.String(t.deleteText + c.partiQL + " RETURNING ALL OLD *")
-	requests := make([]types.BatchStatementRequest, len(places))
-	for i, p := range places {
+// removal is an item that is to be removed if a condition holds.
+type removal struct {
+	place     place
+	condition condition
+}
+
+// removeReturning removes items, 25 at most, which differ, where their conditions hold, and
+// calls each with those that it has removed. It is a request of PartiQL, as no other tells
+// of more than one item what it has removed.
+func (t *table) removeReturning(ctx context.Context, removals []removal, each func(item) error) error {
+	requests := make([]types.BatchStatementRequest, len(removals))
+	for i, r := range removals {
 		requests[i] = types.BatchStatementRequest{
-			Statement:  statement,
-			Parameters: append([]types.AttributeValue{&text{Value: p.partition}, &text{Value: p.key}}, c.values...),
+			Statement:  aws.String(t.deleteText + r.condition.partiQL + " RETURNING ALL OLD *"),
+			Parameters: append([]types.AttributeValue{&text{Value: r.place.partition}, &text{Value: r.place.key}}, r.condition.values...),
 		}
 	}
 	return t.execute(ctx, requests, func(_ int, removed item) error {

@@ -3,10 +3,8 @@ package dynamodb
 import (
 	"context"
 	"iter"
-	"maps"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -45,6 +43,7 @@ type scan struct {
 }
 
 func (t *table) scan(sel driver.Selection) *scan {
+	sel.Parts |= sel.Where.Parts()
 	s := &scan{table: t, sel: sel}
 	for _, partition := range t.partitions.entries {
 		s.queries = append(s.queries, t.entriesQueries(partition, sel)...)
@@ -57,17 +56,15 @@ func (t *table) scan(sel driver.Selection) *scan {
 func (t *table) entriesQueries(partition string, sel driver.Selection) []*dynamodb.QueryInput {
 	var queries []*dynamodb.QueryInput
 	switch {
-	case len(sel.Leading) > 0:
+	case isByKey(sel.Filter):
 		queries = t.leadingQueries(partition, sel.Filter)
 	case sel.Parts == 0:
 		queries = append(queries, t.indexQuery(partition, sel.Filter)) // which has no payloads
 	default:
-		queries = append(queries, t.sortKeyQuery(partition, "begins_with(#1,:k)", keyMark, sel.Filter))
+		queries = append(queries, t.entriesQuery(partition, sel.Filter))
 	}
-	wanted := t.projections[1][sel.Parts]
 	for _, query := range queries {
-		query.ProjectionExpression = aws.String(wanted.expression)
-		maps.Copy(query.ExpressionAttributeNames, wanted.names)
+		project(query, t.projections[1][sel.Parts])
 	}
 	return queries
 }

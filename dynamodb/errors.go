@@ -12,7 +12,10 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 )
 
-const codeValidation = "ValidationException"
+const (
+	codeValidation = "ValidationException"
+	codeDenied     = "AccessDeniedException"
+)
 
 // codeStatement is the same of a statement in a batch.
 const codeStatement = string(types.BatchStatementErrorCodeEnumValidationError)

@@ -99,13 +99,16 @@ func (t *table) reader(ctx context.Context, sel driver.Selection, p projection, 
 
 func (r *reader) read(it item) error {
 	found, err := r.table.read(it, r.sel.Parts)
-	if err != nil || !selects(r.sel.Filter, found.expiresAt) {
+	if err != nil {
 		return err
 	}
 	if _, keyed := it[attrKeyFields]; keyed {
 		if found.entry.Key, err = r.table.key(it); err != nil {
 			return err
 		}
+	}
+	if !selects(r.sel.Filter, &found) {
+		return nil
 	}
 	if found.generation != "" {
 		r.mu.Lock()

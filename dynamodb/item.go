@@ -43,8 +43,8 @@ const (
 	attrSize       = "_size"       // bytes
 	attrKeyColumns = "key_columns" // of the item that tells a repository's schema
 	attrValueName  = "value_attribute"
-	attrDropped    = "dropped"
-	attrListed     = "listed"
+	attrDropped    = "_dropped"
+	attrListed     = "_listed"
 )
 
 var attributes = []string{
@@ -132,6 +132,10 @@ func sumValue(sum uint32) types.AttributeValue {
 		return nil
 	}
 	return &number{Value: strconv.FormatUint(uint64(sum), 10)}
+}
+
+func microseconds(t time.Time) types.AttributeValue {
+	return &number{Value: strconv.FormatInt(t.UnixMicro(), 10)}
 }
 
 // stringValue is text where DynamoDB takes it as such.

@@ -57,7 +57,12 @@ const (
 	schemaSuffix  = "/schema"
 	partsInfix    = "/part-"
 	schemaSortKey = "schema"
+	listSuffix    = "/tables"
 )
+
+// listPartition has an item for each repository that the store has opened in a table of
+// DynamoDB, whose sort key is its name. A repository's partitions do not end so.
+func (o *Options) listPartition() string { return o.base("") + listSuffix }
 
 // partitions are the partition keys of a repository. None is another's: what follows
 // the last slash is a digit for entries alone.

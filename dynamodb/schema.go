@@ -37,36 +37,89 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 // schemaPlace is where the item stands that tells the columns of the key.
 func (t *table) schemaPlace() place { return place{t.partitions.schema, schemaSortKey} }
 
-// checkSchema reports whether the repository is known, with these columns. Where there
-// is no table, or one of another key, it is not.
-func (t *table) checkSchema(ctx context.Context) (known bool, err error) {
+// schema returns that item, or nil if there is none, or no table of DynamoDB.
+func (t *table) schema(ctx context.Context) (item, error) {
 	out, err := t.store.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &t.name, Key: t.store.codec.key(t.schemaPlace()), ConsistentRead: aws.Bool(true),
 	})
 	var absent *types.ResourceNotFoundException
-	switch {
-	case errors.As(err, &absent) || errorCode(err) == codeValidation:
-		return false, nil
-	case err != nil || len(out.Item) == 0:
-		return false, err
+	if errors.As(err, &absent) {
+		return nil, nil
 	}
-	return true, t.compareSchema(out.Item)
+	if err != nil || len(out.Item) == 0 {
+		return nil, err
+	}
+	return out.Item, nil
 }
 
-// recordSchema keeps the columns of the key, unless another program has just done so.
+// checkSchema reports whether the repository is known, with these columns. Where there is
+// no table, or one of another key, it is not, nor where the repository was dropped.
+func (t *table) checkSchema(ctx context.Context) (known bool, err error) {
+	it, err := t.schema(ctx)
+	switch {
+	case errorCode(err) == codeValidation:
+		return false, nil
+	case err != nil || it == nil:
+		return false, err
+	case it[attrDropped] != nil:
+		_, err := t.clear(ctx, driver.Filter{}) // what was saved since
+		return false, err
+	}
+	if err := t.compareSchema(it); err != nil {
+		return false, err
+	}
+	if it[attrListed] == nil {
+		return true, t.listOld(ctx)
+	}
+	return true, nil
+}
+
+// recordSchema keeps the columns of the key, unless another program has just done so. The
+// repository is listed before.
 func (t *table) recordSchema(ctx context.Context) error {
+	if err := t.list(ctx); err != nil {
+		return err
+	}
 	it := t.store.codec.key(t.schemaPlace())
 	it[attrKeyColumns] = columnsValue(t.spec.Key)
 	it[attrValueName] = &text{Value: t.store.codec.value}
+	it[attrListed] = &boolean{Value: true}
 	_, err := t.store.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName:                &t.name,
 		Item:                     it,
-		ConditionExpression:      aws.String("attribute_not_exists(#p)"),
-		ExpressionAttributeNames: map[string]string{"#p": t.store.codec.partition},
+		ConditionExpression:      aws.String("attribute_not_exists(#p) OR attribute_exists(#d)"),
+		ExpressionAttributeNames: map[string]string{"#p": t.store.codec.partition, "#d": attrDropped},
 	})
 	var there *types.ConditionalCheckFailedException
 	if errors.As(err, &there) {
 		_, err = t.checkSchema(ctx)
+	}
+	return err
+}
+
+// list adds the repository to the list of those that there are.
+func (t *table) list(ctx context.Context) error {
+	_, err := t.store.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &t.name, Item: t.store.codec.key(place{t.store.opts.listPartition(), t.spec.Name}),
+	})
+	return err
+}
+
+// listOld adds a repository of an earlier version, if the user may write.
+func (t *table) listOld(ctx context.Context) error {
+	err := t.list(ctx)
+	if err == nil {
+		_, err = t.store.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+			TableName:                 &t.name,
+			Key:                       t.store.codec.key(t.schemaPlace()),
+			UpdateExpression:          aws.String("SET #l=:l"),
+			ConditionExpression:       aws.String("attribute_exists(#p)"),
+			ExpressionAttributeNames:  map[string]string{"#l": attrListed, "#p": t.store.codec.partition},
+			ExpressionAttributeValues: item{":l": &boolean{Value: true}},
+		})
+	}
+	if errorCode(err) == codeDenied {
+		return nil
 	}
 	return err
 }
@@ -107,7 +160,11 @@ func (t *table) compareSchema(it item) error {
 }
 
 func (t *table) schemaError(have string) error {
-	return &driver.SchemaError{Table: t.spec.Name, Want: "key (" + t.spec.KeyString() + ")", Have: have}
+	want := "a repository's table"
+	if len(t.spec.Key) > 0 {
+		want = "key (" + t.spec.KeyString() + ")"
+	}
+	return &driver.SchemaError{Table: t.spec.Name, Want: want, Have: have}
 }
 
 // prepare creates the table and sets up its TTL, or finds that this has been done.
@@ -161,7 +218,7 @@ func (t *table) create(ctx context.Context) error {
 		LocalSecondaryIndexes: []types.LocalSecondaryIndex{{
 			IndexName:  aws.String(expiryIndex),
 			KeySchema:  keySchema(c.partition, attrExpiresAt),
-			Projection: &types.Projection{ProjectionType: types.ProjectionTypeInclude, NonKeyAttributes: indexed},
+			Projection: &types.Projection{ProjectionType: types.ProjectionTypeInclude, NonKeyAttributes: append(slices.Clone(indexed), attrSize)},
 		}},
 	})
 	var there *types.ResourceInUseException
@@ -171,7 +228,8 @@ func (t *table) create(ctx context.Context) error {
 	return err
 }
 
-// indexed is what the index has beside keys.
+// indexed is what the index has beside keys. In tables of earlier versions it has no sizes:
+// DynamoDB takes these from the items.
 var indexed = []string{attrStatus, attrKeyFields}
 
 func keySchema(partition, sort string) []types.KeySchemaElement {

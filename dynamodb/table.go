@@ -40,7 +40,7 @@ func newTable(s *Store, spec driver.TableSpec) *table {
 // consistent is whether reads see what was committed.
 func (t *table) consistent() bool { return !t.store.opts.EventualReads }
 
-// condition is what a filter asks of an item, in DynamoDB's two languages.
+// condition is what a filter asks of an item's expiry, in DynamoDB's two languages.
 type condition struct {
 	partiQL    string // to add to a WHERE clause
 	expression *string
@@ -74,16 +74,16 @@ func (c condition) named() item {
 
 func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err error) {
 	err = t.store.run(ctx, "delete from", t.spec.Name, func() (err error) {
-		places := t.places(keys)
-		if len(places) == 1 {
-			old, err := t.remove(ctx, places[0], condition{})
+		removals := t.removals(keys)
+		if len(removals) == 1 {
+			old, err := t.remove(ctx, removals[0])
 			if err == nil && old != nil {
 				deleted = 1
 				err = t.removeParts(ctx, []item{old})
 			}
 			return err
 		}
-		deleted, err = t.removeAll(ctx, places, condition{})
+		deleted, err = t.removeAll(ctx, removals)
 		return err
 	})
 	if err != nil {
@@ -92,36 +92,36 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (deleted int, err
 	return deleted, nil
 }
 
-// places are where the entries of the keys stand, each once.
-func (t *table) places(keys []driver.Key) []place {
-	places := make([]place, 0, len(keys))
+// removals are those of the entries of the keys, each once.
+func (t *table) removals(keys []driver.Key) []removal {
+	removals := make([]removal, 0, len(keys))
 	seen := make(map[string]struct{}, len(keys))
 	for _, k := range keys {
 		p := t.place(k)
 		if _, ok := seen[p.key]; !ok {
 			seen[p.key] = struct{}{}
-			places = append(places, p)
+			removals = append(removals, removal{place: p})
 		}
 	}
-	return places
+	return removals
 }
 
-// removeAll removes the items at different places where the condition holds, with the
-// parts of their payloads, and returns how many there were.
-func (t *table) removeAll(ctx context.Context, places []place, c condition) (int, error) {
+// removeAll removes different items where their conditions hold, with the parts of their
+// payloads, and returns how many there were.
+func (t *table) removeAll(ctx context.Context, removals []removal) (int, error) {
 	var removed atomic.Int64
-	chunks := slices.Collect(slices.Chunk(places, maxBatchWrite))
+	chunks := slices.Collect(slices.Chunk(removals, maxBatchWrite))
 	err := t.store.each(len(chunks), func(i int) error {
-		n, err := t.removeChunk(ctx, chunks[i], c)
+		n, err := t.removeChunk(ctx, chunks[i])
 		removed.Add(int64(n))
 		return err
 	})
 	return int(removed.Load()), err
 }
 
-func (t *table) removeChunk(ctx context.Context, places []place, c condition) (removed int, err error) {
+func (t *table) removeChunk(ctx context.Context, removals []removal) (removed int, err error) {
 	var split []item
-	err = t.removeReturning(ctx, places, c, func(old item) error {
+	err = t.removeReturning(ctx, removals, func(old item) error {
 		removed++
 		if old[attrGeneration] != nil {
 			split = append(split, old)
@@ -131,15 +131,16 @@ func (t *table) removeChunk(ctx context.Context, places []place, c condition) (r
 	return removed, errors.Join(err, t.removeParts(ctx, split))
 }
 
-// remove removes the item at a place if the condition holds, and returns it, or nil.
-func (t *table) remove(ctx context.Context, p place, c condition) (item, error) {
+// remove removes an item if the condition holds, and returns it, or nil.
+func (t *table) remove(ctx context.Context, r removal) (item, error) {
+	c := r.condition
 	if c.expression == nil {
 		// Without any, DynamoDB Local may return an item to two callers.
 		c.expression = aws.String("attribute_exists(" + attrExpiresAt + ")")
 	}
 	out, err := t.store.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
 		TableName:                 &t.name,
-		Key:                       t.store.codec.key(p),
+		Key:                       t.store.codec.key(r.place),
 		ConditionExpression:       c.expression,
 		ExpressionAttributeValues: c.named(),
 		ReturnValues:              types.ReturnValueAllOld,
@@ -159,7 +160,7 @@ func (t *table) remove(ctx context.Context, p place, c condition) (item, error) 
 func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e driver.Entry, ok bool, err error) {
 	err = t.store.run(ctx, "pop from", t.spec.Name, func() error {
 		for !ok && key.HasPrefix(f.Leading) {
-			old, err := t.remove(ctx, t.place(key), newCondition(f))
+			old, err := t.remove(ctx, removal{t.place(key), newCondition(f)})
 			if err != nil || old == nil {
 				return err
 			}
