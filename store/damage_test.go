@@ -28,6 +28,10 @@ type damaged struct {
 	warnings        atomic.Int64
 }
 
+type trackKey struct {
+	ID string `path:"id"`
+}
+
 // count is where the warnings of the cache go.
 type count struct{ n *atomic.Int64 }
 
@@ -48,7 +52,7 @@ func openDamaged(t *testing.T, kind string, wrap func(driver.Store) driver.Store
 	d.cache, err = cache.New(wrap(s), &cache.Options{Logger: slog.New(slog.NewTextHandler(count{&d.warnings}, nil))})
 	check(t, err)
 	t.Cleanup(func() { check(t, d.cache.Close()) })
-	_, err = cache.CreateRepository(t.Context(), d.cache, settings.RepositorySettings[string, []byte]{
+	_, err = cache.CreateRepository(t.Context(), d.cache, settings.RepositorySettings[trackKey, []byte]{
 		Name: "tracks", Pattern: "GET /tracks/{id}", Payload: payload.Bytes(), NameOf: func([]byte) string { return "name-a" },
 	})
 	check(t, err)

@@ -112,7 +112,7 @@ func damageDocument(tb testing.TB, url, name, id string, part Part) {
 	client, err := mongo.Connect(options.Client().ApplyURI(url))
 	check(tb, err)
 	defer func() { check(tb, client.Disconnect(context.WithoutCancel(ctx))) }()
-	collection := client.Database(name).Collection("tracks")
+	collection := client.Database(name).Collection(name + ".tracks")
 	var document struct{ Payload, Headers string }
 	check(tb, collection.FindOne(ctx, bson.D{{Key: "id", Value: id}}).Decode(&document))
 	const century = int64(3_155_760_000_000_000)
@@ -185,8 +185,7 @@ func damageItem(tb testing.TB, address, _, id string, part Part) {
 		check(tb, err)
 		for _, item := range page.Items {
 			sort, _ := item["k"].(*types.AttributeValueMemberS)
-			partition, _ := item["p"].(*types.AttributeValueMemberS)
-			if sort == nil || sort.Value != "|"+id || !strings.HasPrefix(partition.Value, "tracks/") {
+			if sort == nil || sort.Value != "|"+id {
 				continue
 			}
 			spoilItem(tb, item, part)
