@@ -74,7 +74,7 @@ func readTable(parent *os.Root, name string) (spec driver.TableSpec, have string
 		kind, _ := driver.ParseKind(c.Kind)
 		spec.Key = append(spec.Key, driver.Column{Name: c.Name, Kind: kind})
 	}
-	if spec.Validate() != nil || folderName(spec.Name) != name {
+	if valid := spec.Validate() == nil && folderName(spec.Name) == name; !valid {
 		return driver.TableSpec{}, "the folder of another table", nil
 	}
 	return spec, "", nil
