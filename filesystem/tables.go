@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -117,6 +118,9 @@ func (s *Store) DropTable(ctx context.Context, name string) error {
 	})
 }
 
+// droppedPrefix begins the name of a folder that is being removed.
+const droppedPrefix = ".dropped-"
+
 // removeFolder removes the folder of a table whose entries are cleared, unless there is
 // something in it that is not the table's. It is renamed first: others who have it open may
 // still make files in it.
@@ -147,7 +151,7 @@ func (t *table) removeFolder(ctx context.Context, parent *os.Root, name string) 
 			return false, nil
 		}
 	}
-	dropped := temporaryName()
+	dropped := droppedPrefix + rand.Text()
 	if err := parent.Rename(name, dropped); err != nil {
 		dropped = name // Windows renames no folder in which files are open
 	}
