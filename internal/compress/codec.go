@@ -38,6 +38,7 @@ func newCodec(dictionary []byte) *codec {
 	write := []zstd.EOption{
 		zstd.WithEncoderLevel(level), zstd.WithEncoderCRC(false), // entries have checksums
 		zstd.WithEncoderConcurrency(min(runtime.GOMAXPROCS(0), 4)), zstd.WithLowerEncoderMem(true),
+		zstd.WithSingleSegment(true), // so that the frames of small bodies tell their sizes, too
 	}
 	read := []zstd.DOption{
 		zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxSize), zstd.WithDecodeAllCapLimit(true),

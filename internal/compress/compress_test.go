@@ -55,7 +55,10 @@ func issue(i int) []byte {
 	return body
 }
 
-// reading is a body that has little in common with an issue.
+// excerpt is the beginning of an issue: a dictionary of such bodies is made sooner.
+func excerpt(i int) []byte { return issue(i)[:400] }
+
+// reading is a body that has little in common with an excerpt of an issue.
 func reading(i int) []byte {
 	r := rand.New(rand.NewPCG(uint64(i), 8))
 	var b bytes.Buffer
@@ -210,7 +213,7 @@ func TestEveryReadDecodes(t *testing.T) {
 	for i := range random {
 		random[i] = byte(rand.N(256))
 	}
-	bodies := [][]byte{issue(0), nil, []byte("short"), random}
+	bodies := [][]byte{excerpt(0), nil, []byte("short"), random}
 	h.put(table, 0, len(bodies), func(i int) []byte { return bodies[i] })
 	for i, want := range []string{encoding, "", "", ""} {
 		if e, _ := h.frame(i); e.Encoding != want {
@@ -268,32 +271,32 @@ func TestEveryReadDecodes(t *testing.T) {
 func TestADictionaryIsMadeAndUsedByOthers(t *testing.T) {
 	h := newHarness(t)
 	first, idle := h.open(true), h.open(true)
-	h.put(idle, 10_000, 1, issue)
-	h.put(first, 0, firstAt-2, issue)
+	h.put(idle, 10_000, 1, excerpt)
+	h.put(first, 0, firstAt-2, excerpt)
 	if n, _ := h.stored(); n != 0 {
 		t.Fatalf("%d dictionaries of too few entries", n)
 	}
-	h.put(first, 1000, checkAfter, issue)
+	h.put(first, 1000, checkAfter, excerpt)
 	n, making := h.stored()
 	if n != 1 || making {
 		t.Fatalf("%d dictionaries, one is being made: %v", n, making)
 	}
-	h.put(first, 2000, 1, issue)
+	h.put(first, 2000, 1, excerpt)
 	_, dictionary := h.frame(2000)
 	if dictionary == 0 {
 		t.Error("the dictionary is not used")
 	}
-	h.put(h.open(true), 2001, 1, issue)
+	h.put(h.open(true), 2001, 1, excerpt)
 	if _, own := h.frame(2001); own != dictionary {
 		t.Errorf("another process uses the dictionary %d, want %d", own, dictionary)
 	}
-	h.put(idle, 3000, checkAfter, issue)
-	h.put(idle, 2002, 1, issue)
+	h.put(idle, 3000, checkAfter, excerpt)
+	h.put(idle, 2002, 1, excerpt)
 	if _, own := h.frame(2002); own != dictionary {
 		t.Errorf("a process that has saved before uses the dictionary %d, want %d", own, dictionary)
 	}
 	for _, reader := range []driver.Table{h.open(false), first} {
-		if got := h.get(reader, 0, 2000, 2001, 2000); len(got) != 3 || got[0] != string(issue(0)) || got[2000] != string(issue(2000)) || got[2001] != string(issue(2001)) {
+		if got := h.get(reader, 0, 2000, 2001, 2000); len(got) != 3 || got[0] != string(excerpt(0)) || got[2000] != string(excerpt(2000)) || got[2001] != string(excerpt(2001)) {
 			t.Errorf("read %.100v", got)
 		}
 	}
@@ -304,12 +307,12 @@ func TestADictionaryIsMadeAndUsedByOthers(t *testing.T) {
 
 func TestOneOfSeveralProcessesMakesADictionary(t *testing.T) {
 	h := newHarness(t)
-	h.put(h.open(false), 0, 2*firstAt, issue)
+	h.put(h.open(false), 0, 2*firstAt, excerpt)
 	var saves sync.WaitGroup
 	for i := range 4 {
 		table := h.open(true)
 		saves.Go(func() {
-			if err := table.Put(context.Background(), []driver.Entry{{Key: driver.Key{int64(5000 + i)}, Payload: issue(i), CachedAt: h.clock()}}); err != nil {
+			if err := table.Put(context.Background(), []driver.Entry{{Key: driver.Key{int64(5000 + i)}, Payload: excerpt(i), CachedAt: h.clock()}}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -330,16 +333,16 @@ func TestAnotherDictionaryIsMade(t *testing.T) {
 		_, dictionary = h.frame(i)
 		return dictionary
 	}
-	h.put(table, 0, 1, issue)
-	first := save(0, 600, issue)
-	if again := save(600, 2*checkAfter, issue); first == 0 || again != first {
+	h.put(table, 0, 1, excerpt)
+	first := save(0, 600, excerpt)
+	if again := save(600, 2*checkAfter, excerpt); first == 0 || again != first {
 		t.Errorf("after %d come %d, though nothing has changed", first, again)
 	}
 	other := save(10_000, 2*checkAfter, reading)
 	if n, _ := h.stored(); n != 2 || other == first {
 		t.Errorf("of other bodies there is no other dictionary: %d", n)
 	}
-	if got := h.get(h.open(false), 0, 10_000); got[0] != string(issue(0)) || got[10_000] != string(reading(10_000)) {
+	if got := h.get(h.open(false), 0, 10_000); got[0] != string(excerpt(0)) || got[10_000] != string(reading(10_000)) {
 		t.Errorf("read %.100v", got)
 	}
 }
@@ -389,19 +392,19 @@ func TestBodiesWithNothingInCommonHaveNoDictionary(t *testing.T) {
 func TestADictionaryThatWasLostIsPutBack(t *testing.T) {
 	h := newHarness(t)
 	table := h.open(true)
-	h.put(table, 0, 600, issue)
-	h.put(table, 0, 600, issue)
+	h.put(table, 0, 600, excerpt)
+	h.put(table, 0, 600, excerpt)
 	_, err := h.dictionaries.Clear(t.Context(), driver.Filter{})
 	check(t, err)
-	h.put(table, 0, 1, issue)
+	h.put(table, 0, 1, excerpt)
 	if got := h.get(h.open(false), 0); len(got) != 0 || h.reported != 1 {
 		t.Errorf("read %.100v without the dictionary, %d are reported", got, h.reported)
 	}
 	if got := h.get(table, 0); len(got) != 1 {
 		t.Error("a process that has the dictionary does not find the entry")
 	}
-	h.put(table, 0, checkAfter, issue)
-	if got := h.get(h.open(false), 0); got[0] != string(issue(0)) {
+	h.put(table, 0, checkAfter, excerpt)
+	if got := h.get(h.open(false), 0); got[0] != string(excerpt(0)) {
 		t.Errorf("read %.100v", got)
 	}
 }
@@ -409,7 +412,7 @@ func TestADictionaryThatWasLostIsPutBack(t *testing.T) {
 func TestFramesThatNoCacheHasWritten(t *testing.T) {
 	encoder, err := zstd.NewWriter(nil)
 	check(t, err)
-	good := encoder.EncodeAll(issue(0), nil)
+	good := encoder.EncodeAll(excerpt(0), nil)
 	var endless bytes.Buffer // does not tell its size
 	stream, err := zstd.NewWriter(&endless)
 	check(t, err)
@@ -440,6 +443,23 @@ func TestFramesThatNoCacheHasWritten(t *testing.T) {
 	}
 }
 
+func TestBodiesOfAllSizes(t *testing.T) {
+	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<14)
+	for _, size := range []int{0, 1, minSize - 1, minSize, 100, 255, 256, 257, 511, 65_535, 65_536, 65_791, 65_792, len(text)} {
+		frame := plain.encode(text[:size])
+		if frame == nil {
+			if size >= minSize {
+				t.Errorf("%d bytes are not compressed", size)
+			}
+			continue
+		}
+		e := driver.Entry{Payload: frame, Encoding: encoding}
+		if err := newTable(nil, Options{}).decode(&e); err != nil || !bytes.Equal(e.Payload, text[:size]) {
+			t.Errorf("%d bytes are %d, %v", size, len(e.Payload), err)
+		}
+	}
+}
+
 // A body is no longer than readers can hold, whoever saves it.
 func TestBodiesThatAreTooLargeAreKeptAsTheyCome(t *testing.T) {
 	if frame := plain.encode(make([]byte, maxSize+1)); frame != nil {
@@ -453,9 +473,9 @@ func TestBodiesThatAreTooLargeAreKeptAsTheyCome(t *testing.T) {
 func TestAGetAllocatesThePayloadAlone(t *testing.T) {
 	h := newHarness(t)
 	table := h.open(true)
-	h.put(table, 0, 600, issue)
-	h.put(table, 0, 600, issue)
-	h.put(table, 0, 2, func(i int) []byte { return [][]byte{issue(0), []byte("plain")}[i] })
+	h.put(table, 0, 600, excerpt)
+	h.put(table, 0, 600, excerpt)
+	h.put(table, 0, 2, func(i int) []byte { return [][]byte{excerpt(0), []byte("plain")}[i] })
 	if _, dictionary := h.frame(0); dictionary == 0 {
 		t.Fatal("there is no dictionary")
 	}
@@ -479,7 +499,7 @@ func BenchmarkGet(b *testing.B) {
 		b.Fatal(err)
 	}
 	keys, visit := []driver.Key{{int64(1)}}, func(int, driver.Entry) {}
-	if err := below.Put(b.Context(), []driver.Entry{{Key: keys[0], Payload: issue(1)}}); err != nil {
+	if err := below.Put(b.Context(), []driver.Entry{{Key: keys[0], Payload: excerpt(1)}}); err != nil {
 		b.Fatal(err)
 	}
 	for name, table := range map[string]driver.Table{"below": below, "plain": New(below, Options{})} {

@@ -62,10 +62,7 @@ type keepingTable struct {
 // encoded when they are saved. An entry that cannot be decoded is not handed out. The table is
 // a [driver.PromptTable], or a [driver.KeepingTable] besides, if t is.
 func New(t driver.Table, o Options) driver.Table {
-	c := &table{Table: t, opts: o}
-	c.known.init(&c.opts)
-	c.saver.t = c
-	c.reads.New = func() any { return newRead(c) }
+	c := newTable(t, o)
 	if _, prompt := t.(driver.PromptTable); !prompt {
 		return c
 	}
@@ -73,6 +70,14 @@ func New(t driver.Table, o Options) driver.Table {
 		return keepingTable{promptTable{c}, keeper}
 	}
 	return promptTable{c}
+}
+
+func newTable(t driver.Table, o Options) *table {
+	c := &table{Table: t, opts: o}
+	c.known.init(&c.opts)
+	c.saver.t = c
+	c.reads.New = func() any { return newRead(c) }
+	return c
 }
 
 // Put implements [driver.Table].
