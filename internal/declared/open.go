@@ -57,6 +57,12 @@ func (o *Opening) Open(ctx context.Context) (name string, table driver.Table, er
 			}
 			continue
 		}
+		if r.dropped {
+			if _, err := o.replace(ctx, o.Name, &record{declaration: o.Given, table: r.free(), seen: r.seen}); err != nil {
+				return "", nil, err
+			}
+			continue
+		}
 		if !r.declaration.Differs(o.Given) {
 			return o.use(ctx, r)
 		}
