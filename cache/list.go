@@ -242,15 +242,14 @@ func (l Listing) encode(at map[string]position) string {
 
 // decode returns where the listing goes on, by table.
 func (l Listing) decode() (map[string]position, error) {
-	at := make(map[string]position)
 	if l.After == "" {
-		return at, nil
+		return make(map[string]position), nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(l.After)
 	if err != nil {
 		return nil, errPosition
 	}
-	b := bookmark{Tables: at}
+	var b bookmark
 	decoder := json.NewDecoder(strings.NewReader(string(text)))
 	decoder.UseNumber()
 	if err := decoder.Decode(&b); err != nil || b.Order != l.Order || b.Descending != l.Descending || b.Tables == nil {

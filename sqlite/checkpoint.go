@@ -24,7 +24,7 @@ const (
 // a reader stays.
 const (
 	readersEnd  = 10 * time.Millisecond
-	writersWait = 2 * time.Second
+	writersWait = 5 * time.Second
 	firstRetry  = 50 * time.Millisecond
 	pinnedRetry = 400 * time.Millisecond
 	lastRetry   = 5 * time.Second

@@ -35,6 +35,9 @@ type file struct {
 // replaced. What was committed in it, nobody will find.
 var errMoved = errors.New("the file was removed or replaced while it was open")
 
+// errUnfinished means that a file was begun, but does not have its tables yet.
+var errUnfinished = errors.New("the file was begun anew, and its tables are not created")
+
 // lookEvery is how often reads look whether the file is still the one at its path.
 const lookEvery = time.Second
 
@@ -79,13 +82,12 @@ func (f *file) connectWriter(ctx context.Context) (*conn, error) {
 		pragmas = append(pragmas, "PRAGMA auto_vacuum=INCREMENTAL")
 	}
 	sync := f.opts.Sync
-	switch f.mode {
-	case inJournal:
+	if f.mode == inJournal {
 		sync = SyncFull // at NORMAL, a loss of power may damage a file without a log
 		// A connection with exclusive locks leaves WAL mode without shared memory.
 		pragmas = append(pragmas, "PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=DELETE",
 			"PRAGMA locking_mode=NORMAL", "PRAGMA schema_version")
-	default:
+	} else {
 		pragmas = append(pragmas, "PRAGMA journal_mode=WAL", "PRAGMA wal_autocheckpoint=0") // see upkeep
 	}
 	pragmas = append(pragmas, fmt.Sprintf("PRAGMA synchronous=%d", sync+1))
@@ -100,10 +102,9 @@ func (f *file) connectWriter(ctx context.Context) (*conn, error) {
 // be of another one otherwise.
 func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
 	parameters := "mode=rw"
-	switch f.mode {
-	case onlyReading:
+	if f.mode == onlyReading {
 		parameters = "mode=ro"
-	case unchanging:
+	} else if f.mode == unchanging {
 		parameters = "mode=ro&immutable=1"
 	}
 	before, err := os.Stat(f.path)
@@ -173,7 +174,7 @@ func (f *file) guard(ctx context.Context, again bool, do func() error) error {
 // look makes sure now and then that the file is the one at its path.
 func (f *file) look() error {
 	if f.unfinished.Load() {
-		return errMoved
+		return errUnfinished
 	}
 	last, now := f.looked.Load(), int64(time.Since(f.began))
 	if now-last < int64(lookEvery) || !f.looked.CompareAndSwap(last, now) {
@@ -188,7 +189,7 @@ func (f *file) look() error {
 // isLost reports whether an operation failed because of the file, which can be replaced.
 func (f *file) isLost(err error) bool {
 	switch {
-	case errors.Is(err, errMoved):
+	case errors.Is(err, errMoved) || errors.Is(err, errUnfinished):
 		return true
 	case resultCode(err) == 0: // not SQLite's
 		return false
@@ -208,7 +209,8 @@ func (f *file) renew(ctx context.Context, seen uint64, cause error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if f.generation.Load() != seen && !f.unfinished.Load() {
+	done := f.generation.Load() != seen || errors.Is(cause, errUnfinished)
+	if done && !f.unfinished.Load() {
 		return nil
 	}
 	if err := f.replace(ctx, cause); err != nil {

@@ -28,6 +28,17 @@
 // in cached_us and expires_us, of which cached_at and expires_at are the readable form:
 //
 //	sqlite3 music.db 'SELECT id, name, expires_at FROM tracks'
+//
+// The other columns begin with an underscore, which no column of a key does: _encoding says
+// how the body stands in payload (NULL: exactly as it came), _payload_sum and _meta_sum are
+// checksums (0: none), and _used_us is when the entry was used last. It is NULL, for
+// cached_us, in an entry that a version without that column has saved. Tables of such
+// versions get the new columns when they are opened; those versions then refuse them.
+//
+//	sqlite3 music.db "SELECT name, length(payload), datetime(_used_us / 1e6, 'unixepoch') FROM tracks ORDER BY _used_us"
+//
+// The first listing in an order other than that of the keys makes an index, such as
+// "tracks by used", which then is kept.
 package sqlite
 
 import (
@@ -225,7 +236,7 @@ func (s *Store) Close() error {
 
 func (s *Store) shutDown() error {
 	if s.upkeep != nil {
-		s.upkeep.stop()
+		s.upkeep.stop(s.release == nil)
 	}
 	s.readers.close()
 	s.writer.close() // the last connection checkpoints the log

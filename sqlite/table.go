@@ -278,11 +278,26 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 	return cleared, nil
 }
 
+// clear removes all at once, but for what has expired: there may be much of it that nobody
+// waits for, and others can write between its transactions.
 func (t *table) clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
+	if f.State != driver.Expired {
+		return t.clearOnce(ctx, opClear, f)
+	}
+	for {
+		n, err := t.clearOnce(ctx, opClearSome, f)
+		cleared += n
+		if err != nil || n < maxCleared {
+			return cleared, err
+		}
+	}
+}
+
+func (t *table) clearOnce(ctx context.Context, op op, f driver.Filter) (cleared int, err error) {
 	// The size gives it a transaction of its own, which its context can
 	// end in the middle without harm to others.
 	err = t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
-		s, err := t.prepareFilter(ctx, c, stmtKey{op: opClear}, f)
+		s, err := t.prepareFilter(ctx, c, stmtKey{op: op}, f)
 		if err != nil {
 			return err
 		}

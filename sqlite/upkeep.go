@@ -35,7 +35,7 @@ const pause = time.Second
 const lastWork = time.Second
 
 // lookAtLog is after how many bytes of writes the log's size is looked at.
-const lookAtLog = 1 << 20
+const lookAtLog = 512 << 10
 
 // statementSize is how much the log grows by a write beside what is written, about: by some pages.
 const statementSize = 16 << 10
@@ -152,15 +152,19 @@ func (u *upkeep) idle() bool {
 	return true
 }
 
-// stop ends the goroutine and waits for it. What can be done in little time is done at once.
-func (u *upkeep) stop() {
+// stop ends the goroutine and waits for it. If the file stays, what can be done in little time
+// is done at once.
+func (u *upkeep) stop(stays bool) {
 	u.mu.Lock()
 	u.closed = true
 	u.mu.Unlock()
 	u.cancel()
 	u.ended.Wait()
+	_ = u.file.spendReserve()
+	if !stays {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastWork)
 	defer cancel()
-	_ = u.file.spendReserve()
 	_ = u.shrink(ctx, false) // the next store on the file does it otherwise
 }

@@ -51,6 +51,8 @@ import (
 	"os"
 	"regexp"
 	"slices"
+
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // backends are the stores whose lines are alike.
@@ -61,6 +63,9 @@ var lines = []line{
 	{"sqlite-get-raw", 1.15, "a get", 41, getRaw},
 	{"sqlite-get-typed", 1.12, "a get", 41, getTyped},
 	{"sqlite-get-8-goroutines", 1.30, "a get", 41, getConcurrently},
+	{"sqlite-get-checked", 1.03, "a get", 41, getLayered(trust, settings.Uncompressed)},
+	{"sqlite-save-checked", 1.03, "a save", 21, saveChecked},
+	{"sqlite-get-compressed", 1.35, "a get", 41, getLayered(asItIs, settings.Zstd)},
 	{"sqlite-get-many-1000", 1.00, "a key", 61, getMany(1_000)},
 	{"sqlite-get-many-10000", 1.00, "a key", 25, getMany(10_000)},
 	{"sqlite-get-many-typed-10000", 0.70, "a key", 25, getManyTyped(10_000)},

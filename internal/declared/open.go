@@ -30,6 +30,10 @@ type Opening struct {
 	// declaration.
 	Source func(ctx context.Context, table driver.Table, name string, stored settings.Declaration) (driver.Table, error)
 
+	// Target is a table, by its name where nothing has been migrated, as entries are to be put
+	// into it.
+	Target func(table driver.Table, name string) driver.Table
+
 	// Finish completes an entry after a step, as its outcome asks for it. It is false for one
 	// that is not to be kept.
 	Finish func(e *driver.Entry, outcome settings.Outcome, stored settings.Declaration) (keep bool, err error)

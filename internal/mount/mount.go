@@ -2,7 +2,10 @@
 // system says.
 package mount
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // System is a file system.
 type System struct {
@@ -25,6 +28,6 @@ func At(path string) (System, error) {
 	if err != nil {
 		return System{}, err
 	}
-	defer dir.Close()
-	return Of(dir)
+	system, err := Of(dir)
+	return system, errors.Join(err, dir.Close())
 }

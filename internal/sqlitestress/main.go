@@ -35,7 +35,7 @@ func main() {
 	if plan.Path == "" {
 		folder, err := os.MkdirTemp("", "sqlitestress-")
 		fail(err)
-		defer os.RemoveAll(folder)
+		defer func() { _ = os.RemoveAll(folder) }()
 		plan.Path = filepath.Join(folder, "stress.db")
 	}
 	r, err := run(ctx, plan)

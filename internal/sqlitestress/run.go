@@ -76,7 +76,7 @@ func start(ctx context.Context, p plan, number int) (report, error) {
 	if err != nil {
 		return r, err
 	}
-	cmd := exec.CommandContext(ctx, program)
+	cmd := exec.CommandContext(ctx, program) //nolint:gosec // this program
 	cmd.Env = append(os.Environ(), planVariable+"="+string(text), workerVariable+"="+strconv.Itoa(number))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
