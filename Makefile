@@ -29,7 +29,7 @@ WITHOUT_CGO := -overlay sqlite/purego/testdata/overlay.json ./sqlite ./repositor
 
 .PHONY: help
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: ## every test in its short form, with the servers of all stores. TESTFLAGS go to go test
@@ -81,6 +81,10 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 .PHONY: bench
 bench: ## the library against hand-written code, a RATIO line each. BENCHFLAGS go to the program: -run, -rows, -rounds
 	$(WITH_SERVERS) -durable go -C internal/bench run . $(BENCHFLAGS)
+
+.PHONY: stress-sqlite
+stress-sqlite: ## processes that use one SQLite file: times, errors, the log's size. STRESSFLAGS go to the program: -processes, -duration, -reader
+	go run ./internal/sqlitestress $(STRESSFLAGS)
 
 .PHONY: conformance
 conformance: ## the public HTTP cache suite against the transport, with three keys and in two forms: required P/N, optional P/N. CONFORMANCEFLAGS go to the program

@@ -4,6 +4,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,6 +93,21 @@ type Options struct {
 	// to it by their settings.
 	Redact redact.Rules
 
+	// Limit bounds how much the store keeps, in all its tables together. Repositories may
+	// have limits of their own besides. The default is no limit.
+	Limit settings.Limit
+
+	// KeepExpired is how long an expired entry stays stored, to be confirmed by the origin
+	// or to stand in for it. It is removed in the background then. The default is
+	// [settings.DefaultExpire]; a negative value keeps entries until they are cleared. Stores
+	// that remove what has expired by themselves do not use it.
+	KeepExpired time.Duration
+
+	// ClearEvery is how often the cache looks for what is to be removed so. The default is a
+	// minute. Where the store has no index of expiries, which is the filesystem, a look takes
+	// long, and they are fewer: they take up to a hundredth of the time.
+	ClearEvery time.Duration
+
 	// DigestKey is the secret that the digests in keys are made with, such as those of a
 	// catch-all for tokens: 16 bytes or more. By default, the store keeps one, which all
 	// caches on it share. Whoever can read all of the store can read that key, too, and find
@@ -167,7 +183,13 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 	if err := settings.ValidateBaseURL(o.BaseURL); err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
+	if o.ClearEvery < 0 {
+		return nil, errors.New("cache: ClearEvery is negative: to keep what has expired, set KeepExpired so")
+	}
 	c.exchange, err = exchange.New(exchange.Options{
+		Upkeep: exchange.Upkeep{
+			Limit: o.Limit, ClearEvery: cmp.Or(o.ClearEvery, time.Minute), KeepExpired: cmp.Or(o.KeepExpired, settings.DefaultExpire),
+		},
 		Scope: o.Scope, Identity: o.Identity, Origin: o.BaseURL,
 		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger, DigestKey: o.DigestKey, Redact: o.Redact,
 		Limits: exchange.Limits{
@@ -214,9 +236,15 @@ func (c *ResponseCache) Close() error {
 // CreateRepository adds the repository that s describes to the cache, with its
 // table in the store, which it creates where it is absent.
 //
+// If the entries there were stored by another declaration, it migrates them, or does what
+// Changed of the settings says. A migration takes as long as to read and write them all, once
+// for all processes, which wait for it until their ctx is done. If one ends before that, another
+// goes on, after 15 seconds at most.
+//
 // The error is [ErrExists] where the cache has one of that name, [ErrSamePattern]
-// where it has one for the same requests, and a driver.SchemaError where the table is
-// there for another key.
+// where it has one for the same requests, a settings.ChangedError where the entries are of
+// another declaration, and a driver.SchemaError where the table is there for another key and
+// the store remembers no declaration of it.
 func CreateRepository[K comparable, V any](ctx context.Context, c *ResponseCache, s settings.RepositorySettings[K, V]) (*repository.ResponseRepository[K, V], error) {
 	s, err := s.Resolve()
 	if err != nil {

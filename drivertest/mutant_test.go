@@ -206,7 +206,7 @@ const mutantVariable = "DRIVERTEST_MUTANT"
 // TestMutant runs the suite on one mutant, in a process that
 // [TestSuiteFailsMutants] starts.
 func TestMutant(t *testing.T) {
-	all := slices.Concat(mutants, conditional, leading)
+	all := slices.Concat(mutants, conditional, leading, usage)
 	i := slices.IndexFunc(all, func(m mutant) bool { return m.name == os.Getenv(mutantVariable) })
 	if i < 0 {
 		t.Skip("run by TestSuiteFailsMutants")
@@ -219,7 +219,7 @@ func TestSuiteFailsMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range slices.Concat(mutants, conditional, leading) {
+	for _, m := range slices.Concat(mutants, conditional, leading, usage) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestMutant$/^"+m.topic+"$", "-test.failfast", fmt.Sprintf("-test.short=%t", testing.Short()))
@@ -291,6 +291,12 @@ type faults struct {
 	count  func(context.Context, driver.Table, driver.Filter) (int, error)
 	clear  func(context.Context, driver.Table, driver.Filter) (int, error)
 
+	list   func(context.Context, driver.Table, driver.Listing) ([]driver.Entry, error)
+	use    func(context.Context, driver.Table, []driver.Key, time.Time) error
+	size   func(context.Context, driver.Table) (driver.Size, error)
+	tables func(context.Context, driver.Store) ([]driver.TableSpec, error)
+	drop   func(context.Context, driver.Store, string) error
+
 	entries func(context.Context, driver.Table, driver.Selection) iter.Seq2[driver.Entry, error]
 	yields  func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool
 }
@@ -336,6 +342,20 @@ func (s faultyStore) OpenTable(ctx context.Context, spec driver.TableSpec) (driv
 		f(table)
 	}
 	return faultyTable{table, s.faults}, nil
+}
+
+func (s faultyStore) Tables(ctx context.Context) ([]driver.TableSpec, error) {
+	if f := s.faults.tables; f != nil {
+		return f(ctx, s.Store)
+	}
+	return s.Store.Tables(ctx)
+}
+
+func (s faultyStore) DropTable(ctx context.Context, name string) error {
+	if f := s.faults.drop; f != nil {
+		return f(ctx, s.Store, name)
+	}
+	return s.Store.DropTable(ctx, name)
 }
 
 type faultyTable struct {
@@ -433,6 +453,27 @@ func (t faultyTable) Clear(ctx context.Context, f driver.Filter) (int, error) {
 		return clear(ctx, t.Table, f)
 	}
 	return t.Table.Clear(ctx, f)
+}
+
+func (t faultyTable) List(ctx context.Context, l driver.Listing) ([]driver.Entry, error) {
+	if f := t.faults.list; f != nil {
+		return f(ctx, t.Table, l)
+	}
+	return t.Table.List(ctx, l)
+}
+
+func (t faultyTable) Use(ctx context.Context, keys []driver.Key, at time.Time) error {
+	if f := t.faults.use; f != nil {
+		return f(ctx, t.Table, keys, at)
+	}
+	return t.Table.Use(ctx, keys, at)
+}
+
+func (t faultyTable) Size(ctx context.Context) (driver.Size, error) {
+	if f := t.faults.size; f != nil {
+		return f(ctx, t.Table)
+	}
+	return t.Table.Size(ctx)
 }
 
 func (t faultyTable) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {

@@ -265,7 +265,7 @@ func renewBy(change func(e *driver.Entry, r driver.Renewal) bool) faults {
 			found := false
 			err := t.Get(ctx, []driver.Key{r.Key}, driver.Selection{Parts: driver.Meta | driver.Payload}, func(_ int, old driver.Entry) { e, found = old, true })
 			if err == nil && found && change(&e, r) {
-				e.Key, e.Header, e.CachedAt, e.ExpiresAt = r.Key, r.Header, r.CachedAt, r.ExpiresAt
+				e.Key, e.Header, e.CachedAt, e.ExpiresAt, e.MetaSum = r.Key, r.Header, r.CachedAt, r.ExpiresAt, r.MetaSum
 				done[i] = true
 				err = t.Put(ctx, []driver.Entry{e})
 			}

@@ -22,14 +22,20 @@
 //
 // Beside them stand status, name, headers (JSON, absent for none), cached_at,
 // expires_at (both as 2006-01-02T15:04:05.000000Z; "never" for an entry that does not
-// expire), v (the payload) and ttl, from which DynamoDB removes the item by itself. The
-// local index by_expiry has the keys, expires_at, status and key_fields, and no
+// expire), v (the payload) and ttl, from which DynamoDB removes the item by itself; _size,
+// the bytes of all these, about; and where there is something to tell, _encoding (in which
+// the payload was given), _payload_sum and _meta_sum (checksums) and _used_us (the
+// microseconds since 1970 at which it was used last, if that was after it was saved). The
+// local index by_expiry has the keys, expires_at, status, key_fields and _size, and no
 // payloads: counts and clears read it.
 //
 // A payload that does not fit is compressed with zstd; encoding tells so. One that
 // still does not fit is split over items of other partitions, p = "tracks/part-…",
 // under a generation that the entry's item names: they are written before it, so that
 // a reader sees the one payload or the other.
+//
+// The item p = "tracks/schema" tells the columns of the key, and an item of the partition
+// "/tables" that there is a repository of that name.
 package dynamodb
 
 import (

@@ -139,9 +139,9 @@ func separate() drivertest.Harness {
 func TestConformance(t *testing.T) {
 	t.Run("one table for all", func(t *testing.T) { drivertest.Run(t, shared()) })
 	t.Run("a table for each repository, the caller's client, all compressed, other attributes, no TTL", func(t *testing.T) {
-		topics := []string{"Open", "Names", "Values", "Delete", "Parts"}
+		topics := []string{"Open", "Names", "Values", "Delete", "Parts", "Tables"}
 		if !testing.Short() { // keys, states and conditions do not differ
-			topics = append(topics, "Schema", "Keys", "PutIf", "Renew", "Pop", "Expiry", "Clear", "Leading")
+			topics = append(topics, "Schema", "Keys", "PutIf", "Renew", "Pop", "Expiry", "Clear", "Leading", "Where", "Usage")
 		}
 		drivertest.RunTopics(t, separate(), topics...)
 	})

@@ -98,12 +98,14 @@ func TestOfflineAsksForNothingInPlaceOfWhatCannotBeDecoded(t *testing.T) {
 	for _, use := range []policy.Use{policy.Offline, policy.OnlyIfCached} {
 		o := newOrigin(t, nil)
 		store := inMemory(t)
-		before := repositoryIn(t, store, settings.RepositorySettings[string, string]{Name: "tracks", Payload: payload.String()})
+		before := repositoryIn(t, store, settings.RepositorySettings[string, string]{Name: "tracks", Version: 1, Payload: payload.String()})
 		if err := before.SaveMany(t.Context(), map[string]string{"a": "no track", "b": "nor this"}); err != nil {
 			t.Fatal(err)
 		}
 		var log logged
-		e := cachedIn(t, o, store, settingsOf(byID, nil), cache.Options{Logger: log.logger()}, nil)
+		tracks := settingsOf(byID, nil)
+		tracks.Version = 1
+		e := cachedIn(t, o, store, tracks, cache.Options{Logger: log.logger()}, nil)
 		got := fetchMany(t, e, []string{"a", "b"}, fetch.With(policy.Policy{Use: use}))
 		if statuses(got) != "FA FA" || !errors.Is(got[0].Err, fetch.ErrNotCached) || o.total() != 0 {
 			t.Error(use, got, o.total())

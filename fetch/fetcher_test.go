@@ -357,12 +357,14 @@ func TestUncached(t *testing.T) {
 func TestEntryThatCannotBeDecodedAnyMore(t *testing.T) {
 	o := newOrigin(t, nil)
 	store := inMemory(t)
-	before := repositoryIn(t, store, settings.RepositorySettings[string, string]{Name: "tracks", Payload: payload.String()})
+	before := repositoryIn(t, store, settings.RepositorySettings[string, string]{Name: "tracks", Version: 1, Payload: payload.String()})
 	if err := before.SaveMany(t.Context(), map[string]string{"a": "s3cret", "b": "s3cret"}); err != nil {
 		t.Fatal(err)
 	}
 	var log logged
-	e := cachedIn(t, o, store, settingsOf(byID, nil), cache.Options{Logger: log.logger()}, nil)
+	tracks := settingsOf(byID, nil)
+	tracks.Version = 1
+	e := cachedIn(t, o, store, tracks, cache.Options{Logger: log.logger()}, nil)
 	if got, err := e.Fetch(t.Context(), "a"); err != nil || got != titled("a") {
 		t.Error(got, err)
 	}

@@ -14,7 +14,7 @@ import (
 // not count, unless it is to remove the live ones or those with properties, which wrecks
 // have not. Where the filter has leading values,
 // these are the wrecks whose names begin so. It also removes the files that writers
-// which died have left.
+// which died have left, and the folders that become empty.
 func (t *table) Clear(ctx context.Context, filter driver.Filter) (int, error) {
 	var cleared atomic.Int64
 	err := t.store.run(ctx, "clear", t.id.spec.Name, func() error {
@@ -33,17 +33,24 @@ func (t *table) clear(ctx context.Context, f *folder, filter driver.Filter, clea
 		if err != nil || !ok {
 			return err
 		}
-		c := clearing{t, f, b, shard, sub, sel, cleared}
-		return errors.Join(c.all(ctx), sub.close())
+		c := clearing{table: t, folder: f, buffers: b, shard: shard, sub: sub, sel: sel, cleared: cleared}
+		err = errors.Join(c.all(ctx), sub.close())
+		if err != nil || c.left > 0 {
+			return err
+		}
+		return unlessReadOnly(t.removeEmpty(ctx, f, shard))
 	})
 	if err != nil {
 		return err
 	}
-	names, err := f.list()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	names, err := f.namesAt(".")
+	if err != nil {
 		return err
 	}
-	return f.sweep(".", names)
+	if _, err := f.sweepBeside(".", names); unlessReadOnly(err) != nil {
+		return err
+	}
+	return unlessReadOnly(f.sweepTemporary())
 }
 
 // clearing is the clearing of one folder of entries.
@@ -55,6 +62,19 @@ type clearing struct {
 	sub     subfolder
 	sel     selection
 	cleared *atomic.Int64
+	left    int // files in the folder, about
+}
+
+// removeEmpty removes a folder of entries that a clear has left empty: some file systems
+// never make a folder smaller. It has the lock with which a save opens the folder, so
+// that none is removed in between.
+func (t *table) removeEmpty(ctx context.Context, f *folder, shard byte) error {
+	unlock, err := t.lock(ctx, f, int(shard>>4))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return f.reader.removeEmpty(shardName(shard))
 }
 
 // all removes what is to be removed from the folder.
@@ -63,7 +83,8 @@ func (c *clearing) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.folder.sweep(shardName(c.shard), names); err != nil {
+	c.left = len(names)
+	if _, err := c.folder.sweepBeside(shardName(c.shard), names); unlessReadOnly(err) != nil {
 		return err
 	}
 	var entries, found []string
@@ -116,6 +137,9 @@ func (c *clearing) removeStill(ctx context.Context, name string) error {
 
 func (c *clearing) remove(name string, entry bool) error {
 	removed, err := c.sub.remove(name)
+	if removed {
+		c.left--
+	}
 	if removed && entry {
 		c.cleared.Add(1)
 	}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -32,101 +33,250 @@ func mount(t *testing.T, size string) string {
 	return folder
 }
 
+// A disk is full when it has no room for data, or none for another file.
 func TestAFullDiskIsAnErrorAndChangesNothing(t *testing.T) {
-	folder := mount(t, "1m")
-	table := openTracks(t, open(t, folder, nil))
-	if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 1)}); err != nil {
-		t.Fatal(err)
+	for _, size := range []string{"1m", "100m,nr_inodes=200"} {
+		t.Run(size, func(t *testing.T) {
+			folder := mount(t, size)
+			table := openTracks(t, open(t, folder, nil))
+			if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 1)}); err != nil {
+				t.Fatal(err)
+			}
+			saved := 1 + fill(t, table, "first")
+			large := track("a", 1, 2)
+			large.Payload = make([]byte, 100<<20)
+			if err := table.Put(t.Context(), []driver.Entry{large}); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("put: %v", err)
+			}
+			if e, ok := get(t, table, large.Key); !ok || e.Status != 1 || !whole(e) {
+				t.Errorf("the entry is not as it was: %v %d", ok, e.Status)
+			}
+			if left := temporaries(t, folder); len(left) > 0 {
+				t.Errorf("temporary files are left: %q", left)
+			}
+			for n := range 10 {
+				if n, err := table.Delete(t.Context(), []driver.Key{{"first", int64(n)}}); err != nil || n != 1 {
+					t.Fatalf("delete: %d, %v", n, err)
+				}
+			}
+			if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 3)}); err != nil {
+				t.Errorf("put after a delete: %v", err)
+			}
+			saved += fill(t, table, "second") - 10
+
+			other := openTracks(t, open(t, folder, nil)) // which has not written yet
+			if n, err := other.Clear(t.Context(), driver.Filter{}); err != nil || n != saved {
+				t.Errorf("clear: %d, %v; want %d", n, err, saved)
+			}
+			for _, table := range []driver.Table{table, other} {
+				if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 4)}); err != nil {
+					t.Errorf("put after clear: %v", err)
+				}
+			}
+			if left := temporaries(t, folder); len(left) > 0 {
+				t.Errorf("temporary files are left: %q", left)
+			}
+		})
 	}
-	var err error
-	saved := 0
-	for ; err == nil && saved < 1_000; saved++ {
-		err = table.Put(t.Context(), []driver.Entry{track("fill", saved, 1)})
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("after %d saves: %v, want %v", saved, err, syscall.ENOSPC)
-	}
-	large := track("a", 1, 2)
-	large.Payload = make([]byte, 1<<20)
-	if err := table.Put(t.Context(), []driver.Entry{large}); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("put: %v", err)
-	}
-	if e, ok := get(t, table, large.Key); !ok || e.Status != 1 || !whole(e) {
-		t.Errorf("the entry is not as it was: %v %d", ok, e.Status)
-	}
-	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", "*", ".tmp-*")); len(left) > 0 {
-		t.Errorf("temporary files are left: %q", left)
-	}
-	if n, err := table.Clear(t.Context(), driver.Filter{}); err != nil || n != saved {
-		t.Errorf("clear: %d, %v; want %d", n, err, saved)
-	}
-	if err := table.Put(t.Context(), []driver.Entry{track("a", 1, 3)}); err != nil {
-		t.Errorf("put after clear: %v", err)
+}
+
+// fill saves entries until the disk is full, and returns how many have been saved.
+func fill(t *testing.T, table driver.Table, writer string) (saved int) {
+	t.Helper()
+	for {
+		err := table.Put(t.Context(), []driver.Entry{track(writer, saved, 1)})
+		if err == nil && saved < 10_000 {
+			saved++
+			continue
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("after %d saves: %v, want %v", saved, err, syscall.ENOSPC)
+		}
+		return saved
 	}
 }
 
 func TestAReadOnlyFileSystemCanBeRead(t *testing.T) {
 	folder := mount(t, "1m")
+	dead := filepath.Join(folder, "tracks", "tmp", "7-0123456789abcdef-1")
 	store := open(t, folder, nil)
 	if err := openTracks(t, store).Put(t.Context(), []driver.Entry{track("a", 1, 1)}); err != nil {
 		t.Fatal(err)
 	}
 	store.Close()
+	makeTemporary(t, dead, 0)
 	if err := unix.Mount("tmpfs", folder, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Skip(err)
 	}
-	table := openTracks(t, open(t, folder, nil))
-	if _, ok := get(t, table, driver.Key{"a", int64(1)}); !ok {
+	for _, opts := range []*filesystem.Options{nil, {Sync: true}} {
+		store := open(t, folder, opts)
+		canOnlyBeRead(t, store, syscall.EROFS)
+		store.Close()
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	store, err = filesystem.New(t.Context(), root, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	canOnlyBeRead(t, store, syscall.EROFS)
+	if _, err := filesystem.Open(t.Context(), filepath.Join(folder, "other"), nil); !errors.Is(err, filesystem.ErrReadOnly) {
+		t.Errorf("open of a folder that is to be made: %v", err)
+	}
+}
+
+// canOnlyBeRead tests a store with the first entry of "a", of which nothing may be changed.
+func canOnlyBeRead(t *testing.T, store *filesystem.Store, cause error) {
+	t.Helper()
+	table := openTracks(t, store)
+	e := track("a", 1, 1)
+	if got, ok := get(t, table, e.Key); !ok || !whole(got) {
 		t.Error("the entry is not read")
 	}
 	if n := count(t, table); n != 1 {
 		t.Errorf("count is %d", n)
 	}
-	if err := table.Put(t.Context(), []driver.Entry{track("a", 2, 1)}); !errors.Is(err, syscall.EROFS) {
-		t.Errorf("put: %v", err)
+	listed := 0
+	for _, err := range table.Entries(t.Context(), everything) {
+		if listed++; err != nil {
+			t.Error(err)
+		}
 	}
-	if _, err := table.Delete(t.Context(), []driver.Key{{"a", int64(1)}}); !errors.Is(err, syscall.EROFS) {
-		t.Errorf("delete: %v", err)
+	if listed != 1 {
+		t.Errorf("%d entries are listed", listed)
 	}
-	if _, _, err := table.Pop(t.Context(), driver.Key{"a", int64(1)}, driver.Filter{}); !errors.Is(err, syscall.EROFS) {
-		t.Errorf("pop: %v", err)
+	for what, change := range map[string]func() error{
+		"put":   func() error { return table.Put(t.Context(), []driver.Entry{track("a", 2, 1)}) },
+		"reput": func() error { return table.Put(t.Context(), []driver.Entry{e}) },
+		"put if": func() error {
+			_, err := table.PutIf(t.Context(), []driver.Entry{track("a", 2, 1)}, driver.Condition{If: driver.IfAbsent})
+			return err
+		},
+		"renew": func() error {
+			_, err := table.Renew(t.Context(), []driver.Renewal{{Key: e.Key, Seen: e.CachedAt, CachedAt: now, ExpiresAt: now}})
+			return err
+		},
+		"delete": func() error {
+			_, err := table.Delete(t.Context(), []driver.Key{e.Key})
+			return err
+		},
+		"pop": func() error {
+			_, _, err := table.Pop(t.Context(), e.Key, driver.Filter{})
+			return err
+		},
+		"clear": func() error {
+			_, err := table.Clear(t.Context(), driver.Filter{})
+			return err
+		},
+		"a new table": func() error {
+			spec := tracks
+			spec.Name = "albums"
+			_, err := store.OpenTable(t.Context(), spec)
+			return err
+		},
+	} {
+		var op *driver.OpError
+		err := change()
+		if !errors.Is(err, filesystem.ErrReadOnly) || !errors.Is(err, cause) || !errors.As(err, &op) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
-	if _, err := table.Clear(t.Context(), driver.Filter{}); !errors.Is(err, syscall.EROFS) {
-		t.Errorf("clear: %v", err)
+	if n, err := table.Clear(t.Context(), driver.Filter{State: driver.Expired, Now: now}); n != 0 || err != nil {
+		t.Errorf("a clear of nothing: %d, %v", n, err)
+	}
+	if n, err := table.Delete(t.Context(), []driver.Key{{"b", int64(2)}}); n != 0 || err != nil && !errors.Is(err, filesystem.ErrReadOnly) {
+		t.Errorf("a delete of nothing: %d, %v", n, err)
+	}
+	if _, ok := get(t, table, e.Key); !ok {
+		t.Error("the entry is gone")
+	}
+}
+
+// asNobody runs the test that it is called by in a process of a user who may not do
+// everything, and which has a folder of its own. It returns "" in the process that starts
+// the other.
+func asNobody(t *testing.T) (folder string) {
+	t.Helper()
+	if folder := os.Getenv(taskVariable); folder != "" {
+		return folder
+	}
+	folder, err := os.MkdirTemp("", "endpointcache-test-") // whose path all may go
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	program := filepath.Join(folder, "test")
+	copyProgram(t, program)
+	cmd := exec.Command(program, "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), taskVariable+"="+folder)
+	if os.Getuid() == 0 { // who may do everything
+		const nobody = 65534
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		if err := os.Chown(folder, nobody, nobody); err != nil {
+			t.Skip(err)
+		}
+	}
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
+		t.Skipf("no process of another user can be started: %v", err)
+	}
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return ""
+}
+
+func TestAFolderThatMayNotBeWrittenCanBeRead(t *testing.T) {
+	above := asNobody(t)
+	if above == "" {
+		return
+	}
+	folder := filepath.Join(above, "cache")
+	store := open(t, folder, nil)
+	if err := openTracks(t, store).Put(t.Context(), []driver.Entry{track("a", 1, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	store.Close()
+	setModes := func(folders, files os.FileMode) {
+		var paths []string
+		filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if paths = append(paths, path); !d.IsDir() {
+				return os.Chmod(path, files)
+			}
+			return nil
+		})
+		for _, path := range slices.Backward(paths) {
+			if info, err := os.Stat(path); err == nil && info.IsDir() {
+				os.Chmod(path, folders)
+			}
+		}
+		os.Chmod(above, folders)
+	}
+	setModes(0o500, 0o400)
+	canOnlyBeRead(t, open(t, folder, nil), syscall.EACCES)
+	os.Chmod(above, 0o700)
+	filepath.WalkDir(folder, func(path string, d os.DirEntry, _ error) error {
+		return os.Chmod(path, 0o700)
+	})
+	if err := openTracks(t, open(t, folder, nil)).Put(t.Context(), []driver.Entry{track("a", 2, 1)}); err != nil {
+		t.Errorf("put to a folder that may be written again: %v", err)
 	}
 }
 
 // What cannot be read for want of rights or files is an error, and no miss: the entry
 // is there.
 func TestWhatCannotBeReadIsNoMiss(t *testing.T) {
-	if os.Getenv(taskVariable) == "" {
-		folder, err := os.MkdirTemp("", "endpointcache-test-") // whose path all may go
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(folder) })
-		program := filepath.Join(folder, "test")
-		copyProgram(t, program)
-		cmd := exec.Command(program, "-test.run=^"+t.Name()+"$", "-test.v")
-		cmd.Env = append(os.Environ(), taskVariable+"="+folder)
-		if os.Getuid() == 0 { // who may do everything
-			const nobody = 65534
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-			if err := os.Chown(folder, nobody, nobody); err != nil {
-				t.Skip(err)
-			}
-		}
-		out, err := cmd.CombinedOutput()
-		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
-			t.Skipf("no process of another user can be started: %v", err)
-		}
-		if err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
+	above := asNobody(t)
+	if above == "" {
 		return
 	}
-
-	folder := filepath.Join(os.Getenv(taskVariable), "cache")
+	folder := filepath.Join(above, "cache")
 	store := open(t, folder, nil)
 	table := openTracks(t, store)
 	e := track("a", 1, 1)
@@ -141,20 +291,20 @@ func TestWhatCannotBeReadIsNoMiss(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.Chmod(path, 0)
-	if err := read(); !errors.Is(err, os.ErrPermission) {
+	if err := read(); !errors.Is(err, os.ErrPermission) || errors.Is(err, filesystem.ErrReadOnly) {
 		t.Errorf("get of a file that may not be read: %v", err)
 	}
 	os.Chmod(path, 0o600)
 	os.Chmod(filepath.Dir(path), 0o500)
-	if err := table.Put(t.Context(), []driver.Entry{e}); !errors.Is(err, os.ErrPermission) {
+	if err := table.Put(t.Context(), []driver.Entry{e}); !errors.Is(err, filesystem.ErrReadOnly) {
 		t.Errorf("put to a folder that may not be written: %v", err)
 	}
-	if _, err := table.Delete(t.Context(), []driver.Key{e.Key}); !errors.Is(err, os.ErrPermission) {
+	if _, err := table.Delete(t.Context(), []driver.Key{e.Key}); !errors.Is(err, filesystem.ErrReadOnly) {
 		t.Errorf("delete in a folder that may not be written: %v", err)
 	}
 	os.Chmod(filepath.Dir(path), 0o700)
 	os.Chmod(filepath.Dir(folder), 0o500)
-	if _, err := filesystem.Open(t.Context(), filepath.Join(filepath.Dir(folder), "other"), nil); !errors.Is(err, os.ErrPermission) {
+	if _, err := filesystem.Open(t.Context(), filepath.Join(filepath.Dir(folder), "other"), nil); !errors.Is(err, filesystem.ErrReadOnly) {
 		t.Errorf("open in a folder that may not be written: %v", err)
 	}
 	os.Chmod(filepath.Dir(folder), 0o700)
@@ -241,7 +391,7 @@ func TestAFileThatTheSystemLetsNotGrowIsTooLarge(t *testing.T) {
 	if e, ok := get(t, table, large.Key); !ok || e.Status != 2 || !whole(e) {
 		t.Errorf("the entry is not as it was: %v %d", ok, e.Status)
 	}
-	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", "*", ".tmp-*")); len(left) > 0 {
+	if left := temporaries(t, folder); len(left) > 0 {
 		t.Errorf("temporary files are left: %q", left)
 	}
 }
@@ -279,7 +429,7 @@ func TestAWaitForALockEndsWithItsContext(t *testing.T) {
 	if got, ok := get(t, table, e.Key); !ok || got.Status != 1 {
 		t.Errorf("a get waits for nobody: %v %d", ok, got.Status)
 	}
-	if left, _ := filepath.Glob(filepath.Join(folder, "tracks", "*", ".tmp-*")); len(left) > 0 {
+	if left := temporaries(t, folder); len(left) > 0 {
 		t.Errorf("temporary files are left: %q", left)
 	}
 }

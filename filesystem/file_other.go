@@ -67,40 +67,62 @@ func (f file) close() { _ = f.Close() } // nothing was written
 // disk here.
 func tooLarge(error) bool { return false }
 
+// mayNotWrite reports whether the system refused a change for want of rights.
+func mayNotWrite(err error) bool { return errors.Is(err, fs.ErrPermission) }
+
 // subfolder is an open folder.
-type subfolder struct{ root *os.Root }
+type subfolder struct {
+	root  *os.Root
+	above *os.Root
+	name  string // in the folder above
+}
 
 // subfolder opens a folder, which may be a link to one below root.
 func (r reader) subfolder(name string) (subfolder, error) {
 	sub, err := r.root.OpenRoot(name)
-	return subfolder{sub}, err
+	return subfolder{sub, r.root, name}, err
 }
 
 func (s subfolder) close() error { return s.root.Close() }
 
-// names are the names of all that is in the folder, in no order.
+// removeEmpty removes a folder, unless there is something in it.
+func (r reader) removeEmpty(name string) error {
+	if info, err := r.root.Lstat(name); err == nil && info.IsDir() {
+		_ = r.root.Remove(name) // systems differ in what they say of a full one
+	}
+	return nil
+}
+
+// names are the names of all that is in the folder, in no order. There are none where
+// the folder has been removed.
 func (s subfolder) names() ([]string, error) {
 	dir, err := s.root.Open(".")
-	if err != nil {
-		return nil, err
+	var names []string
+	if err == nil {
+		names, err = dir.Readdirnames(-1)
+		err = errors.Join(err, dir.Close())
 	}
-	names, err := dir.Readdirnames(-1)
-	return names, errors.Join(err, dir.Close())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return names, err
 }
 
 // create makes a new file and opens it for writing.
 func (s subfolder) create(name string) (*os.File, error) {
-	return s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	return f, writing(err)
 }
 
-// rename renames a file, and replaces the one that has its new name. It waits for a
+// rename moves a file to another folder, and replaces the one that has its new name. It waits for a
 // moment where a program such as a virus scanner has a file open in a way that the
 // system does not let it be replaced then.
-func (s subfolder) rename(from, to string) error {
-	err := s.root.Rename(from, to)
-	for wait := shortWait; err != nil && inUse(err) && wait < 100*time.Millisecond; wait *= 2 {
+func (s subfolder) rename(name string, to subfolder, newName string) error {
+	from, path := s.name+"/"+name, to.name+"/"+newName
+	err := s.above.Rename(from, path)
+	for wait := 20 * time.Microsecond; err != nil && inUse(err) && wait < 100*time.Millisecond; wait *= 2 {
 		time.Sleep(wait)
-		err = s.root.Rename(from, to)
+		err = s.above.Rename(from, path)
 	}
 	return err
 }

@@ -91,6 +91,11 @@ func (f file) close() { _ = unix.Close(int(f)) } // nothing was written
 // tooLarge reports whether a file would have become larger than the system lets it.
 func tooLarge(err error) bool { return errors.Is(err, unix.EFBIG) }
 
+// mayNotWrite reports whether the system refused a change for want of rights.
+func mayNotWrite(err error) bool {
+	return errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
+}
+
 // subfolder is an open folder, in which files are made, renamed and removed with the
 // system's calls, too.
 type subfolder struct {
@@ -114,8 +119,28 @@ func (r reader) subfolder(name string) (subfolder, error) {
 
 func (s subfolder) close() error { return s.dir.Close() }
 
-// names are the names of all that is in the folder, in no order.
-func (s subfolder) names() ([]string, error) { return s.dir.Readdirnames(-1) }
+// removeEmpty removes a folder, unless there is something in it.
+func (r reader) removeEmpty(name string) error {
+	for {
+		err := unix.Unlinkat(r.fd, name, unix.AT_REMOVEDIR)
+		switch {
+		case err == nil, errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST), errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+			return nil
+		case !errors.Is(err, unix.EINTR):
+			return writing(&os.PathError{Op: "remove", Path: name, Err: err})
+		}
+	}
+}
+
+// names are the names of all that is in the folder, in no order. There are none where
+// the folder has been removed.
+func (s subfolder) names() ([]string, error) {
+	names, err := s.dir.Readdirnames(-1)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	return names, err
+}
 
 // create makes a new file and opens it for writing.
 func (s subfolder) create(name string) (*os.File, error) {
@@ -126,20 +151,20 @@ func (s subfolder) create(name string) (*os.File, error) {
 		case err == nil:
 			return os.NewFile(uintptr(fd), path), nil
 		case !errors.Is(err, unix.EINTR):
-			return nil, &os.PathError{Op: "create", Path: path, Err: err}
+			return nil, writing(&os.PathError{Op: "create", Path: path, Err: err})
 		}
 	}
 }
 
-// rename renames a file, and replaces the one that has its new name.
-func (s subfolder) rename(from, to string) error {
+// rename moves a file to another folder, and replaces the one that has its new name.
+func (s subfolder) rename(name string, to subfolder, newName string) error {
 	for {
-		err := unix.Renameat(s.fd, from, s.fd, to)
+		err := unix.Renameat(s.fd, name, to.fd, newName)
 		switch {
 		case err == nil:
 			return nil
 		case !errors.Is(err, unix.EINTR):
-			return &os.LinkError{Op: "rename", Old: s.dir.Name() + "/" + from, New: s.dir.Name() + "/" + to, Err: err}
+			return writing(&os.LinkError{Op: "rename", Old: s.dir.Name() + "/" + name, New: to.dir.Name() + "/" + newName, Err: err})
 		}
 	}
 }
@@ -149,10 +174,7 @@ func (s subfolder) touch(name string, at time.Time) error {
 	if at.Before(unused) {
 		at = unused
 	}
-	stamp, err := unix.TimeToTimespec(at)
-	if err != nil {
-		return nil // so far in the future that nothing was used later
-	}
+	stamp, _ := unix.TimeToTimespec(at) // that of unused where the system cannot tell it
 	for {
 		err := unix.UtimesNanoAt(s.fd, name, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
 		switch {
@@ -196,6 +218,6 @@ func (s subfolder) remove(name string) (bool, error) {
 		if statErr := unix.Fstatat(s.fd, name, &stat, unix.AT_SYMLINK_NOFOLLOW); statErr == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR {
 			return false, nil
 		}
-		return false, &os.PathError{Op: "remove", Path: s.dir.Name() + "/" + name, Err: err}
+		return false, writing(&os.PathError{Op: "remove", Path: s.dir.Name() + "/" + name, Err: err})
 	}
 }

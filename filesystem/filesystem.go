@@ -10,7 +10,8 @@
 // Each repository is a folder of its name, with 256 folders for its entries:
 //
 //	music/tracks/table.json                           name and key of the table
-//	music/tracks/lock-0 … lock-f                      see below
+//	music/tracks/lock-0 … lock-f                      see Processes
+//	music/tracks/tmp/                                 see Temporary files
 //	music/tracks/3a/6rqhFg,DE,1~7d9c…                 an entry
 //
 // The name of an entry begins with what is readable of its key and ends with a digest of
@@ -32,6 +33,30 @@
 // if it is absent one does. The system releases the locks of a process that dies. Where it has
 // no such locks (neither flock nor LockFileEx), only one process at a time may write.
 //
+// # Temporary files
+//
+// A file is written in the folder tmp and then gets its name. A writer has a number, which
+// is part of the names of its temporary files: that of the first file tmp/lock-0,
+// tmp/lock-1, … that it could lock, which it keeps locked until it is closed or dies. So
+// whoever gets the lock of a number may remove the temporary files that have it. That is
+// done when a table is opened, with one of 16 saves, and by a clear. Where locks may not
+// tell, files must also be an hour old by the clock of the file system: on those that are
+// not known to be a disk of this machine, and on systems without such locks. Should the
+// writer of such a file be alive nevertheless, it writes the file again.
+//
+// Earlier versions of the library had temporary files beside the entries. These go when
+// they are an hour old: with the saves, one folder at a time, or all at once by a clear.
+//
+// A clear also removes the folders of entries that it leaves empty. It holds the lock under
+// which a save makes the folder and puts its files there.
+//
+// # Folders that are removed, moved or cannot be written
+//
+// A save that finds the folder removed makes it again. On a disk of this machine, it does
+// so where the folder was moved as well; on others, a store goes on in the folder that it
+// has open. A folder on a read-only file system, or one that this user may not write to,
+// can be opened and read, if its tables are there; a write is [ErrReadOnly].
+//
 // A renewal of an entry's times and headers reads its file and writes a new one with the
 // whole payload, so in this store it costs as much as a save.
 package filesystem
@@ -48,6 +73,7 @@ import (
 	"sync"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/access"
 	"github.com/endpointcache/endpointcache/internal/gate"
 )
 
@@ -70,8 +96,8 @@ type Options struct {
 	Sync bool
 
 	// Logger is told of files that were found damaged or are no entries, with their
-	// paths, in which "*" stands for what is readable of a key. The default is
-	// [slog.Default].
+	// paths, in which "*" stands for what is readable of a key, and of folders that other
+	// users may write to. The default is [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -120,7 +146,9 @@ func Open(ctx context.Context, dir string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, opError("open", "", err)
 	}
-	return newStore(root, path, o), nil
+	s := newStore(root, path, o)
+	s.warnOfOthers(ctx, root, path)
+	return s, nil
 }
 
 // New returns a store on a folder that the caller has opened, and which Close
@@ -140,7 +168,9 @@ func New(ctx context.Context, root *os.Root, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, opError("open", "", err)
 	}
-	return newStore(root, "", o), nil
+	s := newStore(root, "", o)
+	s.warnOfOthers(ctx, root, s.Path())
+	return s, nil
 }
 
 // syncing is how many goroutines wait for the disk at once in one call.
@@ -152,6 +182,15 @@ func newStore(root *os.Root, path string, o Options) *Store {
 		workers = max(workers, syncing)
 	}
 	return &Store{path: path, opts: o, workers: workers, root: root, own: path != "", tables: make(map[string]*table)}
+}
+
+// warnOfOthers tells of a folder in which others can forge entries. Whoever has made it so
+// may want it: it stays as it is.
+func (s *Store) warnOfOthers(ctx context.Context, folder *os.Root, path string) {
+	if info, err := folder.Stat("."); err == nil && access.OthersMayWrite(info) {
+		s.opts.Logger.WarnContext(ctx, "endpointcache: other users may write to a folder of the store",
+			"path", path, "mode", info.Mode().String())
+	}
 }
 
 // Path is the folder of the store: with [New], by the name that it was opened with.

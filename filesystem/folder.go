@@ -7,7 +7,8 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"time"
+	"sync"
+	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -17,22 +18,32 @@ import (
 type folder struct {
 	root   *os.Root
 	reader reader
+	info   os.FileInfo
+	local  bool // on a disk of this machine
+
+	making sync.Mutex             // of the writer
+	made   atomic.Pointer[writer] // nil before the first change
+
+	sweeping sync.Mutex
+	swept    atomic.Bool // of what earlier versions have left
 }
 
-func (f *folder) close() error { return errors.Join(f.reader.close(), f.root.Close()) }
+func (f *folder) close() error {
+	errs := []error{f.reader.close(), f.root.Close()}
+	if w := f.made.Load(); w != nil {
+		errs = append(errs, w.close())
+	}
+	return errors.Join(errs...)
+}
 
-// openTable opens the folder of a table, and makes it where it is absent. Should
-// the cache's folder have been removed, that is made again.
+// openTable opens the folder of a table, and makes it where it is absent.
 func (s *Store) openTable(ctx context.Context, spec driver.TableSpec) (*folder, error) {
 	name := folderName(spec.Name)
-	parent := s.parent()
-	err := makeFolder(parent, name)
-	if errors.Is(err, fs.ErrNotExist) && s.own {
-		if parent, err = s.replaceParent(parent); err == nil {
-			err = makeFolder(parent, name)
-		}
-	}
+	parent, err := s.parent()
 	if err != nil {
+		return nil, err
+	}
+	if err := makeFolder(parent, name); err != nil {
 		return nil, err
 	}
 	info, err := parent.Lstat(name)
@@ -50,13 +61,17 @@ func (s *Store) openTable(ctx context.Context, spec driver.TableSpec) (*folder, 
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	f := &folder{root, reader}
-	if err = s.checkSchema(ctx, f, spec); err == nil && s.opts.Sync {
+	f := &folder{root: root, reader: reader, local: isLocal(root)}
+	if f.info, err = root.Stat("."); err == nil {
+		err = s.checkSchema(ctx, f, spec)
+	}
+	if err == nil && s.opts.Sync {
 		err = syncFolder(parent, ".")
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
+	_ = f.sweepTemporary() // what it cannot remove is no matter for who only reads
 	return f, nil
 }
 
@@ -65,50 +80,63 @@ func makeFolder(root *os.Root, name string) error {
 		if _, there := root.Lstat(name); err != nil && there == nil {
 			return nil // where nothing can be made, what is there will do
 		}
-		return err
+		return writing(err)
 	}
 	return nil
 }
 
-func (s *Store) parent() *os.Root {
+// parent returns the cache's folder, which it opens again where it was removed.
+func (s *Store) parent() (*os.Root, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.root
-}
-
-// replaceParent opens the cache's folder again, unless another call has.
-func (s *Store) replaceParent(gone *os.Root) (*os.Root, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.root != gone {
+	if !s.own {
 		return s.root, nil
+	}
+	info, err := s.root.Stat(".")
+	if err == nil && !isElsewhere(info, s.path) {
+		return s.root, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	root, err := openFolder(s.path, s.opts.Temp)
 	if err != nil {
 		return nil, err
 	}
+	s.stale = append(s.stale, s.root.Close)
 	s.root = root
-	s.stale = append(s.stale, gone.Close)
 	return root, nil
+}
+
+// isElsewhere reports whether a folder that was opened is not at its path any more: it
+// was removed, or moved, as to a desktop's trash, where nobody looks for entries.
+func isElsewhere(opened os.FileInfo, path string) bool {
+	info, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, opened)
 }
 
 // open opens a folder of entries. ok is false where there is none: whatever else is in
 // its place holds nothing of ours.
 func (f *folder) open(shard byte) (sub subfolder, ok bool, err error) {
-	sub, err = f.reader.subfolder(shardName(shard))
+	return f.openAt(shardName(shard))
+}
+
+func (f *folder) openAt(path string) (sub subfolder, ok bool, err error) {
+	sub, err = f.reader.subfolder(path)
 	switch {
 	case err == nil:
 		return sub, true, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return sub, false, nil
 	}
-	if info, statErr := f.root.Lstat(shardName(shard)); statErr == nil && !info.IsDir() {
+	if info, statErr := f.root.Lstat(path); statErr == nil && !info.IsDir() {
 		return sub, false, nil
 	}
 	return sub, false, err
 }
 
-// makeShard opens a folder of entries, and makes it where it is absent.
+// makeShard opens a folder of entries, and makes it where it is absent. With the stripe's
+// lock, no clear removes it.
 func (f *folder) makeShard(shard byte) (subfolder, error) {
 	name := shardName(shard)
 	sub, err := f.reader.subfolder(name)
@@ -116,19 +144,15 @@ func (f *folder) makeShard(shard byte) (subfolder, error) {
 		return sub, err
 	}
 	if err := f.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return sub, err
+		return sub, writing(err)
 	}
 	return f.reader.subfolder(name)
 }
 
 // names are the names of the entries in a folder, in their order.
 func (f *folder) names(shard byte) ([]string, error) {
-	sub, ok, err := f.open(shard)
-	if err != nil || !ok {
-		return nil, err
-	}
-	names, err := sub.names()
-	return entryNames(names), errors.Join(err, sub.close())
+	names, err := f.namesAt(shardName(shard))
+	return entryNames(names), err
 }
 
 // entryNames are those names that entries may have, in their order, each once. It
@@ -137,36 +161,6 @@ func entryNames(names []string) []string {
 	names = slices.DeleteFunc(names, func(name string) bool { return !isEntry(name) })
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// list returns the names in the folder itself.
-func (f *folder) list() ([]string, error) {
-	sub, err := f.reader.subfolder(".")
-	if err != nil {
-		return nil, err
-	}
-	names, err := sub.names()
-	return names, errors.Join(err, sub.close())
-}
-
-// abandoned is how old a temporary file is whose writer must have died.
-const abandoned = time.Hour
-
-// sweep removes what writers that died have left: of the names in the folder at path.
-func (f *folder) sweep(path string, names []string) error {
-	for _, name := range names {
-		if !isTemporary(name) {
-			continue
-		}
-		info, err := f.root.Lstat(path + "/" + name)
-		if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > abandoned {
-			err = f.root.Remove(path + "/" + name)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
 }
 
 // syncFolder waits until the names in a folder are on the disk.

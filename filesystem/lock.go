@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
+
+	"github.com/endpointcache/endpointcache/internal/filelock"
 )
 
 // stripes is how many locks a table has. An entry belongs to the one of the first
@@ -15,12 +16,6 @@ const stripes = 16
 // stripe is one of a table's locks. A process has it through turn, and all
 // processes through a file.
 type stripe struct{ turn chan struct{} }
-
-// The waits for a lock of another process grow from the shorter to the longer.
-const (
-	shortWait = 20 * time.Microsecond
-	longWait  = 5 * time.Millisecond
-)
 
 // lock waits for a stripe as long as ctx lets it. While it is held, nobody else
 // replaces an entry of the stripe.
@@ -46,25 +41,10 @@ func (t *table) lock(ctx context.Context, f *folder, n int) (unlock func(), err 
 func lockFile(ctx context.Context, root *os.Root, name string) (*os.File, error) {
 	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, writing(err)
 	}
-	if err := waitForLock(ctx, f); err != nil {
+	if err := filelock.Lock(ctx, f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
-}
-
-func waitForLock(ctx context.Context, f *os.File) error {
-	for wait := shortWait; ; wait = min(2*wait, longWait) {
-		if locked, err := tryLock(f); err != nil || locked {
-			return err
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -13,15 +14,19 @@ import (
 // had to be changed, and those of all entries, end with a tilde and a digest in
 // lower case, so that they differ where a system ignores the case of letters.
 const (
-	maxReadable   = 40 // characters before the digest
-	maxPlain      = 64 // of a name that stands for itself
-	tableDigits   = 20 // of the digest, hexadecimal
-	entryDigits   = 30
-	shardDigits   = 2 // of the entry's digest, in the name of its folder
-	temporary     = ".tmp-"
-	temporaryRand = 16
-	schemaFile    = "table.json"
-	lockPrefix    = "lock-"
+	maxReadable = 40 // characters before the digest
+	maxPlain    = 64 // of a name that stands for itself
+	tableDigits = 20 // of the digest, hexadecimal
+	entryDigits = 30
+	shardDigits = 2 // of the entry's digest, in the name of its folder
+	schemaFile  = "table.json"
+	lockPrefix  = "lock-"
+
+	temporaryFolder = "tmp"
+	temporaryRand   = 16
+	clockFile       = "clock" // in the folder of temporary files
+	sweptFile       = "swept"
+	oldTemporary    = ".tmp-" // of earlier versions
 )
 
 const hexDigits = "0123456789abcdef"
@@ -113,17 +118,30 @@ func isEntry(name string) bool {
 	return true
 }
 
-// isTemporary reports whether name is that of a file that is being written.
-func isTemporary(name string) bool {
-	rest, ok := strings.CutPrefix(name, temporary)
+// isOldTemporary reports whether name is that of a temporary file of an earlier version.
+func isOldTemporary(name string) bool {
+	rest, ok := strings.CutPrefix(name, oldTemporary)
 	return ok && len(rest) == temporaryRand && isHex(rest)
 }
 
-func temporaryName() string {
+// temporaryPrefix is what the names of the temporary files of a writer with this number
+// begin with. No other writer has it, not even the next one with the number.
+func temporaryPrefix(n int) string {
 	var b [temporaryRand / 2]byte
 	_, _ = rand.Read(b[:]) // it never fails
-	return temporary + hex.EncodeToString(b[:])
+	return strconv.Itoa(n) + "-" + hex.EncodeToString(b[:]) + "-"
 }
+
+// writerOf returns the number of the writer whose temporary file has this name.
+func writerOf(name string) (n string, ok bool) {
+	parts := strings.Split(name, "-")
+	if len(parts) != 3 || len(parts[1]) != temporaryRand || !isHex(parts[1]) || !isNumber(parts[2]) {
+		return "", false
+	}
+	return parts[0], isNumber(parts[0])
+}
+
+func isNumber(s string) bool { return len(s) > 0 && strings.Trim(s, "0123456789") == "" }
 
 func isHex(s string) bool {
 	for _, c := range []byte(s) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/endpointcache/endpointcache/internal/access"
 	"github.com/endpointcache/endpointcache/internal/homepath"
 )
 
@@ -31,7 +32,7 @@ func absolute(dir string, temp bool) (string, error) {
 // others can write to, another user may have put something in its place.
 func openFolder(path string, temp bool) (*os.Root, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, err
+		return nil, writing(err)
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -41,7 +42,7 @@ func openFolder(path string, temp bool) (*os.Root, error) {
 		return root, nil
 	}
 	info, err := root.Stat(".")
-	if err == nil && !mine(info) {
+	if err == nil && !access.Mine(info) {
 		err = fmt.Errorf("%s belongs to another user", path)
 	}
 	if err != nil {

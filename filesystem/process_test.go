@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,6 +63,8 @@ func otherProcess() {
 	switch os.Getenv(taskVariable) {
 	case "save":
 		saveForEver(ctx, table, os.Getenv(writerVariable))
+	case "save many":
+		saveManyForEver(ctx, table, os.Getenv(writerVariable))
 	case "remove":
 		fmt.Println(removeAll(ctx, table))
 	case "replace":
@@ -92,6 +95,32 @@ func saveForEver(ctx context.Context, table driver.Table, writer string) {
 			fail(table.Put(ctx, bulk))
 		}
 	}
+}
+
+// A process that saves many entries does so on several goroutines, so that a kill which
+// one of them brings about is in the middle of what the others do.
+const (
+	savers = 4
+	many   = 50 // entries of each
+)
+
+// saveManyForEver replaces the same entries, and tells who has and their version after
+// each call.
+func saveManyForEver(ctx context.Context, table driver.Table, writer string) {
+	var wait sync.WaitGroup
+	for saver := range savers {
+		wait.Go(func() {
+			entries := make([]driver.Entry, many)
+			for version := 1; ; version++ {
+				for n := range entries {
+					entries[n] = track(fmt.Sprintf("%s-%d", writer, saver), n, version)
+				}
+				fail(table.Put(ctx, entries))
+				fmt.Println(saver, version)
+			}
+		})
+	}
+	wait.Wait()
 }
 
 // removable is how many entries the processes take from each other.

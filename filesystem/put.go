@@ -53,8 +53,18 @@ func (t *table) savings(entries []driver.Entry, c *driver.Condition) []saving {
 	return all
 }
 
-// save puts all that start returns, once more where the folder was removed meanwhile.
+// save puts all that start returns, once more where the folder was removed meanwhile. It
+// does not put them into one that was moved: disks of this machine tell folders apart,
+// others need not.
 func (t *table) save(ctx context.Context, start func() []saving) ([]saving, error) {
+	if t.saves.Add(1)%sweepEach == 0 {
+		defer func() { t.folder.Load().sweepSome() }()
+	}
+	if gone := t.folder.Load(); t.store.own && t.local && isElsewhere(gone.info, t.root) {
+		if err := t.reopen(ctx, gone); err != nil {
+			return nil, err
+		}
+	}
 	f := t.folder.Load()
 	all := start()
 	err := t.put(ctx, f, all)
@@ -100,17 +110,20 @@ func (t *table) put(ctx context.Context, f *folder, all []saving) error {
 	})
 }
 
-// putGroup writes temporary files, each beside the place of its entry, then has the
-// lock while they take these places.
+// putGroup writes temporary files, then has the lock while they take the places of their
+// entries.
 func (t *table) putGroup(ctx context.Context, f *folder, b *buffers, group []saving) (err error) {
-	defer func() { err = errors.Join(err, f.removeTemporary(group)) }()
+	w, err := f.writer(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.remove(group)) }()
+	if err := t.writeGroup(ctx, f, b, w, group); err != nil {
+		return err
+	}
 	var shards [][]saving
 	for _, shard := range groupBy(group, func(a, b saving) bool { return a.shard() == b.shard() }) {
-		written, err := t.writeShard(ctx, f, b, shard)
-		if err != nil {
-			return err
-		}
-		if written {
+		if slices.ContainsFunc(shard, func(s saving) bool { return s.temporary != "" }) {
 			shards = append(shards, shard)
 		}
 	}
@@ -122,7 +135,7 @@ func (t *table) putGroup(ctx context.Context, f *folder, b *buffers, group []sav
 		return err
 	}
 	for i := 0; i < len(shards) && err == nil; i++ {
-		err = t.replaceShard(ctx, f, b, shards[i])
+		err = t.replaceShard(ctx, f, b, w, shards[i])
 	}
 	unlock()
 	if err == nil && t.store.opts.Sync {
@@ -131,55 +144,43 @@ func (t *table) putGroup(ctx context.Context, f *folder, b *buffers, group []sav
 	return err
 }
 
-// writeShard writes the temporary files of those entries in one folder that may take
-// their places, and reports whether there are any.
-func (t *table) writeShard(ctx context.Context, f *folder, b *buffers, shard []saving) (written bool, err error) {
-	var sub subfolder
-	defer func() {
-		if written {
-			err = errors.Join(err, sub.close())
-		}
-	}()
+// writeGroup writes the temporary files of those entries that may take their places.
+func (t *table) writeGroup(ctx context.Context, f *folder, b *buffers, w *writer, group []saving) error {
 	var data, lines []byte
-	for i := range shard {
+	for i := range group {
 		if err := ctx.Err(); err != nil {
-			return written, err
+			return err
 		}
-		s := &shard[i]
+		s := &group[i]
 		if ok, err := t.prepare(ctx, f, b, s); err != nil || !ok {
 			if err != nil {
-				return written, err
+				return err
 			}
 			continue
 		}
-		if !written {
-			if sub, err = f.makeShard(s.shard()); err != nil {
-				return false, err
-			}
-			written = true
-		}
 		lines = t.id.append(lines[:0], s.entry.Key)
 		if data = appendHead(data[:0], s.entry, lines); data == nil {
-			return written, fmt.Errorf("%w: its key, name and headers take more than %d bytes", driver.ErrTooLarge, maxHead)
+			return fmt.Errorf("%w: its key, name and headers take more than %d bytes", driver.ErrTooLarge, maxHead)
 		}
 		rest := s.entry.Payload
 		if len(rest) <= maxJoined {
 			data, rest = append(data, rest...), nil
 		}
-		if s.temporary, err = write(sub, t.store.opts.Sync, data, rest); err != nil {
-			return written, err
+		var err error
+		if s.temporary, err = w.write(t.store.opts.Sync, data, rest); err != nil {
+			return err
 		}
 		if s.renewal != nil {
 			s.entry = nil // the payload may be large
 		}
 	}
-	return written, nil
+	return nil
 }
 
 // replaceShard moves the temporary files to the places of their entries, as far as
 // they still may take them.
-func (t *table) replaceShard(ctx context.Context, f *folder, b *buffers, shard []saving) (err error) {
-	sub, err := f.reader.subfolder(shardName(shard[0].shard()))
+func (t *table) replaceShard(ctx context.Context, f *folder, b *buffers, w *writer, shard []saving) (err error) {
+	sub, err := f.makeShard(shard[0].shard())
 	if err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ func (t *table) replaceShard(ctx context.Context, f *folder, b *buffers, shard [
 			}
 			continue
 		}
-		if err := sub.rename(s.temporary, s.name()); err != nil {
+		if err := w.dir.rename(s.temporary, sub, s.name()); err != nil {
 			return err
 		}
 		s.temporary, s.saved = "", true
@@ -204,21 +205,6 @@ func (t *table) replaceShard(ctx context.Context, f *folder, b *buffers, shard [
 		}
 	}
 	return nil
-}
-
-// removeTemporary removes the files that have not taken their places.
-func (f *folder) removeTemporary(group []saving) error {
-	var errs []error
-	for _, s := range group {
-		if s.temporary == "" {
-			continue
-		}
-		err := f.root.Remove(shardName(s.shard()) + "/" + s.temporary)
-		if !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // syncShards waits until the names in these folders are on the disk.
@@ -234,27 +220,3 @@ func syncShards(f *folder, shards [][]saving) error {
 // maxJoined is the payload up to which it is copied behind its head, to be written
 // with it.
 const maxJoined = 64 << 10
-
-// write writes a temporary file of two parts into a folder and returns its name.
-func write(sub subfolder, sync bool, data, rest []byte) (name string, err error) {
-	name = temporaryName()
-	file, err := sub.create(name)
-	if err != nil {
-		return "", err
-	}
-	_, err = file.Write(data)
-	if err == nil && len(rest) > 0 {
-		_, err = file.Write(rest)
-	}
-	if err == nil && sync {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		return name, nil
-	}
-	if tooLarge(err) {
-		err = fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
-	}
-	_, removeErr := sub.remove(name)
-	return "", errors.Join(err, removeErr)
-}

@@ -52,7 +52,7 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 		if err != nil {
 			return err
 		}
-		t, err = s.keep(spec, f)
+		t, err = s.keep(ctx, spec, f)
 		return err
 	})
 	if err != nil {
@@ -65,12 +65,13 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 }
 
 // keep returns the table of that name, which has been opened before or is now.
-func (s *Store) keep(spec driver.TableSpec, f *folder) (*table, error) {
+func (s *Store) keep(ctx context.Context, spec driver.TableSpec, f *folder) (*table, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tables[spec.Name]
 	if t == nil || !slices.Equal(t.id.spec.Key, spec.Key) { // or its folder was removed
 		t = newTable(s, spec, f)
+		s.warnOfOthers(ctx, f.root, t.path("."))
 		s.tables[spec.Name] = t
 		s.all = append(s.all, t)
 		return t, nil
@@ -120,12 +121,17 @@ func (s *Store) createSchema(ctx context.Context, f *folder, spec driver.TableSp
 		return err
 	}
 	defer func() { _ = sub.close() }() // which was only looked up in
-	temporary, err := write(sub, s.opts.Sync, append(text, '\n'), nil)
+	w, err := f.writer(ctx)
 	if err != nil {
 		return err
 	}
-	if err := sub.rename(temporary, schemaFile); err != nil {
-		return errors.Join(err, f.root.Remove(temporary))
+	temporary, err := w.write(s.opts.Sync, append(text, '\n'), nil)
+	if err != nil {
+		return err
+	}
+	if err := w.dir.rename(temporary, sub, schemaFile); err != nil {
+		_, removeErr := w.dir.remove(temporary)
+		return errors.Join(err, removeErr)
 	}
 	if s.opts.Sync {
 		return syncFolder(f.root, ".")
@@ -172,12 +178,12 @@ func parseSchema(text []byte) (s schema, ok bool) {
 
 // checkNew fails where the folder holds what no table's creation has left.
 func (f *folder) checkNew(spec driver.TableSpec) error {
-	names, err := f.list()
+	names, err := f.namesAt(".")
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if !isTemporary(name) && !strings.HasPrefix(name, lockPrefix) && name != schemaFile {
+		if !isOldTemporary(name) && !strings.HasPrefix(name, lockPrefix) && name != temporaryFolder && name != schemaFile {
 			return schemaError(spec, "a folder without "+schemaFile)
 		}
 	}

@@ -14,8 +14,10 @@ import (
 
 type table struct {
 	store   *Store
+	root    string // path of the folder
 	id      identity
-	local   bool // the folder is on a disk of this machine
+	local   bool          // the folder is on a disk of this machine
+	saves   atomic.Uint64 // calls
 	stripes [stripes]stripe
 
 	reopening sync.Mutex
@@ -25,7 +27,8 @@ type table struct {
 var _ driver.Table = (*table)(nil)
 
 func newTable(s *Store, spec driver.TableSpec, f *folder) *table {
-	t := &table{store: s, id: newIdentity(spec), local: isLocal(f.root)}
+	t := &table{store: s, id: newIdentity(spec), local: f.local}
+	t.root = t.path(".")
 	for i := range t.stripes {
 		t.stripes[i].turn = make(chan struct{}, 1)
 	}

@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -15,7 +16,10 @@ import (
 // Tables reads the file table.json of each folder.
 func (s *Store) Tables(ctx context.Context) (specs []driver.TableSpec, err error) {
 	err = s.run(ctx, "list tables", "", func() error {
-		parent := s.parent()
+		parent, err := s.parent()
+		if err != nil {
+			return err
+		}
 		dir, err := parent.Open(".")
 		if err != nil {
 			return err
@@ -74,7 +78,7 @@ func readTable(parent *os.Root, name string) (spec driver.TableSpec, have string
 		kind, _ := driver.ParseKind(c.Kind)
 		spec.Key = append(spec.Key, driver.Column{Name: c.Name, Kind: kind})
 	}
-	if spec.Validate() != nil || folderName(spec.Name) != name {
+	if valid := spec.Validate() == nil && folderName(spec.Name) == name; !valid {
 		return driver.TableSpec{}, "the folder of another table", nil
 	}
 	return spec, "", nil
@@ -89,7 +93,11 @@ var errNotEmpty = errors.New("the folder holds files that are not of the cache, 
 // others have put files there, the folder stays, with the table, which then is empty.
 func (s *Store) DropTable(ctx context.Context, name string) error {
 	return s.run(ctx, "drop table", name, func() error {
-		parent, folderName := s.parent(), folderName(name)
+		parent, err := s.parent()
+		if err != nil {
+			return err
+		}
+		folderName := folderName(name)
 		spec, have, err := readTable(parent, folderName)
 		if have != "" {
 			return &driver.SchemaError{Table: name, Want: "a table of the cache", Have: have}
@@ -101,7 +109,7 @@ func (s *Store) DropTable(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		t, err := s.keep(spec, f) // whose goroutines take turns
+		t, err := s.keep(ctx, spec, f) // whose goroutines take turns
 		if err != nil {
 			return err
 		}
@@ -117,6 +125,9 @@ func (s *Store) DropTable(ctx context.Context, name string) error {
 	})
 }
 
+// droppedPrefix begins the name of a folder that is being removed.
+const droppedPrefix = ".dropped-"
+
 // removeFolder removes the folder of a table whose entries are cleared, unless there is
 // something in it that is not the table's. It is renamed first: others who have it open may
 // still make files in it.
@@ -129,7 +140,7 @@ func (t *table) removeFolder(ctx context.Context, parent *os.Root, name string) 
 		}
 		defer unlock()
 	}
-	names, err := f.list()
+	names, err := f.namesAt(".")
 	if err != nil {
 		return false, err
 	}
@@ -143,11 +154,11 @@ func (t *table) removeFolder(ctx context.Context, parent *os.Root, name string) 
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return false, err
 			}
-		case !isTemporary(name) && !strings.HasPrefix(name, lockPrefix) && name != schemaFile:
+		case !isOldTemporary(name) && !strings.HasPrefix(name, lockPrefix) && name != temporaryFolder && name != schemaFile:
 			return false, nil
 		}
 	}
-	dropped := temporaryName()
+	dropped := droppedPrefix + rand.Text()
 	if err := parent.Rename(name, dropped); err != nil {
 		dropped = name // Windows renames no folder in which files are open
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -74,6 +75,15 @@ func (t *table) list(l driver.Listing, parts driver.Parts, args *arguments) stri
 	}
 	terms := []string{t.keyIs(len(leading)), t.conditions(s, len(args.values)+1)}
 	t.filter(args, l.Filter)
+	switch l.Order {
+	case driver.ByKey:
+		if w := l.Where.Prefix; w != "" {
+			terms = append(terms, beginning(t.names.keys[len(leading)], w, args))
+		}
+	case driver.ByName:
+		terms = append(terms, beginning(orderColumns[driver.ByName], l.Where.NamePrefix, args))
+	default:
+	}
 	if l.After != nil {
 		terms = append(terms, t.after(l, args))
 	}
@@ -120,6 +130,7 @@ func (t *table) after(l driver.Listing, args *arguments) string {
 	first := len(args.values) + 1
 	e := l.After
 	switch l.Order {
+	case driver.ByKey:
 	case driver.ByName:
 		text(0, e.Name)
 	case driver.ByCached:
@@ -144,6 +155,38 @@ func (t *table) after(l driver.Listing, args *arguments) string {
 		operator = "<"
 	}
 	return fmt.Sprintf("(%s) %s (%s)", strings.Join(columns, ", "), operator, placeholders(first, len(columns)))
+}
+
+// beginning are bounds in the index for the texts of a column that begin with a prefix, and
+// adds their parameters. It is empty where there are none.
+func beginning(column, prefix string, args *arguments) string {
+	if prefix == "" || !isText(prefix) {
+		return ""
+	}
+	args.string(prefix)
+	bounds := besideAnother(column, ">=", len(args.values))
+	if end := successor(prefix); end != "" {
+		args.string(end)
+		bounds += " AND " + besideAnother(column, "<", len(args.values))
+	}
+	return bounds
+}
+
+// successor is the first text behind all that begin with a prefix, or empty where there is
+// none.
+func successor(prefix string) string {
+	for prefix != "" {
+		last, size := utf8.DecodeLastRuneInString(prefix)
+		prefix = prefix[:len(prefix)-size]
+		switch last {
+		case utf8.MaxRune:
+		case 0xd7ff: // before the surrogates, which are no characters
+			return prefix + "\ue000"
+		default:
+			return prefix + string(last+1)
+		}
+	}
+	return ""
 }
 
 // maxName is how long a name and the key may be together that are in the index of names.

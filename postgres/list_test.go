@@ -81,7 +81,8 @@ func TestListingsGoAlongAnIndex(t *testing.T) {
 						}
 						index := map[driver.Order]string{driver.ByKey: "owned key~", driver.ByName: "owned by name", driver.ByCached: "owned by cached_at", driver.ByUsed: "owned by _used_at",
 							driver.ByExpiry: "owned by expires_at", driver.BySize: "owned by _size"}[order]
-						if !strings.Contains(plan.String(), index) || strings.Contains(plan.String(), "Sort") || from != nil && !strings.Contains(plan.String(), "(ROW(") {
+						if !strings.Contains(plan.String(), index) || strings.Contains(plan.String(), "Sort") || from != nil && !strings.Contains(plan.String(), "(ROW(") ||
+							order == driver.ByName && f.Where.NamePrefix != "" && !strings.Contains(plan.String(), "Index Cond") {
 							t.Errorf("order %d, descending: %v, analyzed: %v:\n%s\n%s", order, descending, analyzed, text, plan.String())
 						}
 					}

@@ -19,6 +19,14 @@
 //
 //	SELECT id, name, headers->'Content-Type'->>0 FROM tracks WHERE expires_at > now();
 //
+// Behind the payload stand _encoding (how it is written; empty: as it came), _payload_sum
+// and _meta_sum (checksums of 32 bits, as signed integers), _used_at (when the entry was
+// used last) and _size (about how many bytes it takes). To a table of an earlier version,
+// which has none of these, OpenTable adds them.
+//
+// The first listing in an order makes an index for it, which stays: each order has one of
+// its own. It holds up neither readers nor writers.
+//
 // A string that TEXT cannot hold (a zero byte, invalid UTF-8), or that begins
 // with a backslash, stands as \x and its bytes in hexadecimal digits. One that is
 // too long for an index stands as \sha256: and its digest; the column _key, which

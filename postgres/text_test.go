@@ -83,3 +83,26 @@ func TestKeyOfAnotherTableIsAnError(t *testing.T) {
 		t.Errorf("with a byte more it is %v", got)
 	}
 }
+
+// FuzzSuccessor: a text begins with a prefix if it is not before it and before its
+// successor.
+func FuzzSuccessor(f *testing.F) {
+	for _, prefix := range []string{"", "a", "az", "\x7f", "a\ud7ff", "a\U0010ffff", "\U0010ffff\U0010ffff", "日本"} {
+		for _, s := range []string{"", "a", "b", "\ud7ffb", "\ue000", "\U0010ffff\U0010ffff\U0010ffff", "日本語"} {
+			f.Add(prefix, s)
+			f.Add(prefix, prefix+s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, prefix, s string) {
+		if !isText(prefix) || !isText(s) || prefix == "" {
+			return
+		}
+		end := successor(prefix)
+		if within := s >= prefix && (end == "" || s < end); within != strings.HasPrefix(s, prefix) {
+			t.Errorf("%q is within %q and %q: %v", s, prefix, end, within)
+		}
+		if !utf8.ValidString(end) {
+			t.Errorf("%q is no text", end)
+		}
+	})
+}

@@ -65,8 +65,11 @@ type ResponseRepository[K comparable, V any] struct {
 }
 
 // New returns the repository that s describes, with its table in the store, which
-// it creates where it is absent. A table of that name that is for another key
-// is a driver.SchemaError. The store stays the caller's to close.
+// it creates where it is absent. If the entries there were stored by another declaration, New
+// migrates them, which takes as long as to read and write them all, or else does what Changed
+// of the settings says: by default, the error is a settings.ChangedError. A table of that name
+// of which the store remembers no declaration, and that is for another key, is a
+// driver.SchemaError. The store stays the caller's to close.
 func New[K comparable, V any](ctx context.Context, store driver.Store, s settings.RepositorySettings[K, V], opts *Options) (*ResponseRepository[K, V], error) {
 	if store == nil {
 		return nil, errors.New("repository: the store is nil")
@@ -91,7 +94,8 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 		Name: s.Name, Key: key.Columns(),
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
 		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Endpoint: endpointOf(s),
-		Scope: s.Scope, Identity: s.Identity, Origin: s.BaseURL, RedirectHosts: s.RedirectHosts, Redact: s.Redact, Compression: s.Compression,
+		Declared: s.Declaration(), Changed: s.Changed, Migration: s.MigrationFrom,
+		Scope: s.Scope, Identity: s.Identity, Origin: s.BaseURL, RedirectHosts: s.RedirectHosts, Redact: s.Redact, Limit: s.Limit, Compression: s.Compression,
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
 		KeyType: reflect.TypeFor[K](), KeyOf: r.keyOf,
 		Beside: endpoint.BesideURL(s.Endpoint), MatchURL: r.matchURL(), Tags: r.tags(),

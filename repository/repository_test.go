@@ -392,10 +392,12 @@ func TestIterationYieldsAllAndAllowsWrites(t *testing.T) {
 func TestWhatCannotBeDecodedIsAnErrorOfItsOwn(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store driver.Store, clock *clock) {
 		ctx := t.Context()
-		old := create(t, store, settings.RepositorySettings[trackKey, string]{Name: "tracks", Payload: payload.String()}, clock)
+		old := create(t, store, settings.RepositorySettings[trackKey, string]{Name: "tracks", Version: 1, Payload: payload.String()}, clock)
 		bad, good := trackKey{ID: "bad"}, trackKey{ID: "good"}
 		check(t, old.SaveMany(ctx, map[trackKey]string{bad: "<html>", good: `{"title":"G"}`}))
-		r := create(t, store, tracks, clock)
+		same := tracks
+		same.Version = 1
+		r := create(t, store, same, clock)
 		var decode *repository.DecodeError
 		if _, ok, err := r.Get(ctx, bad); ok || !errors.As(err, &decode) || decode.Key != bad {
 			t.Errorf("Get = %v, %v", ok, err)
@@ -535,8 +537,8 @@ func TestAnotherKeyTypeForTheTableIsRefused(t *testing.T) {
 		check(t, r.Save(t.Context(), trackKey{ID: "a"}, track{Title: "A"}))
 		other := settings.RepositorySettings[int, track]{Name: "tracks", Payload: payload.JSON[track]()}
 		_, err := repository.New(t.Context(), store, other, nil)
-		var schema *driver.SchemaError
-		if !errors.As(err, &schema) || !strings.Contains(err.Error(), "id string, market string") {
+		var changed *settings.ChangedError
+		if !errors.As(err, &changed) || !errors.Is(err, driver.ErrSchema) || !strings.Contains(err.Error(), "id string, market string") {
 			t.Errorf("the error is %v", err)
 		}
 		if ok, err := r.Contains(t.Context(), trackKey{ID: "a"}); err != nil || !ok {

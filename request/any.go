@@ -240,6 +240,8 @@ func (e *anyEndpoint) Request(ctx context.Context, _ *url.URL, key AnyKey) (*htt
 
 func (e *anyEndpoint) Validate() error { return e.err }
 
+func (e *anyEndpoint) String() string { return "any request" }
+
 // Specificity is less than that of any other endpoint.
 func (e *anyEndpoint) Specificity() endpoint.Specificity { return endpoint.Specificity{-1} }
 

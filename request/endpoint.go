@@ -85,3 +85,5 @@ func (e *funcEndpoint[K]) Validate() error {
 
 // Methods is for package endpoint.
 func (e *funcEndpoint[K]) Methods() []string { return e.methods }
+
+func (e *funcEndpoint[K]) String() string { return "functions" }

@@ -49,6 +49,23 @@ type RepositorySettings[K comparable, V any] struct {
 	// store. Names that differ only in case cannot be used side by side.
 	Name string
 
+	// Version is that of the declaration, 1 or more; 0 is none. The store remembers it: raise it
+	// with each change after which the stored bodies are not those of the endpoint any more, or
+	// cannot be decoded. If the store remembers no version, or none is set here, the endpoint
+	// and the name of V tell whether the declaration has changed. Another key is a change in any
+	// case.
+	Version int
+
+	// Migrations lead here from older declarations: see [MigrateFrom] and [MigrateKeys]. The
+	// first that applies is taken; its own settings may have migrations, too, so that one leads
+	// to the next. Fields that were added to K need none if a request may lack them; see
+	// [MigrateKeys]. No migration leads to a lower version.
+	Migrations []Migration[K, V]
+
+	// Changed says what happens to the entries of another declaration from which no migration
+	// leads here. The default is an error.
+	Changed Change
+
 	// Pattern describes the endpoint's requests, as "GET /v1/tracks/{id}" does. It
 	// is short for an Endpoint that is a [request.Pattern] without options; only
 	// one of the two is set.
@@ -125,6 +142,10 @@ type RepositorySettings[K comparable, V any] struct {
 	// Policy says more about what is cached and for how long. Each of its fields applies if
 	// no policy of a call sets it, and takes precedence over the cache's.
 	Policy policy.Policy
+
+	// Limit bounds how much the repository keeps, in the table of each origin. It needs a
+	// cache, which evicts in the background. The default is no limit but the cache's.
+	Limit Limit
 }
 
 // Validate reports what keeps a repository from being made of the settings.
@@ -194,7 +215,13 @@ func (s RepositorySettings[K, V]) validate() error {
 	if err := s.validateScope(key.Columns()); err != nil {
 		return err
 	}
+	if err := s.validateVersion(); err != nil {
+		return err
+	}
 	if err := s.Policy.Validate(); err != nil {
+		return err
+	}
+	if err := s.Limit.Validate(); err != nil {
 		return err
 	}
 	return expire.Validate(s.Expire)

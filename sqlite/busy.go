@@ -14,9 +14,14 @@ const busyTimeout = 100 * time.Millisecond
 
 // SQLite's result codes, see https://sqlite.org/rescode.html.
 const (
-	codeBusy   = 5
-	codeLocked = 6
-	codeTooBig = 18
+	codeBusy         = 5
+	codeLocked       = 6
+	codeReadOnly     = 8
+	codeCorrupt      = 11
+	codeFull         = 13
+	codeProtocol     = 15
+	codeTooBig       = 18
+	codeNotADatabase = 26
 )
 
 func resultCode(err error) int {
@@ -33,7 +38,8 @@ func isBusy(err error) bool {
 		return false
 	}
 	code := resultCode(err)
-	return code == codeBusy || code == codeLocked
+	return code == codeBusy || code == codeLocked ||
+		code == codeProtocol // of a log that others use so much that a reader did not find its place
 }
 
 // waitBusy waits a little for a lock, unless the context is done.

@@ -12,8 +12,13 @@ import (
 // transaction: its commit costs more than a small write. There is no goroutine:
 // a caller that gets the turn writes for all whose writes are queued then.
 type committer struct {
-	pool *pool
-	turn chan struct{} // holds an element while a caller has the turn
+	pool     *pool
+	readOnly bool
+	turn     chan struct{} // holds an element while a caller has the turn
+
+	// committed is called after each commit of about so many bytes, unless it is nil. Its
+	// error is that of the writes, which are done nevertheless.
+	committed func(c *conn, size int) error
 
 	mu    sync.Mutex
 	queue []*write
@@ -55,6 +60,9 @@ func (c *committer) writeOne(ctx context.Context, size int, single bool, do func
 }
 
 func (c *committer) enqueue(w *write) error {
+	if c.readOnly {
+		return ErrReadOnly
+	}
 	w.done = make(chan struct{})
 	err := c.wait(w)
 	var panicked *panicError
@@ -103,6 +111,9 @@ func (c *committer) takeTurn(w *write) error {
 			if err == nil {
 				err = alone.run(conn)
 			}
+			if err == nil {
+				err = c.check(conn, alone.size)
+			}
 			alone.finish(err)
 			return nil
 		}
@@ -118,7 +129,11 @@ func (c *committer) takeTurn(w *write) error {
 // of them fails, nothing of the group stays, and each is tried by itself.
 func (c *committer) commit(conn *conn, group []*write) {
 	err := writeAll(conn, group)
-	if err == nil || len(group) == 1 {
+	written := err == nil
+	if written {
+		err = c.check(conn, totalSize(group))
+	}
+	if written || len(group) == 1 {
 		for _, w := range group {
 			w.finish(err)
 		}
@@ -129,28 +144,57 @@ func (c *committer) commit(conn *conn, group []*write) {
 		if err == nil {
 			err = writeAll(conn, []*write{w})
 		}
+		if err == nil {
+			err = c.check(conn, w.size)
+		}
 		w.finish(err)
 	}
 }
 
+func (c *committer) check(conn *conn, size int) error {
+	if c.committed == nil {
+		return nil
+	}
+	return c.committed(conn, size)
+}
+
+// alone lends the connection that writes for something that is no write of a caller, when it
+// is its turn.
+func (c *committer) alone(ctx context.Context, do func(*conn) error) error {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+		return c.pool.with(ctx, do)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // writeAll does the writes in the open transaction and ends it.
-func writeAll(conn *conn, group []*write) (err error) {
-	defer func() {
-		if err != nil {
-			// SQLite may have rolled back already: the error is of no use.
-			_ = conn.exec(context.Background(), "ROLLBACK")
-		}
-	}()
+func writeAll(conn *conn, group []*write) error {
+	var err error
 	for _, w := range group {
-		if err := w.ctx.Err(); err != nil {
-			return err
+		if err = w.ctx.Err(); err == nil {
+			err = w.run(conn)
 		}
-		if err := w.run(conn); err != nil {
-			return err
+		if err != nil {
+			break
 		}
 	}
-	// Outside WAL mode, readers can keep a commit waiting.
-	return conn.exec(group[0].ctx, "COMMIT")
+	return end(group[0].ctx, conn, err)
+}
+
+// end commits the open transaction, or rolls it back where err is one.
+func end(ctx context.Context, conn *conn, err error) error {
+	if err == nil {
+		// Outside WAL mode, readers can keep a commit waiting.
+		err = conn.exec(ctx, "COMMIT")
+	}
+	if err != nil {
+		// SQLite may have rolled back already: the error is of no use.
+		_ = conn.exec(context.Background(), "ROLLBACK")
+	}
+	return err
 }
 
 func begin(ctx context.Context, conn *conn) error {
@@ -158,6 +202,13 @@ func begin(ctx context.Context, conn *conn) error {
 		return err
 	}
 	return conn.exec(ctx, "BEGIN IMMEDIATE")
+}
+
+func totalSize(group []*write) (size int) {
+	for _, w := range group {
+		size += w.size
+	}
+	return size
 }
 
 // take removes from the queue what fits one transaction, at least one write.

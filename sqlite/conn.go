@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -21,6 +22,7 @@ type conn struct {
 	stmts map[stmtKey]*stmt
 	size  int               // of all stmts, in keys or rows that they are for
 	row   []sqldriver.Value // the row being read
+	file  os.FileInfo       // the file of the store that it is open on; nil for others
 }
 
 // stmtKey tells the statements of a connection apart without their text, which
@@ -218,13 +220,26 @@ func (c *conn) execute(ctx context.Context, s *stmt, interruptible bool) (int, e
 	return int(n), err
 }
 
-// pragma runs a statement of which it does not matter whether it answers.
+// pragma runs a statement to its end, of which it does not matter what it answers.
 func (c *conn) pragma(ctx context.Context, text string) error {
 	s, err := c.prepare(ctx, stmtKey{text: text})
 	if err != nil {
 		return err
 	}
-	return c.query(ctx, s, 1, func([]sqldriver.Value) bool { return true })
+	return retryBusy(ctx, s.drain)
+}
+
+func (s *stmt) drain() (err error) {
+	rows, err := s.QueryContext(context.Background(), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	row := make([]sqldriver.Value, len(rows.Columns())) // there may be rows of no columns
+	for found := true; found && err == nil; {
+		found, err = next(rows, row)
+	}
+	return err
 }
 
 // exec runs a statement that answers with no rows.

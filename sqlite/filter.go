@@ -107,6 +107,7 @@ func (n names) filter(key stmtKey) []string {
 		all = append(all, term{"expires_us", ">", driver.ByExpiry})
 	case driver.Expired:
 		all = append(all, term{"expires_us", "<=", driver.ByExpiry})
+	default:
 	}
 	texts := make([]string, len(all))
 	for i, t := range all {
@@ -135,7 +136,7 @@ func (key stmtKey) searchesBy(t term) bool {
 			begins = t.operator == "<" || t.operator == "<="
 		}
 		return key.behind == fromStart || !begins
-	case opCount, opClear, opFew:
+	case opCount, opClear, opClearSome, opFew:
 		if key.leading > 0 {
 			return t.order == driver.ByKey
 		}

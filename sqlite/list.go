@@ -162,8 +162,13 @@ func (n names) page(key stmtKey, limit string, more ...string) string {
 	}
 	keys := n.keys[n.fixed(key.order, key.leading):]
 	value := n.sorted(key.order)
-	if key.sorts {
+	var index string
+	switch {
+	case key.sorts:
 		value = "+(" + value + ")" // not from its index
+	case value != "":
+		// With statistics, the planner may prefer another and sort what it finds there.
+		index = " INDEXED BY " + quote(listIndexName(n.name, key.order))
 	}
 	by := keys
 	if value != "" && key.behind != behindKey { // of those, all have the same
@@ -178,8 +183,9 @@ func (n names) page(key stmtKey, limit string, more ...string) string {
 		search = append(search, fmt.Sprintf("(%s) %s (%s)", strings.Join(keys, ", "), greater, placeholders(len(keys))))
 	case behindValue:
 		search = append(search, value+" "+greater+" ?")
+	case fromStart:
 	}
-	return fmt.Sprintf("%s%s ORDER BY %s%s LIMIT %s", n.selectRows(key), where(append(search, more...)...),
+	return fmt.Sprintf("%s%s%s ORDER BY %s%s LIMIT %s", n.selectRows(key), index, where(append(search, more...)...),
 		strings.Join(by, direction+", "), direction, limit)
 }
 
@@ -237,6 +243,7 @@ func (n names) createListIndex(name string, order driver.Order) string {
 		columns = append(columns, n.size, "status")
 	case driver.ByCached:
 		columns = append(columns, n.size)
+	default:
 	}
 	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS main.%s ON %s (%s)", quote(name), n.bare, strings.Join(columns, ", "))
 }

@@ -114,6 +114,9 @@ func TestAListingOfFewIsThatOfMany(t *testing.T) {
 	for order, index := range orders {
 		l := driver.Listing{Order: order, Limit: 700}
 		l.Leading = driver.Key{"many"}
+		if err := table.ensureIndex(t.Context(), order); err != nil {
+			t.Fatal(err)
+		}
 		for {
 			var pages [2][]driver.Entry
 			for i, sorts := range []bool{false, true} {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/puddle/v2"
 )
@@ -19,28 +20,29 @@ type pool struct {
 	db           *sql.DB
 }
 
-// newPool returns a pool of at most size connections, which it opens when they
-// are needed, each with the pragmas.
-func newPool(size int, dsn string, pragmas ...string) (*pool, error) {
+// newPool returns a pool of at most size connections, which open opens when they
+// are needed.
+func newPool(size int, open func(context.Context) (*conn, error)) (*pool, error) {
 	p := &pool{}
 	var err error
 	p.own, err = puddle.NewPool(&puddle.Config[*conn]{
 		MaxSize: int32(size),
 		Constructor: func(ctx context.Context) (*conn, error) {
-			c, err := connect(ctx, dsn, pragmas)
+			c, err := open(ctx)
 			if err == nil {
 				p.opened.Add(1)
 			}
 			return c, err
 		},
 		Destructor: func(c *conn) {
-			p.opened.Add(-1)
 			_ = c.Close() // nothing is left to be written
+			p.opened.Add(-1)
 		},
 	})
 	return p, err
 }
 
+// connect opens a connection, on which it runs the pragmas.
 func connect(ctx context.Context, dsn string, pragmas []string) (*conn, error) {
 	inner, err := openConn(dsn)
 	if err != nil {
@@ -104,6 +106,23 @@ func withCallers(ctx context.Context, db *sql.DB, do func(*conn) error) error {
 		return nil
 	})
 	return errors.Join(err, result, pooled.Close())
+}
+
+// reset closes the store's own connections: those that are lent when they are given
+// back. New ones take their place.
+func (p *pool) reset() {
+	if p.own != nil {
+		p.own.Reset()
+	}
+}
+
+// drain waits until all connections of a pool that was reset are closed, but not for long.
+func (p *pool) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for p.opened.Load() > 0 && waitBusy(ctx) == nil {
+		continue
+	}
 }
 
 // close waits for the connections that are lent and closes the store's own.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	sqldriver "database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +18,9 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 		if n := len(spec.Key); n > maxColumns {
 			return fmt.Errorf("a key of %d columns: SQLite can compare %d", n, maxColumns)
 		}
+		if strings.HasPrefix(strings.ToLower(spec.Name), "sqlite_") {
+			return errors.New("names that begin with sqlite_ are SQLite's own: give it another")
+		}
 		var complete bool
 		err := s.readers.with(ctx, func(c *conn) (err error) {
 			complete, err = t.check(ctx, c)
@@ -25,23 +29,23 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 		if err != nil || complete {
 			return err
 		}
-		return s.commits.write(ctx, 1, func(c *conn) error {
-			// Another process may have created it since.
-			if complete, err := t.check(ctx, c); err != nil || complete {
-				return err
-			}
-			return t.complete(ctx, c)
-		})
+		return s.commits.write(ctx, 1, func(c *conn) error { return t.ensure(ctx, c) })
 	})
 	if err != nil {
 		return nil, err
 	}
+	if s.file != nil {
+		s.file.tables.add(t)
+	}
 	return t, nil
 }
 
-// complete makes the table, its index, and the columns that a table of an earlier version
-// lacks, without touching its rows.
-func (t *table) complete(ctx context.Context, c *conn) error {
+// ensure makes the table, its index, and the columns that a table of an earlier version
+// lacks, without touching its rows. Another process may have done so.
+func (t *table) ensure(ctx context.Context, c *conn) error {
+	if complete, err := t.check(ctx, c); err != nil || complete {
+		return err
+	}
 	for _, text := range t.names.create(t.spec) {
 		if err := c.exec(ctx, text); err != nil {
 			return err

@@ -24,6 +24,7 @@ const (
 	opDelete
 	opCount
 	opClear
+	opClearSome // as many as a short transaction removes
 	opSize
 	opLast
 	opPage    // of an iteration in the order of the rows
@@ -39,6 +40,9 @@ const maxVars = 32766
 // maxChunk is the most keys of one statement. More are no faster.
 const maxChunk = 512
 
+// maxCleared is how many expired entries are removed in a transaction.
+const maxCleared = 2000
+
 // maxColumns keeps a key's comparison within SQLite's depth of expressions.
 const maxColumns = 500
 
@@ -46,8 +50,9 @@ const maxColumns = 500
 // finds what has expired.
 const never = math.MaxInt64
 
-// names are a table's names, quoted, and what stands for the parts of its entries.
+// names are a table's name, as it is and quoted, those of its columns, quoted, and what stands for the parts of its entries.
 type names struct {
+	name               string
 	table, bare, index string
 	keys               []string
 	size               string                                                      // about how many bytes an entry takes
@@ -63,20 +68,21 @@ func indexName(table string) string { return table + " expires_us" }
 func newNames(spec driver.TableSpec) names {
 	// Qualified: neither the name of a chunk of keys nor a temporary table of
 	// the caller's can stand for it.
-	n := names{table: "main." + quote(spec.Name), bare: quote(spec.Name), index: "main." + quote(indexName(spec.Name))}
-	n.size = "octet_length(payload) + octet_length(name) + octet_length(headers)"
+	n := names{name: spec.Name, table: "main." + quote(spec.Name), bare: quote(spec.Name), index: "main." + quote(indexName(spec.Name))}
+	// What the length of a BLOB is, SQLite knows without reading it. octet_length could do
+	// so for text, but programs with an older SQLite could not read the file any more.
+	n.size = "length(payload) + " + textSize("name") + " + " + textSize("headers")
 	fixed := rowSize
 	for _, c := range spec.Key {
 		name := quote(c.Name)
 		n.keys = append(n.keys, name)
-		// A key stands in the index of the primary key, too.
 		switch c.Kind {
 		case driver.String:
-			n.size += " + 2 * octet_length(" + name + ")"
+			n.size += fmt.Sprintf(" + %d * %s", keyCopies, textSize(name))
 		case driver.Int:
-			fixed += 2 * 8
+			fixed += keyCopies * 8
 		default:
-			fixed += 2
+			fixed += keyCopies
 		}
 	}
 	n.size += fmt.Sprintf(" + %d", fixed)
@@ -86,8 +92,14 @@ func newNames(spec driver.TableSpec) names {
 	return n
 }
 
-// rowSize is about what a row and its entries in the indices take besides values.
-const rowSize = 64
+// A key stands in the row, in the index of the primary key, and in that by use. What a row
+// and its places in the indices take besides, is about rowSize.
+const (
+	keyCopies = 3
+	rowSize   = 96
+)
+
+func textSize(column string) string { return "length(CAST(" + column + " AS BLOB))" }
 
 // columnType is the declared type of a key column. It is not INTEGER, which would
 // make a single one the row's number: iterations go by the order of saving.
@@ -173,6 +185,7 @@ func (n names) partColumns(parts driver.Parts) []string {
 		columns = append(columns, "_payload_sum")
 	case driver.Meta | driver.Payload:
 		columns = append(columns, "_meta_sum << 32 | _payload_sum")
+	default:
 	}
 	if parts&driver.Meta != 0 {
 		columns = append(columns, "cached_us", "expires_us", "name", "headers")
@@ -277,6 +290,9 @@ func (t *table) text(key stmtKey) string {
 		return all + where(n.filter(key)...)
 	case opClear:
 		return "DELETE FROM " + n.table + where(n.filter(key)...)
+	case opClearSome:
+		return fmt.Sprintf("DELETE FROM %s WHERE _rowid_ IN (SELECT _rowid_ FROM %s%s LIMIT %d)",
+			n.table, n.table, where(n.filter(key)...), maxCleared)
 	case opSize:
 		return fmt.Sprintf("SELECT count(*), sum(%s) FROM %s", n.size, n.table)
 	case opLast:

@@ -6,6 +6,14 @@
 // transaction, and each has been committed when its call returns. If another process holds
 // a lock, calls wait for it as long as their context allows.
 //
+// A file is kept in order while it is open, by a goroutine that commits start, that ends
+// when there is nothing to do, and that Close waits for: it keeps the write-ahead log short, and
+// gives the space of what was deleted back to the disk. A file that is removed or replaced
+// while it is open is begun anew, before a save is acknowledged that nobody would find; so is
+// a damaged one, where [Options.Damaged] says so. Beside the file there are at times those
+// of SQLite (-wal, -shm, -journal), -lock for a moment when a file is begun, and -reserve
+// where the disk is nearly full.
+//
 // With cgo, which is Go's default where there is a C compiler, the driver is
 // github.com/mattn/go-sqlite3. A program that is built without cgo imports a driver written
 // in Go, modernc.org/sqlite, with one more line; the database file is the same:
@@ -20,6 +28,17 @@
 // in cached_us and expires_us, of which cached_at and expires_at are the readable form:
 //
 //	sqlite3 music.db 'SELECT id, name, expires_at FROM tracks'
+//
+// The other columns begin with an underscore, which no column of a key does: _encoding says
+// how the body stands in payload (NULL: exactly as it came), _payload_sum and _meta_sum are
+// checksums (0: none), and _used_us is when the entry was used last. It is NULL, for
+// cached_us, in an entry that a version without that column has saved. Tables of such
+// versions get the new columns when they are opened; those versions then refuse them.
+//
+//	sqlite3 music.db "SELECT name, length(payload), datetime(_used_us / 1e6, 'unixepoch') FROM tracks ORDER BY _used_us"
+//
+// The first listing in an order other than that of the keys makes an index, such as
+// "tracks by used", which then is kept.
 package sqlite
 
 import (
@@ -27,6 +46,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -37,49 +57,6 @@ import (
 // package sqlite/purego.
 var ErrNoDriver = errors.New(`no driver: build with CGO_ENABLED=1 and a C compiler, or import _ "github.com/endpointcache/endpointcache/sqlite/purego"`)
 
-// Options are the settings of a store. A nil *Options means the defaults.
-type Options struct {
-	// Readers is how many connections read at the same time. The default
-	// is twice the number of processors, at least 4. [New] and
-	// [OpenMemory] do not use it.
-	Readers int
-
-	// Sync is how a commit reaches the disk; the default is [SyncNormal].
-	// [New] leaves the caller's setting as it is.
-	Sync Sync
-}
-
-// Sync is SQLite's synchronous setting, see
-// https://sqlite.org/pragma.html#pragma_synchronous.
-type Sync uint8
-
-const (
-	// SyncNormal keeps what was committed if the process dies. If the
-	// machine loses power, the last commits may be undone, as a whole.
-	SyncNormal Sync = iota
-
-	// SyncFull keeps what was committed if the machine loses power, too, at
-	// the price of a disk flush for each commit.
-	SyncFull
-)
-
-func (o *Options) validate() (Options, error) {
-	var opts Options
-	if o != nil {
-		opts = *o
-	}
-	if opts.Readers < 0 {
-		return opts, fmt.Errorf("Readers is %d: it cannot be negative", opts.Readers)
-	}
-	if opts.Readers == 0 {
-		opts.Readers = max(4, 2*runtime.GOMAXPROCS(0))
-	}
-	if opts.Sync > SyncFull {
-		return opts, fmt.Errorf("Sync is %d: it is SyncNormal or SyncFull", opts.Sync)
-	}
-	return opts, nil
-}
-
 // Store is a SQLite database. It implements [driver.Store].
 type Store struct {
 	path    string
@@ -87,6 +64,8 @@ type Store struct {
 	writer  *pool // the same as readers where one connection, or database, is all there is
 	commits *committer
 	shares  int          // how many readers may share the work of one call
+	file    *file        // nil where the store has none of its own
+	upkeep  *upkeep      // nil where there is nothing to keep up
 	release func() error // removes what the store leaves; nil for nothing
 
 	gate gate.Gate
@@ -98,13 +77,24 @@ var _ driver.Store = (*Store)(nil)
 // absent, with the folders on the way. A leading ~ is the user's home folder.
 // The extension is left as given. What SQLite takes otherwise, ":memory:" and
 // "file:" URIs, is refused.
+//
+// A file that this process may not write is opened to read: writes return [ErrReadOnly].
+// A file of this user that everybody may read or write becomes the user's alone.
 func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	return openOwn(ctx, opts, func(o Options) (*Store, error) {
-		path, err := createFile(path)
+		path, err := absolute(path)
 		if err != nil {
 			return nil, err
 		}
-		return openFile(path, o, nil)
+		resolve := makeFile
+		if o.ReadOnly {
+			resolve = func(_ context.Context, path string) (string, error) { return filepath.EvalSymlinks(path) }
+		}
+		resolved, err := resolve(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		return openFile(ctx, path, resolved, o, nil)
 	})
 }
 
@@ -116,7 +106,7 @@ func OpenTemp(ctx context.Context, opts *Options) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		return openFile(path, o, func() error { return removeDatabase(path) })
+		return openFile(ctx, path, path, o, func() error { return removeDatabase(path) })
 	})
 }
 
@@ -124,25 +114,27 @@ func OpenTemp(ctx context.Context, opts *Options) (*Store, error) {
 // after Close.
 func OpenMemory(ctx context.Context, opts *Options) (*Store, error) {
 	return openOwn(ctx, opts, func(o Options) (*Store, error) {
-		one, err := newPool(1, ":memory:") // another connection would be another database
+		// Another connection would be another database.
+		one, err := newPool(1, func(ctx context.Context) (*conn, error) { return connect(ctx, ":memory:", nil) })
 		if err != nil {
 			return nil, err
 		}
-		return newStore(one, one, 1, "", nil), nil
+		return newStore(one, one, 1), nil
 	})
 }
 
 // New returns a store on the caller's own database, which Close leaves open. Its
 // journal mode, pool and other settings stay as they are; the driver is
 // github.com/mattn/go-sqlite3 or modernc.org/sqlite. WAL mode, a busy timeout
-// and more than one connection make it fast.
+// and more than one connection make it fast. What the package does by itself for
+// a file of its own, it leaves to the caller.
 func New(ctx context.Context, db *sql.DB, opts *Options) (*Store, error) {
 	return open(ctx, opts, func(Options) (*Store, error) {
 		if db == nil {
 			return nil, errors.New("the database is nil")
 		}
 		callers := &pool{db: db}
-		return newStore(callers, callers, 1, "", nil), nil
+		return newStore(callers, callers, 1), nil
 	})
 }
 
@@ -165,40 +157,44 @@ func open(ctx context.Context, o *Options, make func(Options) (*Store, error)) (
 	}
 	s, err := make(opts)
 	if err == nil {
-		if err = s.ping(ctx); err != nil {
+		if err = s.guard(ctx, true, func() error { return s.ping(ctx) }); err != nil {
 			err = errors.Join(err, s.shutDown())
 		}
 	}
 	if err != nil {
 		return nil, &driver.OpError{Store: kind, Op: "open", Err: err}
 	}
+	if s.upkeep != nil {
+		s.file.keepReserve()
+		s.upkeep.wake() // for what others have left
+	}
 	return s, nil
 }
 
-func openFile(path string, o Options, release func() error) (*Store, error) {
-	dsn := fileDSN(path)
-	busy := fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds())
-	const cache = "PRAGMA cache_size=-16384" // KiB
-	writer, err := newPool(1, dsn, busy, cache,
-		"PRAGMA journal_mode=WAL",
-		fmt.Sprintf("PRAGMA synchronous=%d", o.Sync+1),
-		// Checkpoints dominate the cost of writing at the default of 1000.
-		"PRAGMA wal_autocheckpoint=4000",
-		"PRAGMA journal_size_limit=67108864",
-	)
+// openFile opens the file at path, which is resolved without symbolic links.
+func openFile(ctx context.Context, path, resolved string, o Options, release func() error) (*Store, error) {
+	f, err := newFile(ctx, resolved, o)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	readers, err := newPool(o.Readers, dsn, busy, cache, "PRAGMA query_only=ON")
-	if err != nil {
-		return nil, err
+	s := newStore(f.readers, f.writer, o.Readers)
+	s.path, s.file, s.release = path, f, release
+	if f.mode.readOnly() {
+		s.commits.readOnly = true
+		return s, nil
 	}
-	return newStore(readers, writer, o.Readers, path, release), nil
+	s.upkeep = newUpkeep(f, s.commits)
+	f.relieve = s.upkeep.relieve
+	s.commits.committed = func(c *conn, size int) error {
+		s.upkeep.committed(size)
+		return f.committed(c)
+	}
+	return s, nil
 }
 
-func newStore(readers, writer *pool, parallel int, path string, release func() error) *Store {
+func newStore(readers, writer *pool, parallel int) *Store {
 	return &Store{
-		path: path, readers: readers, writer: writer, release: release,
+		readers: readers, writer: writer,
 		commits: newCommitter(writer),
 		shares:  max(1, min(runtime.GOMAXPROCS(0), parallel)),
 	}
@@ -239,6 +235,9 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) shutDown() error {
+	if s.upkeep != nil {
+		s.upkeep.stop(s.release == nil)
+	}
 	s.readers.close()
 	s.writer.close() // the last connection checkpoints the log
 	if s.release == nil {
@@ -250,11 +249,32 @@ func (s *Store) shutDown() error {
 // run does one operation: not after Close, not with a context that is done,
 // and with errors that tell what was tried.
 func (s *Store) run(ctx context.Context, op, table string, do func() error) error {
-	if err := s.gate.Do(ctx, do); err != nil {
-		if resultCode(err) == codeTooBig {
-			err = fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
-		}
-		return &driver.OpError{Store: kind, Op: op, Table: table, Err: err}
+	return s.attempt(ctx, op, table, true, do)
+}
+
+// get is run for what tells its caller of entries one by one. If the file has to be begun anew
+// meanwhile, those that it has not told of are misses.
+func (s *Store) get(ctx context.Context, op, table string, do func() error) error {
+	return s.attempt(ctx, op, table, false, do)
+}
+
+func (s *Store) attempt(ctx context.Context, op, table string, again bool, do func() error) error {
+	err := s.gate.Do(ctx, func() error { return s.guard(ctx, again, do) })
+	if err == nil {
+		return nil
 	}
-	return nil
+	switch resultCode(err) {
+	case codeTooBig:
+		err = fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
+	case codeReadOnly:
+		err = fmt.Errorf("%w: %w", ErrReadOnly, err)
+	}
+	return &driver.OpError{Store: kind, Op: op, Table: table, Err: err}
+}
+
+func (s *Store) guard(ctx context.Context, again bool, do func() error) error {
+	if s.file == nil {
+		return do()
+	}
+	return s.file.guard(ctx, again, do)
 }

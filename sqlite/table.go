@@ -29,7 +29,7 @@ func (t *table) GetsPromptly() {}
 const minPerReader = 64
 
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
-	return t.store.run(ctx, "get from", t.spec.Name, func() error {
+	return t.store.get(ctx, "get from", t.spec.Name, func() error {
 		keys, visit := sel.Narrow(keys, visit)
 		switch len(keys) {
 		case 0:
@@ -266,21 +266,45 @@ func (t *table) Count(ctx context.Context, f driver.Filter) (n int, err error) {
 
 func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
 	err = t.store.run(ctx, "clear", t.spec.Name, func() error {
-		// The size gives it a transaction of its own, which its context can
-		// end in the middle without harm to others.
-		return t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
-			s, err := t.prepareFilter(ctx, c, stmtKey{op: opClear}, f)
-			if err != nil {
-				return err
-			}
-			cleared, err = c.execute(ctx, s, true)
-			return err
-		})
+		cleared, err = t.clear(ctx, f)
+		if err != nil {
+			cleared, err = t.clearAnyway(ctx, f.All(), err, func() (int, error) { return t.clear(ctx, f) })
+		}
+		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	return cleared, nil
+}
+
+// clear removes all at once, but for what has expired: there may be much of it that nobody
+// waits for, and others can write between its transactions.
+func (t *table) clear(ctx context.Context, f driver.Filter) (cleared int, err error) {
+	if f.State != driver.Expired {
+		return t.clearOnce(ctx, opClear, f)
+	}
+	for {
+		n, err := t.clearOnce(ctx, opClearSome, f)
+		cleared += n
+		if err != nil || n < maxCleared {
+			return cleared, err
+		}
+	}
+}
+
+func (t *table) clearOnce(ctx context.Context, op op, f driver.Filter) (cleared int, err error) {
+	// The size gives it a transaction of its own, which its context can
+	// end in the middle without harm to others.
+	err = t.store.commits.write(ctx, maxShared+1, func(c *conn) error {
+		s, err := t.prepareFilter(ctx, c, stmtKey{op: op}, f)
+		if err != nil {
+			return err
+		}
+		cleared, err = c.execute(ctx, s, true)
+		return err
+	})
+	return cleared, err
 }
 
 func (s *stmt) bindKey(key driver.Key) {

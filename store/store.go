@@ -75,7 +75,8 @@ func Kind(address string) string {
 
 // Open opens the store at address, which the caller closes. The paths of sqlite: and
 // file: are taken as they are; after sqlite:/// and file:///, they are those of a
-// URL, in which %20 is a space. Errors do not tell the address, which may have a
+// URL, in which %20 is a space. With ?mode=ro, a SQLite file that is there is opened to be
+// read; other parameters are errors. Errors do not tell the address, which may have a
 // password.
 func Open(ctx context.Context, address string, opts *Options) (driver.Store, error) {
 	if opts == nil {

@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/sqlite"
 	"github.com/endpointcache/endpointcache/store"
 )
 
@@ -13,13 +16,17 @@ func TestOpenTellsWhatAURLMayBe(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for address, want := range map[string]string{
 		"":                              "none of sqlite:file, memory:",
-		"music.db":                      "none of",
+		"music.db":                      "write sqlite:music.db",
 		"mysql://user:hunter22@host/db": "none of",
 		`C:\music.db`:                   "none of",
 		"sqlite:":                       "without a path",
 		"file:":                         "without a path",
 		"file://host/folder":            "file:path or file:///path",
-		"sqlite:///music.db?mode=rwc":   "sqlite:path or sqlite:///path",
+		"sqlite:///music.db?mode=rwc":   "sqlite:///path?mode=ro",
+		"sqlite:music.db?mode=rwc":      "sqlite:path?mode=ro",
+		"sqlite:music.db?cache=shared":  "sqlite:path?mode=ro",
+		"sqlite:music.db?mode=ro":       "music.db",
+		"file:music?mode=ro":            "file:path or file:///path",
 		"memory:more":                   "takes no name",
 		"postgres://user:hunter%2@host": "postgres: open",
 		"redis://user:hunter%2@host":    "redis: open",
@@ -65,6 +72,28 @@ func TestPathsOfURLs(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(folder, want)); err != nil {
 			t.Errorf("%s: %v", address, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestASQLiteFileIsOpenedToBeRead(t *testing.T) {
+	t.Chdir(t.TempDir())
+	spec := driver.TableSpec{Name: "tracks", Key: []driver.Column{{Name: "id", Kind: driver.String}}}
+	for _, address := range []string{"sqlite:music.db", "sqlite:music.db?mode=ro"} {
+		s, err := store.Open(t.Context(), address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := s.OpenTable(t.Context(), spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = table.Put(t.Context(), []driver.Entry{{Key: driver.Key{"a"}}})
+		if refused := errors.Is(err, sqlite.ErrReadOnly); refused != strings.HasSuffix(address, "ro") {
+			t.Errorf("%s: a save is %v", address, err)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)

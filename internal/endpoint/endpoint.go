@@ -4,6 +4,7 @@
 package endpoint
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -17,6 +18,15 @@ func MethodsOf(endpoint any) []string {
 		return slices.Clone(e.Methods())
 	}
 	return nil
+}
+
+// Text is what an endpoint says of itself, the same in each program of one version: its
+// pattern, or else its type.
+func Text(endpoint any) string {
+	if e, ok := endpoint.(fmt.Stringer); ok {
+		return e.String()
+	}
+	return fmt.Sprintf("%T", endpoint)
 }
 
 // ReadsHeaders tells whether headers may make a difference to the keys of an

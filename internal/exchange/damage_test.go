@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/declared"
 	"github.com/endpointcache/endpointcache/memory"
 )
 
@@ -109,7 +110,7 @@ func TestAnotherOriginDoesNotGetATableWhoseOriginIsNotKnownAnyMore(t *testing.T)
 		return table
 	}
 	check(t, at(d.Exchange, "https://a.test/").Put(t.Context(), []driver.Entry{{Key: key, Status: 200, CachedAt: d.Stamp()}}))
-	d.damage(recordsSpec, driver.Key{originRecord}, func(e *driver.Entry) { e.Payload = []byte("https://b.test") })
+	d.damage(recordsSpec, driver.Key{declared.FirstOrigin}, func(e *driver.Entry) { e.Payload = []byte("https://b.test") })
 	x := d.another()
 	for _, origin := range []string{"https://b.test/", "https://a.test/"} {
 		check(t, at(x, origin).Get(t.Context(), []driver.Key{key}, driver.Selection{}, func(int, driver.Entry) {

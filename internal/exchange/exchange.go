@@ -12,6 +12,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/compress"
 	"github.com/endpointcache/endpointcache/internal/expire"
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/redact"
@@ -36,9 +37,18 @@ type Options struct {
 
 	Redact redact.Rules // of all tables, besides their own
 
+	Upkeep Upkeep
+
 	Unclosed bool // nobody closes it: nothing goes on in the background by itself
 
 	Limits
+}
+
+// Upkeep is what is done in the background to what is stored. The zero value is nothing.
+type Upkeep struct {
+	Limit       settings.Limit // of all tables together, besides their own
+	ClearEvery  time.Duration  // between two looks at what has expired; 0: never
+	KeepExpired time.Duration  // how long an expired entry stays; negative: until it is cleared
 }
 
 // Limits bound what an exchange holds and waits for.
@@ -93,9 +103,13 @@ type Exchange struct {
 	digest       digestKey
 	marks        marks
 	order        order
+	upkeep       upkeep
 	counts       counters
 	damage       damage
 	running      running
+
+	rawMu sync.Mutex
+	raw   map[string]*Table // tables without their declarations, by name
 }
 
 // New returns an exchange, which is to be closed.
@@ -134,6 +148,9 @@ func (o *Options) validate() error {
 	}
 	if n := len(o.DigestKey); n > 0 && n < minDigestKey {
 		return fmt.Errorf("DigestKey has %d bytes of at least %d", n, minDigestKey)
+	}
+	if err := o.Upkeep.Limit.Validate(); err != nil {
+		return err
 	}
 	for name, n := range map[string]int64{
 		"MaxBody": o.MaxBody, "MaxInFlight": o.MaxInFlight, "FinishBytes": o.FinishBytes,
@@ -201,6 +218,7 @@ func (x *Exchange) Close() error {
 	x.running.close()
 	x.flights.endUnread()
 	x.running.wait()
+	x.upkeep.close()
 	x.damage.tellAll()
 	return nil
 }
@@ -326,22 +344,14 @@ var (
 // Instant is t as stores know it.
 func Instant(t time.Time) time.Time { return instant(t) }
 
-// hasValue reports whether a response of that status holds a value of its endpoint:
-// those of class 2xx do whose body is a representation, RFC 9110, section 15.3.
-func hasValue(status int) bool {
-	switch status {
-	case http.StatusNoContent, http.StatusResetContent, http.StatusPartialContent:
-		return false
-	}
-	return status >= 200 && status <= 299
-}
+func hasValue(status int) bool { return head.HasValue(status) }
 
 // HasValue reports whether a response of that status holds a value of its endpoint.
-func HasValue(status int) bool { return hasValue(status) }
+func HasValue(status int) bool { return head.HasValue(status) }
 
 // IsPart reports whether an entry of that status is a part of a response, which only a
 // request for ranges can be answered with.
-func IsPart(status int) bool { return status == http.StatusPartialContent }
+func IsPart(status int) bool { return head.IsPart(status) }
 
 // Gone reports whether a status says that the origin has nothing for a key.
 func Gone(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }

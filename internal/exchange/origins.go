@@ -2,8 +2,6 @@ package exchange
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,9 +11,9 @@ import (
 	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/declared"
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/weborigin"
-	"github.com/endpointcache/endpointcache/internal/whose"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -47,13 +45,6 @@ type visit struct {
 	table               *Table
 }
 
-// The kinds of record that tell of origins: which one has the table of a name, and behind
-// siblingRecord and a table's name, which others there are.
-const (
-	originRecord  = "origin"
-	siblingRecord = "sibling:"
-)
-
 func newOrigins(home *Table) *origins {
 	o := &origins{home: home, tables: make(map[string]*Table)}
 	o.single = home.Origin == settings.AnyBaseURL || home.table == nil || endpoint.HasOrigin(home.Endpoint)
@@ -78,7 +69,7 @@ func (t *Table) Family(ctx context.Context) ([]*Table, error) {
 	if o.single {
 		return family, nil
 	}
-	others, err := t.x.records.items(ctx, siblingRecord+o.home.Name)
+	others, err := t.x.records.items(ctx, declared.OtherOrigins+o.home.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +166,7 @@ func (o *origins) open(ctx context.Context, origin string) (*Table, error) {
 	var opened atomic.Pointer[Table] // by a goroutine that may go on
 	var full atomic.Pointer[map[string]bool]
 	err := home.x.guard.do(ctx, home, "get", 1, func(ctx context.Context) error {
-		kept, err := home.x.records.claim(ctx, originRecord, home.Name, origin, home.x.Now(), func() error {
+		kept, err := home.x.records.claim(ctx, declared.FirstOrigin, home.Name, origin, home.x.Now(), func() error {
 			_, err := home.table.Clear(ctx, driver.Filter{}) // nobody knows whose responses these are
 			return err
 		})
@@ -210,7 +201,7 @@ func (o *origins) open(ctx context.Context, origin string) (*Table, error) {
 // too many, and returns the origins that have one. Processes that do so at once may exceed the
 // limit by a few.
 func (o *origins) claimOther(ctx context.Context, origin string) (map[string]bool, error) {
-	records, kind := &o.home.x.records, siblingRecord+o.home.Name
+	records, kind := &o.home.x.records, declared.OtherOrigins+o.home.Name
 	known, err := records.items(ctx, kind)
 	if err != nil {
 		return nil, err
@@ -222,7 +213,7 @@ func (o *origins) claimOther(ctx context.Context, origin string) (map[string]boo
 	if others[origin] || len(others) >= mostOrigins {
 		return others, nil
 	}
-	_, err = records.claim(ctx, kind, origin, siblingName(o.home.Name, origin), o.home.x.Now(), nil)
+	_, err = records.claim(ctx, kind, origin, declared.OriginTable(o.home.Name, origin), o.home.x.Now(), nil)
 	others[origin] = true
 	return others, err
 }
@@ -230,9 +221,14 @@ func (o *origins) claimOther(ctx context.Context, origin string) (map[string]boo
 // sibling opens the table of another origin than the declaration's first.
 func (t *Table) sibling(ctx context.Context, origin string) (*Table, error) {
 	s := t.x.newTable(t.Declaration, t.fixed, t.hosts, t.redactor)
-	s.Name, s.origins = siblingName(t.Name, origin), t.origins
+	s.Name, s.stored, s.origins = declared.OriginTable(t.Name, origin), declared.OriginTable(t.stored, origin), t.origins
 	s.flying = t.x.flights.ofTable(s.Name)
-	return s, s.openIn(ctx, t.x.records.keptIn())
+	store := t.x.records.keptIn()
+	table, err := store.OpenTable(ctx, s.Spec())
+	if err != nil {
+		return nil, err
+	}
+	return s, s.take(ctx, store, table)
 }
 
 // Detached is a table for a request whose own cannot be told, as the store does not answer:
@@ -244,34 +240,18 @@ func (t *Table) DetachedBase(base *url.URL) *Table { return t.detached(originOfB
 
 func (t *Table) detached(origin string) *Table {
 	d := t.x.newTable(t.Declaration, t.fixed, t.hosts, t.redactor)
-	d.Name, d.origins, d.flying = siblingName(t.Name, origin), t.origins, new(atomic.Int64)
+	d.Name, d.origins, d.flying = declared.OriginTable(t.Name, origin), t.origins, new(atomic.Int64)
 	return d
-}
-
-// mostName is within what the names of tables may have.
-const mostName = 200
-
-// siblingName is the name of the table for another origin. Its spelling is one that all stores
-// can tell from others.
-func siblingName(name, origin string) string {
-	sibling := name + "@" + origin
-	plain := !strings.ContainsFunc(origin, func(r rune) bool { return r <= ' ' || r > '~' || 'A' <= r && r <= 'Z' })
-	if plain && len(sibling) <= mostName {
-		return sibling
-	}
-	sum := sha256.Sum256([]byte(sibling))
-	return strings.ToValidUTF8(name[:min(len(name), mostName-40)], "") + "@" + hex.EncodeToString(sum[:16])
 }
 
 // checkName reports a name of a repository whose table may be one that caches make
 // themselves.
 func checkName(name string) error {
-	_, origin, _ := strings.Cut(name, "@")
 	switch {
-	case strings.EqualFold(name, RecordsTable), strings.EqualFold(name, VariantsTable), strings.EqualFold(name, DictionariesTable):
+	case declared.Own(name):
 		return fmt.Errorf("repository %q: a table of that name is the cache's own", name)
-	case strings.Contains(origin, "://"):
-		return fmt.Errorf("repository %q: names with an origin behind an @ are for the tables of further origins", name)
+	case declared.Derived(name):
+		return fmt.Errorf("repository %q: names with an origin behind an @, or that end in ~ and a number, are for the further tables of repositories", name)
 	}
 	return nil
 }
@@ -294,9 +274,4 @@ func (t *Table) bind(ctx context.Context) error {
 func (x *Exchange) HasOrigin() bool { return x.opts.Origin != "" }
 
 // columns are the key columns of the declaration's tables.
-func (d *Declaration) columns() []driver.Column {
-	if d.Scope != settings.PerIdentity {
-		return d.Key
-	}
-	return append([]driver.Column{{Name: whose.Column, Kind: driver.String}}, d.Key...)
-}
+func (d *Declaration) columns() []driver.Column { return declared.Columns(d.Declared) }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // ownTable is a table that belongs to no repository. It is opened when it is first needed.
@@ -13,6 +14,8 @@ type ownTable struct {
 	spec driver.TableSpec
 	x    *Exchange
 	mend func(driver.Key) (cachedAt time.Time, ok bool) // see checksum.Options
+
+	bounded bool // it is within the limit of all tables; otherwise nothing leaves it
 
 	mu    sync.Mutex
 	store driver.Store
@@ -39,6 +42,9 @@ func (o *ownTable) open(ctx context.Context) (driver.Table, error) {
 		return o.table, nil
 	}
 	table, err := o.store.OpenTable(ctx, o.spec)
+	if err == nil && o.bounded {
+		table, err = o.x.keep(o.store, table, o.spec, settings.Limit{})
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,12 @@ type Declaration struct {
 	Methods      []string // that the endpoint names
 	Endpoint     any      // request.Endpoint[K], nil for none
 
+	// Declared is what the store remembers of it, Changed what happens if that is another one
+	// from which no migration leads here, and Migration what leads here.
+	Declared  settings.Declaration
+	Changed   settings.Change
+	Migration func(stored settings.Declaration) (settings.Step, bool)
+
 	Scope    settings.Scope
 	Identity func(*http.Request) string // nil: the exchange's
 	Origin   string                     // of typed calls, see settings.RepositorySettings
@@ -38,6 +44,7 @@ type Declaration struct {
 	RedirectHosts []string
 
 	Redact redact.Rules
+	Limit  settings.Limit
 
 	Compression settings.Compression
 
@@ -73,6 +80,7 @@ type Declaration struct {
 type Table struct {
 	Declaration
 	x        *Exchange
+	stored   string       // the table's name in the store, which is another than Name after a change
 	table    driver.Table // nil: nothing is stored
 	traits   driver.Traits
 	isPrompt bool
@@ -115,20 +123,15 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 	if d.Origin == "" {
 		d.Origin = x.opts.Origin
 	}
+	d.declare(x.Now())
 	t := x.newTable(d, fixedRules(own, x.general), hosts, redactor)
 	if store != nil {
 		x.Use(store)
-		if err := t.openIn(ctx, store); err != nil {
+		if err := t.open(ctx, store); err != nil {
 			return nil, err
 		}
 	}
 	t.origins = newOrigins(t)
-	if t.origins.single {
-		return t, nil
-	}
-	if _, err := x.records.open(ctx); err != nil { // now, as a request has less time for it
-		return nil, err
-	}
 	return t, t.bind(ctx)
 }
 
@@ -139,16 +142,16 @@ func (x *Exchange) newTable(d Declaration, fixed *Rules, hosts redirect.Hosts, r
 	return t
 }
 
-// openIn opens the table in a store.
-func (t *Table) openIn(ctx context.Context, store driver.Store) (err error) {
-	columns := t.columns()
-	for _, column := range columns {
+// take makes the table one of the store's.
+func (t *Table) take(ctx context.Context, store driver.Store, table driver.Table) (err error) {
+	spec := t.Spec()
+	for _, column := range spec.Key {
 		t.probeKey = append(t.probeKey, map[driver.Kind]driver.Value{driver.String: "", driver.Int: int64(0), driver.Bool: false}[column.Kind])
 	}
-	if t.table, err = store.OpenTable(ctx, driver.TableSpec{Name: t.Name, Key: columns}); err != nil {
+	if t.table, err = t.x.keep(store, table, spec, t.Limit); err != nil {
 		return err
 	}
-	t.table = t.x.compressed(t.x.checked(store, t.table, t.Name, nil), t.Name, t.Compression)
+	t.table = t.x.through(t.table, t.Name, t.Compression)
 	t.keeper, _ = t.table.(driver.KeepingTable)
 	if err := t.mark(ctx); err != nil {
 		return err

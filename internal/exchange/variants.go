@@ -9,15 +9,14 @@ import (
 	"net/http"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/declared"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
-// VariantsTable is the name of the table for the variants of responses with Vary besides
-// the latest one, which is in the endpoint's own. It is created when there is one to
-// keep.
-const VariantsTable = "http_variants"
+// VariantsTable is created when there is a variant to keep.
+const VariantsTable = declared.VariantsTable
 
 // variantColumns are the key of a variant that is not the latest of its key: the table, the
 // identity where its keys have one, the generation, a digest of the rest of the entry's
@@ -42,6 +41,7 @@ type variants struct {
 
 func (v *variants) init(x *Exchange) {
 	v.x, v.spec = x, driver.TableSpec{Name: VariantsTable, Key: variantColumns}
+	v.bounded = true
 	v.seed = maphash.MakeSeed()
 	for i := range v.turns {
 		v.turns[i] = make(chan struct{}, 1)
@@ -74,7 +74,7 @@ func (t *Table) clearVariants(ctx context.Context, identity string, state driver
 	if err != nil {
 		return err
 	}
-	_, err = table.Clear(ctx, driver.Filter{State: state, Now: instant(t.x.Now()), Leading: driver.Key{t.Name, identity}})
+	_, err = table.Clear(ctx, driver.Filter{State: state, Now: instant(t.x.Now()), Leading: driver.Key{t.stored, identity}})
 	return err
 }
 
@@ -84,7 +84,7 @@ func (t *Table) moveVariants(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
-	_, err = moveLeading(ctx, table, driver.Key{t.Name, from}, driver.Key{t.Name, to})
+	_, err = moveLeading(ctx, table, driver.Key{t.stored, from}, driver.Key{t.stored, to})
 	return err
 }
 
@@ -94,7 +94,7 @@ func (a *Ask) variantKey(generation, variant string) driver.Key {
 	if a.Table.Scoped() {
 		identity = a.Key[0]
 	}
-	return driver.Key{a.Table.Name, identity, generation, base64.RawURLEncoding.EncodeToString(digest[:]), variant}
+	return driver.Key{a.Table.stored, identity, generation, base64.RawURLEncoding.EncodeToString(digest[:]), variant}
 }
 
 // matches reports whether s answers requests with these headers.

@@ -63,7 +63,11 @@ func (s Set) Kind(address string) *Kind {
 func (s Set) Open(ctx context.Context, address, name string) (driver.Store, error) {
 	kind := s.Kind(address)
 	if kind == nil {
-		return nil, fmt.Errorf("store: the URL is none of %s", strings.Join(s.Forms(), ", "))
+		forms := strings.Join(s.Forms(), ", ")
+		if !strings.Contains(address, ":") {
+			return nil, fmt.Errorf("store: the URL is none of %s: for a file such as music.db, write sqlite:music.db", forms)
+		}
+		return nil, fmt.Errorf("store: the URL is none of %s", forms)
 	}
 	scheme, rest, _ := strings.Cut(address, ":")
 	return kind.Open(ctx, strings.ToLower(scheme)+":"+rest, name) // not all clients take capitals
@@ -78,14 +82,21 @@ func Opened[S driver.Store](store S, err error) (driver.Store, error) {
 }
 
 func openSQLite(ctx context.Context, address, _ string) (driver.Store, error) {
-	path, err := pathOf(address)
+	path, parameters, err := pathOf(address)
 	if err != nil {
 		return nil, err
 	}
-	if path == ":memory:" {
+	opts := &sqlite.Options{}
+	for name, values := range parameters {
+		if name != "mode" || len(values) != 1 || values[0] != "ro" {
+			return nil, errors.New("store: sqlite: takes no parameter but mode=ro, as in sqlite:path?mode=ro or sqlite:///path?mode=ro")
+		}
+		opts.ReadOnly = true
+	}
+	if path == ":memory:" && !opts.ReadOnly {
 		return Opened(sqlite.OpenMemory(ctx, nil))
 	}
-	return Opened(sqlite.Open(ctx, path, nil))
+	return Opened(sqlite.Open(ctx, path, opts))
 }
 
 func openMemory(_ context.Context, address, _ string) (driver.Store, error) {
@@ -96,28 +107,41 @@ func openMemory(_ context.Context, address, _ string) (driver.Store, error) {
 }
 
 func openFolder(ctx context.Context, address, _ string) (driver.Store, error) {
-	path, err := pathOf(address)
+	path, parameters, err := pathOf(address)
 	if err != nil {
 		return nil, err
+	}
+	if len(parameters) > 0 {
+		return nil, errors.New("store: file: takes no parameters: the URL is of the form file:path or file:///path")
 	}
 	return Opened(filesystem.Open(ctx, path, nil))
 }
 
-// pathOf is the path in the URL of a file.
-func pathOf(address string) (string, error) {
+// pathOf is the path in the URL of a file, and what follows a question mark, if that has
+// the form of parameters: in a name, it has not.
+func pathOf(address string) (path string, parameters url.Values, err error) {
 	scheme, path, _ := strings.Cut(address, ":")
 	if strings.HasPrefix(path, "//") {
 		u, err := url.Parse(address)
-		if err != nil || u.Host != "" || u.RawQuery != "" || u.Fragment != "" {
-			return "", fmt.Errorf("store: the URL is not of the form %s:path or %[1]s:///path", scheme)
+		if err != nil || u.Host != "" || u.Fragment != "" {
+			return "", nil, fmt.Errorf("store: the URL is not of the form %s:path or %[1]s:///path", scheme)
 		}
 		path = u.Path
 		if drive := strings.TrimPrefix(path, "/"); len(drive) > 1 && drive[1] == ':' {
 			path = drive // file:///C:/folder
 		}
+		parameters, err = url.ParseQuery(u.RawQuery)
+		if err != nil {
+			return "", nil, fmt.Errorf("store: %s: has parameters that cannot be read", scheme)
+		}
+	} else if i := strings.LastIndexByte(path, '?'); i >= 0 && strings.Contains(path[i:], "=") {
+		if parameters, err = url.ParseQuery(path[i+1:]); err != nil {
+			return "", nil, fmt.Errorf("store: %s: has parameters that cannot be read", scheme)
+		}
+		path = path[:i]
 	}
 	if path == "" {
-		return "", fmt.Errorf("store: %s: is without a path", scheme)
+		return "", nil, fmt.Errorf("store: %s: is without a path", scheme)
 	}
-	return path, nil
+	return path, parameters, nil
 }

@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
 
-package filesystem
+package filelock
 
 import (
 	"errors"
@@ -8,9 +8,12 @@ import (
 	"syscall"
 )
 
-// tryLock locks a file for this opening of it, or reports that another has. Closing
+// EndWithProcess is true: the system releases the locks of a process that ends.
+const EndWithProcess = true
+
+// Try locks a file for this opening of it, or reports that another has. Closing
 // the file unlocks it, and so does the end of the process.
-func tryLock(f *os.File) (locked bool, err error) {
+func Try(f *os.File) (locked bool, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return false, err

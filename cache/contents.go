@@ -1,0 +1,289 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+// Contents are stored responses without their types: for programs that look into a cache
+// or maintain it. They are those of the whole store, whoever has saved them and whether or
+// not the cache has repositories for them, or of some repositories.
+//
+// Its calls select responses by a [Query]. Stores run those parts of it that they can; the
+// others are run here, over what the stores select. Many goroutines may use it at once.
+type Contents struct {
+	cache        *ResponseCache
+	repositories []string
+}
+
+// Contents returns what is stored of the repositories of these names, for all origins, or
+// with no names of the whole store.
+func (c *ResponseCache) Contents(repositories ...string) *Contents {
+	return &Contents{cache: c, repositories: slices.Clone(repositories)}
+}
+
+// Stored is a stored response.
+type Stored struct {
+	Table      string // the name of its table
+	Repository string
+	Origin     string // whose responses its table has; empty for the first origin, or for all
+	Key        []KeyColumn
+
+	// Entry has the Payload only where it was asked for.
+	repository.Entry
+
+	UsedAt time.Time // when it was used last, as far as that is recorded, see [settings.Limit]
+	Size   int64     // about how many bytes it takes
+}
+
+// KeyColumn is a column of a key and its value: a string, an int64 or a bool.
+type KeyColumn struct {
+	Name  string
+	Value any
+}
+
+// Size is how much is stored, live and expired.
+type Size struct {
+	Entries int
+	Bytes   int64 // about: bodies as they are stored, names and keys, and what some stores count besides
+}
+
+// Size tells how much is stored. It reads no bodies.
+func (s *Contents) Size(ctx context.Context) (sum Size, err error) {
+	err = s.each(ctx, func(t *exchange.Table) error {
+		size, err := t.Size(ctx)
+		sum.Entries += size.Entries
+		sum.Bytes += size.Bytes
+		return err
+	})
+	return sum, err
+}
+
+// Count returns how many responses the query selects. It reads no bodies, unless the query
+// asks for them.
+func (s *Contents) Count(ctx context.Context, q Query) (sum int, err error) {
+	err = s.selected(ctx, q, func(sel selection) error {
+		if sel.wanted == nil {
+			n, err := sel.table.Count(ctx, sel.Filter)
+			sum += n
+			return err
+		}
+		for e, err := range sel.table.Entries(ctx, sel.Selection) {
+			if err != nil {
+				return err
+			}
+			if sel.wanted(e) {
+				sum++
+			}
+		}
+		return nil
+	})
+	return sum, err
+}
+
+// Entries yields the responses that the query selects, table by table, each in the store's
+// order. The loop's body may use the cache, also to write. A response that is not touched
+// meanwhile is yielded once, others perhaps. An error that ends the iteration is its last
+// element.
+func (s *Contents) Entries(ctx context.Context, q Query) iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
+		err := s.selected(ctx, q, func(sel selection) error {
+			sel.Parts |= driver.Meta | driver.Usage
+			for e, err := range sel.table.Entries(ctx, sel.Selection) {
+				if err != nil {
+					return err
+				}
+				if sel.wanted != nil && !sel.wanted(e) {
+					continue
+				}
+				if !yield(sel.stored(e), nil) {
+					return errStopped
+				}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(Stored{}, err)
+		}
+	}
+}
+
+var errStopped = errors.New("the loop was left")
+
+// Get returns the response with that key in a table, whose columns have these values, live
+// or expired, with its body. ok is false where there is none. The error wraps [ErrNotFound]
+// where there is no such table.
+func (s *Contents) Get(ctx context.Context, table string, key ...any) (_ Stored, ok bool, err error) {
+	t, err := s.table(ctx, table)
+	if err != nil {
+		return Stored{}, false, err
+	}
+	k, err := keyOf(t.Spec(), key)
+	if err != nil {
+		return Stored{}, false, fmt.Errorf("cache: get from %q: %w", table, err)
+	}
+	sel := selection{ctx: ctx, table: t}
+	sel.Parts = driver.Payload | driver.Meta | driver.Usage
+	var found driver.Entry
+	err = t.Get(ctx, []driver.Key{k}, sel.Selection, func(_ int, e driver.Entry) { found, ok = e, true })
+	if err != nil || !ok {
+		return Stored{}, false, err
+	}
+	found.Key = k
+	return sel.stored(found), true, nil
+}
+
+// Delete removes the responses that the query selects, and returns how many. Responses
+// that were requested before and come afterwards are not saved. With a condition that the
+// store does not know, Match among them, one that is replaced while Delete looks at it may
+// be removed, too.
+func (s *Contents) Delete(ctx context.Context, q Query) (sum int, err error) {
+	err = s.selected(ctx, q, func(sel selection) error {
+		var n int
+		var err error
+		if sel.wanted == nil {
+			n, err = sel.table.Clear(ctx, sel.Filter)
+		} else {
+			n, err = sel.table.DeleteWanted(ctx, sel.Selection, sel.wanted)
+		}
+		sum += n
+		return err
+	})
+	return sum, err
+}
+
+// Expire makes the responses that the query selects expire now, and returns how many it has
+// changed. They stay stored, to be confirmed by the origin or to stand in for it. It moves
+// no bodies, unless the query asks for them.
+func (s *Contents) Expire(ctx context.Context, q Query) (int, error) {
+	now := exchange.Instant(s.cache.exchange.Now())
+	return s.setExpiry(ctx, q, func(driver.Entry) time.Time { return now }, true)
+}
+
+// Touch makes the responses that the query selects live for d from now, and returns how many
+// it has changed. d is positive, or [settings.NeverExpire]. It moves no bodies, unless the
+// query asks for them.
+func (s *Contents) Touch(ctx context.Context, q Query, d time.Duration) (int, error) {
+	var expires time.Time
+	switch {
+	case d > 0:
+		expires = exchange.Instant(s.cache.exchange.Now().Add(d))
+	case d != settings.NeverExpire:
+		return 0, fmt.Errorf("cache: touch: the duration is %v: it is positive, or NeverExpire", d)
+	}
+	return s.setExpiry(ctx, q, func(driver.Entry) time.Time { return expires }, false)
+}
+
+func (s *Contents) setExpiry(ctx context.Context, q Query, at func(driver.Entry) time.Time, old bool) (sum int, err error) {
+	err = s.selected(ctx, q, func(sel selection) error {
+		wanted := sel.wanted
+		if wanted == nil {
+			wanted = func(driver.Entry) bool { return true }
+		}
+		n, err := sel.table.SetExpiry(ctx, sel.Selection, wanted, at, old)
+		sum += n
+		return err
+	})
+	return sum, err
+}
+
+// selected calls do with what the query selects of each table.
+func (s *Contents) selected(ctx context.Context, q Query, do func(selection) error) error {
+	if err := q.validate(); err != nil {
+		return err
+	}
+	return s.each(ctx, func(t *exchange.Table) error {
+		sel, ok, err := q.of(ctx, t, s.cache.exchange.Now())
+		if err != nil || !ok {
+			return err
+		}
+		return do(sel)
+	})
+}
+
+// each calls do for each table, by name.
+func (s *Contents) each(ctx context.Context, do func(*exchange.Table) error) error {
+	tables, err := s.tables(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tables {
+		if err := do(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tables are those of the contents, without the cache's own.
+func (s *Contents) tables(ctx context.Context) ([]*exchange.Table, error) {
+	listed, err := s.cache.exchange.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	declared, err := s.declared(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var tables []*exchange.Table
+	for _, table := range listed {
+		name, _ := splitTable(table.Declared)
+		if !table.Current || len(s.repositories) > 0 && !slices.Contains(s.repositories, name) {
+			continue
+		}
+		t := declared[table.Name]
+		if t == nil {
+			if t, err = s.cache.exchange.Raw(ctx, s.cache.store, table); err != nil {
+				return nil, err
+			}
+		}
+		tables = append(tables, t)
+	}
+	return tables, nil
+}
+
+// declared are the tables of the cache's repositories, by name.
+func (s *Contents) declared(ctx context.Context) (map[string]*exchange.Table, error) {
+	declared := make(map[string]*exchange.Table)
+	for _, home := range s.cache.created() {
+		family, err := home.Family(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range family {
+			declared[t.Spec().Name] = t
+		}
+	}
+	return declared, nil
+}
+
+func (s *Contents) table(ctx context.Context, name string) (*exchange.Table, error) {
+	tables, err := s.tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tables {
+		if t.Spec().Name == name {
+			return t, nil
+		}
+	}
+	return nil, fmt.Errorf("cache: %w: table %q", ErrNotFound, name)
+}
+
+// splitTable returns the repository and the origin that the name of a table tells.
+func splitTable(table string) (repository, origin string) {
+	if name, origin, ok := strings.Cut(table, "@"); ok && strings.Contains(origin, "://") {
+		return name, origin
+	}
+	return table, ""
+}

@@ -1,0 +1,2 @@
+// Package access tells what this user may do with a file.
+package access

@@ -1,0 +1,224 @@
+package bounds
+
+import (
+	"context"
+	"sync"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+// table is a table within limits: its own, or those of all tables.
+type table struct {
+	driver.Table
+	keeper *Keeper
+	name   string
+	own    total
+
+	mu   sync.Mutex
+	uses map[string]use // that are not recorded in the store yet, by encoded key
+}
+
+// wrapped is t with the abilities of the table below it.
+func (t *table) wrapped() driver.Table {
+	_, prompt := t.Table.(driver.PromptTable)
+	inner, keeps := t.Table.(driver.KeepingTable)
+	switch {
+	case prompt && keeps:
+		return promptKeepingTable{keepingTable{t, inner}}
+	case prompt:
+		return promptTable{t}
+	case keeps:
+		return keepingTable{t, inner}
+	default:
+		return t
+	}
+}
+
+type promptTable struct{ *table }
+
+// GetsPromptly implements [driver.PromptTable].
+func (promptTable) GetsPromptly() {}
+
+type keepingTable struct {
+	*table
+	inner driver.KeepingTable
+}
+
+// PutIfKept implements [driver.KeepingTable].
+func (t keepingTable) PutIfKept(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+	return t.putIf(ctx, entries, c, t.inner.PutIfKept)
+}
+
+type promptKeepingTable struct{ keepingTable }
+
+// GetsPromptly implements [driver.PromptTable].
+func (promptKeepingTable) GetsPromptly() {}
+
+// order is the one in which the table's entries leave for a limit.
+func order(limit settings.Limit) driver.Order {
+	if limit.Evict == settings.OldestFirst {
+		return driver.ByCached
+	}
+	return driver.ByUsed
+}
+
+// tracks reports whether it matters when entries are used.
+func (t *table) tracks() bool {
+	byUse := func(limit settings.Limit) bool { return !limit.IsZero() && order(limit) == driver.ByUsed }
+	return byUse(t.own.limit) || byUse(t.keeper.opts.Limit)
+}
+
+// Get implements [driver.Table].
+func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	if !t.tracks() {
+		return t.Table.Get(ctx, keys, sel, visit)
+	}
+	found := make([]bool, len(keys))
+	err := t.Table.Get(ctx, keys, sel, func(i int, e driver.Entry) {
+		found[i] = true
+		visit(i, e)
+	})
+	t.used(keys, found)
+	return err
+}
+
+// Put implements [driver.Table].
+func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
+	for first := true; first || len(entries) > 0; first = false {
+		n := t.chunk(entries)
+		saving := t.announce(ctx, entries[:n])
+		err := t.Table.Put(ctx, entries[:n])
+		saving.end(nil, err)
+		if err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+// PutIf implements [driver.Table].
+func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+	return t.putIf(ctx, entries, c, t.Table.PutIf)
+}
+
+type putIf = func(context.Context, []driver.Entry, driver.Condition) ([]bool, error)
+
+func (t *table) putIf(ctx context.Context, entries []driver.Entry, c driver.Condition, put putIf) (stored []bool, err error) {
+	for first := true; first || len(entries) > 0; first = false {
+		n := t.chunk(entries)
+		saving := t.announce(ctx, entries[:n])
+		some, err := put(ctx, entries[:n], c)
+		saving.end(some, err)
+		if err != nil {
+			return nil, err
+		}
+		stored = append(stored, some...)
+		entries = entries[n:]
+	}
+	return stored, nil
+}
+
+// Delete implements [driver.Table].
+func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
+	n, err := t.Table.Delete(ctx, keys)
+	t.removed(n)
+	return n, err
+}
+
+// Clear implements [driver.Table].
+func (t *table) Clear(ctx context.Context, f driver.Filter) (int, error) {
+	n, err := t.Table.Clear(ctx, f)
+	t.removed(n)
+	return n, err
+}
+
+func (t *table) removed(n int) {
+	t.own.remove(n)
+	t.keeper.all.remove(n)
+}
+
+// chunk is how many of the entries are put at a time, so that a large put does not exceed
+// a limit by far.
+func (t *table) chunk(entries []driver.Entry) int {
+	n := len(entries)
+	for _, limit := range []settings.Limit{t.own.limit, t.keeper.opts.Limit} {
+		if limit.Entries > 0 {
+			n = min(n, max(1, int(share(int64(limit.Entries), percentChunk))))
+		}
+		if limit.Bytes <= 0 {
+			continue
+		}
+		var bytes int64
+		for i := range n {
+			if bytes += size(&entries[i]); bytes > share(limit.Bytes, percentChunk) {
+				n = max(1, i)
+				break
+			}
+		}
+	}
+	return n
+}
+
+// saving is a put that goes on.
+type saving struct {
+	table   *table
+	entries []driver.Entry
+}
+
+// announce waits until there is room for entries, as long as evictions make some.
+func (t *table) announce(ctx context.Context, entries []driver.Entry) saving {
+	n := sizeOf(entries, nil)
+	for _, of := range []*total{&t.own, &t.keeper.all} {
+		begin, full := of.announce(n, false)
+		for full {
+			if !t.keeper.wait(ctx) {
+				begin, full = of.announce(n, true)
+				break
+			}
+			begin, full = of.announce(n, false)
+		}
+		if begin {
+			t.keeper.kick()
+		}
+	}
+	return saving{t, entries}
+}
+
+// end counts the entries that were stored; with nil and no error, all.
+func (s saving) end(stored []bool, err error) {
+	var saved driver.Size
+	if err == nil {
+		saved = sizeOf(s.entries, stored)
+	}
+	announced := sizeOf(s.entries, nil)
+	s.table.own.end(announced, saved)
+	s.table.keeper.all.end(announced, saved)
+}
+
+// sizeOf is the size of those of the entries that were stored; with nil, of all.
+func sizeOf(entries []driver.Entry, stored []bool) (all driver.Size) {
+	for i := range entries {
+		if stored == nil || stored[i] {
+			all.Entries++
+			all.Bytes += size(&entries[i])
+		}
+	}
+	return all
+}
+
+// overhead is what an entry may take in a store besides its payload, name, header and key.
+const overhead = 400
+
+// size is how many bytes an entry will take, if not less: that shows when the table is
+// measured.
+func size(e *driver.Entry) int64 {
+	n := overhead + len(e.Payload) + len(e.Name) + len(e.Header)
+	for _, v := range e.Key {
+		if s, ok := v.(string); ok {
+			n += len(s)
+		}
+	}
+	return int64(n)
+}

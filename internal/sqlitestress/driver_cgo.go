@@ -1,0 +1,7 @@
+//go:build cgo
+
+package main
+
+import _ "github.com/mattn/go-sqlite3" // for the other program that reads
+
+const driverName = "sqlite3"

@@ -1,0 +1,106 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/endpointcache/endpointcache/internal/access"
+	"github.com/endpointcache/endpointcache/internal/mount"
+)
+
+// ErrReadOnly is returned by writes to a file that was opened to be read: because of
+// [Options.ReadOnly], or because this process may not write it.
+var ErrReadOnly = errors.New("the file is open to be read only")
+
+// ErrNetwork is returned where a file is on a network file system and [Options.Network] is
+// [NetworkRefuse].
+var ErrNetwork = errors.New("the file is on a network file system")
+
+// mode is how a file is opened.
+type mode uint8
+
+const (
+	inWAL       mode = iota // read and written, with a write-ahead log
+	inJournal               // read and written, with a rollback journal and no shared memory
+	reading                 // read while others may write
+	onlyReading             // read by who may not write: SQLite, too
+	unchanging              // read where nothing can be written, not even what coordinates users
+)
+
+func (m mode) readOnly() bool { return m >= reading }
+
+// mountAt is replaced by tests.
+var mountAt = mount.At
+
+// chooseMode looks at where the file is, and at what this process may do there.
+func chooseMode(ctx context.Context, path string, o Options) (mode, error) {
+	folder := filepath.Dir(path)
+	system, err := mountAt(folder)
+	network := err == nil && system.Remote && o.Network != NetworkIgnore // a folder that cannot be asked is none
+	if network && o.Network == NetworkRefuse {
+		return 0, fmt.Errorf("%w (%s): see Options.Network", ErrNetwork, system.Name)
+	}
+	if !access.Writable(path) || !access.Writable(folder) && !isOpen(path) {
+		switch {
+		case access.Writable(folder) || isOpen(path):
+			return onlyReading, nil
+		case sizeOf(path+"-wal") > 0 || sizeOf(path+"-journal") > 0:
+			return 0, fmt.Errorf("%w, and what was saved last is in %s-wal or -journal, which can be read only where the folder may be written", ErrReadOnly, path)
+		}
+		return unchanging, nil
+	}
+	if o.ReadOnly {
+		return reading, nil
+	}
+	if !network {
+		return inWAL, nil
+	}
+	o.Logger.WarnContext(ctx, "endpointcache: a SQLite file is on a network file system: readers and writers wait for each other",
+		"path", path, "system", system.Name)
+	return inJournal, nil
+}
+
+// isOpen reports whether there is what the users of a database in WAL mode share.
+func isOpen(path string) bool {
+	_, walErr := os.Stat(path + "-wal")
+	_, shmErr := os.Stat(path + "-shm")
+	return walErr == nil && shmErr == nil
+}
+
+// sizeOf is a file's size; 0 where it is absent.
+func sizeOf(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// everybody are the permissions of users who are neither the owner nor of its group.
+const everybody = 0o007
+
+// makePrivate takes a file from those that everybody may read or write, with what SQLite
+// keeps beside it. What the owner shares with a group stays so.
+func makePrivate(ctx context.Context, path string, o Options) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm()&everybody == 0 || runtime.GOOS == "windows" { // which has no such permissions
+		return err
+	}
+	if !access.Mine(info) {
+		o.Logger.WarnContext(ctx, "endpointcache: a SQLite file of another user can be read or written by everybody",
+			"path", path, "mode", info.Mode().Perm().String())
+		return nil
+	}
+	for _, suffix := range append([]string{""}, beside...) {
+		if err := os.Chmod(path+suffix, 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	o.Logger.InfoContext(ctx, "endpointcache: a SQLite file that everybody could read or write is now its owner's alone",
+		"path", path, "mode", info.Mode().Perm().String())
+	return nil
+}

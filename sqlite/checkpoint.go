@@ -1,0 +1,128 @@
+package sqlite
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"errors"
+	"time"
+)
+
+// SQLite by itself writes the log into the file after a commit that finds it long, and begins
+// it from its start when no reader is in the way. Where several processes read, one
+// always is: the log would grow without end. So upkeep does it, for all processes that
+// use the package, and waits for readers. No caller's commit pays for it.
+const (
+	longLog = 16 << 20 // bytes from which on the log is cut
+	hugeLog = 24 << 20 // bytes from which on writers wait for that
+
+	fewLogged = 1000 // pages that may be left to write while writers wait
+)
+
+// How long a checkpoint waits for others: for readers that have begun before
+// the log's end, while writers go on; for another checkpoint, while writers wait that would
+// make a huge log longer; and until its next attempt, which comes later and later where
+// a reader stays.
+const (
+	readersEnd  = 10 * time.Millisecond
+	writersWait = 5 * time.Second
+	firstRetry  = 50 * time.Millisecond
+	pinnedRetry = 400 * time.Millisecond
+	lastRetry   = 5 * time.Second
+)
+
+// Errors of a checkpoint that did not come to its end.
+var (
+	errAnotherDoes = errors.New("another process writes the log into the file")
+	errPinned      = errors.New("a reader needs what is in the log")
+)
+
+// logSize is the size of the write-ahead log in bytes.
+func (f *file) logSize() int64 { return sizeOf(f.path + "-wal") }
+
+// cut writes the log into the file, which becomes as short as its pages, and empties
+// the log.
+func (u *upkeep) cut(ctx context.Context) error {
+	if u.file.mode != inWAL {
+		return nil
+	}
+	// Most of the work is done without a writer having to wait.
+	err := u.file.readers.with(ctx, func(c *conn) error { return c.catchUp(ctx) })
+	if err != nil && (!errors.Is(err, errAnotherDoes) || u.file.logSize() < hugeLog) {
+		return err
+	}
+	return u.commits.alone(ctx, func(c *conn) error {
+		for deadline := time.Now().Add(writersWait); ; {
+			err := c.truncate(ctx)
+			if !errors.Is(err, errAnotherDoes) || u.file.logSize() < hugeLog || time.Now().After(deadline) {
+				return err
+			}
+			if err := waitBusy(ctx); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// catchUp writes the log into the file as far as it went when the call began.
+func (c *conn) catchUp(ctx context.Context) error {
+	end := int64(0)
+	for range 3 {
+		p, err := c.checkpoint(ctx, "PASSIVE")
+		switch {
+		case err != nil:
+			return err
+		case p.blocked:
+			return errAnotherDoes
+		}
+		if end == 0 {
+			end = p.pages
+		}
+		if p.written >= end {
+			return nil
+		}
+		if !sleep(ctx, readersEnd) {
+			return ctx.Err()
+		}
+	}
+	return errPinned
+}
+
+// truncate does the rest, and empties the log, with writers waiting for it. It does not begin
+// where a reader would keep it from its end.
+func (c *conn) truncate(ctx context.Context) error {
+	p, err := c.checkpoint(ctx, "PASSIVE")
+	switch {
+	case err != nil:
+		return err
+	case p.blocked:
+		return errAnotherDoes
+	case p.pages-p.written > fewLogged:
+		return errPinned
+	}
+	p, err = c.checkpoint(ctx, "TRUNCATE")
+	if err == nil && p.blocked {
+		return errAnotherDoes // or a reader or writer, for a moment
+	}
+	return err
+}
+
+// progress is what a checkpoint has done.
+type progress struct {
+	blocked bool  // by others
+	pages   int64 // in the log
+	written int64 // of these, to the file
+}
+
+func (c *conn) checkpoint(ctx context.Context, mode string) (p progress, err error) {
+	s, err := c.prepare(ctx, stmtKey{text: "PRAGMA wal_checkpoint(" + mode + ")"})
+	if err != nil {
+		return p, err
+	}
+	err = c.query(ctx, s, 3, func(row []sqldriver.Value) bool {
+		p.blocked = row[0] != int64(0)
+		p.pages, _ = row[1].(int64)
+		p.written, _ = row[2].(int64)
+		return true
+	})
+	return p, err
+}

@@ -1,0 +1,133 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// isDamage reports whether SQLite finds the file damaged, or no database.
+func isDamage(err error) bool {
+	if err == nil {
+		return false
+	}
+	code := resultCode(err)
+	return code == codeCorrupt || code == codeNotADatabase
+}
+
+// setAside renames the file and what SQLite keeps beside it. The connections stay open
+// meanwhile: none of them, here or in other processes, can be the last, which
+// would remove the log at the path when it is closed.
+func (f *file) setAside(ctx context.Context, cause error) error {
+	if runtime.GOOS == "windows" { // where an open file cannot be renamed
+		f.readers.reset()
+		f.writer.reset()
+		f.readers.drain(ctx)
+		f.writer.drain(ctx)
+	}
+	base := f.path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
+	aside := base
+	for n := 2; ; n++ {
+		if there, err := exists(aside); err != nil {
+			return err
+		} else if !there {
+			break
+		}
+		aside = fmt.Sprintf("%s-%d", base, n)
+	}
+	for _, suffix := range append([]string{""}, beside...) {
+		if err := os.Rename(f.path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	f.opts.Logger.WarnContext(ctx, "endpointcache: a damaged SQLite file was set aside and begun anew",
+		"path", f.path, "aside", aside, "error", cause)
+	return nil
+}
+
+// tables are those that were opened, by name.
+type tables struct {
+	mu    sync.Mutex
+	named map[string]*table
+}
+
+func (ts *tables) add(t *table) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.named == nil {
+		ts.named = make(map[string]*table)
+	}
+	ts.named[t.spec.Name] = t
+}
+
+// create creates the tables where they are absent, all or none.
+func (ts *tables) create(ctx context.Context, p *pool) error {
+	ts.mu.Lock()
+	opened := make([]*table, 0, len(ts.named))
+	for _, t := range ts.named {
+		opened = append(opened, t)
+	}
+	ts.mu.Unlock()
+	return p.with(ctx, func(c *conn) (err error) {
+		if err := begin(ctx, c); err != nil {
+			return err
+		}
+		for _, t := range opened {
+			if err = errors.Join(err, t.ensure(ctx, c)); err != nil {
+				break
+			}
+		}
+		return end(ctx, c, err)
+	})
+}
+
+// clearDamaged removes all entries of a table whose pages are damaged, so that SQLite cannot
+// walk over them to free them: the file forgets the table, is rewritten without what
+// nothing leads to any more, and gets a new one. How many entries there were, nobody may
+// know; then it returns 0.
+func (t *table) clearDamaged(ctx context.Context) (cleared int, err error) {
+	err = t.store.commits.alone(ctx, func(c *conn) error {
+		if s, err := c.prepare(ctx, stmtKey{table: t, op: opCount}); err == nil {
+			n, _ := c.int64(ctx, s)
+			cleared = int(n)
+		}
+		if err := begin(ctx, c); err != nil {
+			return err
+		}
+		if err := end(ctx, c, c.forgetTable(ctx, t.spec.Name)); err != nil {
+			return errors.Join(err, c.pragma(ctx, "PRAGMA writable_schema=RESET"))
+		}
+		// The connection reads the schema again, which has no such table now.
+		if err := c.pragma(ctx, "PRAGMA writable_schema=RESET"); err != nil {
+			return err
+		}
+		if err := c.pragma(ctx, "VACUUM"); err != nil && !isDamage(err) { // damage of other tables is theirs
+			return err
+		}
+		if err := begin(ctx, c); err != nil {
+			return err
+		}
+		return end(ctx, c, t.ensure(ctx, c))
+	})
+	return cleared, err
+}
+
+// forgetTable deletes a table and its indexes from the schema.
+func (c *conn) forgetTable(ctx context.Context, name string) error {
+	c.closeStmts() // they know the table
+	if err := c.pragma(ctx, "PRAGMA writable_schema=ON"); err != nil {
+		return err
+	}
+	s, err := c.prepare(ctx, stmtKey{text: "DELETE FROM main.sqlite_master WHERE tbl_name = ?"})
+	if err != nil {
+		return err
+	}
+	s.bind(name)
+	_, err = c.execute(ctx, s, false)
+	return err
+}

@@ -1,0 +1,271 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// file is the file of a store. It may be damaged, removed or replaced while it is open; then
+// the store goes on with the one that is at its path, and begins one where there is none.
+type file struct {
+	path string // without symbolic links
+	opts Options
+	mode mode
+
+	readers, writer *pool
+
+	looked     atomic.Int64 // when somebody last looked which file is at path, since began
+	began      time.Time
+	generation atomic.Uint64               // counts the files that were at path
+	current    atomic.Pointer[os.FileInfo] // the one that the store works on
+	unfinished atomic.Bool                 // its tables have not been created yet
+
+	relieve func(context.Context) // makes room on a full disk; nil where nothing can
+
+	renewing chan struct{} // holds an element while somebody replaces the file
+	tables   tables
+}
+
+// errMoved means that a file is no longer the one at its path: it was removed, renamed or
+// replaced. What was committed in it, nobody will find.
+var errMoved = errors.New("the file was removed or replaced while it was open")
+
+// errUnfinished means that a file was begun, but does not have its tables yet.
+var errUnfinished = errors.New("the file was begun anew, and its tables are not created")
+
+// lookEvery is how often reads look whether the file is still the one at its path.
+const lookEvery = time.Second
+
+// maxRenewals is how often one operation begins anew.
+const maxRenewals = 3
+
+func newFile(ctx context.Context, path string, o Options) (*file, error) {
+	mode, err := chooseMode(ctx, path, o)
+	if err != nil {
+		return nil, err
+	}
+	if !mode.readOnly() {
+		if err := makePrivate(ctx, path, o); err != nil {
+			return nil, err
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &file{path: path, opts: o, mode: mode, began: time.Now(), renewing: make(chan struct{}, 1)}
+	f.current.Store(&info)
+	if f.readers, err = newPool(o.Readers, f.connectReader); err != nil {
+		return nil, err
+	}
+	if mode.readOnly() {
+		f.writer = f.readers
+		return f, nil
+	}
+	f.writer, err = newPool(1, f.connectWriter)
+	return f, err
+}
+
+func (f *file) connectReader(ctx context.Context) (*conn, error) {
+	return f.connect(ctx, "PRAGMA query_only=ON")
+}
+
+func (f *file) connectWriter(ctx context.Context) (*conn, error) {
+	var pragmas []string
+	if sizeOf(f.path) == 0 {
+		// Only before a file has anything: later it would take a VACUUM.
+		pragmas = append(pragmas, "PRAGMA auto_vacuum=INCREMENTAL")
+	}
+	sync := f.opts.Sync
+	if f.mode == inJournal {
+		sync = SyncFull // at NORMAL, a loss of power may damage a file without a log
+		// A connection with exclusive locks leaves WAL mode without shared memory.
+		pragmas = append(pragmas, "PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=DELETE",
+			"PRAGMA locking_mode=NORMAL", "PRAGMA schema_version")
+	} else {
+		pragmas = append(pragmas, "PRAGMA journal_mode=WAL", "PRAGMA wal_autocheckpoint=0") // see upkeep
+	}
+	pragmas = append(pragmas, fmt.Sprintf("PRAGMA synchronous=%d", sync+1))
+	if f.opts.SecureDelete {
+		pragmas = append(pragmas, "PRAGMA secure_delete=ON")
+	}
+	return f.connect(ctx, pragmas...)
+}
+
+// connect opens a connection to the file at the path, which must be there, and the same
+// when the connection has read from it: what it found beside the file might
+// be of another one otherwise.
+func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
+	parameters := "mode=rw"
+	if f.mode == onlyReading {
+		parameters = "mode=ro"
+	} else if f.mode == unchanging {
+		parameters = "mode=ro&immutable=1"
+	}
+	before, err := os.Stat(f.path)
+	if err != nil {
+		return nil, movedIfAbsent(err)
+	}
+	c, err := connect(ctx, fileDSN(f.path, parameters), append([]string{
+		fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds()),
+		"PRAGMA cache_size=-16384", // KiB
+	}, pragmas...))
+	after, statErr := os.Stat(f.path)
+	if statErr != nil || !os.SameFile(before, after) {
+		if c != nil {
+			_ = c.Close() // it has written nothing
+		}
+		return nil, errors.Join(errMoved, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.file = after
+	return c, nil
+}
+
+func movedIfAbsent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", errMoved, err)
+	}
+	return err
+}
+
+// isAt reports whether the file at a path is the one that info tells of.
+func isAt(path string, info os.FileInfo) bool {
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(there, info)
+}
+
+// guard does an operation, and again in the file that takes the place of one that was found
+// damaged, removed or replaced. What may have told its caller of some entries is not done
+// again: it has missed the others.
+func (f *file) guard(ctx context.Context, again bool, do func() error) error {
+	relieved := false
+	for renewals := 0; ; renewals++ {
+		seen := f.generation.Load()
+		err := f.look()
+		done := err == nil
+		if done {
+			err = do()
+		}
+		if err != nil && resultCode(err) == codeFull && f.relieve != nil && !relieved {
+			relieved = true
+			f.relieve(ctx)
+			err = do()
+		}
+		if err == nil || renewals == maxRenewals || !f.isLost(err) {
+			return err
+		}
+		if err := f.renew(ctx, seen, err); err != nil {
+			return err
+		}
+		if done && !again {
+			return nil
+		}
+	}
+}
+
+// look makes sure now and then that the file is the one at its path.
+func (f *file) look() error {
+	if f.unfinished.Load() {
+		return errUnfinished
+	}
+	last, now := f.looked.Load(), int64(time.Since(f.began))
+	if now-last < int64(lookEvery) || !f.looked.CompareAndSwap(last, now) {
+		return nil
+	}
+	if !isAt(f.path, *f.current.Load()) {
+		return errMoved
+	}
+	return nil
+}
+
+// isLost reports whether an operation failed because of the file, which can be replaced.
+func (f *file) isLost(err error) bool {
+	switch {
+	case errors.Is(err, errMoved) || errors.Is(err, errUnfinished):
+		return true
+	case resultCode(err) == 0: // not SQLite's
+		return false
+	case isDamage(err) && f.opts.Damaged == DamagedSetAside && !f.mode.readOnly():
+		return true
+	}
+	return !isAt(f.path, *f.current.Load())
+}
+
+// renew goes on with the file that is at the path, after it has set aside one that is damaged
+// or created one that is absent; not if somebody has done so since the caller
+// saw the generation.
+func (f *file) renew(ctx context.Context, seen uint64, cause error) error {
+	select {
+	case f.renewing <- struct{}{}:
+		defer func() { <-f.renewing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	done := f.generation.Load() != seen || errors.Is(cause, errUnfinished)
+	if done && !f.unfinished.Load() {
+		return nil
+	}
+	if err := f.replace(ctx, cause); err != nil {
+		return fmt.Errorf("%w (met while a file was to be begun anew: %w)", err, cause)
+	}
+	if f.mode.readOnly() {
+		return nil
+	}
+	if err := f.tables.create(ctx, f.writer); err != nil {
+		return fmt.Errorf("creating the tables anew: %w", err)
+	}
+	f.unfinished.Store(false)
+	return nil
+}
+
+// replace makes the connections those of the file at the path. Other processes do the same
+// when they see that it is another one.
+func (f *file) replace(ctx context.Context, cause error) error {
+	if !f.mode.readOnly() {
+		unlock, err := lockPath(ctx, f.path)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if isDamage(cause) && isAt(f.path, *f.current.Load()) {
+			if err := f.setAside(ctx, cause); err != nil {
+				return err
+			}
+		}
+		if err := createAbsent(f.path); err != nil {
+			return err
+		}
+	}
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return err
+	}
+	if !isDamage(cause) && !os.SameFile(info, *f.current.Load()) {
+		f.opts.Logger.WarnContext(ctx, "endpointcache: a SQLite file was removed or replaced while it was open", "path", f.path)
+	}
+	// Connections that are in use are closed when they are given back. SQLite
+	// knows that their file has moved, and removes nothing at its path.
+	f.readers.reset()
+	f.writer.reset()
+	f.current.Store(&info)
+	f.unfinished.Store(!f.mode.readOnly())
+	f.generation.Add(1)
+	return nil
+}
+
+// committed is called with the connection after each commit: what is committed in a file that
+// is no longer at its path is lost.
+func (f *file) committed(c *conn) error {
+	if !isAt(f.path, c.file) {
+		return errMoved
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package sqlite_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/sqlite"
+)
+
+// wantReadOnly checks what a store promises that is open to be read: there is a table of one
+// entry, and none is written.
+func wantReadOnly(t *testing.T, path string, o *sqlite.Options) {
+	t.Helper()
+	ctx := t.Context()
+	store, table := openTracks(t, path, o)
+	if n := count(t, table); n != 1 {
+		t.Errorf("%d entries, want 1", n)
+	}
+	found := false
+	err := table.Get(ctx, []driver.Key{track("w", 1).Key}, driver.Selection{Parts: driver.Payload}, func(int, driver.Entry) { found = true })
+	if err != nil || !found {
+		t.Errorf("the entry is found: %v, %v", found, err)
+	}
+	var op *driver.OpError
+	if err := table.Put(ctx, []driver.Entry{track("w", 2)}); !errors.Is(err, sqlite.ErrReadOnly) || !errors.As(err, &op) {
+		t.Errorf("a put: %v", err)
+	}
+	if _, err := table.Delete(ctx, []driver.Key{track("w", 1).Key}); !errors.Is(err, sqlite.ErrReadOnly) {
+		t.Errorf("a delete: %v", err)
+	}
+	if _, err := table.Clear(ctx, driver.Filter{}); !errors.Is(err, sqlite.ErrReadOnly) {
+		t.Errorf("a clear: %v", err)
+	}
+	if _, _, err := table.Pop(ctx, track("w", 1).Key, driver.Filter{}); !errors.Is(err, sqlite.ErrReadOnly) {
+		t.Errorf("a pop: %v", err)
+	}
+	if _, err := store.OpenTable(ctx, driver.TableSpec{Name: "absent", Key: tracks.Key}); !errors.Is(err, sqlite.ErrReadOnly) {
+		t.Errorf("a table that is absent: %v", err)
+	}
+	if err := store.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// oneTrack makes a file with a table of one entry.
+func oneTrack(t *testing.T, path string) {
+	t.Helper()
+	store, table := openTracks(t, path, nil)
+	put(t, table, track("w", 1))
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "music.db")
+	readOnly := &sqlite.Options{ReadOnly: true}
+	if _, err := sqlite.Open(t.Context(), path, readOnly); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is absent: %v", err)
+	}
+	oneTrack(t, path)
+	wantReadOnly(t, path, readOnly)
+	_, table := openTracks(t, path, nil)
+	wantReadOnly(t, path, readOnly) // while another store writes
+	put(t, table, track("w", 2))
+	_, reader := openTracks(t, path, readOnly)
+	if n := count(t, reader); n != 2 {
+		t.Errorf("a reader sees %d entries, want 2", n)
+	}
+	put(t, table, track("w", 3))
+	if n := count(t, reader); n != 3 {
+		t.Errorf("a reader sees %d entries, want 3", n)
+	}
+}
+
+// canWrite reports whether this user may write what permissions forbid, as root may.
+func canWrite(folder string) bool {
+	f, err := os.Create(filepath.Join(folder, "probe"))
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
+}
+
+func TestAFolderThatMayNotBeWritten(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "music.db")
+	oneTrack(t, path)
+	for name, mode := range map[string]os.FileMode{"file": 0o600, "folder and file": 0o400} {
+		if err := errors.Join(os.Chmod(path, mode), os.Chmod(folder, 0o500)); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Chmod(folder, 0o700)
+		if canWrite(folder) {
+			t.Skip("this user may write to a read-only folder")
+		}
+		t.Run(name, func(t *testing.T) { wantReadOnly(t, path, nil) })
+	}
+}
+
+func TestAFileThatMayNotBeWritten(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "music.db")
+	oneTrack(t, path)
+	if err := os.Chmod(path, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := os.OpenFile(path, os.O_RDWR, 0); err == nil {
+		f.Close()
+		t.Skip("this user may write to a read-only file")
+	}
+	wantReadOnly(t, path, nil)
+}
