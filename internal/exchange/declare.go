@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -87,17 +86,7 @@ func (t *Table) finish(e *driver.Entry, outcome settings.Outcome, stored setting
 
 // forget removes what is kept elsewhere of a table that was dropped.
 func (x *Exchange) forget(ctx context.Context, table string) error {
-	store := x.vary.keptIn()
-	specs, err := store.Tables(ctx)
-	if err != nil || !slices.ContainsFunc(specs, func(s driver.TableSpec) bool { return s.Name == VariantsTable }) {
-		return err
-	}
-	variants, err := x.vary.open(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = variants.Clear(ctx, driver.Filter{Leading: driver.Key{table}})
-	return err
+	return x.vary.clear(ctx, driver.Key{table})
 }
 
 // Tables are those of the store.
@@ -130,6 +119,11 @@ func (x *Exchange) Drop(ctx context.Context, repository string) error {
 		return err
 	}
 	x.forgetRaw(tables, repository)
+	for name := range names {
+		if err := x.dictionaries.clear(ctx, driver.Key{name}); err != nil {
+			return err
+		}
+	}
 	return x.ClearMarks(ctx, names, begun)
 }
 
