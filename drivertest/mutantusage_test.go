@@ -41,7 +41,9 @@ var usage = []mutant{
 		}
 	})},
 	{"looks at the letters of a prefix", "Where", "by_what_a_key", whereOf(func(_ string, w *driver.Where) {
-		w.Prefix = strings.TrimRight(w.Prefix, "\xff%_*")
+		for w.Prefix != "" && strings.Contains("\xff%_*", w.Prefix[len(w.Prefix)-1:]) {
+			w.Prefix = w.Prefix[:len(w.Prefix)-1]
+		}
 	})},
 	{"counts without a prefix", "Where", "by_what_a_key", whereOf(func(op string, w *driver.Where) {
 		if op == "count" {

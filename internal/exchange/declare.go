@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -84,9 +85,24 @@ func (t *Table) finish(e *driver.Entry, outcome settings.Outcome, stored setting
 	return true, err
 }
 
-// forget removes what is kept elsewhere of a table that was dropped.
+// forget removes the variants of a table that was dropped.
 func (x *Exchange) forget(ctx context.Context, table string) error {
-	return x.vary.clear(ctx, driver.Key{table})
+	return x.vary.clearLeading(ctx, table)
+}
+
+// clearLeading removes the entries of which the first value of the key is that one, if the table
+// is there.
+func (o *ownTable) clearLeading(ctx context.Context, first string) error {
+	specs, err := o.keptIn().Tables(ctx)
+	if err != nil || !slices.ContainsFunc(specs, func(s driver.TableSpec) bool { return s.Name == o.spec.Name }) {
+		return err
+	}
+	table, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = table.Clear(ctx, driver.Filter{Leading: driver.Key{first}})
+	return err
 }
 
 // Tables are those of the store.
@@ -120,7 +136,7 @@ func (x *Exchange) Drop(ctx context.Context, repository string) error {
 	}
 	x.forgetRaw(tables, repository)
 	for name := range names {
-		if err := x.dictionaries.clear(ctx, driver.Key{name}); err != nil {
+		if err := x.dictionaries.clearLeading(ctx, name); err != nil {
 			return err
 		}
 	}

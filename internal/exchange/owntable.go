@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -58,18 +57,4 @@ func (o *ownTable) opened() driver.Table {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.table
-}
-
-// clear removes the entries whose keys begin with these values. It makes no table for that.
-func (o *ownTable) clear(ctx context.Context, leading driver.Key) error {
-	specs, err := o.keptIn().Tables(ctx)
-	if err != nil || !slices.ContainsFunc(specs, func(s driver.TableSpec) bool { return s.Name == o.spec.Name }) {
-		return err
-	}
-	table, err := o.open(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = table.Clear(ctx, driver.Filter{Leading: leading})
-	return err
 }
