@@ -122,7 +122,7 @@ var usage = []mutant{
 		}
 		return specs, err
 	}}},
-	{"empties a table that is to be dropped", "Tables", "a_table_that_is_dropped", faults{drop: func(ctx context.Context, s driver.Store, name string) error {
+	{"empties a table that is to be dropped", "Tables", "", faults{drop: func(ctx context.Context, s driver.Store, name string) error {
 		specs, err := s.Tables(ctx)
 		for _, spec := range specs {
 			if spec.Name == name {
@@ -135,7 +135,7 @@ var usage = []mutant{
 		}
 		return err
 	}}},
-	{"drops all tables", "Tables", "a_table_that_is_dropped", faults{drop: func(ctx context.Context, s driver.Store, _ string) error {
+	{"drops all tables", "Tables", "", faults{drop: func(ctx context.Context, s driver.Store, _ string) error {
 		specs, err := s.Tables(ctx)
 		for _, spec := range specs {
 			if err := s.DropTable(ctx, spec.Name); err != nil {
