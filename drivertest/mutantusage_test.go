@@ -57,7 +57,7 @@ var usage = []mutant{
 			l.Order = driver.ByCached
 		}
 	})},
-	{"lists upwards only", "List", "descending_true", listing(func(l *driver.Listing) { l.Descending = false })},
+	{"lists upwards only", "List", "in_order_0", listing(func(l *driver.Listing) { l.Descending = false })},
 	{"lists the first page again and again", "List", "", listing(func(l *driver.Listing) { l.After = nil })},
 	{"lists one entry less", "List", "", listing(func(l *driver.Listing) { l.Limit = max(1, l.Limit-1) })},
 	{"lists whatever the state is", "List", "in_order_0", listing(func(l *driver.Listing) { l.State = driver.All })},
