@@ -289,17 +289,21 @@ func (w *writer) check(r *row, absent bool) error {
 }
 
 // checkpoint leaves nothing of the log for the next write to move. The small
-// write behind it begins the log anew, which waits for the disk once.
+// write behind it begins the log anew, which waits for the disk once. It waits for
+// what the library still does in the background.
 func (w *writer) checkpoint() error {
-	busy, err := w.number("PRAGMA wal_checkpoint(RESTART)")
-	if err != nil {
-		return err
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		busy, err := w.number("PRAGMA wal_checkpoint(RESTART)")
+		switch {
+		case err != nil:
+			return err
+		case busy == 0:
+			_, err = w.number("PRAGMA user_version=1")
+			return err
+		case time.Now().After(deadline):
+			return errors.New("the checkpoint was busy")
+		}
 	}
-	if busy != 0 {
-		return errors.New("the checkpoint was busy")
-	}
-	_, err = w.number("PRAGMA user_version=1")
-	return err
 }
 
 // chunkText is the statement that gets many rows by their keys. It numbers them.
