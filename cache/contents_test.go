@@ -108,7 +108,9 @@ func TestContentsSelect(t *testing.T) {
 		"by status":                    {cache.Query{MinStatus: 201}, nil},
 		"by age":                       {cache.Query{CachedFrom: start.Add(8 * time.Second), CachedBefore: start.Add(10 * time.Second)}, []string{"albums:airbag,2,false", "tracks:0"}},
 		"by anything else": {cache.Query{
-			Match: func(e cache.Stored) bool { return len(e.Payload) == 0 && e.Size > 0 && e.Key[0].Value.(string) > "2" && e.Repository == "tracks" },
+			Match: func(e cache.Stored) bool {
+				return len(e.Payload) == 0 && e.Size > 0 && e.Key[0].Value.(string) > "2" && e.Repository == "tracks"
+			},
 		}, []string{"tracks:3", "tracks:4"}},
 		"by bodies": {cache.Query{Bodies: true, Match: func(e cache.Stored) bool { return string(e.Payload) == "air 2" }}, []string{"albums:air,2,false"}},
 	} {

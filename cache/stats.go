@@ -17,6 +17,7 @@ type Stats struct {
 	Foreign     int64 // answers that were not kept, as a redirect led to another host
 	Unkeyed     int64 // requests whose key could not be told
 	Undecodable int64 // bodies that their repository cannot decode
+	Damaged     int64 // entries that were not as they had been saved, and are gone
 	StoreErrors int64 // operations on the store that failed, took too long or were not tried
 	Panics      int64 // panics in functions of a policy, a declaration or a base transport
 }

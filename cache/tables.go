@@ -57,10 +57,11 @@ func (c *ResponseCache) Tables(ctx context.Context) ([]Table, error) {
 	return tables, nil
 }
 
-// Drop removes the tables of a repository from the store, those of all origins, with everything
-// that the store remembers of it. Without such tables it does nothing. The error is [ErrInUse]
-// if the cache has the repository: [ResponseCache.Remove] it first. Other caches and processes
-// are to have closed it, too; their calls may fail or find nothing from then on.
+// Drop removes the tables of a repository from the store, those of all origins, with what the
+// store remembers of it. Without such tables it does nothing. The error is [ErrInUse] if the
+// cache has the repository: [ResponseCache.Remove] it first. Calls of other caches and processes
+// that have it may fail or find nothing from then on. A repository that is created under the
+// name later gets tables of other names, so that it never has what these still save.
 func (c *ResponseCache) Drop(ctx context.Context, repository string) error {
 	var err error
 	switch {

@@ -125,6 +125,32 @@ func (l Listing) Page(entries iter.Seq2[Entry, error]) ([]Entry, error) {
 	return page.entries, nil
 }
 
+// Sift is the List of a table that leaves out some entries of another one, whose List is
+// given. Others come in their place, as a page that is not full is taken for the last one. It
+// keeps the entries that keep, which may change them, says are to be kept.
+func (l Listing) Sift(list func(Listing) ([]Entry, error), keep func(*Entry) (bool, error)) ([]Entry, error) {
+	var page []Entry
+	for limit := l.Limit; ; l.Limit = limit - len(page) {
+		listed, err := list(l)
+		if err != nil {
+			return nil, err
+		}
+		for i := range listed {
+			e := listed[i]
+			switch ok, err := keep(&e); {
+			case err != nil:
+				return nil, err
+			case ok:
+				page = append(page, e)
+			}
+		}
+		if len(page) == limit || len(listed) < l.Limit {
+			return page, nil
+		}
+		l.After = &listed[len(listed)-1]
+	}
+}
+
 // Selected is what an iteration has to yield for [Listing.Page]: the parts that were asked
 // for, with those of the order.
 func (l Listing) Selected() Selection {

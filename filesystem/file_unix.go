@@ -174,10 +174,7 @@ func (s subfolder) touch(name string, at time.Time) error {
 	if at.Before(unused) {
 		at = unused
 	}
-	stamp, err := unix.TimeToTimespec(at)
-	if err != nil {
-		return nil // so far in the future that nothing was used later
-	}
+	stamp, _ := unix.TimeToTimespec(at) // that of unused where the system cannot tell it
 	for {
 		err := unix.UtimesNanoAt(s.fd, name, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
 		switch {

@@ -287,27 +287,27 @@ func (h *head) meta(e *driver.Entry) (err error) {
 		return errHead
 	}
 	e.Header = string(h.headers)
-	_, e.MetaSum, err = h.parseSums()
+	e.MetaSum, err = h.sum(1)
 	return err
 }
 
-// parseSums returns the checksums that came with the payload and with the rest.
-func (h *head) parseSums() (payload, meta uint32, err error) {
+// sum is one of the checksums that came with the entry: 0 is that of the payload, 1 that of
+// the rest.
+func (h *head) sum(n int) (sum uint32, err error) {
 	if len(h.sums) == 0 {
-		return 0, 0, nil
+		return 0, nil
 	}
-	one, two, _ := bytes.Cut(h.sums, []byte(" "))
-	for _, sum := range []struct {
-		text  []byte
-		value *uint32
-	}{{one, &payload}, {two, &meta}} {
-		n, err := strconv.ParseUint(string(sum.text), 16, 32)
-		if err != nil {
-			return 0, 0, errHead
+	if len(h.sums) != 2*crcDigits+1 {
+		return 0, errHead
+	}
+	for _, c := range h.sums[n*(crcDigits+1):][:crcDigits] {
+		digit := strings.IndexByte(hexDigits, c)
+		if digit < 0 {
+			return 0, errHead
 		}
-		*sum.value = uint32(n)
+		sum = sum<<4 | uint32(digit)
 	}
-	return payload, meta, nil
+	return sum, nil
 }
 
 // intact reports whether a payload is the one that the head was written for.

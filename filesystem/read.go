@@ -89,7 +89,7 @@ func (f *folder) read(b *buffers, path string, sel selection, columns int) (e dr
 		}
 	}
 	if parts&driver.Payload != 0 {
-		if e.PayloadSum, _, err = h.parseSums(); err != nil {
+		if e.PayloadSum, err = h.sum(0); err != nil {
 			return e, false, err
 		}
 		if e.Encoding, err = parseText(h.encoding); err != nil {

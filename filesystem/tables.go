@@ -78,7 +78,7 @@ func readTable(parent *os.Root, name string) (spec driver.TableSpec, have string
 		kind, _ := driver.ParseKind(c.Kind)
 		spec.Key = append(spec.Key, driver.Column{Name: c.Name, Kind: kind})
 	}
-	if spec.Validate() != nil || folderName(spec.Name) != name {
+	if valid := spec.Validate() == nil && folderName(spec.Name) == name; !valid {
 		return driver.TableSpec{}, "the folder of another table", nil
 	}
 	return spec, "", nil
@@ -125,6 +125,9 @@ func (s *Store) DropTable(ctx context.Context, name string) error {
 	})
 }
 
+// droppedPrefix begins the name of a folder that is being removed.
+const droppedPrefix = ".dropped-"
+
 // removeFolder removes the folder of a table whose entries are cleared, unless there is
 // something in it that is not the table's. It is renamed first: others who have it open may
 // still make files in it.
@@ -155,15 +158,12 @@ func (t *table) removeFolder(ctx context.Context, parent *os.Root, name string) 
 			return false, nil
 		}
 	}
-	dropped := droppedName()
+	dropped := droppedPrefix + rand.Text()
 	if err := parent.Rename(name, dropped); err != nil {
 		dropped = name // Windows renames no folder in which files are open
 	}
 	return true, parent.RemoveAll(dropped)
 }
-
-// droppedName is a name that no table's folder has.
-func droppedName() string { return ".dropped-" + rand.Text() }
 
 // isShard reports whether name is that of a folder of entries.
 func isShard(name string) bool { return len(name) == shardDigits && isHex(name) }

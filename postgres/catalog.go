@@ -76,6 +76,9 @@ func (r *relation) describe() string {
 	if r.kind != "r" && r.kind != "p" {
 		return "the " + relationKinds[r.kind] + " " + quote(r.name)
 	}
+	if r.part {
+		return "a part of a partitioned table"
+	}
 	var names []string
 	for _, c := range r.columns {
 		names = append(names, c.name)
@@ -184,7 +187,7 @@ func (s *Store) DropTable(ctx context.Context, name string) error {
 			if err != nil || r == nil {
 				return err
 			}
-			if _, _, ok := r.ours(); !ok {
+			if _, _, ok := r.ours(); !ok || r.part {
 				return &driver.SchemaError{Table: name, Want: "a repository's table", Have: r.describe()}
 			}
 			return c.script(ctx, fmt.Sprintf("DROP TABLE IF EXISTS %s", names.table))

@@ -125,3 +125,72 @@ func TestTablesAreAsTheOptionsSay(t *testing.T) {
 		t.Errorf("the server has LZ4, but the payload is compressed by %v", compression)
 	}
 }
+
+func TestWhatIsNoTableOfOursIsNeitherListedNorDropped(t *testing.T) {
+	c := connect(t)
+	schema := newSchema(t)
+	s := open(t, serverURL(t), &postgres.Options{Schema: schema, TablePrefix: "cache_"})
+	openTable(t, s)
+	openTable(t, open(t, serverURL(t), &postgres.Options{Schema: schema})) // without the prefix
+	names := []string{"titles", "view", "sequence", "part"}
+	for _, text := range []string{
+		"CREATE TABLE %s.cache_titles (id TEXT PRIMARY KEY, title TEXT)",
+		"CREATE VIEW %s.cache_view AS SELECT * FROM %[1]s.cache_tracks",
+		"CREATE SEQUENCE %s.cache_sequence",
+		"CREATE TABLE %s.cache_parts (LIKE %[1]s.cache_tracks, PRIMARY KEY (id, market, page, explicit)) PARTITION BY HASH (id)",
+		"CREATE TABLE %s.cache_part PARTITION OF %[1]s.cache_parts FOR VALUES WITH (modulus 1, remainder 0)",
+	} {
+		if _, err := c.Exec(t.Context(), strings.ReplaceAll(strings.ReplaceAll(text, "%[1]s", schema), "%s", schema)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	specs, err := s.Tables(t.Context())
+	if err != nil || len(specs) != 2 || specs[0].Name != "parts" || specs[1].Name != "tracks" {
+		t.Errorf("the tables are %v, %v", specs, err)
+	}
+	for _, name := range names {
+		var different *driver.SchemaError
+		if err := s.DropTable(t.Context(), name); !errors.As(err, &different) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := c.Exec(t.Context(), "DROP VIEW "+schema+".cache_view"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"parts", "tracks"} {
+		if err := s.DropTable(t.Context(), name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if specs, err := s.Tables(t.Context()); err != nil || len(specs) != 0 {
+		t.Errorf("the tables are %v, %v", specs, err)
+	}
+}
+
+// A table of another key may take the place of one, on connections that have prepared
+// statements for it.
+func TestATableOfAnotherKeyTakesThePlaceOfOne(t *testing.T) {
+	s := open(t, serverURL(t)+"&pool_max_conns=1", &postgres.Options{Schema: newSchema(t)})
+	for _, value := range []driver.Value{"a", int64(1), true} {
+		kind := map[driver.Value]driver.Kind{"a": driver.String, int64(1): driver.Int, true: driver.Bool}[value]
+		table, err := s.OpenTable(t.Context(), driver.TableSpec{Name: "tracks", Key: []driver.Column{{Name: "id", Kind: kind}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := track(1)
+		e.Key = driver.Key{value}
+		for range 2 {
+			if err := table.Put(t.Context(), []driver.Entry{e}); err != nil {
+				t.Fatal(err)
+			}
+			found := false
+			err := table.Get(t.Context(), []driver.Key{e.Key}, driver.Selection{Parts: driver.Payload}, func(int, driver.Entry) { found = true })
+			if err != nil || !found {
+				t.Errorf("%v: found is %v, %v", value, found, err)
+			}
+		}
+		if err := s.DropTable(t.Context(), "tracks"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -97,9 +97,9 @@ func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selec
 	}
 	client := t.store.client
 	for len(places) > 0 {
-		commands := make(rueidis.Commands, len(places))
+		commands := make(rueidis.Commands, 0, 2*len(places))
 		for i := range places {
-			commands[i] = resendable(client.B().Getrange().Key(places[i].name).Start(0).End(int64(lengths[i] - 1)).Build())
+			commands = append(commands, resendable(client.B().Getrange().Key(places[i].name).Start(0).End(int64(lengths[i]-1)).Build()))
 		}
 		if sel.Parts&driver.Usage != 0 {
 			commands = append(commands, t.strlens(places)...)

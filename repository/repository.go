@@ -95,7 +95,7 @@ func New[K comparable, V any](ctx context.Context, store driver.Store, s setting
 		Expire: cmp.Or(s.Expire, x.Expire()), ExpireAbsent: s.ExpireAbsent,
 		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Endpoint: endpointOf(s),
 		Declared: s.Declaration(), Changed: s.Changed, Migration: s.MigrationFrom,
-		Scope: s.Scope, Identity: s.Identity, Origin: s.BaseURL, RedirectHosts: s.RedirectHosts, Redact: s.Redact, Limit: s.Limit,
+		Scope: s.Scope, Identity: s.Identity, Origin: s.BaseURL, RedirectHosts: s.RedirectHosts, Redact: s.Redact, Limit: s.Limit, Compression: s.Compression,
 		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
 		KeyType: reflect.TypeFor[K](), KeyOf: r.keyOf,
 		Beside: endpoint.BesideURL(s.Endpoint), MatchURL: r.matchURL(), Tags: r.tags(),
@@ -141,9 +141,9 @@ func (r *ResponseRepository[K, V]) keyDigests(ctx context.Context, x *exchange.E
 // alone are the options of an exchange for one repository.
 func (o *Options) alone() exchange.Options {
 	if o == nil {
-		return exchange.Options{}
+		o = &Options{}
 	}
-	return exchange.Options{Expire: o.Expire, Now: o.Now, DigestKey: o.DigestKey, Redact: o.Redact}
+	return exchange.Options{Unclosed: true, Expire: o.Expire, Now: o.Now, DigestKey: o.DigestKey, Redact: o.Redact}
 }
 
 // Settings are what the repository was made of.

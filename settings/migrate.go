@@ -9,6 +9,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/internal/secret"
+	"github.com/endpointcache/endpointcache/payload"
 )
 
 // Migration leads from the entries of older settings to those of a repository with keys K and
@@ -57,15 +58,10 @@ func MigrateFrom[K0 comparable, V0 any, K comparable, V any](older RepositorySet
 	older, m := migrationFrom[K0, V0, K, V](older)
 	m.step = func(s *RepositorySettings[K, V]) Step {
 		return func(e *driver.Entry) (Outcome, error) {
-			key, err := keyOf[K0](e)
-			if err != nil || head.IsPart(e.Status) {
+			key, ok := keyOf[K0](e)
+			value, decoded := valueOf(older.Payload, e)
+			if !ok || !decoded {
 				return Dropped, nil
-			}
-			var value V0
-			if head.HasValue(e.Status) {
-				if value, err = older.Payload.Decode(e.Payload); err != nil {
-					return Dropped, nil
-				}
 			}
 			newKey, newValue, keep, err := convert(key, value)
 			if err != nil {
@@ -104,8 +100,8 @@ func MigrateKeys[K0, K comparable, V any](older RepositorySettings[K0, V], conve
 	_, m := migrationFrom[K0, V, K, V](older)
 	m.step = func(*RepositorySettings[K, V]) Step {
 		return func(e *driver.Entry) (Outcome, error) {
-			key, err := keyOf[K0](e)
-			if err != nil {
+			key, ok := keyOf[K0](e)
+			if !ok {
 				return Dropped, nil
 			}
 			newKey, keep, err := convert(key)
@@ -137,12 +133,23 @@ func migrationFrom[K0 comparable, V0 any, K comparable, V any](older RepositoryS
 	return older, m
 }
 
-func keyOf[K comparable](e *driver.Entry) (key K, err error) {
+func keyOf[K comparable](e *driver.Entry) (key K, ok bool) {
 	kt, err := keytype.Of[K]()
 	if err != nil {
-		return key, err
+		return key, false
 	}
-	return key, kt.Set(reflect.ValueOf(&key).Elem(), e.Key)
+	err = kt.Set(reflect.ValueOf(&key).Elem(), e.Key)
+	return key, err == nil
+}
+
+// valueOf is the value of an entry, the zero value where it has none. It is false for one that
+// cannot be decoded, and for a part.
+func valueOf[V any](handler payload.Handler[V], e *driver.Entry) (value V, ok bool) {
+	if !head.HasValue(e.Status) {
+		return value, !head.IsPart(e.Status)
+	}
+	value, err := handler.Decode(e.Payload)
+	return value, err == nil
 }
 
 func setKey[K comparable](e *driver.Entry, key K) error {

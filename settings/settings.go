@@ -131,6 +131,10 @@ type RepositorySettings[K comparable, V any] struct {
 	// With [AnyBaseURL], all origins share one table.
 	BaseURL string
 
+	// Compression says how bodies are kept in the store, where nothing else is said: as they
+	// come. A repository reads both kinds, whatever is declared.
+	Compression Compression
+
 	// Redact says what of responses is not stored, besides what never is, and besides what
 	// the cache's options say.
 	Redact redact.Rules
@@ -200,6 +204,9 @@ func (s RepositorySettings[K, V]) validate() error {
 		return fmt.Errorf("RedirectHosts: %w", err)
 	}
 	if err := s.Redact.Validate(); err != nil {
+		return err
+	}
+	if err := s.Compression.validate(); err != nil {
 		return err
 	}
 	if err := expire.Validate(s.ExpireAbsent); err != nil {

@@ -102,10 +102,9 @@ func (f *file) connectWriter(ctx context.Context) (*conn, error) {
 // be of another one otherwise.
 func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
 	parameters := "mode=rw"
-	switch f.mode {
-	case onlyReading:
+	if f.mode == onlyReading {
 		parameters = "mode=ro"
-	case unchanging:
+	} else if f.mode == unchanging {
 		parameters = "mode=ro&immutable=1"
 	}
 	before, err := os.Stat(f.path)

@@ -15,7 +15,7 @@ import (
 func FuzzTableNames(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"audio-features", "select"}, {`a"b`, "a'b"}, {"x; DROP TABLE bystander", "--"}, {"tracks", "tracks expires_us"},
-		{"日本", "%s?"}, {"sqlite_master", "main.tracks"}, {"Tracks", "tracks"}, {"a", "a"}, {"pragma", "temp.x"},
+		{"日本", "%s?"}, {"sqlite_master", "main.tracks"}, {"Tracks", "tracks"}, {"a", "a"}, {"pragma", "temp.x"}, {"x", "X by size"},
 	} {
 		f.Add(seed[0], seed[1])
 	}
@@ -51,9 +51,17 @@ func FuzzTableNames(f *testing.F) {
 				found = bytes.Equal(e.Payload, []byte(name))
 			})
 			n, countErr := tables[i].Count(ctx, driver.Filter{})
+			_, listErr := tables[i].List(ctx, driver.Listing{Order: driver.BySize, Limit: 1})
+			if listErr != nil && !strings.EqualFold(one, two+" by size") && !strings.EqualFold(two, one+" by size") {
+				t.Errorf("%q is not listed: %v", name, listErr)
+			}
 			if err != nil || countErr != nil || !found || n != 1 && one != two {
 				t.Errorf("%q has %d entries, its own: %v; %v, %v", name, n, found, err, countErr)
 			}
+		}
+		specs, err := store.Tables(ctx)
+		if want := 3; err != nil || one != two && len(specs) != want {
+			t.Errorf("%d tables, %v, want %d", len(specs), err, want)
 		}
 		if _, err := tables[0].Clear(ctx, driver.Filter{}); err != nil {
 			t.Error(err)

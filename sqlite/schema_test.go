@@ -233,7 +233,7 @@ func TestTheFileTellsSizesAndUses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var line strings.Builder
-	rows, err := openDB(t, path).QueryContext(ctx, "SELECT printf('%d|%d|%d|%s|%d;', _used_us, _payload_sum, _meta_sum, _encoding, octet_length(payload)) FROM tracks ORDER BY n")
+	rows, err := openDB(t, path).QueryContext(ctx, "SELECT printf('%d|%d|%d|%s|%d;', _used_us, _payload_sum, _meta_sum, _encoding, length(payload)) FROM tracks ORDER BY n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,19 +69,20 @@ func newNames(spec driver.TableSpec) names {
 	// Qualified: neither the name of a chunk of keys nor a temporary table of
 	// the caller's can stand for it.
 	n := names{name: spec.Name, table: "main." + quote(spec.Name), bare: quote(spec.Name), index: "main." + quote(indexName(spec.Name))}
-	n.size = "octet_length(payload) + octet_length(name) + octet_length(headers)"
+	// What the length of a BLOB is, SQLite knows without reading it. octet_length could do
+	// so for text, but programs with an older SQLite could not read the file any more.
+	n.size = "length(payload) + " + textSize("name") + " + " + textSize("headers")
 	fixed := rowSize
 	for _, c := range spec.Key {
 		name := quote(c.Name)
 		n.keys = append(n.keys, name)
-		// A key stands in the index of the primary key, too.
 		switch c.Kind {
 		case driver.String:
-			n.size += " + 2 * octet_length(" + name + ")"
+			n.size += fmt.Sprintf(" + %d * %s", keyCopies, textSize(name))
 		case driver.Int:
-			fixed += 2 * 8
+			fixed += keyCopies * 8
 		default:
-			fixed += 2
+			fixed += keyCopies
 		}
 	}
 	n.size += fmt.Sprintf(" + %d", fixed)
@@ -91,8 +92,14 @@ func newNames(spec driver.TableSpec) names {
 	return n
 }
 
-// rowSize is about what a row and its entries in the indices take besides values.
-const rowSize = 64
+// A key stands in the row, in the index of the primary key, and in that by use. What a row
+// and its places in the indices take besides, is about rowSize.
+const (
+	keyCopies = 3
+	rowSize   = 96
+)
+
+func textSize(column string) string { return "length(CAST(" + column + " AS BLOB))" }
 
 // columnType is the declared type of a key column. It is not INTEGER, which would
 // make a single one the row's number: iterations go by the order of saving.

@@ -35,7 +35,7 @@
 // cached_us, in an entry that a version without that column has saved. Tables of such
 // versions get the new columns when they are opened; those versions then refuse them.
 //
-//	sqlite3 music.db 'SELECT name, octet_length(payload), datetime(_used_us / 1e6, "unixepoch") FROM tracks ORDER BY _used_us'
+//	sqlite3 music.db "SELECT name, length(payload), datetime(_used_us / 1e6, 'unixepoch') FROM tracks ORDER BY _used_us"
 //
 // The first listing in an order other than that of the keys makes an index, such as
 // "tracks by used", which then is kept.

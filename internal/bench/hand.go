@@ -17,9 +17,10 @@ import (
 // database/sql.
 type hand struct{ conn driver.Conn }
 
-// The settings of the library's connections, see sqlite/sqlite.go.
+// The settings of the library's connections, see sqlite/file.go. This side leaves the log to
+// SQLite, and waits longer: the library works on its file by itself, too.
 var (
-	pragmas       = []string{"busy_timeout=100", "cache_size=-16384"}
+	pragmas       = []string{"busy_timeout=10000", "cache_size=-16384"}
 	readerPragmas = append(pragmas[:2:2], "query_only=ON")
 	writerPragmas = append(pragmas[:2:2], "journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=4000", "journal_size_limit=67108864")
 )
@@ -289,21 +290,23 @@ func (w *writer) check(r *row, absent bool) error {
 }
 
 // checkpoint leaves nothing of the log for the next write to move. The small
-// write behind it begins the log anew, which waits for the disk once. It waits for
-// what the library still does in the background.
+// write behind it begins the log anew, which waits for the disk once.
 func (w *writer) checkpoint() error {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	// The library may be doing the same.
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		busy, err := w.number("PRAGMA wal_checkpoint(RESTART)")
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case busy == 0:
-			_, err = w.number("PRAGMA user_version=1")
-			return err
-		case time.Now().After(deadline):
+		}
+		if busy == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
 			return errors.New("the checkpoint was busy")
 		}
 	}
+	_, err := w.number("PRAGMA user_version=1")
+	return err
 }
 
 // chunkText is the statement that gets many rows by their keys. It numbers them.

@@ -104,7 +104,7 @@ tracks~2@https://c.test tracks https://c.test` {
 		}
 		for e, err := range records(t, store).Entries(t.Context(), driver.Selection{}) {
 			check(t, err)
-			if e.Key[0] != "digest-key" {
+			if e.Key[0] != "digest-key" && e.Key[0] != "declaration" {
 				t.Errorf("the record %q is left", e.Key)
 			}
 		}

@@ -2,7 +2,6 @@ package declared
 
 import (
 	"context"
-	"errors"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/settings"
@@ -79,7 +78,9 @@ func (s *Store) known(ctx context.Context) (map[string]Table, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.tables(name, origins[name], known)
+		if !r.dropped {
+			r.tables(name, origins[name], known)
+		}
 	}
 	return known, nil
 }
@@ -120,20 +121,19 @@ func (s *Store) items(ctx context.Context, f driver.Filter) (items []driver.Entr
 // Forget removes what is kept of a table elsewhere.
 type Forget func(ctx context.Context, table string) error
 
-// Drop removes the tables of a repository and the records of it. It can be repeated where it has
-// failed.
+// Drop removes the tables of a repository and the records of it, but for the numbers of its
+// tables. It can be repeated where it has failed.
 func (s *Store) Drop(ctx context.Context, repository string, forget Forget) error {
-	if Own(repository) {
-		return errors.New("it is the cache's own")
-	}
 	tables, err := s.List(ctx)
 	if err != nil {
 		return err
 	}
+	found := false
 	for _, t := range tables {
 		if t.Repository != repository {
 			continue
 		}
+		found = true
 		if err := s.DropTable(ctx, t.Name); err != nil {
 			return err
 		}
@@ -141,19 +141,32 @@ func (s *Store) Drop(ctx context.Context, repository string, forget Forget) erro
 			return err
 		}
 	}
-	return s.dropRecords(ctx, repository)
-}
-
-// dropRecords removes the records of a repository, that of the declaration last: it tells which
-// tables there are.
-func (s *Store) dropRecords(ctx context.Context, repository string) error {
 	if _, err := s.Records.Clear(ctx, driver.Filter{Leading: driver.Key{OtherOrigins + repository}}); err != nil {
 		return err
 	}
-	for _, kind := range []string{FirstOrigin, Declaration} {
-		if _, err := s.Records.Delete(ctx, []driver.Key{{kind, repository}}); err != nil {
+	if _, err := s.Records.Delete(ctx, []driver.Key{{FirstOrigin, repository}}); err != nil {
+		return err
+	}
+	return s.bury(ctx, repository, found)
+}
+
+// bury remembers the numbers that a repository's tables had. Whoever has one of them open may
+// still write to it, and a store may keep that for a table of the same name.
+func (s *Store) bury(ctx context.Context, repository string, found bool) error {
+	for {
+		r, err := s.read(ctx, repository)
+		switch {
+		case err != nil:
+			return err
+		case r == nil && found:
+			_, err := s.create(ctx, repository, &record{table: 1, dropped: true})
+			return err
+		case r == nil || r.dropped:
+			return nil
+		}
+		replaced, err := s.replace(ctx, repository, &record{table: r.free() - 1, dropped: true, seen: r.seen})
+		if err != nil || replaced {
 			return err
 		}
 	}
-	return nil
 }

@@ -98,6 +98,13 @@ func newCache(t *testing.T, store driver.Store) (*cache.ResponseCache, *logged) 
 	return c, log
 }
 
+func createIn[K comparable, V any](t *testing.T, c *cache.ResponseCache, s settings.RepositorySettings[K, V]) *repository.ResponseRepository[K, V] {
+	t.Helper()
+	r, err := cache.CreateRepository(t.Context(), c, s)
+	check(t, err)
+	return r
+}
+
 func open[K comparable, V any](ctx context.Context, t *testing.T, store driver.Store, s settings.RepositorySettings[K, V]) (*repository.ResponseRepository[K, V], error) {
 	t.Helper()
 	c, _ := newCache(t, store)

@@ -107,6 +107,7 @@ func (m *migration) copyOrigin(ctx context.Context, origin string, from, into in
 	if err != nil {
 		return err
 	}
+	target = m.Target(target, table(m.Name, 1, origin))
 	b := &batch{target: target, at: make(map[string]int)}
 	for e, err := range source.Entries(ctx, driver.Selection{Filter: driver.Filter{Now: now()}, Parts: driver.Payload | driver.Meta}) {
 		if err != nil {

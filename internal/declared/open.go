@@ -30,6 +30,10 @@ type Opening struct {
 	// declaration.
 	Source func(ctx context.Context, table driver.Table, name string, stored settings.Declaration) (driver.Table, error)
 
+	// Target is a table, by its name where nothing has been migrated, as entries are to be put
+	// into it.
+	Target func(table driver.Table, name string) driver.Table
+
 	// Finish completes an entry after a step, as its outcome asks for it. It is false for one
 	// that is not to be kept.
 	Finish func(e *driver.Entry, outcome settings.Outcome, stored settings.Declaration) (keep bool, err error)
@@ -50,6 +54,12 @@ func (o *Opening) Open(ctx context.Context) (name string, table driver.Table, er
 		if r == nil {
 			if table, err = o.begin(ctx); err != nil || table != nil {
 				return o.Name, table, err
+			}
+			continue
+		}
+		if r.dropped {
+			if _, err := o.replace(ctx, o.Name, &record{declaration: o.Given, table: r.free(), seen: r.seen}); err != nil {
+				return "", nil, err
 			}
 			continue
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +19,7 @@ type record struct {
 	table       int // the number of the tables with its entries
 	next        *next
 	old         []int // the numbers of tables that are to be dropped
+	dropped     bool  // there are no tables; no later one gets a number of these
 
 	seen time.Time // when it was written: no two that follow each other have the same
 }
@@ -52,6 +52,8 @@ type recordText struct {
 	Table int       `json:"table"`
 	Next  *nextText `json:"next,omitempty"`
 	Old   []int     `json:"old,omitempty"`
+
+	Dropped bool `json:"dropped,omitempty"`
 }
 
 type nextText struct {
@@ -72,7 +74,7 @@ type declarationText struct {
 }
 
 func (r *record) encode() (string, error) {
-	text := recordText{declarationText: textOf(r.declaration), Table: r.table, Old: r.old}
+	text := recordText{declarationText: textOf(r.declaration), Table: r.table, Old: r.old, Dropped: r.dropped}
 	if n := r.next; n != nil {
 		text.Next = &nextText{textOf(n.declaration), n.table, n.by, n.until}
 	}
@@ -96,7 +98,7 @@ func decodeRecord(encoded string, seen time.Time) (*record, error) {
 	if err := json.Unmarshal([]byte(encoded), &text); err != nil {
 		return nil, err
 	}
-	r := &record{table: text.Table, old: text.Old, seen: seen}
+	r := &record{table: text.Table, old: text.Old, dropped: text.Dropped, seen: seen}
 	var err error
 	if r.declaration, err = text.declaration(); err != nil {
 		return nil, err
@@ -210,9 +212,4 @@ func (s *Store) origins(ctx context.Context, repository string) ([]string, error
 		all = append(all, e.Key[1].(string))
 	}
 	return all, nil
-}
-
-// without is a list without a number.
-func without(list []int, n int) []int {
-	return slices.DeleteFunc(slices.Clone(list), func(m int) bool { return m == n })
 }

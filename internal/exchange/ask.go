@@ -55,6 +55,7 @@ type Ask struct {
 
 	// Of one get: it needs no memory of its own.
 	keys  [1]driver.Key
+	sel   driver.Selection
 	found driver.Entry
 	ok    bool
 

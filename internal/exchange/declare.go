@@ -30,7 +30,7 @@ func (t *Table) open(ctx context.Context, store driver.Store) error {
 	}
 	opening := declared.Opening{
 		Store: declared.Store{Store: store, Records: records}, Name: t.Name, Given: t.Declared, Log: t.x.log,
-		Changed: t.Changed, Migration: t.Migration, Source: t.x.olderEntries, Finish: t.finish, Forget: t.x.forget,
+		Changed: t.Changed, Migration: t.Migration, Source: t.x.olderEntries, Target: t.newEntries, Finish: t.finish, Forget: t.x.forget,
 	}
 	name, table, err := opening.Open(ctx)
 	if err != nil {
@@ -47,11 +47,16 @@ func (x *Exchange) olderEntries(ctx context.Context, table driver.Table, name st
 		Name: name, Key: stored.Key, Beside: stored.Beside, Scope: stored.Scope, Declared: stored,
 		Tags: func(driver.Key, any) []string { return nil }, // the entries tell which they have
 	}, nil, nil, nil)
-	old.table = table
+	old.table = x.through(table, name, settings.Uncompressed)
 	if err := old.mark(ctx); err != nil {
 		return nil, err
 	}
 	return old.table, nil
+}
+
+// newEntries is a table that entries of the declaration are put into.
+func (t *Table) newEntries(table driver.Table, name string) driver.Table {
+	return t.x.through(table, name, t.Compression)
 }
 
 // finish makes an entry that a migration has made one as it would have been saved.

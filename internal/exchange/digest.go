@@ -44,7 +44,7 @@ func (x *Exchange) DigestKey(ctx context.Context) ([]byte, error) {
 		d.key = fresh
 		return d.key, nil
 	}
-	kept, err := x.records.claim(ctx, digestKeyRecord, "", base64.RawStdEncoding.EncodeToString(fresh), x.Now())
+	kept, err := x.records.claim(ctx, digestKeyRecord, "", base64.RawStdEncoding.EncodeToString(fresh), x.Now(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("key of digests: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/compress"
 	"github.com/endpointcache/endpointcache/internal/expire"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/secret"
@@ -37,6 +38,8 @@ type Options struct {
 	Redact redact.Rules // of all tables, besides their own
 
 	Upkeep Upkeep
+
+	Unclosed bool // nobody closes it: nothing goes on in the background by itself
 
 	Limits
 }
@@ -87,21 +90,23 @@ var ErrClosed = fmt.Errorf("the cache is closed: %w", driver.ErrClosed)
 // Exchange answers asks about the tables of one store. Many goroutines may use it at
 // once.
 type Exchange struct {
-	opts    Options
-	log     *slog.Logger
-	general *layer
-	fixed   *Rules // of what belongs to no table
-	flights flights
-	guard   guard
-	budget  budget
-	vary    variants
-	records records
-	digest  digestKey
-	marks   marks
-	order   order
-	upkeep  upkeep
-	counts  counters
-	running running
+	opts         Options
+	log          *slog.Logger
+	general      *layer
+	fixed        *Rules // of what belongs to no table
+	flights      flights
+	guard        guard
+	budget       budget
+	vary         variants
+	records      records
+	dictionaries ownTable
+	digest       digestKey
+	marks        marks
+	order        order
+	upkeep       upkeep
+	counts       counters
+	damage       damage
+	running      running
 
 	rawMu sync.Mutex
 	raw   map[string]*Table // tables without their declarations, by name
@@ -126,7 +131,9 @@ func New(opts Options) (*Exchange, error) {
 	x.guard.init(x)
 	x.budget.init(x.opts.MaxInFlight, largestShare(x.opts.MaxBody))
 	x.vary.init(x)
-	x.records.init()
+	x.records.init(x)
+	x.damage.init(x)
+	x.dictionaries.x, x.dictionaries.spec = x, driver.TableSpec{Name: DictionariesTable, Key: compress.Columns}
 	x.marks.x = x
 	x.running.init()
 	return x, nil
@@ -212,6 +219,7 @@ func (x *Exchange) Close() error {
 	x.flights.endUnread()
 	x.running.wait()
 	x.upkeep.close()
+	x.damage.tellAll()
 	return nil
 }
 
@@ -299,6 +307,19 @@ func (x *Exchange) Enter() bool { return x.running.enter() }
 
 // Leave ends what Enter began.
 func (x *Exchange) Leave() { x.running.leave() }
+
+// background runs a function for whose end Close waits, with a context that ends when Close
+// begins. It is false where nothing may begin, or may not any more.
+func (x *Exchange) background(run func(context.Context)) bool {
+	if x.opts.Unclosed || !x.running.enter() {
+		return false
+	}
+	go func() {
+		defer x.running.leave()
+		run(x.running.ctx)
+	}()
+	return true
+}
 
 // Closing is done, with [ErrClosed] as its cause, when the exchange is closed.
 func (x *Exchange) Closing() context.Context { return x.running.ctx }

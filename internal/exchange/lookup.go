@@ -10,13 +10,19 @@ import (
 	"github.com/endpointcache/endpointcache/policy"
 )
 
-// get reads entries within the limits of the guard.
-func (t *Table) get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+// get reads entries within the limits of the guard. It does not look at sel afterwards, which
+// the caller has at hand: a copy would cost a hit an allocation.
+func (t *Table) get(ctx context.Context, keys []driver.Key, sel *driver.Selection, visit func(int, driver.Entry)) error {
 	if t.isPrompt {
 		return t.x.guard.prompt(ctx, t, "get", len(keys), func(ctx context.Context) error {
-			return t.table.Get(ctx, keys, sel, visit)
+			return t.table.Get(ctx, keys, *sel, visit)
 		})
 	}
+	return t.getWatched(ctx, keys, *sel, visit)
+}
+
+// getWatched is get for a table whose reads may hang: one that was given up goes on.
+func (t *Table) getWatched(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 	var gate gate
 	err := t.x.guard.do(ctx, t, "get", len(keys), func(ctx context.Context) error {
 		return t.table.Get(ctx, keys, sel, func(i int, e driver.Entry) {
@@ -54,7 +60,8 @@ func (x *Exchange) lookup(ctx context.Context, a *Ask) (*Stored, error) {
 		return nil, nil
 	}
 	a.keys[0], a.found, a.ok = a.Key, driver.Entry{}, false
-	err := a.Table.get(ctx, a.keys[:], allParts(x), a.visit)
+	a.sel = allParts(x)
+	err := a.Table.get(ctx, a.keys[:], &a.sel, a.visit)
 	if err != nil || !a.ok {
 		return nil, x.lookupFailed(ctx, a, err)
 	}

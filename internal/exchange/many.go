@@ -63,7 +63,7 @@ func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err erro
 	if first.bare() {
 		sel.Parts = driver.Meta
 	}
-	err = first.Table.get(ctx, m.keys(of), sel, func(i int, e driver.Entry) {
+	err = first.Table.get(ctx, m.keys(of), &sel, func(i int, e driver.Entry) {
 		a := &m.Asks[of[i]]
 		a.found, stored[i] = e, true
 	})

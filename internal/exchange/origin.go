@@ -254,6 +254,7 @@ func (f *Flight) confirm(resp *http.Response) {
 		f.renewed = driver.Renewal{
 			Key: f.ask.Key, Seen: f.old.Entry.CachedAt, Header: encoded,
 			CachedAt: s.Entry.CachedAt, ExpiresAt: expires,
+			Name: f.old.Entry.Name, Status: f.old.Entry.Status,
 		}
 	}
 }

@@ -166,7 +166,10 @@ func (o *origins) open(ctx context.Context, origin string) (*Table, error) {
 	var opened atomic.Pointer[Table] // by a goroutine that may go on
 	var full atomic.Pointer[map[string]bool]
 	err := home.x.guard.do(ctx, home, "get", 1, func(ctx context.Context) error {
-		kept, err := home.x.records.claim(ctx, declared.FirstOrigin, home.Name, origin, home.x.Now())
+		kept, err := home.x.records.claim(ctx, declared.FirstOrigin, home.Name, origin, home.x.Now(), func() error {
+			_, err := home.table.Clear(ctx, driver.Filter{}) // nobody knows whose responses these are
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -210,7 +213,7 @@ func (o *origins) claimOther(ctx context.Context, origin string) (map[string]boo
 	if others[origin] || len(others) >= mostOrigins {
 		return others, nil
 	}
-	_, err = records.claim(ctx, kind, origin, declared.OriginTable(o.home.Name, origin), o.home.x.Now())
+	_, err = records.claim(ctx, kind, origin, declared.OriginTable(o.home.Name, origin), o.home.x.Now(), nil)
 	others[origin] = true
 	return others, err
 }

@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/settings"
@@ -11,7 +12,10 @@ import (
 // ownTable is a table that belongs to no repository. It is opened when it is first needed.
 type ownTable struct {
 	spec driver.TableSpec
-	x    *Exchange // keeps the table within the limit of all; nil: nothing leaves it
+	x    *Exchange
+	mend func(driver.Key) (cachedAt time.Time, ok bool) // see checksum.Options
+
+	bounded bool // it is within the limit of all tables; otherwise nothing leaves it
 
 	mu    sync.Mutex
 	store driver.Store
@@ -38,14 +42,14 @@ func (o *ownTable) open(ctx context.Context) (driver.Table, error) {
 		return o.table, nil
 	}
 	table, err := o.store.OpenTable(ctx, o.spec)
-	if err == nil && o.x != nil {
+	if err == nil && o.bounded {
 		table, err = o.x.keep(o.store, table, o.spec, settings.Limit{})
 	}
 	if err != nil {
 		return nil, err
 	}
-	o.table = table
-	return table, nil
+	o.table = o.x.checked(o.store, table, o.spec.Name, o.mend)
+	return o.table, nil
 }
 
 // opened is the table, nil where it was not needed yet.

@@ -18,8 +18,12 @@ var recordColumns = []driver.Column{{Name: "kind", Kind: driver.String}, {Name: 
 // records are small texts that all caches on a store share. None expires.
 type records struct{ ownTable }
 
-func (r *records) init() {
-	r.spec = driver.TableSpec{Name: RecordsTable, Key: recordColumns}
+func (r *records) init(x *Exchange) {
+	r.x, r.spec = x, driver.TableSpec{Name: RecordsTable, Key: recordColumns}
+	r.mend = func(key driver.Key) (time.Time, bool) {
+		// What a mark that is damaged was about is old until now, as far as anyone can tell.
+		return instant(x.Now()), key[0] == markRecord
+	}
 }
 
 // items are those of which there is a record of that kind.
@@ -38,8 +42,9 @@ func (r *records) items(ctx context.Context, kind string) (items []string, err e
 }
 
 // claim keeps a text for an item unless there is one already, and returns the one that is
-// kept then: the same for all callers, whichever process they are in.
-func (r *records) claim(ctx context.Context, kind, item, text string, now time.Time) (string, error) {
+// kept then: the same for all callers, whichever process they are in. Where there was one that
+// is damaged, lost is called, which may be nil, before another takes its place.
+func (r *records) claim(ctx context.Context, kind, item, text string, now time.Time, lost func() error) (string, error) {
 	table, err := r.open(ctx)
 	if err != nil {
 		return "", err
@@ -50,7 +55,20 @@ func (r *records) claim(ctx context.Context, kind, item, text string, now time.T
 		return kept, err
 	}
 	fresh := driver.Entry{Key: key, Status: http.StatusOK, Payload: []byte(text), CachedAt: instant(now)}
-	if _, err := table.PutIf(ctx, []driver.Entry{fresh}, driver.Condition{If: driver.IfAbsent}); err != nil {
+	stored, err := table.PutIf(ctx, []driver.Entry{fresh}, driver.Condition{If: driver.IfAbsent})
+	if err != nil {
+		return "", err
+	}
+	if kept, ok, err = textAt(ctx, table, key); err != nil || ok || stored[0] {
+		return kept, err
+	}
+	if lost != nil {
+		if err := lost(); err != nil {
+			return "", err
+		}
+	}
+	// One that is not damaged does not expire.
+	if _, err := table.PutIf(ctx, []driver.Entry{fresh}, driver.Condition{If: driver.IfNotLive, Now: fresh.CachedAt}); err != nil {
 		return "", err
 	}
 	kept, _, err = textAt(ctx, table, key)

@@ -18,13 +18,14 @@ type Stats struct {
 	Foreign     int64 // answers that were not kept, as a redirect led to another host
 	Unkeyed     int64 // requests whose key could not be told
 	Undecodable int64 // bodies that their repository cannot decode
+	Damaged     int64 // entries that were not as they had been saved, and are gone
 	StoreErrors int64 // operations on the store that failed, took too long or were not tried
 	Panics      int64 // panics in functions of a policy, a declaration or a base transport
 }
 
 type counters struct {
 	hits, misses, shared, revalidated, stale, renewed, unanswered, bypassed, unscoped atomic.Int64
-	stored, invalidated, foreign, unkeyed, undecodable, storeErrors, panics           atomic.Int64
+	stored, invalidated, foreign, unkeyed, undecodable, damaged, storeErrors, panics  atomic.Int64
 }
 
 // Stats returns the counts so far.
@@ -36,7 +37,7 @@ func (x *Exchange) Stats() Stats {
 		Unanswered: c.unanswered.Load(), Bypassed: c.bypassed.Load(), Unscoped: c.unscoped.Load(),
 		Stored: c.stored.Load(), Invalidated: c.invalidated.Load(),
 		Foreign: c.foreign.Load(), Unkeyed: c.unkeyed.Load(), Undecodable: c.undecodable.Load(),
-		StoreErrors: c.storeErrors.Load(), Panics: c.panics.Load(),
+		Damaged: c.damaged.Load(), StoreErrors: c.storeErrors.Load(), Panics: c.panics.Load(),
 	}
 }
 

@@ -46,6 +46,8 @@ type Declaration struct {
 	Redact redact.Rules
 	Limit  settings.Limit
 
+	Compression settings.Compression
+
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
 
@@ -149,6 +151,7 @@ func (t *Table) take(ctx context.Context, store driver.Store, table driver.Table
 	if t.table, err = t.x.keep(store, table, spec, t.Limit); err != nil {
 		return err
 	}
+	t.table = t.x.through(t.table, t.Name, t.Compression)
 	t.keeper, _ = t.table.(driver.KeepingTable)
 	if err := t.mark(ctx); err != nil {
 		return err
@@ -162,6 +165,7 @@ func (t *Table) take(ctx context.Context, store driver.Store, table driver.Table
 func (x *Exchange) Use(store driver.Store) {
 	x.vary.use(store)
 	x.records.use(store)
+	x.dictionaries.use(store)
 }
 
 // withAbsences adds the expiry of 404 and 410 to a policy that does not have them.

@@ -78,14 +78,14 @@ func (x *Exchange) Value(ctx context.Context, a *Ask) Result {
 // the store's, which is not asked twice.
 func (x *Exchange) liveValue(ctx context.Context, a *Ask) (Result, error) {
 	a.keys[0] = a.Key
-	sel := driver.Selection{Filter: driver.Filter{State: driver.Live, Now: instant(x.Now())}, Parts: driver.Payload}
+	a.sel = driver.Selection{Filter: driver.Filter{State: driver.Live, Now: instant(x.Now())}, Parts: driver.Payload}
 	switch {
 	case a.Meta:
-		sel.Parts |= driver.Meta
+		a.sel.Parts |= driver.Meta
 	case a.Bare:
-		sel.Parts = 0
+		a.sel.Parts = 0
 	}
-	err := a.Table.get(ctx, a.keys[:], sel, a.visit)
+	err := a.Table.get(ctx, a.keys[:], &a.sel, a.visit)
 	switch {
 	case err != nil:
 		if err := x.lookupFailed(ctx, a, err); err != nil {

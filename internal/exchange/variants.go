@@ -40,8 +40,8 @@ type variants struct {
 }
 
 func (v *variants) init(x *Exchange) {
-	v.x = x
-	v.spec = driver.TableSpec{Name: VariantsTable, Key: variantColumns}
+	v.x, v.spec = x, driver.TableSpec{Name: VariantsTable, Key: variantColumns}
+	v.bounded = true
 	v.seed = maphash.MakeSeed()
 	for i := range v.turns {
 		v.turns[i] = make(chan struct{}, 1)

@@ -7,8 +7,10 @@ type (
 	Entry     = driver.Entry
 	Filter    = driver.Filter
 	Key       = driver.Key
+	Listing   = driver.Listing
 	Renewal   = driver.Renewal
 	Selection = driver.Selection
+	Size      = driver.Size
 	TableSpec = driver.TableSpec
 	Traits    = driver.Traits
 	Table     = driver.Table

@@ -1,0 +1,3 @@
+package preambles
+
+import "github.com/endpointcache/endpointcache"
