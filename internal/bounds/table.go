@@ -174,7 +174,7 @@ func (t *table) announce(ctx context.Context, entries []driver.Entry) saving {
 		begin, full := of.announce(n, false)
 		for full {
 			if !t.keeper.wait(ctx) {
-				begin, full = of.announce(n, true)
+				begin, _ = of.announce(n, true)
 				break
 			}
 			begin, full = of.announce(n, false)
