@@ -109,6 +109,6 @@ func (f *files) waitUntil(s side, enough func(rows int64) bool) error {
 		if err != nil || enough(n) {
 			return err
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
 	}
 }
