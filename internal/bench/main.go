@@ -72,6 +72,8 @@ var lines = []line{
 	{"sqlite-save-many-10000-new", 1.15, "a row", 15, saveNew(10_000)},
 	{"sqlite-save-many-10000-overwrite", 1.15, "a row", 15, overwrite(10_000)},
 	{"sqlite-save-64-callers", 0.60, "a save", 21, saveConcurrently},
+	{"sqlite-save-bounded", 1.15, "a row", 11, saveBounded(settings.LeastRecentlyUsed)},
+	{"sqlite-save-bounded-oldest", 1.15, "a row", 11, saveBounded(settings.OldestFirst)},
 	{"sqlite-delete-many-10000", 1.15, "a row", 15, deleteMany(10_000)},
 	{"sqlite-iterate-live", 1.25, "a row", 15, iterate},
 	{"sqlite-clear-few-expired", 1.20, "a clear", 61, clearExpired},

@@ -20,35 +20,44 @@ type files struct {
 	store *sqlite.Store
 	repo  *repository.ResponseRepository[Key, []byte]
 	hand  *writer
+	paths [2]string
 	admin [2]*writer // neither side's: restores and reads each file
 	rows  int        // of the dataset
 }
 
-func openFiles(ctx context.Context, d *dataset, c *contest) (*files, error) {
+// copyFiles makes the copies, for as long as the contest lasts.
+func copyFiles(d *dataset, c *contest) (*files, error) {
 	f := &files{rows: d.rows}
-	var paths [2]string
 	for _, s := range []side{ours, theirs} {
-		paths[s] = filepath.Join(d.folder, s.String()+".db")
-		if err := copyFile(paths[s], d.path()); err != nil {
+		f.paths[s] = filepath.Join(d.folder, s.String()+".db")
+		if err := copyFile(f.paths[s], d.path()); err != nil {
 			return nil, err
 		}
-		c.onClose(func() error { return removeDatabase(paths[s]) })
-		admin, err := openWriter(paths[s])
+		c.onClose(func() error { return removeDatabase(f.paths[s]) })
+		admin, err := openWriter(f.paths[s])
 		if err != nil {
 			return nil, err
 		}
 		c.onClose(admin.close)
 		f.admin[s] = admin
 	}
-	var err error
-	if f.store, err = sqlite.Open(ctx, paths[ours], nil); err != nil {
+	return f, nil
+}
+
+// openFiles makes the copies and opens each side's.
+func openFiles(ctx context.Context, d *dataset, c *contest) (*files, error) {
+	f, err := copyFiles(d, c)
+	if err != nil {
+		return nil, err
+	}
+	if f.store, err = sqlite.Open(ctx, f.paths[ours], nil); err != nil {
 		return nil, err
 	}
 	c.onClose(f.store.Close)
 	if f.repo, err = newRepository(ctx, f.store, payload.Bytes()); err != nil {
 		return nil, err
 	}
-	if f.hand, err = openWriter(paths[theirs]); err != nil {
+	if f.hand, err = openWriter(f.paths[theirs]); err != nil {
 		return nil, err
 	}
 	c.onClose(f.hand.close)
@@ -61,7 +70,7 @@ func copyFile(to, from string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := os.Create(to)
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

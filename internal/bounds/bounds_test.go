@@ -257,6 +257,28 @@ func TestALargePutIsWithinTheLimit(t *testing.T) {
 	}
 }
 
+// TestThereIsRoom saves what takes more than a tenth of a limit.
+func TestThereIsRoom(t *testing.T) {
+	for _, c := range []struct {
+		limit settings.Limit
+		bytes []int
+	}{
+		{settings.Limit{Entries: 1}, []int{10, 10, 10}},
+		{settings.Limit{Entries: 10}, make([]int, 30)},
+		{settings.Limit{Bytes: 10_000}, []int{5_000, 9_000, 2_000, 5_000, 5_000}},
+		{settings.Limit{Bytes: 10_000}, []int{100, 20_000, 100, 30_000, 20_000}},
+	} {
+		f := newFixture(t, func(*bounds.Options) {})
+		table := f.table("t", c.limit)
+		for i, bytes := range c.bytes {
+			f.save(table, bytes, i)
+			if larger := c.limit.Bytes > 0 && int64(bytes) > c.limit.Bytes; !larger && f.read(table, i) != 1 {
+				t.Errorf("with %+v, number %d of %v is not there", c.limit, i, c.bytes)
+			}
+		}
+	}
+}
+
 func TestWhatExpiredLongAgoIsRemoved(t *testing.T) {
 	var now atomic.Int64
 	f := newFixture(t, func(o *bounds.Options) {
@@ -312,7 +334,7 @@ func TestAStoreThatFailsHoldsUpNoSave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := f.keeper.Table(failing{inner}, spec, settings.Limit{Entries: 10})
+	table := f.keeper.Table(failing{inner}, spec, settings.Limit{Bytes: 1000})
 	f.save(table, 10, to(100)...)
 	f.keeper.Close()
 	f.save(table, 10, to(100)...)

@@ -3,7 +3,6 @@ package bounds
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,11 +57,12 @@ func (k *Keeper) keepWithin(ctx context.Context, of *total, tables func(context.
 	if err != nil {
 		return err
 	}
+	demand := of.demand()
 	size, err := of.measure(ctx, all)
 	if err != nil {
 		return err
 	}
-	if !exceeds(size, of.limit, percentAfter) {
+	if !exceeds(sum(size, demand), of.limit, percentAfter) {
 		return nil
 	}
 	// What has expired leaves first.
@@ -82,28 +82,33 @@ func (k *Keeper) keepWithin(ctx context.Context, of *total, tables func(context.
 			return err
 		}
 	}
-	for exceeds(size, of.limit, percentAfter) {
-		before := size
-		if err := evict(ctx, all, order(of.limit), excess(size, of.limit, percentAfter), size); err != nil {
+	for exceeds(sum(size, demand), of.limit, percentAfter) {
+		left, err := evict(ctx, all, order(of.limit), excess(sum(size, demand), of.limit, percentAfter), size)
+		if err != nil {
 			return err
 		}
-		if size, err = of.measure(ctx, all); err != nil {
-			return err
+		if left.Entries == 0 {
+			return nil // there are none, or they were used or saved since; the next round looks again
 		}
-		if size.Entries >= before.Entries && size.Bytes >= before.Bytes {
-			return nil // saves come as fast; the next round goes on
-		}
+		of.evicted(left)
+		size = driver.Size{Entries: size.Entries - left.Entries, Bytes: size.Bytes - left.Bytes}
 	}
 	return nil
 }
 
 func (k *Keeper) now() time.Time { return k.opts.Now().UTC().Truncate(time.Microsecond) }
 
-// measure takes the size of the limit's tables.
+// measure takes the size of the limit's tables. Where it is about entries alone, they are
+// counted, for which stores read less.
 func (t *total) measure(ctx context.Context, tables []*table) (all driver.Size, err error) {
 	t.measuring()
 	for _, table := range tables {
-		size, err := table.Size(ctx)
+		var size driver.Size
+		if t.limit.Bytes > 0 {
+			size, err = table.Size(ctx)
+		} else {
+			size.Entries, err = table.Table.Count(ctx, driver.Filter{})
+		}
 		if err != nil {
 			return all, err
 		}
@@ -113,60 +118,73 @@ func (t *total) measure(ctx context.Context, tables []*table) (all driver.Size, 
 	return all, nil
 }
 
-// victim is an entry that may have to leave.
-type victim struct {
-	table *table
-	driver.Entry
-}
-
 // The least and the most entries of a table that a step looks at.
 const (
 	leastStep = 100
 	mostStep  = 10_000
 )
 
+// page is the first entries of a table in the order, and how many of them leave.
+type page struct {
+	table   *table
+	entries []driver.Entry
+	leaving int
+}
+
 // evict removes about as much as is over, the first in the order, from tables that have a
-// size together.
-func evict(ctx context.Context, tables []*table, by driver.Order, over, size driver.Size) error {
+// size together. It returns what has left, the bytes as far as they are known.
+func evict(ctx context.Context, tables []*table, by driver.Order, over, size driver.Size) (left driver.Size, err error) {
 	// As many of average size, and some more.
 	step := over.Entries
 	if size.Bytes > 0 {
 		step = max(step, int(float64(over.Bytes)/float64(size.Bytes)*float64(size.Entries)))
 	}
-	step = min(max(step+step/8, leastStep), mostStep)
+	step = min(max(step+step/4, leastStep), mostStep)
 
-	var all []victim
+	var pages []*page
 	var horizon time.Time // entries behind it may be missing
 	for _, t := range tables {
-		page, err := t.List(ctx, driver.Listing{Selection: driver.Selection{Parts: driver.Usage}, Order: by, Limit: step})
+		entries, err := t.List(ctx, driver.Listing{Selection: driver.Selection{Parts: driver.Usage}, Order: by, Limit: step})
 		if err != nil {
-			return err
+			return left, err
 		}
-		for _, e := range page {
-			all = append(all, victim{t, e})
-		}
-		if len(page) == step {
-			if last := instantOf(by, page[step-1]); horizon.IsZero() || last.Before(horizon) {
+		pages = append(pages, &page{table: t, entries: entries})
+		if len(entries) == step {
+			if last := instantOf(by, entries[step-1]); horizon.IsZero() || last.Before(horizon) {
 				horizon = last
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b victim) int { return instantOf(by, a.Entry).Compare(instantOf(by, b.Entry)) })
-	leaving := make(map[*table][]driver.Entry)
-	for _, v := range all {
-		if over.Entries <= 0 && over.Bytes <= 0 || !horizon.IsZero() && instantOf(by, v.Entry).After(horizon) {
+	for over.Entries > 0 || over.Bytes > 0 {
+		p := earliest(by, pages)
+		if p == nil || !horizon.IsZero() && instantOf(by, p.entries[p.leaving]).After(horizon) {
 			break
 		}
 		over.Entries--
-		over.Bytes -= v.Size
-		leaving[v.table] = append(leaving[v.table], v.Entry)
+		over.Bytes -= p.entries[p.leaving].Size
+		p.leaving++
 	}
-	for t, entries := range leaving {
-		if err := t.remove(ctx, by, entries); err != nil {
-			return err
+	for _, p := range pages {
+		gone, err := p.remove(ctx, by)
+		if err != nil {
+			return left, err
+		}
+		left = sum(left, gone)
+	}
+	return left, nil
+}
+
+// earliest is the page of which the next entry is the first in the order, nil for none.
+func earliest(by driver.Order, pages []*page) (first *page) {
+	for _, p := range pages {
+		if p.leaving == len(p.entries) {
+			continue
+		}
+		if first == nil || instantOf(by, p.entries[p.leaving]).Before(instantOf(by, first.entries[first.leaving])) {
+			first = p
 		}
 	}
-	return nil
+	return first
 }
 
 func instantOf(by driver.Order, e driver.Entry) time.Time {
@@ -176,26 +194,41 @@ func instantOf(by driver.Order, e driver.Entry) time.Time {
 	return e.UsedAt
 }
 
-// remove removes the first entries of the table in the order. Those that are before the
-// last of them are removed by their instant, so that one stays which was saved or used
-// since.
-func (t *table) remove(ctx context.Context, by driver.Order, entries []driver.Entry) error {
-	last := instantOf(by, entries[len(entries)-1])
-	if instantOf(by, entries[0]).Before(last) {
+// remove removes the entries that leave. They are removed by their instant, so that one stays
+// which was saved or used since. Those of the last instant, such as of one save, leave
+// together if they are few; else the first of them leave by their keys.
+func (p *page) remove(ctx context.Context, by driver.Order) (gone driver.Size, err error) {
+	if p.leaving == 0 {
+		return gone, nil
+	}
+	at := func(i int) time.Time { return instantOf(by, p.entries[i]) }
+	last := at(p.leaving - 1)
+	end := p.leaving
+	for end < len(p.entries) && at(end).Equal(last) {
+		end++
+	}
+	var keys []driver.Key
+	if end < len(p.entries) && end-p.leaving <= p.leaving/4 {
+		p.leaving, last = end, at(end)
+	} else {
+		for i := p.leaving - 1; i >= 0 && at(i).Equal(last); i-- {
+			keys = append(keys, p.entries[i].Key)
+		}
+	}
+	if len(keys) < p.leaving {
 		before := driver.Where{UsedBefore: last}
 		if by == driver.ByCached {
 			before = driver.Where{CachedBefore: last}
 		}
-		if _, err := t.Table.Clear(ctx, driver.Filter{Where: before}); err != nil {
-			return err
+		if gone.Entries, err = p.table.Table.Clear(ctx, driver.Filter{Where: before}); err != nil {
+			return gone, err
 		}
 	}
-	var keys []driver.Key
-	for _, e := range entries {
-		if instantOf(by, e).Equal(last) {
-			keys = append(keys, e.Key)
-		}
+	n, err := p.table.Table.Delete(ctx, keys)
+	gone.Entries += n
+	for _, e := range p.entries[:p.leaving] {
+		gone.Bytes += e.Size
 	}
-	_, err := t.Table.Delete(ctx, keys)
-	return err
+	gone.Bytes = gone.Bytes / int64(p.leaving) * int64(gone.Entries) // others than were listed may have left
+	return gone, err
 }

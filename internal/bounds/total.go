@@ -19,6 +19,7 @@ type total struct {
 	size     driver.Size
 	since    driver.Size // what was saved since a measurement began
 	coming   driver.Size // what is being saved
+	refused  driver.Size // the most that waits for room
 }
 
 // A round evicts down to a part of the limit, so that not every save needs one. One is
@@ -41,6 +42,7 @@ func (t *total) announce(n driver.Size, forced bool) (begin, full bool) {
 	defer t.mu.Unlock()
 	will := sum(t.size, t.coming, n)
 	if !forced && (!t.measured || exceeds(will, t.limit, percentWait) && (t.size != driver.Size{} || t.coming != driver.Size{})) {
+		t.refused.Entries, t.refused.Bytes = max(t.refused.Entries, n.Entries), max(t.refused.Bytes, n.Bytes)
 		return true, true
 	}
 	t.coming = sum(t.coming, n)
@@ -75,6 +77,14 @@ func (t *total) remove(entries int) {
 	t.size.Entries = max(0, t.size.Entries-entries)
 }
 
+// evicted is told what has left since the measurement.
+func (t *total) evicted(left driver.Size) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.size.Entries = max(0, t.size.Entries-left.Entries)
+	t.size.Bytes = max(0, t.size.Bytes-left.Bytes)
+}
+
 // measuring is told that a measurement begins.
 func (t *total) measuring() {
 	t.mu.Lock()
@@ -90,14 +100,23 @@ func (t *total) set(size driver.Size) {
 	t.size = sum(size, t.since)
 }
 
-// suspect reports whether the limit may be exceeded.
+// demand returns what needs room beside what is stored, of which a round is about to make some.
+func (t *total) demand() driver.Size {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	refused := t.refused
+	t.refused = driver.Size{}
+	return refused
+}
+
+// suspect reports whether the limit may be exceeded, or there is no room.
 func (t *total) suspect() bool {
 	if t.limit.IsZero() {
 		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.measured || exceeds(sum(t.size, t.coming), t.limit, percentBegin)
+	return !t.measured || exceeds(sum(t.size, t.coming, t.refused), t.limit, percentBegin)
 }
 
 // exceeds reports whether a size is beyond a percentage of a limit.
