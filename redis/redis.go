@@ -134,7 +134,7 @@ func openError(err error) error {
 
 // ping proves that the server can be reached and lets us in.
 func (s *Store) ping(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	if err := gate.Usable(ctx); err != nil {
 		return err
 	}
 	return s.client.Do(undated(ctx), resendable(s.client.B().Ping().Build().ToRetryable())).Error()
