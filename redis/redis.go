@@ -218,8 +218,8 @@ func (s *Store) awake(err error) {
 
 // explain adds to err what a caller can act on.
 func explain(ctx context.Context, err error) error {
-	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
-		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	if done := gate.Usable(ctx); done != nil && !errors.Is(err, done) {
+		return fmt.Errorf("%w: %w", done, err)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("the server has closed the connection: %w", err)
