@@ -391,3 +391,28 @@ func TestALimitNeedsACache(t *testing.T) {
 		}
 	}
 }
+
+func TestACacheOfAFileThatMayOnlyBeRead(t *testing.T) {
+	file := t.TempDir() + "/music.db"
+	declared := endpoint("tracks", "GET api.test/tracks/{id}")
+	first := openFile(t, file, nil)
+	check(t, create(t, first, declared).Save(t.Context(), "a", "body"))
+	check(t, first.Close())
+
+	store, err := sqlite.Open(t.Context(), file, &sqlite.Options{ReadOnly: true})
+	check(t, err)
+	c, err := cache.New(store, &cache.Options{Limit: settings.Limit{Entries: 10}, ClearEvery: time.Millisecond})
+	check(t, err)
+	t.Cleanup(func() { check(t, c.Close()) })
+	tracks := create(t, c, declared)
+	if body, ok, err := tracks.Get(t.Context(), "a"); body != "body" || !ok || err != nil {
+		t.Errorf("a get: %q, %v, %v", body, ok, err)
+	}
+	page, err := c.Contents().List(t.Context(), cache.Listing{Order: cache.ByName})
+	if err != nil || len(page.Entries) != 1 {
+		t.Errorf("a listing: %v, %v", page, err)
+	}
+	if err := tracks.Save(t.Context(), "b", "body"); !errors.Is(err, sqlite.ErrReadOnly) {
+		t.Errorf("a save: %v", err)
+	}
+}

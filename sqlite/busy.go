@@ -14,6 +14,7 @@ const busyTimeout = 100 * time.Millisecond
 
 // SQLite's result codes, see https://sqlite.org/rescode.html.
 const (
+	codeError        = 1 // of a statement, such as one about what is not there
 	codeBusy         = 5
 	codeLocked       = 6
 	codeReadOnly     = 8

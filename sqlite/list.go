@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	sqldriver "database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,17 +38,29 @@ func (t *table) List(ctx context.Context, l driver.Listing) (page []driver.Entry
 			if sorts, err = t.haveFew(ctx, l.Leading); err == nil && !sorts {
 				err = t.ensureIndex(ctx, l.Order)
 			}
+			if lacksIndex(err) {
+				sorts, err = true, nil
+			}
 			if err != nil {
 				return err
 			}
 		}
 		page, err = t.readPage(ctx, l, sorts)
+		if !sorts && lacksIndex(err) { // as others have just dropped the table and made it anew
+			page, err = t.readPage(ctx, l, true)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return page, nil
+}
+
+// lacksIndex reports whether err is of a page for which there is no index: the file may only
+// be read, or something else has its name. The page is sorted then.
+func lacksIndex(err error) bool {
+	return err != nil && (errors.Is(err, ErrReadOnly) || resultCode(err) == codeError)
 }
 
 // readPage sorts what is selected, or goes by the index of the order.

@@ -35,6 +35,9 @@ func wantReadOnly(t *testing.T, path string, o *sqlite.Options) {
 	if _, err := table.Clear(ctx, driver.Filter{}); !errors.Is(err, sqlite.ErrReadOnly) {
 		t.Errorf("a clear: %v", err)
 	}
+	if page, err := table.List(ctx, driver.Listing{Order: driver.BySize, Limit: 10}); len(page) != 1 || err != nil {
+		t.Errorf("a listing has %d entries: %v", len(page), err)
+	}
 	if _, _, err := table.Pop(ctx, track("w", 1).Key, driver.Filter{}); !errors.Is(err, sqlite.ErrReadOnly) {
 		t.Errorf("a pop: %v", err)
 	}
@@ -115,4 +118,34 @@ func TestAFileThatMayNotBeWritten(t *testing.T) {
 		t.Skip("this user may write to a read-only file")
 	}
 	wantReadOnly(t, path, nil)
+}
+
+// A table may have the name of another one's index: its pages are sorted then.
+func TestAListingNeedsNoIndexOfItsOwn(t *testing.T) {
+	store, err := sqlite.OpenMemory(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	var tables []driver.Table
+	for _, name := range []string{"tracks", "tracks by name"} {
+		table, err := store.OpenTable(t.Context(), driver.TableSpec{Name: name, Key: tracks.Key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, two := track("1", 1), track("2", 2)
+		one.Name, two.Name = "b", "a"
+		put(t, table, one, two)
+		tables = append(tables, table)
+	}
+	for _, table := range tables {
+		l := driver.Listing{Order: driver.ByName, Limit: 1}
+		for _, want := range []string{"a", "b"} {
+			page, err := table.List(t.Context(), l)
+			if err != nil || len(page) != 1 || page[0].Name != want {
+				t.Fatalf("the page is %v, %v", page, err)
+			}
+			l.After = &page[0]
+		}
+	}
 }
