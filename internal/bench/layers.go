@@ -41,11 +41,10 @@ func openLayered(ctx context.Context, d *dataset, c *contest, s side, wrap func(
 	if err != nil {
 		return nil, err
 	}
-	owner, err := cache.New(wrap(store), nil)
+	owner, err := ownCache(wrap(store), c, nil)
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, err
 	}
-	c.onClose(owner.Close)
 	declared := trackSettings(payload.JSON[Track]())
 	declared.Compression = compression
 	repo, err := cache.CreateRepository(ctx, owner, declared)
