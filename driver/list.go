@@ -67,6 +67,7 @@ func (l Listing) Validate() error {
 func (l Listing) Compare(a, b Entry) int {
 	order := 0
 	switch l.Order {
+	case ByKey:
 	case ByName:
 		order = strings.Compare(a.Name, b.Name)
 	case ByCached:

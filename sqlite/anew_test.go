@@ -140,6 +140,28 @@ func TestAFileThatIsRemovedOrReplacedWhileItIsOpen(t *testing.T) {
 	}
 }
 
+// A table that was dropped is not made again where the file is begun anew.
+func TestADroppedTableStaysDroppedInAnotherFile(t *testing.T) {
+	noWindows(t)
+	path := filepath.Join(t.TempDir(), "music.db")
+	store, table := openTracks(t, path, quiet(sqlite.Options{}))
+	dropped := driver.TableSpec{Name: "dropped", Key: []driver.Column{{Name: "id", Kind: driver.String}}}
+	if _, err := store.OpenTable(t.Context(), dropped); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.DropTable(t.Context(), dropped.Name); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	put(t, table, track("after", 1))
+	specs, err := store.Tables(t.Context())
+	if err != nil || len(specs) != 1 {
+		t.Errorf("the tables are %v, %v", specs, err)
+	}
+}
+
 // Reads notice it, too, within about a second.
 func TestReadersNoticeThatTheFileIsAnotherOne(t *testing.T) {
 	noWindows(t)

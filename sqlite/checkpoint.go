@@ -13,7 +13,8 @@ import (
 // use the package, and waits for readers. No caller's commit pays for it.
 const (
 	longLog = 16 << 20 // bytes from which on the log is cut
-	hugeLog = 24 << 20 // bytes from which on writers wait for that
+	hugeLog = 20 << 20 // bytes from which on writers wait for that
+	stays   = 96 << 20 // bytes to which it only grows because of a reader
 
 	fewLogged = 1000 // pages that may be left to write while writers wait
 )
@@ -45,10 +46,12 @@ func (u *upkeep) cut(ctx context.Context) error {
 	if u.file.mode != inWAL {
 		return nil
 	}
-	// Most of the work is done without a writer having to wait.
-	err := u.file.readers.with(ctx, func(c *conn) error { return c.catchUp(ctx) })
-	if err != nil && (!errors.Is(err, errAnotherDoes) || u.file.logSize() < hugeLog) {
-		return err
+	if size := u.file.logSize(); size < hugeLog || size > stays {
+		// Most of the work is done without a writer having to wait.
+		err := u.file.readers.with(ctx, func(c *conn) error { return c.catchUp(ctx) })
+		if err != nil && (!errors.Is(err, errAnotherDoes) || u.file.logSize() < hugeLog) {
+			return err
+		}
 	}
 	return u.commits.alone(ctx, func(c *conn) error {
 		for deadline := time.Now().Add(writersWait); ; {

@@ -65,6 +65,13 @@ func (ts *tables) add(t *table) {
 	ts.named[t.spec.Name] = t
 }
 
+// remove forgets a table that was dropped.
+func (ts *tables) remove(name string) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	delete(ts.named, name)
+}
+
 // create creates the tables where they are absent, all or none.
 func (ts *tables) create(ctx context.Context, p *pool) error {
 	ts.mu.Lock()

@@ -102,10 +102,12 @@ func (f *file) connectWriter(ctx context.Context) (*conn, error) {
 // be of another one otherwise.
 func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
 	parameters := "mode=rw"
-	if f.mode == onlyReading {
+	switch f.mode {
+	case onlyReading:
 		parameters = "mode=ro"
-	} else if f.mode == unchanging {
+	case unchanging:
 		parameters = "mode=ro&immutable=1"
+	default:
 	}
 	before, err := os.Stat(f.path)
 	if err != nil {

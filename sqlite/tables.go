@@ -31,6 +31,9 @@ func (s *Store) Tables(ctx context.Context) ([]driver.TableSpec, error) {
 // DropTable implements [driver.Store].
 func (s *Store) DropTable(ctx context.Context, name string) error {
 	return s.run(ctx, "drop table", name, func() error {
+		if s.file != nil {
+			s.file.tables.remove(name)
+		}
 		// As large as a clear of all.
 		return s.commits.write(ctx, maxShared+1, func(c *conn) error {
 			kind, err := typeOf(ctx, c, name)

@@ -76,7 +76,6 @@ func TestCompressionOnEveryStore(t *testing.T) {
 			})
 			check(t, owner.Close())
 			owner, tracks = open(settings.Uncompressed)
-			defer func() { check(t, owner.Close()) }()
 			save(tracks, 601, 602)
 			for i, want := range map[int]string{0: "", 11: "zstd", 600: "zstd", 601: ""} {
 				if encoding, size := encodingOf(i); encoding != want {
@@ -96,6 +95,24 @@ func TestCompressionOnEveryStore(t *testing.T) {
 			}
 			if n != 602 || owner.Stats().Damaged != 0 {
 				t.Errorf("%d entries, %d damaged", n, owner.Stats().Damaged)
+			}
+			dictionaries := func() (n int) {
+				table, err := raw.OpenTable(t.Context(), driver.TableSpec{Name: "endpointcache_dictionaries", Key: []driver.Column{
+					{Name: "repository", Kind: driver.String}, {Name: "dictionary", Kind: driver.Int},
+				}})
+				check(t, err)
+				n, err = table.Count(t.Context(), driver.Filter{})
+				check(t, err)
+				return n
+			}
+			before := dictionaries()
+			check(t, owner.Close())
+			owner, err := cache.New(opened(), nil)
+			check(t, err)
+			defer func() { check(t, owner.Close()) }()
+			check(t, owner.Drop(t.Context(), "tracks"))
+			if after := dictionaries(); before != 1 || after != 0 {
+				t.Errorf("%d dictionaries, and %d after their repository was dropped", before, after)
 			}
 		})
 	}

@@ -6,10 +6,15 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
 )
+
+// How long a store may take on a busy machine is not what these tests are about.
+func init() { exchange.DefaultStoreTimeout = waitfor.Limit }
 
 // openCache opens a cache on a new store of that kind.
 func (b backend) openCache(t *testing.T, kind string, opts *cache.Options) *cache.ResponseCache {

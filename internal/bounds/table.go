@@ -173,11 +173,8 @@ func (t *table) announce(ctx context.Context, entries []driver.Entry) saving {
 	for _, of := range []*total{&t.own, &t.keeper.all} {
 		begin, full := of.announce(n, false)
 		for full {
-			if !t.keeper.wait(ctx) {
-				begin, _ = of.announce(n, true)
-				break
-			}
-			begin, full = of.announce(n, false)
+			forced := !t.keeper.wait(ctx)
+			begin, full = of.announce(n, forced)
 		}
 		if begin {
 			t.keeper.kick()

@@ -62,9 +62,9 @@ const idAt = 4
 func idOf(dictionary []byte) uint32 { return binary.LittleEndian.Uint32(dictionary[idAt:]) }
 
 // setID gives a dictionary the ID that belongs to its contents, so that no frame is read with
-// another one. It is one of those that anyone may use, RFC 8878, section 5.
+// another one. It takes four bytes, and is one of those that anyone may use, RFC 8878, section 5.
 func setID(dictionary []byte) {
-	const first, last = 32768, 1<<31 - 1
+	const first, last = 1 << 16, 1<<31 - 1
 	clear(dictionary[idAt : idAt+4])
 	id := first + crc32.ChecksumIEEE(dictionary)%(last-first+1)
 	binary.LittleEndian.PutUint32(dictionary[idAt:], id)

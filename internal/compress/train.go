@@ -2,7 +2,6 @@ package compress
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/klauspost/compress/dict"
 
@@ -46,16 +45,15 @@ func (s *saver) train(ctx context.Context, current *dictionary, count int, of sa
 	if current != nil {
 		old = s.t.known.codec(current.id)
 	}
-	content, err := build(training)
 	reference := old.ratio(held)
-	if err != nil { // they have nothing in common
-		s.leave(current, count, reference)
-		return nil
-	}
+	content := build(training)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ratio := newCodec(content).ratio(held)
+	ratio := 1.0
+	if content != nil {
+		ratio = newCodec(content).ratio(held)
+	}
 	if ratio > worth*reference {
 		s.leave(current, count, reference)
 		return nil
@@ -113,22 +111,22 @@ func (t *table) sample(ctx context.Context, of sampled) (bodies [][]byte, err er
 	return bodies, nil
 }
 
-// build makes a dictionary of bodies.
-func build(bodies [][]byte) (dictionary []byte, err error) {
+// build makes a dictionary of bodies, nil if they have nothing in common.
+func build(bodies [][]byte) (dictionary []byte) {
 	defer func() {
-		if p := recover(); p != nil { // of bodies that nobody has foreseen
-			dictionary, err = nil, fmt.Errorf("panic: %v", p)
+		if recover() != nil { // of bodies that nobody has foreseen
+			dictionary = nil
 		}
 	}()
 	const any = 1 // it is set to one that belongs to the contents
-	dictionary, err = dict.BuildZstdDict(bodies, dict.Options{
+	dictionary, err := dict.BuildZstdDict(bodies, dict.Options{
 		MaxDictSize: dictionarySize, HashBytes: hashBytes, ZstdDictID: any, ZstdDictCompat: true, ZstdLevel: level,
 	})
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	setID(dictionary)
-	return dictionary, nil
+	return dictionary
 }
 
 // ratio is the size of frames to that of the bodies.

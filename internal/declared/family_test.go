@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/compress"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
@@ -97,10 +100,18 @@ tracks~2@https://c.test tracks https://c.test` {
 			t.Errorf("%d entries, %v", n, err)
 		}
 
+		dictionaries, err := store.OpenTable(t.Context(), driver.TableSpec{Name: exchange.DictionariesTable, Key: compress.Columns})
+		check(t, err)
+		for i, name := range []string{"tracks", "tracks@https://b.test", "others"} {
+			check(t, dictionaries.Put(t.Context(), []driver.Entry{{Key: driver.Key{name, int64(i)}, Status: 200, CachedAt: time.Unix(1, 0).UTC()}}))
+		}
 		c.Remove("tracks")
 		check(t, c.Drop(t.Context(), "tracks"))
 		if names := tables(t, store); names != "" {
 			t.Errorf("the tables are %s", names)
+		}
+		if n, err := dictionaries.Count(t.Context(), driver.Filter{}); n != 1 || err != nil {
+			t.Errorf("%d dictionaries are left, %v", n, err)
 		}
 		for e, err := range records(t, store).Entries(t.Context(), driver.Selection{}) {
 			check(t, err)
@@ -177,6 +188,23 @@ func TestVariantsOfTheOlderDeclarationAreNotServed(t *testing.T) {
 		}
 		if got, err := send(t, c, offline, "GET", "https://a.test/v1/tracks/x", headers["de"]); !errors.Is(err, errOffline) {
 			t.Errorf("the other is %s, %v", got, err)
+		}
+	})
+}
+
+func TestCompressedBodiesAreMigrated(t *testing.T) {
+	older, newer := tracks1, tracks2
+	older.Compression = settings.Zstd
+	body := `{"title":"` + strings.Repeat("la", 2000) + `"}`
+	onEachStore(t, func(t *testing.T, store driver.Store) {
+		e, err := repository.NewEntry(http.StatusOK, repository.Head{}, []byte(body))
+		check(t, err)
+		check(t, create(t, store, older).SaveEntry(t.Context(), key1{"a"}, e))
+		for _, c := range []settings.Compression{settings.Uncompressed, settings.Zstd} {
+			newer.Compression = c
+			if got, ok, err := create(t, store, newer).GetRaw(t.Context(), key2{"a", "DE"}); string(got) != body || !ok || err != nil {
+				t.Errorf("%.50s, %v, %v", got, ok, err)
+			}
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -144,8 +145,10 @@ func verify(t *testing.T, file string, entries int) {
 		want(t, r, key2{key.ID, "DE"}, track2{value.Title})
 	}
 	record := remembered(t, store, "tracks")
-	home := declared.HomeTable("tracks", int(record["table"].(float64)))
-	if names := tables(t, shared{store}); names != home || record["next"] != nil || record["old"] != nil {
+	number, err := strconv.Atoi(first(record, "table"))
+	check(t, err)
+	home := declared.HomeTable("tracks", number)
+	if names := tables(t, shared{store}); names != home || record["next_table"] != nil || record["old"] != nil {
 		t.Errorf("the tables are %s, the record is %v", names, record)
 	}
 }

@@ -140,14 +140,19 @@ func tables(t *testing.T, store driver.Store) string {
 	return strings.Join(names, " ")
 }
 
-// remembered is the text of the record of the declaration.
-func remembered(t *testing.T, store driver.Store, repository string) (record map[string]any) {
+// remembered is the record of the declaration, nil where there is none.
+func remembered(t *testing.T, store driver.Store, repository string) (record map[string][]string) {
 	t.Helper()
 	table := records(t, store)
 	check(t, table.Get(t.Context(), []driver.Key{{"declaration", repository}}, driver.Selection{Parts: driver.Meta}, func(_ int, e driver.Entry) {
 		check(t, json.Unmarshal([]byte(e.Header), &record))
 	}))
 	return record
+}
+
+// first is the value of a field of a record.
+func first(record map[string][]string, field string) string {
+	return strings.Join(record[field], ",")
 }
 
 func records(t *testing.T, store driver.Store) driver.Table {

@@ -72,6 +72,15 @@ func Derived(name string) bool {
 	return strings.Contains(origin, "://") || numbered.MatchString(name)
 }
 
+// numberOf is the number of the repository's home table that has that name.
+func numberOf(repository, name string) (number int, ok bool) {
+	if name == repository {
+		return 1, true
+	}
+	number, err := strconv.Atoi(strings.TrimPrefix(numbered.FindString(name), "~"))
+	return number, err == nil && HomeTable(repository, number) == name
+}
+
 // base is the name of the repository that a derived name begins with.
 func base(name string) string {
 	name, _, _ = strings.Cut(name, "@")

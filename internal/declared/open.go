@@ -55,6 +55,12 @@ func (o *Opening) Open(ctx context.Context) (name string, table driver.Table, er
 			if table, err = o.begin(ctx); err != nil || table != nil {
 				return o.Name, table, err
 			}
+			if r, err = o.read(ctx, o.Name); err == nil && r == nil {
+				err = o.beginAnew(ctx)
+			}
+			if err != nil {
+				return "", nil, err
+			}
 			continue
 		}
 		if r.dropped {
@@ -150,6 +156,27 @@ func (o *Opening) meet(ctx context.Context, refused error) error {
 		return refused
 	}
 	_, err = o.create(ctx, o.Name, &record{declaration: stored, table: 1})
+	return err
+}
+
+// beginAnew takes the place of a record that is damaged. Nobody knows by which declaration the
+// entries were stored: they are dropped.
+func (o *Opening) beginAnew(ctx context.Context) error {
+	specs, err := o.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	r := &record{declaration: o.Given}
+	for _, spec := range specs {
+		if number, ok := numberOf(o.Name, spec.Name); ok {
+			r.old = append(r.old, number)
+		}
+	}
+	r.table = r.free()
+	stored, err := o.put(ctx, o.Name, r, driver.Condition{If: driver.IfNotLive, Now: now()})
+	if stored {
+		o.Log.Warn("endpointcache: the declaration that the store remembers is damaged: the stored responses are dropped", "repository", o.Name)
+	}
 	return err
 }
 

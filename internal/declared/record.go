@@ -2,14 +2,15 @@ package declared
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -46,95 +47,131 @@ func (r *record) free() int {
 	return highest + 1
 }
 
-// recordText is a record as people read it.
-type recordText struct {
-	declarationText
-	Table int       `json:"table"`
-	Next  *nextText `json:"next,omitempty"`
-	Old   []int     `json:"old,omitempty"`
+// fields are a record as it is stored, and as people read it: as a head, which all stores give
+// back as it was.
+type fields map[string][]string
 
-	Dropped bool `json:"dropped,omitempty"`
-}
-
-type nextText struct {
-	declarationText
-	Table int       `json:"table"`
-	By    string    `json:"by"`
-	Until time.Time `json:"until"`
-}
-
-type declarationText struct {
-	Version  int       `json:"version,omitempty"`
-	Endpoint string    `json:"endpoint,omitempty"`
-	Payload  string    `json:"payload,omitempty"`
-	Key      []string  `json:"key"` // as "id string"
-	Beside   []string  `json:"beside,omitempty"`
-	Scope    string    `json:"scope"`
-	Declared time.Time `json:"declared"`
-}
+// nextPrefix begins the names of what is about the tables of a migration.
+const nextPrefix = "next_"
 
 func (r *record) encode() (string, error) {
-	text := recordText{declarationText: textOf(r.declaration), Table: r.table, Old: r.old, Dropped: r.dropped}
-	if n := r.next; n != nil {
-		text.Next = &nextText{textOf(n.declaration), n.table, n.by, n.until}
+	f := make(fields)
+	f.setDeclaration("", r.declaration)
+	f.set("table", strconv.Itoa(r.table))
+	for _, number := range r.old {
+		f["old"] = append(f["old"], strconv.Itoa(number))
 	}
-	encoded, err := json.Marshal(text)
-	return strings.ReplaceAll(string(encoded), `\u0000`, "?"), err // which stores do not keep
+	if r.dropped {
+		f.set("dropped", "true")
+	}
+	if n := r.next; n != nil {
+		f.setDeclaration(nextPrefix, n.declaration)
+		f.set(nextPrefix+"table", strconv.Itoa(n.table))
+		f.set(nextPrefix+"by", n.by)
+		f.set(nextPrefix+"until", n.until.Format(time.RFC3339Nano))
+	}
+	return head.Encode(head.Head{Header: http.Header(f)})
 }
 
-func textOf(d settings.Declaration) declarationText {
-	text := declarationText{
-		Version: d.Version, Endpoint: d.Endpoint, Payload: d.Payload, Beside: d.Beside,
-		Scope: d.Scope.String(), Declared: d.DeclaredAt,
+func (f fields) set(name, value string) {
+	if value != "" {
+		f[name] = []string{value}
 	}
+}
+
+func (f fields) setDeclaration(prefix string, d settings.Declaration) {
+	if d.Version > 0 {
+		f.set(prefix+"version", strconv.Itoa(d.Version))
+	}
+	f.set(prefix+"endpoint", d.Endpoint)
+	f.set(prefix+"payload", d.Payload)
+	f.set(prefix+"scope", d.Scope.String())
+	f.set(prefix+"declared", d.DeclaredAt.Format(time.RFC3339Nano))
 	for _, c := range d.Key {
-		text.Key = append(text.Key, c.Name+" "+c.Kind.String())
+		f[prefix+"key"] = append(f[prefix+"key"], c.Name+" "+c.Kind.String())
 	}
-	return text
+	f[prefix+"beside"] = d.Beside
 }
 
 func decodeRecord(encoded string, seen time.Time) (*record, error) {
-	var text recordText
-	if err := json.Unmarshal([]byte(encoded), &text); err != nil {
+	h, err := head.Decode(encoded)
+	if err != nil {
 		return nil, err
 	}
-	r := &record{table: text.Table, old: text.Old, dropped: text.Dropped, seen: seen}
-	var err error
-	if r.declaration, err = text.declaration(); err != nil {
-		return nil, err
+	p := parser{fields: fields(h.Header)}
+	r := &record{declaration: p.declaration(""), table: p.number("table"), dropped: p.first("dropped") != "", seen: seen}
+	for _, text := range p.fields["old"] {
+		number, err := strconv.Atoi(text)
+		p.note(err)
+		r.old = append(r.old, number)
 	}
-	if n := text.Next; n != nil {
-		r.next = &next{table: n.Table, by: n.By, until: n.Until}
-		r.next.declaration, err = n.declaration()
+	if p.fields[nextPrefix+"table"] != nil {
+		r.next = &next{
+			declaration: p.declaration(nextPrefix), table: p.number(nextPrefix + "table"),
+			by: p.first(nextPrefix + "by"), until: p.time(nextPrefix + "until"),
+		}
 	}
-	return r, err
+	return r, p.err
+}
+
+// parser takes fields apart. It keeps the first error.
+type parser struct {
+	fields fields
+	err    error
+}
+
+func (p *parser) note(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+func (p *parser) first(name string) string {
+	if values := p.fields[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// number is 0 where there is none.
+func (p *parser) number(name string) int {
+	text := p.first(name)
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	p.note(err)
+	return n
+}
+
+func (p *parser) time(name string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, p.first(name))
+	p.note(err)
+	return t
 }
 
 var errRecord = errors.New("not as it was saved")
 
-func (t declarationText) declaration() (settings.Declaration, error) {
+func (p *parser) declaration(prefix string) settings.Declaration {
 	d := settings.Declaration{
-		Version: t.Version, Endpoint: t.Endpoint, Payload: t.Payload, Beside: t.Beside, DeclaredAt: t.Declared,
+		Version: p.number(prefix + "version"), Endpoint: p.first(prefix + "endpoint"), Payload: p.first(prefix + "payload"),
+		Beside: p.fields[prefix+"beside"], DeclaredAt: p.time(prefix + "declared"),
 	}
-	for ; d.Scope <= settings.PerIdentity && d.Scope.String() != t.Scope; d.Scope++ {
-	}
-	if d.Scope > settings.PerIdentity {
-		return d, errRecord
-	}
-	for _, column := range t.Key {
-		at := strings.LastIndexByte(column, ' ')
-		if at < 0 {
-			return d, errRecord
+	for scope := p.first(prefix + "scope"); d.Scope.String() != scope; d.Scope++ {
+		if d.Scope == settings.PerIdentity {
+			p.note(errRecord)
+			break
 		}
-		c := driver.Column{Name: column[:at], Kind: driver.String}
-		for ; c.Kind <= driver.Bool && c.Kind.String() != column[at+1:]; c.Kind++ {
-		}
-		if c.Kind > driver.Bool {
-			return d, errRecord
-		}
-		d.Key = append(d.Key, c)
 	}
-	return d, nil
+	for _, column := range p.fields[prefix+"key"] {
+		at := max(strings.LastIndexByte(column, ' '), 0)
+		kind, ok := driver.ParseKind(strings.TrimPrefix(column[at:], " "))
+		if !ok {
+			p.note(errRecord)
+		}
+		d.Key = append(d.Key, driver.Column{Name: column[:at], Kind: kind})
+	}
+	return d
 }
 
 // Store is a store with the table of records in it.
@@ -170,14 +207,18 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // create keeps a record unless there is one.
 func (s *Store) create(ctx context.Context, repository string, r *record) (created bool, err error) {
+	return s.put(ctx, repository, r, driver.Condition{If: driver.IfAbsent})
+}
+
+func (s *Store) put(ctx context.Context, repository string, r *record, c driver.Condition) (stored bool, err error) {
 	text, err := r.encode()
 	if err != nil {
 		return false, err
 	}
 	r.seen = now()
 	e := driver.Entry{Key: driver.Key{Declaration, repository}, Status: http.StatusOK, Header: text, CachedAt: r.seen}
-	stored, err := s.Records.PutIf(ctx, []driver.Entry{e}, driver.Condition{If: driver.IfAbsent})
-	return err == nil && stored[0], err
+	done, err := s.Records.PutIf(ctx, []driver.Entry{e}, c)
+	return err == nil && done[0], err
 }
 
 // replace keeps a record in place of the one that it was made of, unless that was replaced

@@ -96,9 +96,14 @@ func need(t, page *testing.T, s *doccheck.Scratch, names []string, prepared map[
 			}
 			t.Skip("there is no " + name)
 		}
-		if tool.server != "" && !prepared[name] {
-			tool.prepare(page, s, testenv.URL(t, tool.server))
-			prepared[name] = true
+		if tool.prepare == nil || prepared[name] {
+			continue
 		}
+		address := ""
+		if tool.server != "" {
+			address = testenv.URL(t, tool.server)
+		}
+		tool.prepare(page, s, address)
+		prepared[name] = true
 	}
 }

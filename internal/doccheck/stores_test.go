@@ -18,6 +18,7 @@ import (
 	"github.com/endpointcache/endpointcache/filesystem"
 	"github.com/endpointcache/endpointcache/identity"
 	"github.com/endpointcache/endpointcache/internal/doccheck"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/postgres"
 	"github.com/endpointcache/endpointcache/redis"
 	"github.com/endpointcache/endpointcache/repository"
@@ -164,9 +165,59 @@ var tools = map[string]struct {
 }{
 	"sqlite3":   {inCI: true},
 	"jq":        {inCI: true},
+	"zstd":      {inCI: true, prepare: prepareCompressed},
 	"redis-cli": {inCI: true, server: "REDIS_TEST_URL", prepare: prepareRedis},
 	"psql":      {inCI: true, server: "POSTGRES_TEST_URL", prepare: preparePostgres},
 	"aws":       {server: "DYNAMODB_TEST_URL", prepare: prepareDynamoDB},
+}
+
+// issueKey and issue are of a table that is kept compressed.
+type issueKey struct {
+	ID int `path:"id"`
+}
+
+type issue struct {
+	ID     int      `json:"id"`
+	Title  string   `json:"title"`
+	State  string   `json:"state"`
+	Labels []string `json:"labels"`
+}
+
+// prepareCompressed saves issues until they are kept with a dictionary.
+func prepareCompressed(t *testing.T, s *doccheck.Scratch, _ string) {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(s.Dir, "music.db"), nil)
+	must(t, err)
+	c, err := cache.New(store, nil)
+	must(t, err)
+	issues, err := cache.CreateRepository(t.Context(), c, settings.RepositorySettings[issueKey, issue]{Name: "issues", Compression: settings.Zstd})
+	must(t, err)
+	values := make(map[issueKey]issue)
+	for i := range 600 {
+		values[issueKey{i}] = issue{i, fmt.Sprintf("Playlist %d is empty after an update", i), "open", []string{"bug", "playlists"}}
+	}
+	must(t, issues.SaveMany(t.Context(), values))
+	dictionaries, err := store.OpenTable(t.Context(), driver.TableSpec{Name: "endpointcache_dictionaries", Key: []driver.Column{
+		{Name: "repository", Kind: driver.String}, {Name: "dictionary", Kind: driver.Int},
+	}})
+	must(t, err)
+	waitfor.True(t, "a dictionary", func() bool {
+		made := false
+		for e, err := range dictionaries.Entries(t.Context(), driver.Selection{}) {
+			must(t, err)
+			made = made || e.Key[1] != int64(0)
+		}
+		return made
+	})
+	must(t, c.Close())
+	store, err = sqlite.Open(t.Context(), filepath.Join(s.Dir, "music.db"), nil)
+	must(t, err)
+	c, err = cache.New(store, nil)
+	must(t, err)
+	issues, err = cache.CreateRepository(t.Context(), c, issues.Settings())
+	must(t, err)
+	must(t, issues.SaveMany(t.Context(), values))
+	must(t, c.Close())
 }
 
 // The servers' stores are filled, and emptied when the page's test ends.

@@ -18,10 +18,10 @@ import (
 
 // What cannot be read any more, saved by a clock that was ahead, is replaced as well.
 func TestAnEntryOfTheFutureThatCannotBeDecodedIsReplaced(t *testing.T) {
-	through(t, option{settings: tracks{Payload: payload.JSON[track]()}}, func(t *testing.T, h *house, ask func(string) answered) {
+	through(t, option{settings: tracks{Version: 1, Payload: payload.JSON[track]()}}, func(t *testing.T, h *house, ask func(string) answered) {
 		ahead := func() time.Time { return h.clock.Now().Add(1000 * time.Hour) }
 		other, err := repository.New(t.Context(), h.store, settings.RepositorySettings[string, string]{
-			Name: "tracks", Payload: payload.String(),
+			Name: "tracks", Version: 1, Payload: payload.String(),
 		}, &repository.Options{Now: ahead})
 		check(t, err)
 		check(t, other.Save(t.Context(), "a", "no track"))
@@ -154,10 +154,10 @@ func TestWhatCannotBeDecodedIsFetchedAnew(t *testing.T) {
 			reading = append(reading, d)
 		}
 	}
-	o := option{cache: cache.Options{Logger: slog.New(slog.DiscardHandler)}, settings: tracks{Payload: payload.JSON[track]()}}
+	o := option{cache: cache.Options{Logger: slog.New(slog.DiscardHandler)}, settings: tracks{Version: 1, Payload: payload.JSON[track]()}}
 	throughSome(t, reading, o, func(t *testing.T, h *house, ask func(string) answered) {
 		before, err := repository.New(t.Context(), h.store, settings.RepositorySettings[string, string]{
-			Name: "tracks", Payload: payload.String(),
+			Name: "tracks", Version: 1, Payload: payload.String(),
 		}, &repository.Options{Now: h.clock.Now})
 		check(t, err)
 		check(t, before.Save(t.Context(), "a", "no track"))

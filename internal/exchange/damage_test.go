@@ -11,6 +11,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/declared"
 	"github.com/endpointcache/endpointcache/memory"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // fallible is a store whose entries need checksums.
@@ -141,5 +142,31 @@ func TestDamageIsToldOnceForASpell(t *testing.T) {
 	check(t, d.Close())
 	if told() != 4 || !strings.Contains(d.log.String(), "entries=7") {
 		t.Errorf("told %d times:\n%s", told(), &d.log)
+	}
+}
+
+// Nobody knows of what the entries are whose declaration is damaged.
+func TestEntriesOfADamagedDeclarationAreDropped(t *testing.T) {
+	d := newOnDisk(t)
+	spec := driver.TableSpec{Name: "tracks", Key: []driver.Column{{Name: "id", Kind: driver.String}}}
+	declaration := Declaration{Name: spec.Name, Key: spec.Key, Declared: settings.Declaration{Version: 1}}
+	table, err := d.Open(t.Context(), d.store, declaration)
+	check(t, err)
+	key := driver.Key{"a"}
+	check(t, table.Put(t.Context(), []driver.Entry{{Key: key, Status: 200, CachedAt: d.Stamp()}}))
+	d.damage(recordsSpec, driver.Key{declared.Declaration}, func(e *driver.Entry) {
+		e.Header = strings.Replace(e.Header, `"version":["1"]`, `"version":["3"]`, 1)
+	})
+	for range 2 {
+		declaration.Declared.Version = 2
+		if table, err = d.another().Open(t.Context(), d.store, declaration); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := table.Count(t.Context(), driver.Filter{}); n != 0 || err != nil {
+			t.Errorf("%d entries, %v", n, err)
+		}
+	}
+	if log := d.log.String(); strings.Count(log, "declaration that the store remembers is damaged") != 1 {
+		t.Errorf("the log is %s", log)
 	}
 }

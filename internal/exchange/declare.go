@@ -85,18 +85,23 @@ func (t *Table) finish(e *driver.Entry, outcome settings.Outcome, stored setting
 	return true, err
 }
 
-// forget removes what is kept elsewhere of a table that was dropped.
+// forget removes the variants of a table that was dropped.
 func (x *Exchange) forget(ctx context.Context, table string) error {
-	store := x.vary.keptIn()
-	specs, err := store.Tables(ctx)
-	if err != nil || !slices.ContainsFunc(specs, func(s driver.TableSpec) bool { return s.Name == VariantsTable }) {
+	return x.vary.clearLeading(ctx, table)
+}
+
+// clearLeading removes the entries of which the first value of the key is that one, if the table
+// is there.
+func (o *ownTable) clearLeading(ctx context.Context, first string) error {
+	specs, err := o.keptIn().Tables(ctx)
+	if err != nil || !slices.ContainsFunc(specs, func(s driver.TableSpec) bool { return s.Name == o.spec.Name }) {
 		return err
 	}
-	variants, err := x.vary.open(ctx)
+	table, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = variants.Clear(ctx, driver.Filter{Leading: driver.Key{table}})
+	_, err = table.Clear(ctx, driver.Filter{Leading: driver.Key{first}})
 	return err
 }
 
@@ -130,6 +135,11 @@ func (x *Exchange) Drop(ctx context.Context, repository string) error {
 		return err
 	}
 	x.forgetRaw(tables, repository)
+	for name := range names {
+		if err := x.dictionaries.clearLeading(ctx, name); err != nil {
+			return err
+		}
+	}
 	return x.ClearMarks(ctx, names, begun)
 }
 

@@ -227,11 +227,14 @@ func spoilItem(tb testing.TB, item map[string]types.AttributeValue, part Part) {
 // damageFile changes a byte of the file: in which line of it the times and the status are, it
 // need not know.
 func damageFile(tb testing.TB, address, _, id string, part Part) {
-	n := int64(0)
+	var paths []string
 	check(tb, filepath.WalkDir(strings.TrimPrefix(address, "file:"), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !strings.HasPrefix(entry.Name(), id) {
-			return err
+		if err == nil && strings.HasPrefix(entry.Name(), id) {
+			paths = append(paths, path)
 		}
+		return err
+	}))
+	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		check(tb, err)
 		switch part {
@@ -246,8 +249,7 @@ func damageFile(tb testing.TB, address, _, id string, part Part) {
 				}
 			}
 		}
-		n++
-		return os.WriteFile(path, text, 0o600)
-	}))
-	changed(tb, n)
+		check(tb, os.WriteFile(path, text, 0o600))
+	}
+	changed(tb, int64(len(paths)))
 }

@@ -3,6 +3,7 @@ package preambles
 import (
 	"fmt"
 
+	"github.com/endpointcache/endpointcache"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/pages"
 )
