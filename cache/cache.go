@@ -166,6 +166,8 @@ var (
 
 	// ErrType means that a repository has other type parameters.
 	ErrType = errors.New("repository is of another type")
+
+	errNoCache = errors.New("the cache is nil")
 )
 
 // New returns a cache without repositories on the store, which it takes over:
@@ -246,6 +248,9 @@ func (c *ResponseCache) Close() error {
 // another declaration, and a driver.SchemaError where the table is there for another key and
 // the store remembers no declaration of it.
 func CreateRepository[K comparable, V any](ctx context.Context, c *ResponseCache, s settings.RepositorySettings[K, V]) (*repository.ResponseRepository[K, V], error) {
+	if c == nil {
+		return nil, fmt.Errorf("cache: create repository: %w", errNoCache)
+	}
 	s, err := s.Resolve()
 	if err != nil {
 		return nil, fmt.Errorf("cache: create repository: %w", err)
@@ -311,6 +316,9 @@ func (c *ResponseCache) member(name string) *member {
 // Repository returns the cache's repository of that name. The error is
 // [ErrNotFound], or [ErrType] where its types are not K and V.
 func Repository[K comparable, V any](c *ResponseCache, name string) (*repository.ResponseRepository[K, V], error) {
+	if c == nil {
+		return nil, fmt.Errorf("cache: %w", errNoCache)
+	}
 	m := c.member(name)
 	if m == nil {
 		return nil, fmt.Errorf("cache: %w: %q", ErrNotFound, name)

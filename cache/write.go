@@ -26,6 +26,9 @@ type Write[K comparable] struct {
 // The error is [ErrNotFound] where the cache has no repository that w names, [ErrType] where
 // one has other keys, and [ErrSamePattern] where the same requests were declared before.
 func AddWrite[K comparable](c *ResponseCache, w settings.WriteSettings[K]) (*Write[K], error) {
+	if c == nil {
+		return nil, fmt.Errorf("cache: add write: %w", errNoCache)
+	}
 	pattern := w.Pattern
 	w, err := w.Resolve()
 	if err != nil {

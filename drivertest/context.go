@@ -44,6 +44,29 @@ func testContext(t *testing.T, h Harness) {
 		})
 	}
 
+	t.Run("an operation without a context is an error and changes nothing", func(t *testing.T) {
+		table := h.ids(t)
+		table.put(version(id(1), 1))
+		var none context.Context
+		for _, op := range operations(id(1)) {
+			if err := op.run(none, table); err == nil {
+				t.Errorf("%s: no error", op.name)
+			}
+		}
+		table.wantOnly(version(id(1), 1))
+		spec := driver.TableSpec{Name: "albums", Key: []driver.Column{text("id")}}
+		if _, err := table.store.OpenTable(none, spec); err == nil {
+			t.Error("open: no error")
+		}
+		if _, err := table.store.Tables(none); err == nil {
+			t.Error("list tables: no error")
+		}
+		if err := table.store.DropTable(none, table.spec.Name); err == nil {
+			t.Error("drop: no error")
+		}
+		table.wantOnly(version(id(1), 1))
+	})
+
 	t.Run("a table outlives the context that it was opened with", func(t *testing.T) {
 		s := h.open(t)
 		ctx, cancel := context.WithCancel(t.Context())

@@ -186,6 +186,12 @@ var mutants = []mutant{
 	{"ignores the context", "Context", "", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
 		return t.Put(context.WithoutCancel(ctx), entries)
 	}}},
+	{"takes no context for one that is never done", "Context", "without_a_context", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
+		if ctx == nil {
+			ctx = context.Background()
+		}
+		return t.Put(ctx, entries)
+	}}},
 	{"accepts a put after a close", "Close", "", faults{put: func(ctx context.Context, t driver.Table, entries []driver.Entry) error {
 		if err := t.Put(ctx, entries); !errors.Is(err, driver.ErrClosed) {
 			return err

@@ -80,6 +80,9 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if err == nil {
 		err = o.validate()
 	}
+	if err == nil {
+		err = gate.Usable(ctx)
+	}
 	if err != nil {
 		return nil, openError(err)
 	}

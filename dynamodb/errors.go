@@ -10,6 +10,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/gate"
 )
 
 const (
@@ -31,9 +32,10 @@ func errorCode(err error) string {
 
 // explain adds to err what a caller can act on.
 func explain(ctx context.Context, err error) error {
+	done := gate.Usable(ctx)
 	switch {
-	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
-		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	case done != nil && !errors.Is(err, done):
+		return fmt.Errorf("%w: %w", done, err)
 	case (errorCode(err) == codeValidation || errorCode(err) == codeStatement) && strings.Contains(err.Error(), "size has exceeded"):
 		return fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
 	}

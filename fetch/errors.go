@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/gate"
 	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
@@ -85,6 +86,9 @@ func (e *StatusError) Is(target error) bool {
 
 // ended is the error of a call whose context is done, nil before that.
 func ended(ctx context.Context) error {
+	if ctx == nil {
+		return fmt.Errorf("fetch: %w", gate.ErrNoContext)
+	}
 	err, cause := ctx.Err(), context.Cause(ctx)
 	switch {
 	case err == nil:

@@ -135,7 +135,7 @@ var _ driver.Store = (*Store)(nil)
 // with the folders on the way. A leading ~ is the user's home folder.
 func Open(ctx context.Context, dir string, opts *Options) (*Store, error) {
 	o := opts.withDefaults()
-	if err := ctx.Err(); err != nil {
+	if err := gate.Usable(ctx); err != nil {
 		return nil, opError("open", "", err)
 	}
 	path, err := absolute(dir, o.Temp)
@@ -155,7 +155,7 @@ func Open(ctx context.Context, dir string, opts *Options) (*Store, error) {
 // leaves open. Nothing outside of it is changed, wherever symbolic links lead.
 func New(ctx context.Context, root *os.Root, opts *Options) (*Store, error) {
 	o := opts.withDefaults()
-	err := ctx.Err()
+	err := gate.Usable(ctx)
 	switch {
 	case err != nil:
 	case root == nil:

@@ -18,6 +18,7 @@ import (
 	"sync"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/gate"
 )
 
 // kind begins the store's errors.
@@ -85,7 +86,7 @@ func (s *Store) Traits() driver.Traits {
 
 // OpenTable returns the table of that name, and makes it where there is none.
 func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
-	if err := ctx.Err(); err != nil {
+	if err := gate.Usable(ctx); err != nil {
 		return nil, opError("open table", spec.Name, err)
 	}
 	s.mu.Lock()
@@ -112,7 +113,7 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 // Tables implements [driver.Store].
 func (s *Store) Tables(ctx context.Context) ([]driver.TableSpec, error) {
 	const op = "list tables"
-	if err := ctx.Err(); err != nil {
+	if err := gate.Usable(ctx); err != nil {
 		return nil, opError(op, "", err)
 	}
 	s.mu.Lock()
@@ -133,7 +134,7 @@ func (s *Store) Tables(ctx context.Context) ([]driver.TableSpec, error) {
 // nobody else sees.
 func (s *Store) DropTable(ctx context.Context, name string) error {
 	const op = "drop table"
-	if err := ctx.Err(); err != nil {
+	if err := gate.Usable(ctx); err != nil {
 		return opError(op, name, err)
 	}
 	s.mu.Lock()

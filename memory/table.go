@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/gate"
 )
 
 // table is a map of entries. Where the store has bounds, entries come and go
@@ -235,7 +236,7 @@ func (t *table) selected(ctx context.Context, f driver.Filter) ([]*entry, error)
 // lock locks the table for an operation that changes it, unless the operation
 // cannot begin.
 func (t *table) lock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	if err := gate.Usable(ctx); err != nil {
 		return err
 	}
 	t.mu.Lock()
@@ -248,7 +249,7 @@ func (t *table) lock(ctx context.Context) error {
 
 // rlock is lock for an operation that only reads.
 func (t *table) rlock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	if err := gate.Usable(ctx); err != nil {
 		return err
 	}
 	t.mu.RLock()

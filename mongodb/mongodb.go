@@ -66,6 +66,9 @@ var _ driver.Store = (*Store)(nil)
 // without the context.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	o, err := opts.validate()
+	if err == nil {
+		err = gate.Usable(ctx)
+	}
 	if err != nil {
 		return nil, openError(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/gate"
 )
 
 // maxConflicts is how often a save is done again that was in another's way.
@@ -69,9 +70,10 @@ const (
 
 // explain adds to err what a caller can act on.
 func explain(ctx context.Context, err error) error {
+	done := gate.Usable(ctx)
 	switch {
-	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
-		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	case done != nil && !errors.Is(err, done):
+		return fmt.Errorf("%w: %w", done, err)
 	case hasCode(err, codeObjectTooLarge) || hasCode(err, codeUpdateTooLarge) || hasCode(err, codeKeyTooLong):
 		return fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
 	}

@@ -69,6 +69,9 @@ var _ driver.Store = (*Store)(nil)
 // as pool_max_conns. It connects once, so that an error is found here.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	o, err := opts.validate()
+	if err == nil {
+		err = gate.Usable(ctx)
+	}
 	if err != nil {
 		return nil, openError(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/gate"
 )
 
 // once and repeatable tell whether work may be done again of which it is not
@@ -153,10 +154,11 @@ func isConflict(err error) bool {
 
 // explain adds to err what a caller can act on.
 func explain(ctx context.Context, err error) error {
+	done := gate.Usable(ctx)
 	state := sqlState(err)
 	switch {
-	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
-		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	case done != nil && !errors.Is(err, done):
+		return fmt.Errorf("%w: %w", done, err)
 	case strings.HasPrefix(state, classLimit):
 		return fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
 	case state == stateNoStatement || state == stateStatement:

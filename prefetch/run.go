@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/gate"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/request"
 )
@@ -62,6 +63,8 @@ func Each[K comparable, V any](ctx context.Context, fetcher *fetch.Fetcher[K, V]
 
 func start[K comparable, V any](ctx context.Context, fetcher *fetch.Fetcher[K, V], keys iter.Seq[K], opts *Options, item func(Item[K])) (*Result[K], error) {
 	switch {
+	case ctx == nil:
+		return nil, fmt.Errorf("prefetch: %w", gate.ErrNoContext)
 	case fetcher == nil || keys == nil:
 		return nil, errors.New("prefetch: the fetcher or the sequence of keys is nil")
 	case fetcher.Repository() == nil:

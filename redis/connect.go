@@ -8,12 +8,14 @@ import (
 	"sync"
 
 	"github.com/redis/rueidis"
+
+	"github.com/endpointcache/endpointcache/internal/gate"
 )
 
 // connect makes a client. rueidis does not ask a context while it connects: when that
 // is done, its connections are closed under it.
 func connect(ctx context.Context, option rueidis.ClientOption) (rueidis.Client, error) {
-	if err := ctx.Err(); err != nil {
+	if err := gate.Usable(ctx); err != nil {
 		return nil, err
 	}
 	o := &opening{dial: option.DialCtxFn}

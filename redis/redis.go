@@ -134,7 +134,7 @@ func openError(err error) error {
 
 // ping proves that the server can be reached and lets us in.
 func (s *Store) ping(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	if err := gate.Usable(ctx); err != nil {
 		return err
 	}
 	return s.client.Do(undated(ctx), resendable(s.client.B().Ping().Build().ToRetryable())).Error()
@@ -218,8 +218,8 @@ func (s *Store) awake(err error) {
 
 // explain adds to err what a caller can act on.
 func explain(ctx context.Context, err error) error {
-	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
-		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	if done := gate.Usable(ctx); done != nil && !errors.Is(err, done) {
+		return fmt.Errorf("%w: %w", done, err)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("the server has closed the connection: %w", err)

@@ -152,6 +152,9 @@ func openOwn(ctx context.Context, o *Options, make func(Options) (*Store, error)
 // open checks the options, makes a store and proves that it works.
 func open(ctx context.Context, o *Options, make func(Options) (*Store, error)) (*Store, error) {
 	opts, err := o.validate()
+	if err == nil {
+		err = gate.Usable(ctx)
+	}
 	if err != nil {
 		return nil, &driver.OpError{Store: kind, Op: "open", Err: err}
 	}

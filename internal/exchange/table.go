@@ -203,6 +203,9 @@ const unhurried = time.Minute
 var errNoDeadline = errors.New("the store did not answer within a minute, and the context has no deadline")
 
 func limitless(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx == nil {
+		return nil, func() {} // the store refuses it
+	}
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
 	}
@@ -316,7 +319,7 @@ func (t *Table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 }
 
 func explained(ctx context.Context, err error) error {
-	if err != nil && errors.Is(context.Cause(ctx), errNoDeadline) {
+	if err != nil && ctx != nil && errors.Is(context.Cause(ctx), errNoDeadline) {
 		return fmt.Errorf("%w: %w", errNoDeadline, err)
 	}
 	return err

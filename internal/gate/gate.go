@@ -3,6 +3,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -16,7 +17,18 @@ type Gate struct {
 	running sync.RWMutex // held by each operation for reading, by Close for writing
 }
 
-// Do does one operation: not with a context that is done, and not after
+// ErrNoContext is the error of a call whose context is nil.
+var ErrNoContext = errors.New("the context is nil")
+
+// Usable reports why nothing can be done with a context: it is nil, or done.
+func Usable(ctx context.Context) error {
+	if ctx == nil {
+		return ErrNoContext
+	}
+	return ctx.Err()
+}
+
+// Do does one operation: not with a context that is nil or done, and not after
 // [Gate.Close], which is driver.ErrClosed.
 func (g *Gate) Do(ctx context.Context, operation func() error) error {
 	if g.closing.Load() {
@@ -27,7 +39,7 @@ func (g *Gate) Do(ctx context.Context, operation func() error) error {
 	if g.closing.Load() {
 		return driver.ErrClosed
 	}
-	if err := ctx.Err(); err != nil {
+	if err := Usable(ctx); err != nil {
 		return err
 	}
 	return operation()
