@@ -93,12 +93,17 @@ func (s *Contents) List(ctx context.Context, l Listing) (Page, error) {
 			return page, nil
 		}
 		page.Entries = append(page.Entries, next.stored(next.entries[0]))
-		from[next.table.Name] = positionOf(next.entries[0])
+		next.last = &next.entries[0]
 		if err := next.advance(ctx); err != nil {
 			return Page{}, err
 		}
 	}
 	if first(sources, l) != nil {
+		for _, s := range sources {
+			if s.last != nil {
+				from[s.table.Name] = positionOf(*s.last)
+			}
+		}
 		page.Next = l.encode(from)
 	}
 	return page, nil
@@ -109,6 +114,7 @@ type source struct {
 	selection
 	listing driver.Listing
 	entries []driver.Entry // those that the query wants
+	last    *driver.Entry  // the last one of them that is on the page
 	ended   bool
 }
 

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
@@ -23,7 +25,11 @@ func saveBounded(evict settings.Eviction) func(context.Context, *dataset, *conte
 		}
 		var repos [2]*repository.ResponseRepository[Key, []byte]
 		for s, limit := range [2]settings.Limit{ours: {Entries: d.rows, Evict: evict}} {
-			if repos[s], err = openLimited(ctx, f.paths[s], c, limit); err != nil {
+			owner, err := openCache(ctx, f.paths[s], c, &cache.Options{Limit: limit})
+			if err != nil {
+				return err
+			}
+			if repos[s], err = cache.CreateRepository(ctx, owner, trackSettings(payload.Bytes())); err != nil {
 				return err
 			}
 		}
@@ -88,18 +94,23 @@ func saveBounded(evict settings.Eviction) func(context.Context, *dataset, *conte
 	}
 }
 
-// openLimited opens a cache with a limit on a file, for as long as the contest lasts.
-func openLimited(ctx context.Context, path string, c *contest, limit settings.Limit) (*repository.ResponseRepository[Key, []byte], error) {
+// openCache opens a cache on a file, for as long as the contest lasts.
+func openCache(ctx context.Context, path string, c *contest, opts *cache.Options) (*cache.ResponseCache, error) {
 	store, err := sqlite.Open(ctx, path, nil)
 	if err != nil {
 		return nil, err
 	}
-	limited, err := cache.New(store, &cache.Options{Limit: limit})
+	return ownCache(store, c, opts)
+}
+
+// ownCache makes a cache that closes its store.
+func ownCache(store driver.Store, c *contest, opts *cache.Options) (*cache.ResponseCache, error) {
+	owner, err := cache.New(store, opts)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, store.Close())
 	}
-	c.onClose(limited.Close)
-	return cache.CreateRepository(ctx, limited, trackSettings(payload.Bytes()))
+	c.onClose(owner.Close)
+	return owner, nil
 }
 
 // waitUntil waits for a number of rows.

@@ -191,12 +191,7 @@ func newDataset(ctx context.Context, rows int, latency time.Duration) (*dataset,
 
 // fill lets the library make the table and writes the rows by hand.
 func (d *dataset) fill(ctx context.Context) (err error) {
-	store, err := sqlite.Open(ctx, d.path(), nil)
-	if err != nil {
-		return err
-	}
-	_, err = newRepository(ctx, store, payload.Bytes())
-	if err := errors.Join(err, store.Close()); err != nil {
+	if err := makeTable(ctx, d.path()); err != nil {
 		return err
 	}
 	w, err := openWriter(d.path())
@@ -221,6 +216,16 @@ func (d *dataset) fill(ctx context.Context) (err error) {
 		d.places[i], d.places[j] = d.places[j], d.places[i]
 	})
 	return errors.Join(err, w.checkpoint())
+}
+
+// makeTable lets the library make the table.
+func makeTable(ctx context.Context, path string) error {
+	store, err := sqlite.Open(ctx, path, nil)
+	if err != nil {
+		return err
+	}
+	_, err = newRepository(ctx, store, payload.Bytes())
+	return errors.Join(err, store.Close())
 }
 
 // row is the i-th row of the table.

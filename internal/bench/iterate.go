@@ -74,7 +74,13 @@ func iterate(ctx context.Context, d *dataset, c *contest) error {
 }
 
 func newItem(row []driver.Value) item {
-	var it item
+	it := newHead(row)
+	it.payload, _ = row[keyArgs+5].([]byte)
+	return it
+}
+
+// newHead is an item without its payload.
+func newHead(row []driver.Value) (it item) {
 	it.key.ID, _ = row[0].(string)
 	it.key.Market, _ = row[1].(string)
 	disc, _ := row[2].(int64)
@@ -87,7 +93,6 @@ func newItem(row []driver.Value) item {
 	it.cached, it.expiresAt = time.UnixMicro(cached).UTC(), time.UnixMicro(expires).UTC()
 	it.name, _ = row[7].(string)
 	it.headers, _ = row[8].(string)
-	it.payload, _ = row[9].([]byte)
 	return it
 }
 

@@ -41,11 +41,10 @@ func openLayered(ctx context.Context, d *dataset, c *contest, s side, wrap func(
 	if err != nil {
 		return nil, err
 	}
-	owner, err := cache.New(wrap(store), nil)
+	owner, err := ownCache(wrap(store), c, nil)
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, err
 	}
-	c.onClose(owner.Close)
 	declared := trackSettings(payload.JSON[Track]())
 	declared.Compression = compression
 	repo, err := cache.CreateRepository(ctx, owner, declared)
@@ -128,32 +127,38 @@ func getLayered(wrap func(driver.Store) driver.Store, compression settings.Compr
 	}
 }
 
-// saveChecked compares single saves with and without checksums.
-func saveChecked(ctx context.Context, d *dataset, c *contest) error {
-	const n = 1_000
-	var versions [2][]row // saved by turns
-	for i := range n {
+// saveChecked compares saves with and without checksums, one by one or in bulk.
+func saveChecked(n int, bulk bool) func(context.Context, *dataset, *contest) error {
+	return func(ctx context.Context, d *dataset, c *contest) error {
+		var versions [2]map[Key]repository.Entry // saved by turns
 		for v := range versions {
-			versions[v] = append(versions[v], newRow(i%d.rows, v))
-		}
-	}
-	for s, wrap := range [2]func(driver.Store) driver.Store{
-		ours: asItIs, theirs: trust,
-	} {
-		repo, err := openLayered(ctx, d, c, side(s), wrap, settings.Uncompressed)
-		if err != nil {
-			return err
-		}
-		c.run[s] = func(round int) error {
-			for _, r := range versions[round%2] {
-				if err := repo.SaveEntry(ctx, r.key, repository.Entry{Payload: r.payload}); err != nil {
-					return err
-				}
+			versions[v] = make(map[Key]repository.Entry)
+			for i := range min(n, d.rows) {
+				r := newRow(i, v)
+				versions[v][r.key] = repository.Entry{Payload: r.payload}
 			}
-			return nil
 		}
+		for s, wrap := range [2]func(driver.Store) driver.Store{
+			ours: asItIs, theirs: trust,
+		} {
+			repo, err := openLayered(ctx, d, c, side(s), wrap, settings.Uncompressed)
+			if err != nil {
+				return err
+			}
+			c.run[s] = func(round int) error {
+				if bulk {
+					return repo.SaveEntries(ctx, versions[round%2])
+				}
+				for k, e := range versions[round%2] {
+					if err := repo.SaveEntry(ctx, k, e); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+		}
+		c.ops = len(versions[0])
+		c.verify = func(int) error { return nil }
+		return nil
 	}
-	c.ops = n
-	c.verify = func(int) error { return nil }
-	return nil
 }

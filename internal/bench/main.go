@@ -52,6 +52,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -64,7 +65,8 @@ var lines = []line{
 	{"sqlite-get-typed", 1.12, "a get", 41, getTyped},
 	{"sqlite-get-8-goroutines", 1.30, "a get", 41, getConcurrently},
 	{"sqlite-get-checked", 1.03, "a get", 41, getLayered(trust, settings.Uncompressed)},
-	{"sqlite-save-checked", 1.03, "a save", 21, saveChecked},
+	{"sqlite-save-checked", 1.03, "a save", 21, saveChecked(1_000, false)},
+	{"sqlite-save-many-checked", 1.03, "a row", 41, saveChecked(10_000, true)},
 	{"sqlite-get-compressed", 1.35, "a get", 41, getLayered(asItIs, settings.Zstd)},
 	{"sqlite-get-many-1000", 1.00, "a key", 61, getMany(1_000)},
 	{"sqlite-get-many-10000", 1.00, "a key", 25, getMany(10_000)},
@@ -77,6 +79,11 @@ var lines = []line{
 	{"sqlite-delete-many-10000", 1.15, "a row", 15, deleteMany(10_000)},
 	{"sqlite-iterate-live", 1.25, "a row", 15, iterate},
 	{"sqlite-clear-few-expired", 1.20, "a clear", 61, clearExpired},
+	{"sqlite-clear-expired-1000000", 1.50, "a clear", 21, clearGrown(largeTimes)},
+	{"sqlite-growth-1000000", 1.50, "a get", 21, getGrown(largeTimes)},
+	{"sqlite-growth-5000000", 1.50, "a get", 21, getGrown(largerTimes)},
+	{"sqlite-list-first-page", 1.50, "a page", 21, listSQLite(cache.ByName)},
+	{"sqlite-list-first-page-by-size", 1.50, "a page", 21, listSQLite(cache.BySize)},
 	{"postgres-get-raw", 1.15, "a get", 21, postgresGet},
 	{"postgres-get-typed", 1.15, "a get", 21, postgresGetTyped},
 	{"postgres-get-many-1000", 1.15, "a key", 61, postgresGetMany(1_000)},
@@ -84,6 +91,8 @@ var lines = []line{
 	{"postgres-get-many-1000-vs-singles", 0.167, "a key", 25, postgresManyOrSingles},
 	{"postgres-save-many-10000", 1.15, "a row", 15, postgresSave(10_000)},
 	{"postgres-delete-many-10000", 1.15, "a row", 15, postgresDelete(10_000)},
+	{"postgres-list-first-page", 1.50, "a page", 21, listPostgres(cache.ByName)},
+	{"postgres-list-first-page-by-size", 1.50, "a page", 21, listPostgres(cache.BySize)},
 	{"filesystem-get-raw", 1.30, "a get", 41, filesystemGetRaw},
 	{"http-hit", 1.25, "a call", 41, httpHit},
 	{"http-miss", 1.15, "a call", 21, httpMiss(1_000)},
