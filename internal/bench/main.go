@@ -35,7 +35,8 @@
 //
 // With PostgreSQL, the hand-written side has one connection of pgx. The server is
 // that of POSTGRES_TEST_URL, or one of its own; where there is none, its lines are
-// skipped. In postgres-get-many-1000-vs-singles, both sides are the library's.
+// skipped. In postgres-get-many-1000-vs-singles, both sides are the library's; so they
+// are in the lines about limits, growth, checksums and compression, with and without.
 //
 // Reads go to one file. For writes each side has a copy of it, which is put back
 // and checkpointed before each run. The server of the prefetch is a process of its
