@@ -98,9 +98,10 @@ type Options struct {
 	Limit settings.Limit
 
 	// KeepExpired is how long an expired entry stays stored, to be confirmed by the origin
-	// or to stand in for it. It is removed in the background then. The default is
-	// [settings.DefaultExpire]; a negative value keeps entries until they are cleared. Stores
-	// that remove what has expired by themselves do not use it.
+	// or to stand in for it: at least as long as the policies of the cache and the repository
+	// let it. It is removed in the background then. The default is [settings.DefaultExpire]; a
+	// negative value keeps entries until they are cleared. Stores that remove what has expired
+	// by themselves do not use it.
 	KeepExpired time.Duration
 
 	// ClearEvery is how often the cache looks for what is to be removed so. The default is a

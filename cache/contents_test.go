@@ -335,7 +335,7 @@ func TestContentsAreListed(t *testing.T) {
 }
 
 func TestCacheWithinItsLimits(t *testing.T) {
-	c := newCache(t, &cache.Options{Limit: settings.Limit{Entries: 200}})
+	c := newCache(t, &cache.Options{Limit: settings.Limit{Entries: 200}, StoreTimeout: waitfor.Limit})
 	limited := endpoint("tracks", "GET api.test/tracks/{id}")
 	limited.Limit = settings.Limit{Entries: 50, Evict: settings.OldestFirst}
 	tracks, albums := create(t, c, limited), create(t, c, endpoint("albums", "GET api.test/albums/{id}"))

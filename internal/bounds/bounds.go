@@ -28,6 +28,7 @@ type Options struct {
 	Limit       settings.Limit // of all tables of the store together
 	Every       time.Duration  // at least, between two looks at what has expired; negative: never
 	KeepExpired time.Duration  // how long an expired entry stays; negative: until it is cleared
+	MaxWait     time.Duration  // how long a save waits at most for room
 	Now         func() time.Time
 	Log         *slog.Logger
 }
@@ -44,61 +45,99 @@ type Keeper struct {
 
 	mu     sync.Mutex
 	closed bool
-	tables []*table
-	round  chan struct{} // closed at the end of the round after this one
-	failed bool          // the last round did, which was logged
+	tables map[string]*kept // those that were opened by way of the keeper, by name
+	others map[string]*kept // those of other programs that it has opened itself
+	round  chan struct{}    // closed at the end of the round that goes on, or else of the next
+	failed bool             // the last round did, which was logged
+}
+
+// kept is what the keeper knows of a table, which may have been opened several times.
+type kept struct {
+	driver.Table // as it was opened last
+	spec         driver.TableSpec
+	own          total
+	keepExpired  time.Duration
+
+	mu   sync.Mutex
+	uses map[string]*use // that are not recorded in the store yet, by encoded key
 }
 
 // New returns a keeper, which is to be closed before its store is.
 func New(o Options) *Keeper {
-	k := &Keeper{opts: o, wake: make(chan struct{}, 1), round: make(chan struct{})}
+	k := &Keeper{
+		opts: o, wake: make(chan struct{}, 1), round: make(chan struct{}),
+		tables: make(map[string]*kept), others: make(map[string]*kept),
+	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.all.limit = o.Limit
 	return k
 }
 
-// restFor is how many times as long as a look at what has expired takes the keeper rests
-// behind it: stores without an index of expiries look at all entries.
-const restFor = 100
-
-// clears reports whether the keeper removes what has expired. A store that does so by
-// itself needs no help, which would cost it a scan.
-func (k *Keeper) clears() bool {
-	return k.opts.Every >= 0 && k.opts.KeepExpired >= 0 && !k.opts.Store.Traits().Vanishes
+// Declared is what a declaration says of a table's upkeep.
+type Declared struct {
+	Limit       settings.Limit
+	KeepExpired time.Duration // at least, for what may stand in for a response after its expiry
 }
 
-// Idle reports whether there is nothing that the keeper would do for a table with that
-// limit.
-func (k *Keeper) Idle(limit settings.Limit) bool {
-	return limit.IsZero() && k.opts.Limit.IsZero() && !k.clears()
-}
-
-// Table returns t, the table of spec, with what the keeper has to know of its use. Where
-// the keeper is closed, or has nothing to do, it is t itself.
-func (k *Keeper) Table(t driver.Table, spec driver.TableSpec, limit settings.Limit) driver.Table {
-	if k.Idle(limit) || strings.HasPrefix(spec.Name, OwnPrefix) {
+// Table returns t, the table of spec, with what the keeper has to know of its use. What is
+// declared takes the place of what was before; nil leaves that as it is. Where the keeper is
+// closed, or has nothing to do, it is t itself.
+func (k *Keeper) Table(t driver.Table, spec driver.TableSpec, d *Declared) driver.Table {
+	if strings.HasPrefix(spec.Name, OwnPrefix) {
 		return t
 	}
-	kept := &table{Table: t, keeper: k, name: spec.Name, own: total{limit: limit}}
-	if !k.add(kept) || limit.IsZero() && k.opts.Limit.IsZero() {
+	known := k.add(t, spec, d)
+	if known == nil || known.own.limit.IsZero() && k.opts.Limit.IsZero() {
 		return t
 	}
-	return kept.wrapped()
+	return newTable(t, k, known)
 }
 
-// add is false where the keeper is closed.
-func (k *Keeper) add(t *table) bool {
+// add is nil where there is nothing to keep.
+func (k *Keeper) add(t driver.Table, spec driver.TableSpec, d *Declared) *kept {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed {
-		return false
+	known := k.tables[spec.Name]
+	switch {
+	case k.closed:
+		return nil
+	case known == nil && d == nil:
+		d = &Declared{}
+		fallthrough
+	case known == nil || d != nil && d.Limit != known.own.limit:
+		if d.Limit.IsZero() && k.opts.Limit.IsZero() && !k.clears() {
+			k.retire(spec.Name)
+			return nil
+		}
+		k.retire(spec.Name)
+		known = &kept{own: total{limit: d.Limit}}
+		k.tables[spec.Name] = known
 	}
-	k.tables = append(k.tables, t)
+	known.Table, known.spec = t, spec
+	if d != nil {
+		known.keepExpired = d.KeepExpired
+	}
 	if k.ended == nil {
 		k.ended = make(chan struct{})
 		go k.run()
 	}
-	return true
+	return known
+}
+
+// retire ends the limit of a table. It is called with the lock held.
+func (k *Keeper) retire(name string) {
+	if known := k.tables[name]; known != nil {
+		known.own.retire()
+		delete(k.tables, name)
+	}
+	delete(k.others, name)
+}
+
+// Forget lets go of a table, which was dropped.
+func (k *Keeper) Forget(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.retire(name)
 }
 
 // Close ends what the keeper does and waits for it. Closing twice is not an error.
@@ -113,8 +152,22 @@ func (k *Keeper) Close() {
 	}
 }
 
+// restFor is how many times as long as a look at what has expired takes the keeper rests
+// behind it: stores without an index of expiries look at all entries.
+const restFor = 100
+
+// useEvery is how often uses are recorded, if no eviction needs them before.
+const useEvery = time.Minute
+
+// clears reports whether the keeper removes what has expired. A store that does so by
+// itself needs no help, which would cost it a scan.
+func (k *Keeper) clears() bool {
+	return k.opts.Every >= 0 && k.opts.KeepExpired >= 0 && !k.opts.Store.Traits().Vanishes
+}
+
 func (k *Keeper) run() {
 	defer close(k.ended)
+	defer k.endRound()
 	var due <-chan time.Time
 	var timer *time.Timer
 	if k.clears() {
@@ -122,18 +175,21 @@ func (k *Keeper) run() {
 		defer timer.Stop()
 		due = timer.C
 	}
+	flush := time.NewTicker(useEvery)
+	defer flush.Stop()
 	for {
 		select {
 		case <-k.ctx.Done():
-			k.endRound()
 			return
 		case <-k.wake:
-			k.report(k.enforce(k.ctx))
+			k.report(errors.Join(k.flushUses(k.ctx, mostUses), k.enforce(k.ctx)))
+		case <-flush.C:
+			k.report(k.flushUses(k.ctx, 1))
 		case <-due:
 			begun := time.Now()
 			err := k.clearExpired(k.ctx)
 			timer.Reset(max(k.opts.Every, restFor*time.Since(begun)))
-			k.report(errors.Join(err, k.flushUses(k.ctx), k.enforce(k.ctx)))
+			k.report(errors.Join(err, k.enforce(k.ctx)))
 		}
 		k.endRound()
 	}
@@ -154,7 +210,7 @@ func (k *Keeper) report(err error) {
 	k.failed = err != nil
 	k.mu.Unlock()
 	if first {
-		k.opts.Log.Warn("endpointcache: what is stored cannot be kept within its limits", "error", err)
+		k.opts.Log.Warn("endpointcache: the upkeep of what is stored fails", "error", err)
 	}
 }
 
@@ -166,40 +222,48 @@ func (k *Keeper) kick() {
 	}
 }
 
-// wait lets a round begin soon, and waits for the end of the one that goes on, or else of
-// that. It is false where waiting is of no use.
-func (k *Keeper) wait(ctx context.Context) bool {
+// wait lets a round begin soon, and waits for the end of one. It is false where there was
+// none in time.
+func (k *Keeper) wait(ctx context.Context, late <-chan time.Time) bool {
 	k.mu.Lock()
-	useless := k.closed || k.failed
-	round := k.round
+	closed, round := k.closed, k.round
 	k.mu.Unlock()
 	k.kick()
-	if useless {
+	if closed {
 		return false
 	}
 	select {
 	case <-round:
 		return k.ctx.Err() == nil
+	case <-late:
+		return false
 	case <-ctx.Done():
 		return false
 	}
 }
 
-func (k *Keeper) snapshot() []*table {
+func (k *Keeper) snapshot() []*kept {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return append([]*table(nil), k.tables...)
+	all := make([]*kept, 0, len(k.tables))
+	for _, t := range k.tables {
+		all = append(all, t)
+	}
+	return all
 }
 
 // clearExpired removes what expired long enough ago.
 func (k *Keeper) clearExpired(ctx context.Context) error {
-	limit := k.opts.Now().Add(-k.opts.KeepExpired).UTC().Truncate(time.Microsecond)
+	now := k.now()
 	var errs []error
 	for _, t := range k.snapshot() {
-		n, err := t.Table.Clear(ctx, driver.Filter{State: driver.Expired, Now: limit})
+		at := now.Add(-max(k.opts.KeepExpired, t.keepExpired)).Truncate(time.Microsecond)
+		n, err := t.Clear(ctx, driver.Filter{State: driver.Expired, Now: at})
 		errs = append(errs, err)
 		t.own.remove(n)
 		k.all.remove(n)
 	}
 	return errors.Join(errs...)
 }
+
+func (k *Keeper) now() time.Time { return k.opts.Now().UTC().Truncate(time.Microsecond) }

@@ -40,7 +40,7 @@ func newFixture(t *testing.T, change func(*bounds.Options)) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{T: t, clock: new(clock), store: store}
-	o := bounds.Options{Store: store, Every: -1, KeepExpired: -1, Now: f.clock.now, Log: slog.New(slog.DiscardHandler)}
+	o := bounds.Options{Store: store, Every: -1, KeepExpired: -1, MaxWait: waitfor.Limit, Now: f.clock.now, Log: slog.New(slog.DiscardHandler)}
 	change(&o)
 	f.store = o.Store
 	f.keeper = bounds.New(o)
@@ -55,7 +55,7 @@ func (f *fixture) table(name string, limit settings.Limit) driver.Table {
 	if err != nil {
 		f.Fatal(err)
 	}
-	return f.keeper.Table(table, spec, limit)
+	return f.keeper.Table(table, spec, &bounds.Declared{Limit: limit})
 }
 
 func id(i int) driver.Key { return driver.Key{int64(i)} }
@@ -105,7 +105,7 @@ func TestConformance(t *testing.T) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		k := bounds.New(bounds.Options{Store: store, Every: time.Hour, KeepExpired: time.Hour, Now: time.Now, Log: slog.Default()})
+		k := bounds.New(bounds.Options{Store: store, Every: time.Hour, KeepExpired: time.Hour, MaxWait: time.Hour, Now: time.Now, Log: slog.Default()})
 		return keptStore{store, k}
 	}})
 }
@@ -120,7 +120,7 @@ func (s keptStore) OpenTable(ctx context.Context, spec driver.TableSpec) (driver
 	if err != nil {
 		return nil, err
 	}
-	return s.keeper.Table(t, spec, settings.Limit{Entries: math.MaxInt32, Bytes: 1 << 50}), nil
+	return s.keeper.Table(t, spec, &bounds.Declared{Limit: settings.Limit{Entries: math.MaxInt32, Bytes: 1 << 50}}), nil
 }
 
 func (s keptStore) Close() error {
@@ -334,11 +334,69 @@ func TestAStoreThatFailsHoldsUpNoSave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := f.keeper.Table(failing{inner}, spec, settings.Limit{Bytes: 1000})
+	table := f.keeper.Table(failing{inner}, spec, &bounds.Declared{Limit: settings.Limit{Bytes: 1000}})
 	f.save(table, 10, to(100)...)
 	f.keeper.Close()
 	f.save(table, 10, to(100)...)
 	if f.size(inner).Entries != 100 {
 		t.Error("what was saved is not there")
+	}
+}
+
+// entries are as many in a table.
+func (f *fixture) entries(t driver.Table) int {
+	f.Helper()
+	return f.size(t).Entries
+}
+
+func TestUsesAreRecordedThoughNothingIsEvicted(t *testing.T) {
+	f := newFixture(t, func(*bounds.Options) {})
+	table := f.table("t", settings.Limit{Entries: 1 << 30})
+	keys := make([]driver.Key, 60_000)
+	entries := make([]driver.Entry, len(keys))
+	for i := range keys {
+		keys[i] = id(i)
+		entries[i] = driver.Entry{Key: keys[i], CachedAt: start}
+	}
+	if err := table.Put(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Get(t.Context(), keys, driver.Selection{}, func(int, driver.Entry) {}); err != nil {
+		t.Fatal(err)
+	}
+	waitfor.True(t, "the uses are recorded", func() bool {
+		n, err := table.Count(t.Context(), driver.Filter{Where: driver.Where{UsedBefore: start.Add(time.Microsecond)}})
+		return err == nil && n == 0
+	})
+}
+
+func TestTheLimitThatWasDeclaredLastHolds(t *testing.T) {
+	f := newFixture(t, func(*bounds.Options) {})
+	old := f.table("t", settings.Limit{Entries: 10})
+	f.save(old, 10, to(10)...)
+	table := f.table("t", settings.Limit{Entries: 1000})
+	f.save(table, 10, to(500)...)
+	f.save(old, 10, to(500)...) // nobody keeps its limit any more
+	if n := f.entries(table); n != 500 {
+		t.Errorf("there are %d entries", n)
+	}
+	again := f.table("t", settings.Limit{Entries: 10})
+	f.save(again, 10, 1000)
+	waitfor.True(t, "the table is within its limit", func() bool { return f.entries(again) <= 10 })
+}
+
+func TestATableThatWasDroppedIsForgotten(t *testing.T) {
+	f := newFixture(t, func(o *bounds.Options) { o.Limit = settings.Limit{Entries: 100} })
+	dropped, table := f.table("dropped", settings.Limit{}), f.table("t", settings.Limit{})
+	f.save(dropped, 10, to(50)...)
+	if err := f.store.DropTable(t.Context(), "dropped"); err != nil {
+		t.Fatal(err)
+	}
+	f.keeper.Forget("dropped")
+	f.save(table, 10, to(300)...)
+	waitfor.True(t, "the others are within the limit", func() bool { return f.entries(table) <= 100 })
+	specs, err := f.store.Tables(t.Context())
+	if err != nil || len(specs) != 1 {
+		t.Errorf("the tables are %v, %v", specs, err)
 	}
 }

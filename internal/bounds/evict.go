@@ -3,6 +3,7 @@ package bounds
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,48 +16,59 @@ func (k *Keeper) enforce(ctx context.Context) error {
 	var errs []error
 	for _, t := range k.snapshot() {
 		if t.own.suspect() {
-			errs = append(errs, k.keepWithin(ctx, &t.own, func(context.Context) ([]*table, error) { return []*table{t}, nil }))
+			err := k.keepWithin(ctx, &t.own, []*kept{t})
+			t.own.fails(err != nil)
+			errs = append(errs, err)
 		}
 	}
 	if k.all.suspect() {
-		errs = append(errs, k.keepWithin(ctx, &k.all, k.everyTable))
+		tables, err := k.everyTable(ctx)
+		err = errors.Join(err, k.keepWithin(ctx, &k.all, tables))
+		k.all.fails(err != nil)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// everyTable are the tables of the store, those that other programs have made included.
-func (k *Keeper) everyTable(ctx context.Context) ([]*table, error) {
+// everyTable are the tables of the store, those that other programs have made included, as
+// far as they can be opened.
+func (k *Keeper) everyTable(ctx context.Context) (all []*kept, err error) {
 	specs, err := k.opts.Store.Tables(ctx)
 	if err != nil {
 		return nil, err
 	}
-	known := make(map[string]*table)
-	for _, t := range k.snapshot() {
-		known[t.name] = t
-	}
-	var all []*table
+	var errs []error
+	others := make(map[string]*kept)
 	for _, spec := range specs {
-		switch t := known[spec.Name]; {
-		case strings.HasPrefix(spec.Name, OwnPrefix):
+		if strings.HasPrefix(spec.Name, OwnPrefix) {
+			continue
+		}
+		k.mu.Lock()
+		t, other := k.tables[spec.Name], k.others[spec.Name]
+		k.mu.Unlock()
+		switch {
 		case t != nil:
 			all = append(all, t)
-		default:
+			continue
+		case other == nil || !slices.Equal(other.spec.Key, spec.Key):
 			opened, err := k.opts.Store.OpenTable(ctx, spec)
 			if err != nil {
-				return nil, err
+				errs = append(errs, err)
+				continue
 			}
-			all = append(all, &table{Table: opened, keeper: k, name: spec.Name})
+			other = &kept{Table: opened, spec: spec}
 		}
+		others[spec.Name] = other
+		all = append(all, other)
 	}
-	return all, nil
+	k.mu.Lock()
+	k.others = others
+	k.mu.Unlock()
+	return all, errors.Join(errs...)
 }
 
 // keepWithin measures the tables of a limit, and evicts from them where it is exceeded.
-func (k *Keeper) keepWithin(ctx context.Context, of *total, tables func(context.Context) ([]*table, error)) error {
-	all, err := tables(ctx)
-	if err != nil {
-		return err
-	}
+func (k *Keeper) keepWithin(ctx context.Context, of *total, all []*kept) error {
 	demand := of.demand()
 	size, err := of.measure(ctx, all)
 	if err != nil {
@@ -68,12 +80,12 @@ func (k *Keeper) keepWithin(ctx context.Context, of *total, tables func(context.
 	// What has expired leaves first.
 	cleared := 0
 	for _, t := range all {
-		n, err := t.Table.Clear(ctx, driver.Filter{State: driver.Expired, Now: k.now()})
+		n, err := t.Clear(ctx, driver.Filter{State: driver.Expired, Now: k.now()})
 		if err != nil {
 			return err
 		}
 		cleared += n
-		if err := t.flushUses(ctx); err != nil {
+		if err := t.flushUses(ctx, 1); err != nil {
 			return err
 		}
 	}
@@ -96,18 +108,16 @@ func (k *Keeper) keepWithin(ctx context.Context, of *total, tables func(context.
 	return nil
 }
 
-func (k *Keeper) now() time.Time { return k.opts.Now().UTC().Truncate(time.Microsecond) }
-
 // measure takes the size of the limit's tables. Where it is about entries alone, they are
 // counted, for which stores read less.
-func (t *total) measure(ctx context.Context, tables []*table) (all driver.Size, err error) {
+func (t *total) measure(ctx context.Context, tables []*kept) (all driver.Size, err error) {
 	t.measuring()
 	for _, table := range tables {
 		var size driver.Size
 		if t.limit.Bytes > 0 {
 			size, err = table.Size(ctx)
 		} else {
-			size.Entries, err = table.Table.Count(ctx, driver.Filter{})
+			size.Entries, err = table.Count(ctx, driver.Filter{})
 		}
 		if err != nil {
 			return all, err
@@ -126,14 +136,14 @@ const (
 
 // page is the first entries of a table in the order, and how many of them leave.
 type page struct {
-	table   *table
+	table   *kept
 	entries []driver.Entry
 	leaving int
 }
 
 // evict removes about as much as is over, the first in the order, from tables that have a
 // size together. It returns what has left, the bytes as far as they are known.
-func evict(ctx context.Context, tables []*table, by driver.Order, over, size driver.Size) (left driver.Size, err error) {
+func evict(ctx context.Context, tables []*kept, by driver.Order, over, size driver.Size) (left driver.Size, err error) {
 	// As many of average size, and some more.
 	step := over.Entries
 	if size.Bytes > 0 {
@@ -220,11 +230,11 @@ func (p *page) remove(ctx context.Context, by driver.Order) (gone driver.Size, e
 		if by == driver.ByCached {
 			before = driver.Where{CachedBefore: last}
 		}
-		if gone.Entries, err = p.table.Table.Clear(ctx, driver.Filter{Where: before}); err != nil {
+		if gone.Entries, err = p.table.Clear(ctx, driver.Filter{Where: before}); err != nil {
 			return gone, err
 		}
 	}
-	n, err := p.table.Table.Delete(ctx, keys)
+	n, err := p.table.Delete(ctx, keys)
 	gone.Entries += n
 	for _, e := range p.entries[:p.leaving] {
 		gone.Bytes += e.Size

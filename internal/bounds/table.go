@@ -2,7 +2,9 @@ package bounds
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/settings"
@@ -12,26 +14,27 @@ import (
 type table struct {
 	driver.Table
 	keeper *Keeper
-	name   string
-	own    total
-
-	mu   sync.Mutex
-	uses map[string]use // that are not recorded in the store yet, by encoded key
+	kept   *kept
+	tracks bool      // it matters when entries are used
+	reads  sync.Pool // of *read
 }
 
-// wrapped is t with the abilities of the table below it.
-func (t *table) wrapped() driver.Table {
-	_, prompt := t.Table.(driver.PromptTable)
-	inner, keeps := t.Table.(driver.KeepingTable)
+// newTable returns t within its limits, with its own abilities.
+func newTable(t driver.Table, k *Keeper, known *kept) driver.Table {
+	byUse := func(limit settings.Limit) bool { return !limit.IsZero() && order(limit) == driver.ByUsed }
+	within := &table{Table: t, keeper: k, kept: known, tracks: byUse(known.own.limit) || byUse(k.opts.Limit)}
+	within.reads.New = func() any { return newRead() }
+	_, prompt := t.(driver.PromptTable)
+	inner, keeps := t.(driver.KeepingTable)
 	switch {
 	case prompt && keeps:
-		return promptKeepingTable{keepingTable{t, inner}}
+		return promptKeepingTable{keepingTable{within, inner}}
 	case prompt:
-		return promptTable{t}
+		return promptTable{within}
 	case keeps:
-		return keepingTable{t, inner}
+		return keepingTable{within, inner}
 	default:
-		return t
+		return within
 	}
 }
 
@@ -63,23 +66,37 @@ func order(limit settings.Limit) driver.Order {
 	return driver.ByUsed
 }
 
-// tracks reports whether it matters when entries are used.
-func (t *table) tracks() bool {
-	byUse := func(limit settings.Limit) bool { return !limit.IsZero() && order(limit) == driver.ByUsed }
-	return byUse(t.own.limit) || byUse(t.keeper.opts.Limit)
+// read is the memory of one get, which is used again.
+type read struct {
+	found []bool
+	visit func(int, driver.Entry)
+	note  func(int, driver.Entry) // its method
+}
+
+func newRead() *read {
+	r := new(read)
+	r.note = r.visited
+	return r
+}
+
+func (r *read) visited(i int, e driver.Entry) {
+	r.found[i] = true
+	r.visit(i, e)
 }
 
 // Get implements [driver.Table].
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
-	if !t.tracks() {
+	if !t.tracks {
 		return t.Table.Get(ctx, keys, sel, visit)
 	}
-	found := make([]bool, len(keys))
-	err := t.Table.Get(ctx, keys, sel, func(i int, e driver.Entry) {
-		found[i] = true
-		visit(i, e)
-	})
-	t.used(keys, found)
+	r := t.reads.Get().(*read)
+	r.visit = visit
+	r.found = slices.Grow(r.found[:0], len(keys))[:len(keys)]
+	clear(r.found)
+	err := t.Table.Get(ctx, keys, sel, r.note)
+	t.used(keys, r.found)
+	r.visit = nil
+	t.reads.Put(r)
 	return err
 }
 
@@ -135,7 +152,7 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (int, error) {
 }
 
 func (t *table) removed(n int) {
-	t.own.remove(n)
+	t.kept.own.remove(n)
 	t.keeper.all.remove(n)
 }
 
@@ -143,7 +160,7 @@ func (t *table) removed(n int) {
 // a limit by far.
 func (t *table) chunk(entries []driver.Entry) int {
 	n := len(entries)
-	for _, limit := range []settings.Limit{t.own.limit, t.keeper.opts.Limit} {
+	for _, limit := range []settings.Limit{t.kept.own.limit, t.keeper.opts.Limit} {
 		if limit.Entries > 0 {
 			n = min(n, max(1, int(share(int64(limit.Entries), percentChunk))))
 		}
@@ -167,13 +184,19 @@ type saving struct {
 	entries []driver.Entry
 }
 
-// announce waits until there is room for entries, as long as evictions make some.
+// announce waits until there is room for entries, as long as evictions make some in time.
 func (t *table) announce(ctx context.Context, entries []driver.Entry) saving {
 	n := sizeOf(entries, nil)
-	for _, of := range []*total{&t.own, &t.keeper.all} {
+	var late <-chan time.Time
+	for _, of := range []*total{&t.kept.own, &t.keeper.all} {
 		begin, full := of.announce(n, false)
 		for full {
-			forced := !t.keeper.wait(ctx)
+			if late == nil {
+				timer := time.NewTimer(t.keeper.opts.MaxWait)
+				defer timer.Stop()
+				late = timer.C
+			}
+			forced := !t.keeper.wait(ctx, late)
 			begin, full = of.announce(n, forced)
 		}
 		if begin {
@@ -190,7 +213,7 @@ func (s saving) end(stored []bool, err error) {
 		saved = sizeOf(s.entries, stored)
 	}
 	announced := sizeOf(s.entries, nil)
-	s.table.own.end(announced, saved)
+	s.table.kept.own.end(announced, saved)
 	s.table.keeper.all.end(announced, saved)
 }
 

@@ -15,6 +15,8 @@ type total struct {
 	limit settings.Limit
 
 	mu       sync.Mutex
+	retired  bool // nobody keeps it any more
+	failed   bool // it could not be kept the last time
 	measured bool
 	size     driver.Size
 	since    driver.Size // what was saved since a measurement began
@@ -28,7 +30,7 @@ const (
 	percentAfter = 95
 	percentBegin = 100
 	percentWait  = 105
-	percentChunk = 2 // of the limit, for one put
+	percentChunk = 4 // of the limit, for one put
 )
 
 // announce counts what is about to be saved. It reports whether a round has to begin, and
@@ -41,12 +43,26 @@ func (t *total) announce(n driver.Size, forced bool) (begin, full bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	will := sum(t.size, t.coming, n)
-	if !forced && (!t.measured || exceeds(will, t.limit, percentWait) && (t.size != driver.Size{} || t.coming != driver.Size{})) {
+	if !forced && !t.failed && !t.retired && (!t.measured || exceeds(will, t.limit, percentWait) && (t.size != driver.Size{} || t.coming != driver.Size{})) {
 		t.refused.Entries, t.refused.Bytes = max(t.refused.Entries, n.Entries), max(t.refused.Bytes, n.Bytes)
 		return true, true
 	}
 	t.coming = sum(t.coming, n)
-	return !t.measured || exceeds(will, t.limit, percentBegin), false
+	return !t.retired && (!t.measured || exceeds(will, t.limit, percentBegin)), false
+}
+
+// retire lets saves go on without the limit.
+func (t *total) retire() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.retired = true
+}
+
+// fails is told whether the limit could not be kept: saves do not wait for what fails.
+func (t *total) fails(failed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed = failed
 }
 
 // end is told that what was announced is over, and how much of it was saved.

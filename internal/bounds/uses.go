@@ -3,6 +3,7 @@ package bounds
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -14,18 +15,24 @@ type use struct {
 	at  time.Time
 }
 
-// maxUses is how many uses of a table wait at most to be recorded. They are recorded
-// before entries leave, now and then, and when there are so many.
-const maxUses = 50_000
+// mostUses is how many uses of a table wait at most to be recorded. They are recorded
+// before entries leave, every minute, and when there are so many.
+const mostUses = 50_000
 
 // used takes note of the keys that were found.
 func (t *table) used(keys []driver.Key, found []bool) {
-	at := t.keeper.opts.Now().UTC().Truncate(time.Microsecond)
+	if t.kept.noteUses(keys, found, t.keeper.now()) {
+		t.keeper.kick()
+	}
+}
+
+// noteUses reports whether the uses are to be recorded soon.
+func (t *kept) noteUses(keys []driver.Key, found []bool, at time.Time) (full bool) {
 	var space [256]byte
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.uses == nil {
-		t.uses = make(map[string]use)
+		t.uses = make(map[string]*use)
 	}
 	for i, key := range keys {
 		if !found[i] {
@@ -34,30 +41,31 @@ func (t *table) used(keys []driver.Key, found []bool) {
 		encoded := driver.AppendKey(space[:0], key)
 		if known, ok := t.uses[string(encoded)]; ok {
 			known.at = at
-			t.uses[string(encoded)] = known
-		} else if len(t.uses) < maxUses {
-			t.uses[string(encoded)] = use{append(driver.Key(nil), key...), at}
+		} else if len(t.uses) < 2*mostUses { // more come while some are recorded
+			t.uses[string(encoded)] = &use{slices.Clone(key), at}
+			full = full || len(t.uses) == mostUses
 		}
 	}
-	if len(t.uses) >= maxUses {
-		t.keeper.kick()
-	}
+	return full
 }
 
-// takeUses returns the uses that are not recorded, and forgets them.
-func (t *table) takeUses() map[string]use {
+// takeUses returns the uses that are not recorded, if there are so many, and forgets them.
+func (t *kept) takeUses(least int) map[string]*use {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(t.uses) < least {
+		return nil
+	}
 	taken := t.uses
 	t.uses = nil
 	return taken
 }
 
-// flushUses records the uses of all tables.
-func (k *Keeper) flushUses(ctx context.Context) error {
+// flushUses records the uses of tables that have so many.
+func (k *Keeper) flushUses(ctx context.Context, least int) error {
 	var errs []error
 	for _, t := range k.snapshot() {
-		errs = append(errs, t.flushUses(ctx))
+		errs = append(errs, t.flushUses(ctx, least))
 	}
 	return errors.Join(errs...)
 }
@@ -66,8 +74,8 @@ func (k *Keeper) flushUses(ctx context.Context) error {
 // is enough to tell them from those before and behind a round.
 const useStep = 16
 
-func (t *table) flushUses(ctx context.Context) error {
-	taken := t.takeUses()
+func (t *kept) flushUses(ctx context.Context, least int) error {
+	taken := t.takeUses(least)
 	if len(taken) == 0 {
 		return nil
 	}

@@ -25,7 +25,7 @@ func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.
 	}
 	own := Declaration{Name: listed.Declared, Key: spec.Key, Declared: settings.Declaration{Key: spec.Key}}
 	t := x.newTable(own, x.fixed, nil, nil)
-	t.stored = spec.Name
+	t.stored, t.raw = spec.Name, true
 	opened, err := store.OpenTable(ctx, spec)
 	if err != nil {
 		return nil, err

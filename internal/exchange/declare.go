@@ -87,6 +87,7 @@ func (t *Table) finish(e *driver.Entry, outcome settings.Outcome, stored setting
 
 // forget removes the variants of a table that was dropped.
 func (x *Exchange) forget(ctx context.Context, table string) error {
+	x.upkeep.forget(table)
 	return x.vary.clearLeading(ctx, table)
 }
 

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
-	"github.com/endpointcache/endpointcache/settings"
+	"github.com/endpointcache/endpointcache/internal/bounds"
 )
 
 // ownTable is a table that belongs to no repository. It is opened when it is first needed.
@@ -43,7 +43,7 @@ func (o *ownTable) open(ctx context.Context) (driver.Table, error) {
 	}
 	table, err := o.store.OpenTable(ctx, o.spec)
 	if err == nil && o.bounded {
-		table, err = o.x.keep(o.store, table, o.spec, settings.Limit{})
+		table, err = o.x.keep(o.store, table, o.spec, &bounds.Declared{})
 	}
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/bounds"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/policy"
@@ -95,6 +96,8 @@ type Table struct {
 	origins  *origins
 	marked   *marked // table, where its entries have marks; else nil
 
+	raw bool // it was opened without its declaration
+
 	unscoped, anonymous, unplaced atomic.Bool // whether it was logged that requests bypass it
 }
 
@@ -148,7 +151,7 @@ func (t *Table) take(ctx context.Context, store driver.Store, table driver.Table
 	for _, column := range spec.Key {
 		t.probeKey = append(t.probeKey, map[driver.Kind]driver.Value{driver.String: "", driver.Int: int64(0), driver.Bool: false}[column.Kind])
 	}
-	if t.table, err = t.x.keep(store, table, spec, t.Limit); err != nil {
+	if t.table, err = t.x.keep(store, table, spec, t.upkeep()); err != nil {
 		return err
 	}
 	t.table = t.x.through(t.table, t.Name, t.Compression)
@@ -159,6 +162,14 @@ func (t *Table) take(ctx context.Context, store driver.Store, table driver.Table
 	t.traits = store.Traits()
 	_, t.isPrompt = t.table.(driver.PromptTable)
 	return nil
+}
+
+// upkeep is what the table's declaration says of it; nil where there is none.
+func (t *Table) upkeep() *bounds.Declared {
+	if t.raw {
+		return nil
+	}
+	return &bounds.Declared{Limit: t.Limit, KeepExpired: t.fixed.standsIn()}
 }
 
 // Use lets the exchange keep in the store what belongs to no table.
