@@ -14,6 +14,7 @@ import (
 // upkeep has the keeper of the exchange's store, once there is one.
 type upkeep struct {
 	mu     sync.Mutex
+	closed bool
 	keeper *bounds.Keeper
 }
 
@@ -64,12 +65,16 @@ func (u *upkeep) open(x *Exchange, store driver.Store) *bounds.Keeper {
 			MaxWait: x.opts.StoreTimeout / 4, // a save that waits longer would count as one that failed
 			Now: x.Now, Log: x.log,
 		})
+		if u.closed { // what is opened late has nobody to end its upkeep
+			u.keeper.Close()
+		}
 	}
 	return u.keeper
 }
 
 func (u *upkeep) close() {
 	u.mu.Lock()
+	u.closed = true
 	keeper := u.keeper
 	u.mu.Unlock()
 	if keeper != nil {
