@@ -62,7 +62,7 @@ type Store interface {
 	// nothing if there is none. What is no table of ours stays, and is a
 	// [SchemaError]. What calls on a Table that is open on it do afterwards is
 	// up to the store, until OpenTable has made it anew; they touch no other
-	// table.
+	// table. Many goroutines and processes may drop one table at once.
 	DropTable(ctx context.Context, name string) error
 
 	// Close waits for running operations, then releases what the store

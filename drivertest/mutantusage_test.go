@@ -2,8 +2,11 @@ package drivertest_test
 
 import (
 	"context"
+	"errors"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -151,7 +154,20 @@ var usage = []mutant{
 		}
 		return s.DropTable(ctx, name)
 	}}},
+	{"fails a drop during another", "Tables", "stores_drop_one_table", faults{drop: func(ctx context.Context, s driver.Store, name string) error {
+		dropping.Add(1)
+		defer dropping.Add(-1)
+		for range 1_000 {
+			runtime.Gosched()
+			if dropping.Load() > 1 {
+				return errors.New("another call drops a table")
+			}
+		}
+		return s.DropTable(ctx, name)
+	}}},
 }
+
+var dropping atomic.Int32 // calls
 
 func cmpErr(errs ...error) error {
 	for _, err := range errs {

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +90,24 @@ func testTables(t *testing.T, h Harness) {
 		table.put(versions(ids(0, h.pages()), 1)...)
 		drop(t, table.store, table.spec.Name)
 		openTable(t, table.store, table.spec).wantOnly()
+	})
+
+	t.Run("stores drop one table at the same time", func(t *testing.T) {
+		one := h.ids(t)
+		stores := []driver.Store{one.store}
+		if h.Reopen != nil {
+			stores = append(stores, h.reopen(t, one.store))
+		}
+		for range rounds(5) {
+			openTable(t, one.store, one.spec).put(versions(ids(0, 10), 1)...)
+			together(t, func(ctx context.Context, g int) error {
+				return stores[g%len(stores)].DropTable(ctx, one.spec.Name)
+			})
+			for _, s := range stores {
+				wantTables(t, s)
+			}
+		}
+		openTable(t, one.store, one.spec).wantOnly()
 	})
 
 	t.Run("another store sees at once which tables there are", func(t *testing.T) {

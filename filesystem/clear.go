@@ -18,7 +18,9 @@ import (
 func (t *table) Clear(ctx context.Context, filter driver.Filter) (int, error) {
 	var cleared atomic.Int64
 	err := t.store.run(ctx, "clear", t.id.spec.Name, func() error {
-		return t.clear(ctx, t.folder.Load(), filter, &cleared)
+		f := t.hold()
+		defer f.release()
+		return t.clear(ctx, f, filter, &cleared)
 	})
 	if err != nil {
 		return 0, err

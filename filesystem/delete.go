@@ -20,7 +20,8 @@ const maxRemoves = 4 * maxRenames
 func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 	var deleted atomic.Int64
 	err := t.store.run(ctx, "delete from", t.id.spec.Name, func() error {
-		f := t.folder.Load()
+		f := t.hold()
+		defer f.release()
 		places := make([]place, len(keys))
 		var lines []byte
 		for i, key := range keys {

@@ -50,7 +50,9 @@ func (t *table) paths(ctx context.Context) iter.Seq2[string, error] {
 		for shard := range shards {
 			var names []string
 			err := t.store.run(ctx, "iterate over", t.id.spec.Name, func() (err error) {
-				names, err = t.folder.Load().names(byte(shard))
+				f := t.hold()
+				defer f.release()
+				names, err = f.names(byte(shard))
 				return err
 			})
 			if err != nil {
@@ -69,9 +71,11 @@ func (t *table) paths(ctx context.Context) iter.Seq2[string, error] {
 // entry reads a file that has the name of an entry.
 func (t *table) entry(ctx context.Context, path string, sel selection) (e driver.Entry, ok bool, err error) {
 	err = t.store.run(ctx, "iterate over", t.id.spec.Name, func() error {
+		f := t.hold()
+		defer f.release()
 		b := takeBuffers()
 		defer b.free()
-		e, ok, err = t.visit(ctx, t.folder.Load(), b, path, sel)
+		e, ok, err = t.visit(ctx, f, b, path, sel)
 		if err == nil && ok {
 			e.Key, err = t.id.parse(b.head.key)
 			_, ok, err = t.outcome(ctx, path, e, ok, err)

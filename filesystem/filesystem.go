@@ -124,7 +124,6 @@ type Store struct {
 	root   *os.Root          // the folder
 	tables map[string]*table // by name
 	all    []*table          // those that were in tables before, too
-	stale  []func() error    // close what was open on folders that were removed
 
 	gate gate.Gate
 }
@@ -148,6 +147,7 @@ func Open(ctx context.Context, dir string, opts *Options) (*Store, error) {
 	}
 	s := newStore(root, path, o)
 	s.warnOfOthers(ctx, root, path)
+	sweepDropped(root)
 	return s, nil
 }
 
@@ -170,6 +170,7 @@ func New(ctx context.Context, root *os.Root, opts *Options) (*Store, error) {
 	}
 	s := newStore(root, "", o)
 	s.warnOfOthers(ctx, root, s.Path())
+	sweepDropped(root)
 	return s, nil
 }
 
@@ -212,9 +213,6 @@ func (s *Store) Close() error {
 		var errs []error
 		for _, t := range s.all {
 			errs = append(errs, t.folder.Load().close())
-		}
-		for _, release := range s.stale {
-			errs = append(errs, release())
 		}
 		if s.own {
 			errs = append(errs, s.root.Close())

@@ -26,6 +26,28 @@ type folder struct {
 
 	sweeping sync.Mutex
 	swept    atomic.Bool // of what earlier versions have left
+
+	holders atomic.Int64 // the table, while it is its folder, and running operations
+}
+
+// hold keeps the folder open until release. It reports whether it still was.
+func (f *folder) hold() bool {
+	for {
+		n := f.holders.Load()
+		if n == 0 {
+			return false
+		}
+		if f.holders.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// release closes the folder if nobody else holds it.
+func (f *folder) release() {
+	if f.holders.Add(-1) == 0 {
+		_ = f.close() // in whose place there is another
+	}
 }
 
 func (f *folder) close() error {
@@ -38,14 +60,33 @@ func (f *folder) close() error {
 
 // openTable opens the folder of a table, and makes it where it is absent.
 func (s *Store) openTable(ctx context.Context, spec driver.TableSpec) (*folder, error) {
-	name := folderName(spec.Name)
 	parent, err := s.parent()
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = parent.Close() }()
+	name := folderName(spec.Name)
 	if err := makeFolder(parent, name); err != nil {
 		return nil, err
 	}
+	f, err := openFolderOf(parent, spec)
+	if err != nil {
+		return nil, err
+	}
+	err = s.checkSchema(ctx, f, spec)
+	if err == nil && s.opts.Sync {
+		err = syncFolder(parent, ".")
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	_ = f.sweepTemporary() // what it cannot remove is no matter for who only reads
+	return f, nil
+}
+
+// openFolderOf opens the folder of a table, which the caller holds.
+func openFolderOf(parent *os.Root, spec driver.TableSpec) (*folder, error) {
+	name := folderName(spec.Name)
 	info, err := parent.Lstat(name)
 	if err != nil {
 		return nil, err
@@ -62,16 +103,10 @@ func (s *Store) openTable(ctx context.Context, spec driver.TableSpec) (*folder, 
 		return nil, errors.Join(err, root.Close())
 	}
 	f := &folder{root: root, reader: reader, local: isLocal(root)}
-	if f.info, err = root.Stat("."); err == nil {
-		err = s.checkSchema(ctx, f, spec)
-	}
-	if err == nil && s.opts.Sync {
-		err = syncFolder(parent, ".")
-	}
-	if err != nil {
+	f.holders.Store(1)
+	if f.info, err = root.Stat("."); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
-	_ = f.sweepTemporary() // what it cannot remove is no matter for who only reads
 	return f, nil
 }
 
@@ -85,27 +120,35 @@ func makeFolder(root *os.Root, name string) error {
 	return nil
 }
 
-// parent returns the cache's folder, which it opens again where it was removed.
+// parent opens the cache's folder once more, for the caller to close: another call may
+// find it removed, and close the one that the store has.
 func (s *Store) parent() (*os.Root, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.own {
-		return s.root, nil
+	if s.own {
+		if err := s.renewRoot(); err != nil {
+			return nil, err
+		}
 	}
+	return s.root.OpenRoot(".")
+}
+
+// renewRoot opens the cache's folder again where it was removed.
+func (s *Store) renewRoot() error {
 	info, err := s.root.Stat(".")
 	if err == nil && !isElsewhere(info, s.path) {
-		return s.root, nil
+		return nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return err
 	}
 	root, err := openFolder(s.path, s.opts.Temp)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.stale = append(s.stale, s.root.Close)
+	_ = s.root.Close() // which is no folder of the store any more
 	s.root = root
-	return root, nil
+	return nil
 }
 
 // isElsewhere reports whether a folder that was opened is not at its path any more: it

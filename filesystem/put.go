@@ -57,23 +57,32 @@ func (t *table) savings(entries []driver.Entry, c *driver.Condition) []saving {
 // does not put them into one that was moved: disks of this machine tell folders apart,
 // others need not.
 func (t *table) save(ctx context.Context, start func() []saving) ([]saving, error) {
+	f := t.hold()
+	defer func() { f.release() }()
 	if t.saves.Add(1)%sweepEach == 0 {
-		defer func() { t.folder.Load().sweepSome() }()
+		defer func() { f.sweepSome() }()
 	}
-	if gone := t.folder.Load(); t.store.own && t.local && isElsewhere(gone.info, t.root) {
-		if err := t.reopen(ctx, gone); err != nil {
+	again := func() error {
+		if err := t.reopen(ctx, f); err != nil {
+			return err
+		}
+		f.release()
+		f = t.hold()
+		return nil
+	}
+	if t.store.own && t.local && isElsewhere(f.info, t.root) {
+		if err := again(); err != nil {
 			return nil, err
 		}
 	}
-	f := t.folder.Load()
 	all := start()
 	err := t.put(ctx, f, all)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := t.reopen(ctx, f); err != nil {
+		if err := again(); err != nil {
 			return nil, err
 		}
 		all = start()
-		err = t.put(ctx, t.folder.Load(), all)
+		err = t.put(ctx, f, all)
 	}
 	return all, err
 }

@@ -76,8 +76,9 @@ func (s *Store) keep(ctx context.Context, spec driver.TableSpec, f *folder) (*ta
 		s.all = append(s.all, t)
 		return t, nil
 	}
-	if current := t.folder.Load(); !sameFolder(current, f) && t.folder.CompareAndSwap(current, f) {
-		s.stale = append(s.stale, current.close)
+	current := t.hold()
+	defer current.release()
+	if !sameFolder(current, f) && t.replace(current, f) {
 		return t, nil
 	}
 	return t, f.close()

@@ -21,7 +21,7 @@ type table struct {
 	stripes [stripes]stripe
 
 	reopening sync.Mutex
-	folder    atomic.Pointer[folder]
+	folder    atomic.Pointer[folder] // use hold
 }
 
 var _ driver.Table = (*table)(nil)
@@ -45,6 +45,25 @@ var _ driver.PromptTable = localTable{}
 // context between files.
 func (localTable) GetsPromptly() {}
 
+// hold returns the table's folder, which stays open until the caller releases it.
+func (t *table) hold() *folder {
+	for {
+		if f := t.folder.Load(); f.hold() {
+			return f
+		}
+	}
+}
+
+// replace makes f the table's folder instead of one that was removed, unless another call
+// has replaced that since. The old one is closed when its last operation has ended.
+func (t *table) replace(gone, f *folder) bool {
+	replaced := t.folder.CompareAndSwap(gone, f)
+	if replaced {
+		gone.release()
+	}
+	return replaced
+}
+
 // reopen opens the table's folder again where it was removed, unless another call
 // has done so since.
 func (t *table) reopen(ctx context.Context, gone *folder) error {
@@ -57,12 +76,9 @@ func (t *table) reopen(ctx context.Context, gone *folder) error {
 	if err != nil {
 		return err
 	}
-	if !t.folder.CompareAndSwap(gone, f) {
+	if !t.replace(gone, f) {
 		return f.close()
 	}
-	t.store.mu.Lock()
-	defer t.store.mu.Unlock()
-	t.store.stale = append(t.store.stale, gone.close)
 	return nil
 }
 
@@ -76,7 +92,8 @@ const minPerWorker = 32
 
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 	return t.store.run(ctx, "get from", t.id.spec.Name, func() error {
-		f := t.folder.Load()
+		f := t.hold()
+		defer f.release()
 		keys, visit := sel.Narrow(keys, visit)
 		return t.share(ctx, len(keys), func(b *buffers, i int) error {
 			b.lines = t.id.append(b.lines[:0], keys[i])
@@ -125,7 +142,8 @@ func (t *table) Pop(ctx context.Context, key driver.Key, filter driver.Filter) (
 		if !key.HasPrefix(filter.Leading) {
 			return nil
 		}
-		f := t.folder.Load()
+		f := t.hold()
+		defer f.release()
 		b := takeBuffers()
 		defer b.free()
 		b.lines = t.id.append(b.lines, key)

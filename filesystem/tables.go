@@ -2,13 +2,11 @@ package filesystem
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -20,12 +18,9 @@ func (s *Store) Tables(ctx context.Context) (specs []driver.TableSpec, err error
 		if err != nil {
 			return err
 		}
-		dir, err := parent.Open(".")
+		defer func() { _ = parent.Close() }()
+		names, err := namesIn(parent)
 		if err != nil {
-			return err
-		}
-		names, err := dir.Readdirnames(-1)
-		if err := errors.Join(err, dir.Close()); err != nil {
 			return err
 		}
 		for _, name := range names {
@@ -47,6 +42,16 @@ func (s *Store) Tables(ctx context.Context) (specs []driver.TableSpec, err error
 	}
 	slices.SortFunc(specs, func(a, b driver.TableSpec) int { return strings.Compare(a.Name, b.Name) })
 	return specs, nil
+}
+
+// namesIn are the names of all that is in the cache's folder, in no order.
+func namesIn(parent *os.Root) ([]string, error) {
+	dir, err := parent.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	names, err := dir.Readdirnames(-1)
+	return names, errors.Join(err, dir.Close())
 }
 
 // readTable returns the table whose folder has this name, or what is there instead, and
@@ -83,87 +88,3 @@ func readTable(parent *os.Root, name string) (spec driver.TableSpec, have string
 	}
 	return spec, "", nil
 }
-
-// maxDrops is how often a drop clears a table to which others save meanwhile.
-const maxDrops = 3
-
-var errNotEmpty = errors.New("the folder holds files that are not of the cache, or entries are being saved to it")
-
-// DropTable clears the table, and removes its folder while nobody can save to it. Where
-// others have put files there, the folder stays, with the table, which then is empty.
-func (s *Store) DropTable(ctx context.Context, name string) error {
-	return s.run(ctx, "drop table", name, func() error {
-		parent, err := s.parent()
-		if err != nil {
-			return err
-		}
-		folderName := folderName(name)
-		spec, have, err := readTable(parent, folderName)
-		if have != "" {
-			return &driver.SchemaError{Table: name, Want: "a table of the cache", Have: have}
-		}
-		if err != nil || spec.Name == "" {
-			return err
-		}
-		f, err := s.openTable(ctx, spec)
-		if err != nil {
-			return err
-		}
-		t, err := s.keep(ctx, spec, f) // whose goroutines take turns
-		if err != nil {
-			return err
-		}
-		for range maxDrops {
-			if err := t.clear(ctx, t.folder.Load(), driver.Filter{}, new(atomic.Int64)); err != nil {
-				return err
-			}
-			if removed, err := t.removeFolder(ctx, parent, folderName); err != nil || removed {
-				return err
-			}
-		}
-		return errNotEmpty
-	})
-}
-
-// droppedPrefix begins the name of a folder that is being removed.
-const droppedPrefix = ".dropped-"
-
-// removeFolder removes the folder of a table whose entries are cleared, unless there is
-// something in it that is not the table's. It is renamed first: others who have it open may
-// still make files in it.
-func (t *table) removeFolder(ctx context.Context, parent *os.Root, name string) (removed bool, err error) {
-	f := t.folder.Load()
-	for n := range stripes {
-		unlock, err := t.lock(ctx, f, n)
-		if err != nil {
-			return false, err
-		}
-		defer unlock()
-	}
-	names, err := f.namesAt(".")
-	if err != nil {
-		return false, err
-	}
-	for _, name := range names {
-		switch {
-		case isShard(name):
-			err := f.root.Remove(name)
-			if errors.Is(err, fs.ErrExist) { // it is not empty
-				return false, nil
-			}
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return false, err
-			}
-		case !isOldTemporary(name) && !strings.HasPrefix(name, lockPrefix) && name != temporaryFolder && name != schemaFile:
-			return false, nil
-		}
-	}
-	dropped := droppedPrefix + rand.Text()
-	if err := parent.Rename(name, dropped); err != nil {
-		dropped = name // Windows renames no folder in which files are open
-	}
-	return true, parent.RemoveAll(dropped)
-}
-
-// isShard reports whether name is that of a folder of entries.
-func isShard(name string) bool { return len(name) == shardDigits && isHex(name) }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/filesystem"
 )
 
 // Only folders of tables are listed and dropped.
@@ -91,5 +92,60 @@ func TestADropLeavesTheFilesOfOthers(t *testing.T) {
 	}
 	if n := count(t, openTracks(t, store)); n != 1 {
 		t.Errorf("%d entries, want 1", n)
+	}
+}
+
+// A process may die while it drops a table. What it leaves goes with the next drop, and
+// when the store is opened.
+func TestAnUnfinishedDrop(t *testing.T) {
+	_, store, _, _, _ := reporting(t)
+	dropped := filepath.Join(store.Path(), ".dropped-ABCDEFGHIJKLMNOPQRSTUVW234")
+	foreign := filepath.Join(store.Path(), ".dropped-notes")
+	root, err := os.OpenRoot(store.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for name, sweep := range map[string]func() error{
+		"drop": func() error { return store.DropTable(t.Context(), "none") },
+		"open": func() error { return open(t, store.Path(), nil).Close() },
+		"new": func() error {
+			s, err := filesystem.New(t.Context(), root, nil)
+			if err != nil {
+				return err
+			}
+			return s.Close()
+		},
+	} {
+		for _, folder := range []string{filepath.Join(dropped, "3a"), foreign} {
+			if err := os.MkdirAll(folder, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(folder, "file"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := sweep(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := os.Lstat(dropped); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: what a drop has left is there: %v", name, err)
+		}
+		if _, err := os.Lstat(filepath.Join(foreign, "file")); err != nil {
+			t.Errorf("%s: what is no table's is gone: %v", name, err)
+		}
+	}
+	if specs, err := store.Tables(t.Context()); err != nil || len(specs) != 1 {
+		t.Errorf("the tables are %v, %v", specs, err)
+	}
+	unfinished := filepath.Join(store.Path(), "albums")
+	if err := os.Mkdir(unfinished, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(unfinished, "lock-0"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.DropTable(t.Context(), "albums"); err != nil {
+		t.Errorf("a table whose removal was not finished: %v", err)
 	}
 }

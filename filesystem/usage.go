@@ -20,7 +20,8 @@ var unused = time.Unix(0, 0).UTC()
 // what takes the place of an entry meanwhile is not used before it was cached.
 func (t *table) Use(ctx context.Context, keys []driver.Key, at time.Time) error {
 	return t.store.run(ctx, "use", t.id.spec.Name, func() error {
-		f := t.folder.Load()
+		f := t.hold()
+		defer f.release()
 		places := make([]place, len(keys))
 		var lines []byte
 		for i, key := range keys {
@@ -71,7 +72,8 @@ func (f *folder) use(places []place, at time.Time) (err error) {
 func (t *table) Size(ctx context.Context) (driver.Size, error) {
 	var entries, bytes atomic.Int64
 	err := t.store.run(ctx, "size of", t.id.spec.Name, func() error {
-		f := t.folder.Load()
+		f := t.hold()
+		defer f.release()
 		return t.eachShard(ctx, func(_ *buffers, shard byte) (err error) {
 			sub, ok, err := f.open(shard)
 			if err != nil || !ok {

@@ -96,7 +96,8 @@ func (t *table) examine(f *folder, b *buffers, path string, sel selection) (driv
 func (t *table) Count(ctx context.Context, filter driver.Filter) (int, error) {
 	var count atomic.Int64
 	err := t.store.run(ctx, "count", t.id.spec.Name, func() error {
-		f := t.folder.Load()
+		f := t.hold()
+		defer f.release()
 		sel := t.selection(driver.Selection{Filter: filter})
 		return t.eachShard(ctx, func(b *buffers, shard byte) error {
 			return f.eachEntry(ctx, shard, func(path string) error {
