@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -22,7 +21,7 @@ type conn struct {
 	stmts map[stmtKey]*stmt
 	size  int               // of all stmts, in keys or rows that they are for
 	row   []sqldriver.Value // the row being read
-	file  os.FileInfo       // the file of the store that it is open on; nil for others
+	file  *identity         // the file of the store that it is open on; nil for others
 }
 
 // stmtKey tells the statements of a connection apart without their text, which

@@ -21,9 +21,9 @@ type file struct {
 
 	looked     atomic.Int64 // when somebody last looked which file is at path, since began
 	began      time.Time
-	generation atomic.Uint64               // counts the files that were at path
-	current    atomic.Pointer[os.FileInfo] // the one that the store works on
-	unfinished atomic.Bool                 // its tables have not been created yet
+	generation atomic.Uint64            // counts the files that were at path
+	current    atomic.Pointer[identity] // the one that the store works on
+	unfinished atomic.Bool              // its tables have not been created yet
 
 	relieve func(context.Context) // makes room on a full disk; nil where nothing can
 
@@ -59,7 +59,7 @@ func newFile(ctx context.Context, path string, o Options) (*file, error) {
 		return nil, err
 	}
 	f := &file{path: path, opts: o, mode: mode, began: time.Now(), renewing: make(chan struct{}, 1)}
-	f.current.Store(&info)
+	f.current.Store(&identity{file: info})
 	if f.readers, err = newPool(o.Readers, f.connectReader); err != nil {
 		return nil, err
 	}
@@ -97,9 +97,9 @@ func (f *file) connectWriter(ctx context.Context) (*conn, error) {
 	return f.connect(ctx, pragmas...)
 }
 
-// connect opens a connection to the file at the path, which must be there, and the same
-// when the connection has read from it: what it found beside the file might
-// be of another one otherwise.
+// connect opens a connection to the file at the path, which must be the one that the store
+// works on, also when the connection has read from it: what it found beside the
+// file might be of another one otherwise.
 func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
 	parameters := "mode=rw"
 	switch f.mode {
@@ -109,16 +109,15 @@ func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
 		parameters = "mode=ro&immutable=1"
 	default:
 	}
-	before, err := os.Stat(f.path)
-	if err != nil {
-		return nil, movedIfAbsent(err)
+	current := f.current.Load()
+	if !isAt(f.path, current.file) {
+		return nil, errMoved
 	}
 	c, err := connect(ctx, fileDSN(f.path, parameters), append([]string{
 		fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds()),
 		"PRAGMA cache_size=-16384", // KiB
 	}, pragmas...))
-	after, statErr := os.Stat(f.path)
-	if statErr != nil || !os.SameFile(before, after) {
+	if !isAt(f.path, current.file) {
 		if c != nil {
 			_ = c.Close() // it has written nothing
 		}
@@ -127,21 +126,9 @@ func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.file = after
+	current.opened(f.path)
+	c.file = current
 	return c, nil
-}
-
-func movedIfAbsent(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", errMoved, err)
-	}
-	return err
-}
-
-// isAt reports whether the file at a path is the one that info tells of.
-func isAt(path string, info os.FileInfo) bool {
-	there, err := os.Stat(path)
-	return err == nil && os.SameFile(there, info)
 }
 
 // guard does an operation, and again in the file that takes the place of one that was found
@@ -182,7 +169,7 @@ func (f *file) look() error {
 	if now-last < int64(lookEvery) || !f.looked.CompareAndSwap(last, now) {
 		return nil
 	}
-	if !isAt(f.path, *f.current.Load()) {
+	if !f.current.Load().isAt(f.path) {
 		return errMoved
 	}
 	return nil
@@ -198,7 +185,7 @@ func (f *file) isLost(err error) bool {
 	case isDamage(err) && f.opts.Damaged == DamagedSetAside && !f.mode.readOnly():
 		return true
 	}
-	return !isAt(f.path, *f.current.Load())
+	return !f.current.Load().isAt(f.path)
 }
 
 // renew goes on with the file that is at the path, after it has set aside one that is damaged
@@ -215,32 +202,42 @@ func (f *file) renew(ctx context.Context, seen uint64, cause error) error {
 	if done && !f.unfinished.Load() {
 		return nil
 	}
-	if err := f.replace(ctx, cause); err != nil {
-		return fmt.Errorf("%w (met while a file was to be begun anew: %w)", err, cause)
+	for renewals := 0; ; renewals++ {
+		if err := f.replace(ctx, cause); err != nil {
+			return fmt.Errorf("%w (met while a file was to be begun anew: %w)", err, cause)
+		}
+		if f.mode.readOnly() {
+			return nil
+		}
+		err := f.tables.create(ctx, f.writer)
+		if err == nil {
+			f.unfinished.Store(false)
+			return nil
+		}
+		if renewals == maxRenewals || !f.isLost(err) {
+			return fmt.Errorf("creating the tables anew: %w", err)
+		}
+		cause = err // what has taken the file's place is damaged, or has moved, too
 	}
-	if f.mode.readOnly() {
-		return nil
-	}
-	if err := f.tables.create(ctx, f.writer); err != nil {
-		return fmt.Errorf("creating the tables anew: %w", err)
-	}
-	f.unfinished.Store(false)
-	return nil
 }
 
 // replace makes the connections those of the file at the path. Other processes do the same
 // when they see that it is another one.
 func (f *file) replace(ctx context.Context, cause error) error {
+	current := f.current.Load()
 	if !f.mode.readOnly() {
 		unlock, err := lockPath(ctx, f.path)
 		if err != nil {
 			return err
 		}
 		defer unlock()
-		if isDamage(cause) && isAt(f.path, *f.current.Load()) {
+		if isDamage(cause) && isAt(f.path, current.file) {
 			if err := f.setAside(ctx, cause); err != nil {
 				return err
 			}
+		}
+		if err := f.leaveLog(ctx, current); err != nil {
+			return err
 		}
 		if err := createAbsent(f.path); err != nil {
 			return err
@@ -250,23 +247,47 @@ func (f *file) replace(ctx context.Context, cause error) error {
 	if err != nil {
 		return err
 	}
-	if !isDamage(cause) && !os.SameFile(info, *f.current.Load()) {
+	if !isDamage(cause) && !os.SameFile(info, current.file) {
 		f.opts.Logger.WarnContext(ctx, "endpointcache: a SQLite file was removed or replaced while it was open", "path", f.path)
 	}
 	// Connections that are in use are closed when they are given back. SQLite
 	// knows that their file has moved, and removes nothing at its path.
 	f.readers.reset()
 	f.writer.reset()
-	f.current.Store(&info)
+	f.current.Store(&identity{file: info})
 	f.unfinished.Store(!f.mode.readOnly())
 	f.generation.Add(1)
 	return nil
 }
 
+// leaveLog keeps the connections' log from being taken for another file's, and what is in it from
+// being lost where only the log was removed.
+func (f *file) leaveLog(ctx context.Context, current *identity) error {
+	there, err := os.Stat(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // createAbsent does it
+	}
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(there, current.file) {
+		return current.removeBeside(f.path)
+	}
+	if _, err := os.Stat(f.path + "-wal"); current.beside.Load() == nil || !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return f.writer.with(ctx, func(c *conn) error {
+		if c.file != current {
+			return nil
+		}
+		return c.truncate(ctx)
+	})
+}
+
 // committed is called with the connection after each commit: what is committed in a file that
 // is no longer at its path is lost.
 func (f *file) committed(c *conn) error {
-	if !isAt(f.path, c.file) {
+	if !c.file.isAt(f.path) {
 		return errMoved
 	}
 	return nil
