@@ -49,7 +49,7 @@ func isUnfinished(parent *os.Root, name string) bool {
 	spec := driver.TableSpec{Name: name}
 	f, err := openFolderOf(parent, spec)
 	if err != nil {
-		return false
+		return errors.Is(err, fs.ErrNotExist) // it is removed by now
 	}
 	found, err := f.compareSchema(spec)
 	return errors.Join(err, f.close()) == nil && !found
