@@ -28,7 +28,8 @@ type Table struct {
 	// has asked for one yet, or all origins share the table.
 	Origin string
 
-	// Declaration is that of the entries, nil if the store remembers none.
+	// Declaration is that of the entries, nil if the store remembers none, or one that only a
+	// newer version of this library can read.
 	Declaration *settings.Declaration
 
 	// Left is true for what is left of an older declaration, or of a migration that has not

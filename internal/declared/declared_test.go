@@ -372,3 +372,44 @@ tracks of tracks (version 1: endpoint "GET /v1/tracks/{id}", payload github.com/
 		want(t, create(t, store, tracks2), key2{"b", "DE"}, track1{"B"})
 	})
 }
+
+// A record that only a newer version knows to read is in nobody's way but its repository's.
+func TestARecordThatIsNotKnown(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store driver.Store) {
+		check(t, create(t, store, tracks1).Save(t.Context(), key1{"a"}, track1{"A"}))
+		create(t, store, tracks2) // tracks~2
+		songs := settings.RepositorySettings[int, string]{Name: "songs"}
+		check(t, create(t, store, songs).Save(t.Context(), 1, "one"))
+		table, key := records(t, store), driver.Key{"declaration", "tracks"}
+		var known driver.Entry
+		check(t, table.Get(t.Context(), []driver.Key{key}, driver.Selection{Parts: driver.Meta}, func(_ int, e driver.Entry) { known = e }))
+		for from, to := range map[string]string{
+			`"undeclared"`: `"per planet"`, `"id string"`: `"id float"`, `"market string"`: `"string"`,
+		} {
+			newer := known
+			newer.Key, newer.MetaSum = key, 0
+			newer.Header = strings.Replace(known.Header, from, to, 1)
+			if newer.Header == known.Header {
+				t.Fatalf("the record is %s", known.Header)
+			}
+			check(t, table.Put(t.Context(), []driver.Entry{newer}))
+
+			c, _ := newCache(t, store)
+			if _, err := cache.CreateRepository(t.Context(), c, tracks2); err == nil || !strings.Contains(err.Error(), "newer version") {
+				t.Errorf("%s: the error is %v", to, err)
+			}
+			if err := c.Drop(t.Context(), "tracks"); err == nil || !strings.Contains(err.Error(), "newer version") {
+				t.Errorf("%s: the error is %v", to, err)
+			}
+			all, err := c.Tables(t.Context())
+			check(t, err)
+			if last := all[len(all)-1]; last.Name != "tracks~2" || last.Repository != "tracks" || last.Declaration != nil || last.Left {
+				t.Errorf("%s: the table is %+v", to, last)
+			}
+			if n, err := c.Contents("tracks").Count(t.Context(), cache.Query{}); n != 1 || err != nil {
+				t.Errorf("%s: %d entries, %v", to, n, err)
+			}
+			check(t, c.Drop(t.Context(), "songs"))
+		}
+	})
+}

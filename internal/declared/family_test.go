@@ -208,3 +208,30 @@ func TestCompressedBodiesAreMigrated(t *testing.T) {
 		}
 	})
 }
+
+// Pieces of bodies are in dictionaries, too: they go with the bodies.
+func TestRecreatedTablesHaveNoDictionaries(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store driver.Store) {
+		c, _ := newCache(t, store)
+		createIn(t, c, tracks1)
+		for _, host := range []string{"a.test", "b.test"} {
+			_, err := send(t, c, answering, "GET", "https://"+host+"/v1/tracks/x", nil)
+			check(t, err)
+		}
+		dictionaries, err := store.OpenTable(t.Context(), driver.TableSpec{Name: exchange.DictionariesTable, Key: compress.Columns})
+		check(t, err)
+		for i, name := range []string{"tracks", "tracks@https://b.test", "others"} {
+			check(t, dictionaries.Put(t.Context(), []driver.Entry{{Key: driver.Key{name, int64(i)}, Status: 200, CachedAt: time.Unix(1, 0).UTC()}}))
+		}
+		left := func(want int) {
+			t.Helper()
+			if n, err := dictionaries.Count(t.Context(), driver.Filter{}); n != want || err != nil {
+				t.Errorf("%d dictionaries are left, %v, want %d", n, err, want)
+			}
+		}
+		create(t, store, tracks2)
+		left(3) // entries that were migrated may need them
+		create(t, store, settings.RepositorySettings[key1, track2]{Name: "tracks", Version: 4, Changed: settings.Recreate})
+		left(1)
+	})
+}

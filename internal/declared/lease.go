@@ -67,6 +67,18 @@ func (l *lease) renew(ctx context.Context) bool {
 	return replaced
 }
 
+// instant is later than any that whoever migrated before was given, whatever the clocks of
+// machines say: it is that of the record, which is written for it.
+func (l *lease) instant(ctx context.Context) (time.Time, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	replaced, err := l.opening.replace(ctx, l.opening.Name, l.record)
+	if err == nil && !replaced {
+		err = errLost
+	}
+	return l.record.seen, err
+}
+
 // valid reports whether nobody else has begun to work.
 func (l *lease) valid() bool {
 	l.mu.Lock()

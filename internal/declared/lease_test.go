@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/tracktest"
@@ -103,4 +104,65 @@ func TestAHalfMigrationToAnotherVersionIsDropped(t *testing.T) {
 			t.Errorf("the tables are %s", names)
 		}
 	})
+}
+
+// What the older program deletes and saves between two attempts, or while one runs, is what the
+// newer one finds.
+func TestWhatOlderProgramsDeleteIsNotCopied(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store driver.Store) {
+		half(t, store, 600)
+		r := create(t, store, tracks1)
+		_, err := r.Clear(t.Context(), repository.All)
+		check(t, err)
+		check(t, r.Save(t.Context(), key1{"new"}, track1{"New"}))
+		holds(t, create(t, store, tracks3), map[key2]track2{{"new", "DE"}: {"New"}})
+	})
+	onEachStore(t, func(t *testing.T, store driver.Store) {
+		older := create(t, store, tracks2)
+		all := map[key2]track1{}
+		for i := range 300 {
+			all[key2{fmt.Sprint("id", i), "DE"}] = track1{"A"}
+		}
+		check(t, older.SaveMany(t.Context(), all))
+		s, converted := tracks3, 0
+		s.Migrations = []settings.Migration[key2, track2]{settings.MigrateFrom(tracks2, func(k key2, v track1) (key2, track2, bool, error) {
+			if converted++; converted == len(all) {
+				_, err := older.Clear(t.Context(), repository.All)
+				check(t, err)
+				check(t, older.Save(t.Context(), key2{"id7", "DE"}, track1{"again"}))
+			}
+			return rename(k, v)
+		})}
+		holds(t, create(t, store, s), map[key2]track2{{"id7", "DE"}: {"again"}})
+	})
+}
+
+// Of two entries that get one key, the older one is there if the later one was deleted after it
+// had been copied.
+func TestADeletedEntryLeavesItsKeyToAnOlderOne(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store driver.Store) {
+		older := create(t, store, tracks2)
+		check(t, older.Save(t.Context(), key2{"a", "DE"}, track1{"old"}, repository.AsOf(time.Now().Add(-time.Hour))))
+		check(t, older.Save(t.Context(), key2{"a", "FR"}, track1{"new"}))
+		s := settings.RepositorySettings[key1, track1]{Name: "tracks", Version: 3, Expire: settings.NeverExpire}
+		converted := 0
+		s.Migrations = []settings.Migration[key1, track1]{settings.MigrateKeys(tracks2, func(k key2) (key1, bool, error) {
+			if converted++; converted == 2 {
+				_, err := older.Delete(t.Context(), key2{"a", "FR"})
+				check(t, err)
+			}
+			return key1{k.ID}, true, nil
+		})}
+		holds(t, create(t, store, s), map[key1]track1{{"a"}: {"old"}})
+	})
+}
+
+func holds[K, V comparable](t *testing.T, r *repository.ResponseRepository[K, V], all map[K]V) {
+	t.Helper()
+	if n, err := r.Count(t.Context(), repository.All); n != len(all) || err != nil {
+		t.Errorf("%d entries, %v, want %d", n, err, len(all))
+	}
+	for key, value := range all {
+		want(t, r, key, value)
+	}
 }

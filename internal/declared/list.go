@@ -23,7 +23,7 @@ func (s *Store) List(ctx context.Context) ([]Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := s.known(ctx)
+	known, unread, err := s.known(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -33,6 +33,9 @@ func (s *Store) List(ctx context.Context) ([]Table, error) {
 		switch {
 		case ok:
 		case Own(spec.Name):
+		case unread[base(spec.Name)]:
+			t.Repository, t.Declared = base(spec.Name), unnumbered(spec.Name)
+			t.Current = true // as far as anybody knows
 		case known[base(spec.Name)].Declaration != nil:
 			t.Repository = base(spec.Name) // what a program with an older declaration has left
 			t.Declared = spec.Name
@@ -46,15 +49,16 @@ func (s *Store) List(ctx context.Context) ([]Table, error) {
 	return tables, nil
 }
 
-// known are the tables that records tell of, and each repository by its own name.
-func (s *Store) known(ctx context.Context) (map[string]Table, error) {
+// known are the tables that records tell of, and each repository by its own name. Unread are the
+// repositories whose records cannot be read, as a newer version may have written them.
+func (s *Store) known(ctx context.Context) (known map[string]Table, unread map[string]bool, err error) {
 	first, err := s.items(ctx, driver.Filter{Leading: driver.Key{FirstOrigin}})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	others, err := s.items(ctx, driver.Filter{Where: driver.Where{Prefix: OtherOrigins}})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	origins := make(map[string][]string) // by repository, that of its home table first
 	for _, e := range first {
@@ -69,20 +73,20 @@ func (s *Store) known(ctx context.Context) (map[string]Table, error) {
 	}
 	declarations, err := s.items(ctx, driver.Filter{Leading: driver.Key{Declaration}})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	known := make(map[string]Table)
+	known, unread = make(map[string]Table), make(map[string]bool)
 	for _, e := range declarations {
 		name := e.Key[1].(string)
 		r, err := recordOf(e, name)
-		if err != nil {
-			return nil, err
-		}
-		if !r.dropped {
+		switch {
+		case err != nil:
+			unread[name] = true
+		case !r.dropped:
 			r.tables(name, origins[name], known)
 		}
 	}
-	return known, nil
+	return known, unread, nil
 }
 
 // tables adds the tables of a repository.
@@ -124,6 +128,9 @@ type Forget func(ctx context.Context, table string) error
 // Drop removes the tables of a repository and the records of it, but for the numbers of its
 // tables. It can be repeated where it has failed.
 func (s *Store) Drop(ctx context.Context, repository string, forget Forget) error {
+	if _, err := s.read(ctx, repository); err != nil {
+		return err // nobody knows which tables are its own
+	}
 	tables, err := s.List(ctx)
 	if err != nil {
 		return err

@@ -2,8 +2,10 @@ package declared
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -16,9 +18,11 @@ type migration struct {
 	lease  *lease
 	stored settings.Declaration
 	step   settings.Step
-	resume bool // entries may have been copied before
+	resume bool // entries may have been copied before, of which the source may have lost some
 
 	copied, dropped int
+
+	seed maphash.Seed
 }
 
 // stepError is the error of a step, after which the migration is given up.
@@ -44,7 +48,7 @@ func (o *Opening) migrate(ctx context.Context, r *record, step settings.Step) er
 	}
 	begun := time.Now()
 	held, l := o.hold(ctx, r)
-	m := &migration{Opening: o, lease: l, stored: r.declaration, step: step, resume: resume}
+	m := &migration{Opening: o, lease: l, stored: r.declaration, step: step, resume: resume, seed: maphash.MakeSeed()}
 	from, into := r.table, r.next.table
 	err := m.run(held, from, into)
 	lost := errors.Is(err, errLost) || errors.Is(context.Cause(held), errLost)
@@ -108,14 +112,45 @@ func (m *migration) copyOrigin(ctx context.Context, origin string, from, into in
 		return err
 	}
 	target = m.Target(target, table(m.Name, 1, origin))
-	b := &batch{target: target, at: make(map[string]int)}
-	for e, err := range source.Entries(ctx, driver.Selection{Filter: driver.Filter{Now: now()}, Parts: driver.Payload | driver.Meta}) {
+	again, dropped := m.resume, m.dropped
+	before, err := m.state(ctx, source)
+	if err != nil {
+		return err
+	}
+	for range mostPasses {
+		m.dropped = dropped
+		removed, err := m.pass(ctx, source, target, again)
 		if err != nil {
 			return err
 		}
+		after, err := m.state(ctx, source)
+		if err != nil || after == before && removed == 0 { // what was removed may have kept an older one out
+			return err
+		}
+		before, again = after, true
+	}
+	return nil
+}
+
+// An older program may change entries all the time: they are gone through so often at most.
+const mostPasses = 3
+
+// pass copies all entries and, if it is not the first one, removes from the target what the
+// source does not have any more.
+func (m *migration) pass(ctx context.Context, source, target driver.Table, again bool) (removed int, err error) {
+	b := &batch{target: target, at: make(map[string]int)}
+	if again {
+		if b.pass, err = m.lease.instant(ctx); err != nil {
+			return 0, err
+		}
+	}
+	for e, err := range source.Entries(ctx, driver.Selection{Parts: driver.Payload | driver.Meta}) {
+		if err != nil {
+			return 0, err
+		}
 		keep, err := m.convert(&e)
 		if err != nil {
-			return &stepError{err}
+			return 0, &stepError{err}
 		}
 		if !keep {
 			m.dropped++
@@ -123,11 +158,36 @@ func (m *migration) copyOrigin(ctx context.Context, origin string, from, into in
 		}
 		if b.add(e); b.full() {
 			if err := m.flush(ctx, b); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
-	return m.flush(ctx, b)
+	if err := m.flush(ctx, b); err != nil || !again {
+		return 0, err
+	}
+	if !m.lease.valid() {
+		return 0, errLost
+	}
+	return target.Clear(ctx, driver.Filter{Where: driver.Where{UsedBefore: b.pass}})
+}
+
+// state tells whether entries have changed, whatever their order.
+type state struct {
+	entries int
+	sum     uint64
+}
+
+func (m *migration) state(ctx context.Context, table driver.Table) (s state, err error) {
+	for e, err := range table.Entries(ctx, driver.Selection{Parts: driver.Meta}) {
+		if err != nil {
+			return s, err
+		}
+		text := binary.BigEndian.AppendUint64(nil, uint64(e.CachedAt.UnixMicro()))  //nolint:gosec // its bits
+		text = binary.BigEndian.AppendUint64(text, uint64(e.ExpiresAt.UnixMicro())) //nolint:gosec // its bits
+		s.entries++
+		s.sum += maphash.Bytes(m.seed, driver.AppendKey(text, e.Key))
+	}
+	return s, nil
 }
 
 // convert makes an entry one of the given declaration. It is false where it is not kept.
@@ -158,6 +218,7 @@ const (
 // batch are entries of different keys that are to be put.
 type batch struct {
 	target  driver.Table
+	pass    time.Time // later than any use of entries that were copied before; zero: there are none
 	entries []driver.Entry
 	at      map[string]int // by key
 	bytes   int
@@ -187,7 +248,7 @@ func (b *batch) reset() {
 // flush puts what has been gathered, unless newer entries are there.
 func (m *migration) flush(ctx context.Context, b *batch) error {
 	defer b.reset()
-	if m.resume {
+	if !b.pass.IsZero() {
 		if err := b.leaveOut(ctx); err != nil {
 			return err
 		}
@@ -202,45 +263,70 @@ func (m *migration) flush(ctx context.Context, b *batch) error {
 	if errors.Is(err, driver.ErrTooLarge) {
 		return m.putEach(ctx, b)
 	}
-	for _, ok := range stored {
-		if ok {
-			m.copied++
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	return m.note(ctx, b, b.entries, stored)
 }
 
-// leaveOut leaves out of the batch what was copied before.
+// note counts what was put, and notes that the source has it.
+func (m *migration) note(ctx context.Context, b *batch, entries []driver.Entry, stored []bool) error {
+	var keys []driver.Key
+	for i, ok := range stored {
+		if ok {
+			keys = append(keys, entries[i].Key)
+		}
+	}
+	m.copied += len(keys)
+	return b.use(ctx, keys)
+}
+
+// leaveOut leaves out of the batch what was copied before, and notes by its use that the source
+// still has it.
 func (b *batch) leaveOut(ctx context.Context) error {
 	keys := make([]driver.Key, len(b.entries))
 	for i := range b.entries {
 		keys[i] = b.entries[i].Key
 	}
-	there := make([]time.Time, len(keys))
-	if err := b.target.Get(ctx, keys, driver.Selection{Parts: driver.Meta}, func(i int, e driver.Entry) { there[i] = e.CachedAt }); err != nil {
+	there := make([]driver.Entry, len(keys))
+	if err := b.target.Get(ctx, keys, driver.Selection{Parts: driver.Meta}, func(i int, e driver.Entry) { there[i] = e }); err != nil {
 		return err
 	}
 	left := b.entries[:0]
+	var same []driver.Key
 	for i, e := range b.entries {
-		if there[i].IsZero() || there[i].Before(e.CachedAt) {
+		switch {
+		case there[i].CachedAt.After(e.CachedAt): // another one that got this key: it counts if the source still has it
+		case there[i].CachedAt.Equal(e.CachedAt) && there[i].ExpiresAt.Equal(e.ExpiresAt):
+			same = append(same, keys[i])
+		default:
 			left = append(left, e)
 		}
 	}
 	b.entries = left
-	return nil
+	return b.use(ctx, same)
+}
+
+func (b *batch) use(ctx context.Context, keys []driver.Key) error {
+	if len(keys) == 0 || b.pass.IsZero() {
+		return nil
+	}
+	return b.target.Use(ctx, keys, b.pass)
 }
 
 // putEach puts entries one by one, as one is too large: it is dropped.
 func (m *migration) putEach(ctx context.Context, b *batch) error {
 	for i := range b.entries {
-		_, err := b.target.PutIf(ctx, b.entries[i:i+1], driver.Condition{If: driver.IfNewer})
-		switch {
-		case errors.Is(err, driver.ErrTooLarge):
+		stored, err := b.target.PutIf(ctx, b.entries[i:i+1], driver.Condition{If: driver.IfNewer})
+		if errors.Is(err, driver.ErrTooLarge) {
 			m.dropped++
-		case err != nil:
+			continue
+		}
+		if err == nil {
+			err = m.note(ctx, b, b.entries[i:i+1], stored)
+		}
+		if err != nil {
 			return err
-		default:
-			m.copied++
 		}
 	}
 	return nil

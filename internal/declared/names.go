@@ -87,6 +87,16 @@ func base(name string) string {
 	return numbered.ReplaceAllString(name, "")
 }
 
+// unnumbered is the name that a table of that name would have without a change of the
+// declaration.
+func unnumbered(name string) string {
+	_, origin, found := strings.Cut(name, "@")
+	if !found {
+		return base(name)
+	}
+	return OriginTable(base(name), origin)
+}
+
 // table is the name of the repository's table of a number for an origin, empty for the first.
 func table(repository string, number int, origin string) string {
 	home := HomeTable(repository, number)

@@ -40,6 +40,10 @@ type Opening struct {
 
 	// Forget removes what is kept elsewhere of a table that is dropped.
 	Forget func(ctx context.Context, table string) error
+
+	// ForgetDictionaries removes what bodies are compressed with in all tables that have that
+	// name where nothing has been migrated.
+	ForgetDictionaries func(ctx context.Context, name string) error
 }
 
 // Open returns the home table and its name, as the declaration has it: it makes it where there is none,
@@ -173,6 +177,9 @@ func (o *Opening) beginAnew(ctx context.Context) error {
 		}
 	}
 	r.table = r.free()
+	if err := o.forgetDictionaries(ctx); err != nil {
+		return err
+	}
 	stored, err := o.put(ctx, o.Name, r, driver.Condition{If: driver.IfNotLive, Now: now()})
 	if stored {
 		o.Log.Warn("endpointcache: the declaration that the store remembers is damaged: the stored responses are dropped", "repository", o.Name)
@@ -200,6 +207,9 @@ func (o *Opening) use(ctx context.Context, r *record) (string, driver.Table, err
 
 // recreate makes the record one of new tables.
 func (o *Opening) recreate(ctx context.Context, r *record) error {
+	if err := o.forgetDictionaries(ctx); err != nil {
+		return err
+	}
 	stored := r.declaration
 	number := r.free()
 	r.old = append(r.old, r.table)
@@ -213,6 +223,22 @@ func (o *Opening) recreate(ctx context.Context, r *record) error {
 			"repository", o.Name, "stored", stored.String(), "given", o.Given.String())
 	}
 	return err
+}
+
+// forgetDictionaries removes those of all entries, as they hold pieces of bodies. It comes before
+// there are new tables, whose entries may need new ones. A migration keeps them: it writes
+// entries with the latest.
+func (o *Opening) forgetDictionaries(ctx context.Context) error {
+	origins, err := o.origins(ctx, o.Name)
+	if err != nil {
+		return err
+	}
+	for _, origin := range origins {
+		if err := o.ForgetDictionaries(ctx, table(o.Name, 1, origin)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweep drops the tables that are not needed any more. What fails is done by whoever comes

@@ -150,7 +150,7 @@ func (p *parser) time(name string) time.Time {
 	return t
 }
 
-var errRecord = errors.New("not as it was saved")
+var errRecord = errors.New("it has what is not known here: a newer version may have written it")
 
 func (p *parser) declaration(prefix string) settings.Declaration {
 	d := settings.Declaration{
@@ -164,10 +164,11 @@ func (p *parser) declaration(prefix string) settings.Declaration {
 		}
 	}
 	for _, column := range p.fields[prefix+"key"] {
-		at := max(strings.LastIndexByte(column, ' '), 0)
-		kind, ok := driver.ParseKind(strings.TrimPrefix(column[at:], " "))
-		if !ok {
+		at := strings.LastIndexByte(column, ' ')
+		kind, ok := driver.ParseKind(column[at+1:])
+		if at < 1 || !ok {
 			p.note(errRecord)
+			break
 		}
 		d.Key = append(d.Key, driver.Column{Name: column[:at], Kind: kind})
 	}

@@ -31,6 +31,7 @@ func (t *Table) open(ctx context.Context, store driver.Store) error {
 	opening := declared.Opening{
 		Store: declared.Store{Store: store, Records: records}, Name: t.Name, Given: t.Declared, Log: t.x.log,
 		Changed: t.Changed, Migration: t.Migration, Source: t.x.olderEntries, Target: t.newEntries, Finish: t.finish, Forget: t.x.forget,
+		ForgetDictionaries: t.x.dictionaries.clearLeading,
 	}
 	name, table, err := opening.Open(ctx)
 	if err != nil {
