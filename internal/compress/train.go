@@ -32,11 +32,15 @@ const worth = 0.95
 type choice struct {
 	content []byte // nil: none
 	ratio   float64
+	before  float64 // the ratio when it was made
 }
+
+// suits reports whether it does about as well as it did on bodies like those it was made of.
+func (c choice) suits() bool { return c.ratio <= worseBy*c.before }
 
 // choose takes the dictionary that suits some entries: the current one, else one that the
 // store has, as their kind may have come before, else one that is made of them. Each has to
-// be better than those before it.
+// be better than those before it; none is made where one that the store has suits them.
 func (s *saver) choose(ctx context.Context, current *dictionary, count int, of sampled) error {
 	bodies, err := s.t.sample(ctx, of)
 	if err != nil {
@@ -62,10 +66,10 @@ func (s *saver) choose(ctx context.Context, current *dictionary, count int, of s
 	if best.ratio > worth*now.ratio {
 		best = now
 	}
-	if stored < mostStored {
+	if stored < mostStored && (best.ratio > worth*now.ratio || !best.suits()) {
 		if made := build(training); made != nil {
 			if ratio := newCodec(made).ratio(held); ratio <= worth*best.ratio {
-				best = choice{made, ratio}
+				best = choice{made, ratio, ratio}
 			}
 		}
 	}
@@ -92,7 +96,7 @@ func (s *saver) bestStored(ctx context.Context, held [][]byte) (best choice, n i
 			continue
 		}
 		if ratio := newCodec(found.dictionary).ratio(held); ratio < best.ratio {
-			best = choice{found.dictionary, ratio}
+			best = choice{found.dictionary, ratio, one.ratio}
 		}
 	}
 	return best, len(stored), err
@@ -104,7 +108,7 @@ func (s *saver) use(ctx context.Context, current *dictionary, count int, best ch
 	if current != nil && !since.After(current.since) { // of a clock that is ahead
 		since = current.since.Add(time.Microsecond)
 	}
-	next := &dictionary{id: s.t.known.add(best.content).id, since: since, entries: count, ratio: best.ratio}
+	next := &dictionary{id: s.t.known.add(best.content).id, since: since, entries: count, ratio: best.before}
 	if err := s.t.known.keep(ctx, next); err != nil {
 		return err
 	}
