@@ -78,6 +78,13 @@ func reading(i int) []byte {
 	return b.Bytes()
 }
 
+// numbered is a body with numbers near to those of the bodies before it, so that a dictionary
+// of these suits it best.
+func numbered(i int) []byte {
+	return fmt.Appendf(nil, `<Envelope><Body><GetWeatherResponse station="%d"><Temperature unit="C">%d</Temperature>`+
+		`<Humidity>%d</Humidity></GetWeatherResponse></Body></Envelope>`, i, i%40, i*31)
+}
+
 func TestADictionaryMakesBodiesSmallerThanZstdAlone(t *testing.T) {
 	trained, measured := 1000, 500
 	if testing.Short() {
@@ -344,7 +351,7 @@ func TestOneOfSeveralProcessesMakesADictionary(t *testing.T) {
 func TestADictionaryIsUsedAgain(t *testing.T) {
 	h := newHarness(t)
 	table, other := h.open(true), h.open(true)
-	kinds := []func(int) []byte{excerpt, reading}
+	kinds := []func(int) []byte{excerpt, numbered}
 	var first [2]uint32
 	h.put(table, 0, 1, excerpt)
 	for phase := range 4 {
@@ -362,11 +369,11 @@ func TestADictionaryIsUsedAgain(t *testing.T) {
 	if n, making := h.stored(); n != 2 || making || first[0] == 0 || first[1] == 0 {
 		t.Errorf("%d dictionaries of two kinds of bodies, one is being made: %v", n, making)
 	}
-	h.put(other, 90_000, 1, reading)
+	h.put(other, 90_000, 1, numbered)
 	if _, dictionary := h.frame(90_000); dictionary != first[1] {
 		t.Errorf("another process uses the dictionary %d, want %d", dictionary, first[1])
 	}
-	if got := h.get(h.open(false), 0, 10_000); got[0] != string(excerpt(0)) || got[10_000] != string(reading(10_000)) || h.reported != 0 {
+	if got := h.get(h.open(false), 0, 10_000); got[0] != string(excerpt(0)) || got[10_000] != string(numbered(10_000)) || h.reported != 0 {
 		t.Errorf("read %.100v, %d are reported", got, h.reported)
 	}
 }
