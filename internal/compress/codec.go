@@ -20,6 +20,19 @@ const (
 	maxSize = 64 << 20
 )
 
+// What a frame may become when it is read: maxRatio times its own size, or freeSize where that
+// is more. So a few bytes of a store cannot take much memory, and what a cache has saved stays
+// readable with any limit of bodies, as it was saved by the same rule.
+const (
+	freeSize = 1 << 20
+	maxRatio = 100
+)
+
+// mostOf is the size of the greatest body that a frame may have.
+func mostOf(frame []byte) int {
+	return int(min(max(freeSize, maxRatio*int64(len(frame))), maxSize))
+}
+
 // level is between zstd's own 3 and 7.
 const level = zstd.SpeedBetterCompression
 
@@ -70,7 +83,7 @@ func setID(dictionary []byte) {
 	binary.LittleEndian.PutUint32(dictionary[idAt:], id)
 }
 
-// encode returns the frame of a body, or nil if that is no smaller.
+// encode returns the frame of a body, or nil if that is no smaller, or too small to be read.
 func (c *codec) encode(body []byte) []byte {
 	if len(body) < minSize || len(body) > maxSize {
 		return nil
@@ -80,7 +93,7 @@ func (c *codec) encode(body []byte) []byte {
 		return nil // of a dictionary that another version has made
 	}
 	frame := encoder.EncodeAll(body, make([]byte, 0, len(body)/2))
-	if len(frame) >= len(body) {
+	if len(frame) >= len(body) || len(body) > mostOf(frame) {
 		return nil
 	}
 	return frame
@@ -96,7 +109,7 @@ func dictionaryOf(frame []byte) (id uint32, size int, err error) {
 	if err := h.Decode(frame); err != nil {
 		return 0, 0, err
 	}
-	if !h.HasFCS || h.Skippable || h.FrameContentSize > maxSize {
+	if !h.HasFCS || h.Skippable || h.FrameContentSize > uint64(mostOf(frame)) { //nolint:gosec // it is positive
 		return 0, 0, errFrame
 	}
 	return h.DictionaryID, int(h.FrameContentSize), nil

@@ -21,8 +21,18 @@ import (
 var words = strings.Fields("issue error when the user opens cache file table panic nil pointer fix please steps reproduce expected " +
 	"behaviour version linux windows crash after update slow memory leak request timeout docs test fails build broken since release")
 
+var issues sync.Map // by number
+
 // issue is the body of an API that tells of issues, of about 2 KiB: always the same one.
 func issue(i int) []byte {
+	body, ok := issues.Load(i)
+	if !ok {
+		body, _ = issues.LoadOrStore(i, newIssue(i))
+	}
+	return body.([]byte)
+}
+
+func newIssue(i int) []byte {
 	r := rand.New(rand.NewPCG(uint64(i), 7))
 	text := func(length int) string {
 		s := ""
@@ -68,9 +78,20 @@ func reading(i int) []byte {
 	return b.Bytes()
 }
 
+// numbered is a body with numbers near to those of the bodies before it, so that a dictionary
+// of these suits it best.
+func numbered(i int) []byte {
+	return fmt.Appendf(nil, `<Envelope><Body><GetWeatherResponse station="%d"><Temperature unit="C">%d</Temperature>`+
+		`<Humidity>%d</Humidity></GetWeatherResponse></Body></Envelope>`, i, i%40, i*31)
+}
+
 func TestADictionaryMakesBodiesSmallerThanZstdAlone(t *testing.T) {
+	trained, measured := 1000, 500
+	if testing.Short() {
+		trained, measured = 300, 100
+	}
 	var training [][]byte
-	for i := range 1000 {
+	for i := range trained {
 		training = append(training, issue(i))
 	}
 	dictionary := build(training)
@@ -81,7 +102,7 @@ func TestADictionaryMakesBodiesSmallerThanZstdAlone(t *testing.T) {
 	check(t, err)
 	with := newCodec(dictionary)
 	whole, plain, small := 0, 0, 0
-	for i := range 500 {
+	for i := range measured {
 		body := issue(1_000_000 + i)
 		frame := with.encode(body)
 		whole, plain, small = whole+len(body), plain+len(alone.EncodeAll(body, nil)), small+len(frame)
@@ -93,7 +114,7 @@ func TestADictionaryMakesBodiesSmallerThanZstdAlone(t *testing.T) {
 			t.Fatalf("decoded as %q, %v", got, err)
 		}
 	}
-	t.Logf("bodies of %d bytes: %.2f times smaller, without a dictionary %.2f", whole/500, float64(whole)/float64(small), float64(whole)/float64(plain))
+	t.Logf("bodies of %d bytes: %.2f times smaller, without a dictionary %.2f", whole/measured, float64(whole)/float64(small), float64(whole)/float64(plain))
 	if 10*plain < 17*small {
 		t.Errorf("%d bytes take %d, without a dictionary %d", whole, small, plain)
 	}
@@ -127,11 +148,13 @@ func newHarness(t *testing.T) *harness {
 func (h *harness) open(save bool) driver.Table {
 	return New(h.below, Options{
 		Repository: "issues", Save: save, Now: h.clock, Log: slog.New(slog.DiscardHandler),
-		Dictionaries: func(context.Context) (driver.Table, error) { return h.dictionaries, nil },
+		Dictionaries: h.openDictionaries,
 		Go:           func(run func(context.Context)) bool { h.checks.Go(func() { run(context.Background()) }); return true },
 		Report:       func(n int) { h.mu.Lock(); h.reported += n; h.mu.Unlock() },
 	})
 }
+
+func (h *harness) openDictionaries(context.Context) (driver.Table, error) { return h.dictionaries, nil }
 
 // clock moves on with each look at it.
 func (h *harness) clock() time.Time {
@@ -323,26 +346,59 @@ func TestOneOfSeveralProcessesMakesADictionary(t *testing.T) {
 	}
 }
 
-func TestAnotherDictionaryIsMade(t *testing.T) {
+// Of another kind of bodies there is another dictionary. Where the kinds alternate, it is used
+// again, here and by others.
+func TestADictionaryIsUsedAgain(t *testing.T) {
 	h := newHarness(t)
-	table := h.open(true)
-	save := func(i, n int, body func(int) []byte) (dictionary uint32) {
-		h.put(table, i, n, body)
-		h.put(table, i, 1, body)
-		_, dictionary = h.frame(i)
-		return dictionary
-	}
+	table, other := h.open(true), h.open(true)
+	kinds := []func(int) []byte{excerpt, numbered}
+	var first [2]uint32
 	h.put(table, 0, 1, excerpt)
-	first := save(0, 600, excerpt)
-	if again := save(600, 2*checkAfter, excerpt); first == 0 || again != first {
-		t.Errorf("after %d come %d, though nothing has changed", first, again)
+	for phase := range 4 {
+		i, body := phase*10_000, kinds[phase%2]
+		h.put(table, i, checkAfter, body)
+		h.put(table, i, checkAfter, body)
+		h.put(table, i, 1, body)
+		_, dictionary := h.frame(i)
+		if phase < 2 {
+			first[phase] = dictionary
+		} else if dictionary != first[phase%2] {
+			t.Errorf("phase %d has the dictionary %d, the first two have %d", phase, dictionary, first)
+		}
 	}
-	other := save(10_000, 2*checkAfter, reading)
-	if n, _ := h.stored(); n != 2 || other == first {
-		t.Errorf("of other bodies there is no other dictionary: %d", n)
+	if n, making := h.stored(); n != 2 || making || first[0] == 0 || first[1] == 0 {
+		t.Errorf("%d dictionaries of two kinds of bodies, one is being made: %v", n, making)
 	}
-	if got := h.get(h.open(false), 0, 10_000); got[0] != string(excerpt(0)) || got[10_000] != string(reading(10_000)) {
-		t.Errorf("read %.100v", got)
+	h.put(other, 90_000, 1, numbered)
+	if _, dictionary := h.frame(90_000); dictionary != first[1] {
+		t.Errorf("another process uses the dictionary %d, want %d", dictionary, first[1])
+	}
+	if got := h.get(h.open(false), 0, 10_000); got[0] != string(excerpt(0)) || got[10_000] != string(numbered(10_000)) || h.reported != 0 {
+		t.Errorf("read %.100v, %d are reported", got, h.reported)
+	}
+}
+
+func TestARepositoryHasFewDictionaries(t *testing.T) {
+	var bodies [][]byte
+	for i := range 100 {
+		bodies = append(bodies, reading(i))
+	}
+	content := build(bodies)
+	for _, stored := range []int{mostStored - 1, mostStored} {
+		h := newHarness(t)
+		for i := range stored {
+			one := bytes.Clone(content)
+			one[len(one)-1] = byte(i)
+			setID(one)
+			known := &newTable(nil, Options{Repository: "issues", Dictionaries: h.openDictionaries}).known
+			check(t, known.keep(t.Context(), &dictionary{id: known.add(one).id, since: h.clock(), entries: 1, ratio: 0.2}))
+		}
+		table := h.open(true)
+		h.put(table, 0, 1, excerpt)
+		h.put(table, 0, checkAfter, excerpt)
+		if n, _ := h.stored(); n != mostStored {
+			t.Errorf("of %d dictionaries there are %d", stored, n)
+		}
 	}
 }
 
@@ -426,7 +482,7 @@ func TestFramesThatNoCacheHasWritten(t *testing.T) {
 		"cut":              {Encoding: encoding, Payload: good[:len(good)-5]},
 		"two":              {Encoding: encoding, Payload: append(bytes.Clone(good), good...)},
 		"without a size":   {Encoding: encoding, Payload: endless.Bytes()},
-		"huge":             {Encoding: encoding, Payload: encoder.EncodeAll(make([]byte, maxSize+1), nil)},
+		"huge":             {Encoding: encoding, Payload: encoder.EncodeAll(make([]byte, freeSize+1), nil)},
 		"another encoding": {Encoding: "br", Payload: good},
 	} {
 		h := newHarness(t)
@@ -464,8 +520,43 @@ func TestBodiesThatAreTooLargeAreKeptAsTheyCome(t *testing.T) {
 	if frame := plain.encode(make([]byte, maxSize+1)); frame != nil {
 		t.Errorf("a frame of %d bytes", len(frame))
 	}
-	if frame := plain.encode(make([]byte, maxSize)); frame == nil {
+	if testing.Short() {
+		return
+	}
+	body := make([]byte, maxSize)
+	for i := range maxSize / maxRatio {
+		body[i] = byte(rand.N(256))
+	}
+	if frame := plain.encode(body); frame == nil {
 		t.Error("a body of the greatest size is not compressed")
+	}
+}
+
+// What is saved is what can be read, and no small frame becomes a large body.
+func TestAFrameTakesMemoryByItsSize(t *testing.T) {
+	noise := make([]byte, freeSize)
+	for i := range noise {
+		noise[i] = byte(rand.N(256))
+	}
+	encoder, err := plain.encoder()
+	check(t, err)
+	for _, tt := range []struct {
+		random, size int
+		want         bool
+	}{
+		{0, freeSize, true},
+		{0, freeSize + 1, false},
+		{2 * freeSize / maxRatio, 2 * freeSize, true},
+		{freeSize / maxRatio, 2 * freeSize, false},
+	} {
+		body := append(bytes.Clone(noise[:tt.random]), make([]byte, tt.size-tt.random)...)
+		if saved := plain.encode(body) != nil; saved != tt.want {
+			t.Errorf("%+v: compressed: %v", tt, saved)
+		}
+		e := driver.Entry{Payload: encoder.EncodeAll(body, nil), Encoding: encoding}
+		if err := newTable(nil, Options{}).decode(&e); (err == nil) != tt.want || tt.want && !bytes.Equal(e.Payload, body) {
+			t.Errorf("%+v: decoded: %v", tt, err)
+		}
 	}
 }
 

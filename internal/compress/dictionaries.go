@@ -25,6 +25,10 @@ const turn = int64(0)
 // turnEnds is how long a process has for making a dictionary, before it is taken for dead.
 const turnEnds = 10 * time.Minute
 
+// mostStored is how many dictionaries a repository has at most. None is deleted, as some
+// process may just save what needs it; and whoever reads may hold them all in memory.
+const mostStored = 8
+
 // endWithin limits how long the end of a turn holds up the end of a cache.
 const endWithin = time.Second
 
@@ -37,15 +41,15 @@ const (
 // dictionary is one that is kept in the store.
 type dictionary struct {
 	id      uint32
-	made    time.Time
+	since   time.Time // when it was made, or taken again
 	entries int
 	ratio   float64
 }
 
-// isAfter reports whether d was made after other, which is nil for none. Of two that were made
-// at one time, all processes take the same for the later one.
+// isAfter reports whether d is in use since a later time than other, which is nil for none. Of
+// two with one time, all processes take the same for the later one.
 func (d *dictionary) isAfter(other *dictionary) bool {
-	return other == nil || d.made.After(other.made) || d.made.Equal(other.made) && d.id > other.id
+	return other == nil || d.since.After(other.since) || d.since.Equal(other.since) && d.id > other.id
 }
 
 // dictionaries are those of a repository that this process has met.
@@ -61,7 +65,8 @@ func (d *dictionaries) init(o *Options) {
 	d.codecs.Store(&map[uint32]*codec{0: plain})
 }
 
-// codec is that with a dictionary, nil if it is not known.
+// codec is that with a dictionary, nil if it is not known. It reads frames; what takes memory
+// for writing them is the saver's, and goes when another dictionary is used.
 func (d *dictionaries) codec(id uint32) *codec { return (*d.codecs.Load())[id] }
 
 // add makes a dictionary known. Its content is not changed any more.
@@ -81,6 +86,16 @@ func (d *dictionaries) add(content []byte) *codec {
 
 func (d *dictionaries) key(id int64) driver.Key { return driver.Key{d.opts.Repository, id} }
 
+// find returns the codec with a dictionary, from the store if it is not known. It is nil if
+// the store does not have it, or it is damaged.
+func (d *dictionaries) find(ctx context.Context, id uint32) (*codec, error) {
+	if c := d.codec(id); c != nil {
+		return c, nil
+	}
+	err := d.load(ctx, id)
+	return d.codec(id), err
+}
+
 // load makes a dictionary known if the store has it.
 func (d *dictionaries) load(ctx context.Context, id uint32) error {
 	table, err := d.opts.Dictionaries(ctx)
@@ -97,13 +112,27 @@ func (d *dictionaries) load(ctx context.Context, id uint32) error {
 	return err
 }
 
-// latest is the dictionary that was made last, nil for none.
+// latest is the dictionary that is to be used, nil for none.
 func (d *dictionaries) latest(ctx context.Context) (*dictionary, error) {
-	table, err := d.opts.Dictionaries(ctx)
+	stored, err := d.stored(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var latest *dictionary
+	for _, one := range stored {
+		if one.isAfter(latest) {
+			latest = one
+		}
+	}
+	return latest, nil
+}
+
+// stored are the dictionaries that the store has.
+func (d *dictionaries) stored(ctx context.Context) (stored []*dictionary, err error) {
+	table, err := d.opts.Dictionaries(ctx)
+	if err != nil {
+		return nil, err
+	}
 	sel := driver.Selection{Filter: driver.Filter{Leading: driver.Key{d.opts.Repository}}, Parts: driver.Meta}
 	for e, err := range table.Entries(ctx, sel) {
 		if err != nil {
@@ -113,14 +142,12 @@ func (d *dictionaries) latest(ctx context.Context) (*dictionary, error) {
 		if id == turn {
 			continue
 		}
-		one := dictionary{id: uint32(id), made: e.CachedAt} //nolint:gosec // it was made of one
+		one := &dictionary{id: uint32(id), since: e.CachedAt} //nolint:gosec // it was made of one
 		one.entries, _ = strconv.Atoi(note(e.Header, entriesNote))
 		one.ratio, _ = strconv.ParseFloat(note(e.Header, ratioNote), 64)
-		if one.isAfter(latest) {
-			latest = &one
-		}
+		stored = append(stored, one)
 	}
-	return latest, nil
+	return stored, nil
 }
 
 func note(header, name string) string {
@@ -128,7 +155,7 @@ func note(header, name string) string {
 	return text
 }
 
-// keep stores a dictionary that is known, if it is not there.
+// keep stores a dictionary that is known, if it is not there or was in use earlier.
 func (d *dictionaries) keep(ctx context.Context, one *dictionary) error {
 	table, err := d.opts.Dictionaries(ctx)
 	if err != nil {
@@ -141,8 +168,8 @@ func (d *dictionaries) keep(ctx context.Context, one *dictionary) error {
 		return err
 	}
 	_, err = table.PutIf(ctx, []driver.Entry{{
-		Key: d.key(int64(one.id)), Status: http.StatusOK, Header: header, Payload: d.codec(one.id).dictionary, CachedAt: one.made,
-	}}, driver.Condition{If: driver.IfNotLive, Now: one.made}) // one that is there has no end, unless it is damaged
+		Key: d.key(int64(one.id)), Status: http.StatusOK, Header: header, Payload: d.codec(one.id).dictionary, CachedAt: one.since,
+	}}, driver.Condition{If: driver.IfNewer})
 	return err
 }
 

@@ -17,7 +17,7 @@ type saver struct {
 	mu       sync.Mutex
 	ready    bool        // current is what the store has, as far as is known
 	current  *dictionary // nil for none
-	with     *codec      // of the current one
+	with     *codec      // of the current one, to write with
 	checking bool
 	checked  bool // in this process
 	window   window
@@ -62,13 +62,11 @@ func (s *saver) codec(ctx context.Context) *codec {
 
 // adopt makes a dictionary of the store the current one, nil for none.
 func (s *saver) adopt(ctx context.Context, latest *dictionary) error {
-	var with *codec
+	var found *codec // nil where it is damaged
 	if latest != nil {
-		if with = s.t.known.codec(latest.id); with == nil {
-			if err := s.t.known.load(ctx, latest.id); err != nil {
-				return err
-			}
-			with = s.t.known.codec(latest.id) // nil where it is damaged
+		var err error
+		if found, err = s.t.known.find(ctx, latest.id); err != nil {
+			return err
 		}
 	}
 	s.mu.Lock()
@@ -77,8 +75,8 @@ func (s *saver) adopt(ctx context.Context, latest *dictionary) error {
 	if s.window.since.IsZero() {
 		s.window.since = s.t.opts.Now()
 	}
-	if with != nil && latest.isAfter(s.current) {
-		s.current, s.with = latest, with
+	if found != nil && latest.isAfter(s.current) {
+		s.current, s.with = latest, newCodec(found.dictionary)
 	}
 	return nil
 }
@@ -109,7 +107,7 @@ func (s *saver) saved(entries, from, to int) {
 	s.window = window{since: s.t.opts.Now()}
 }
 
-// check looks for a dictionary that another process has made, and makes one if it is time.
+// check looks for a dictionary that another process has chosen, and chooses one if it is time.
 func (s *saver) check(ctx context.Context, w window) error {
 	current, err := s.refresh(ctx)
 	if err != nil {
@@ -128,9 +126,9 @@ func (s *saver) check(ctx context.Context, w window) error {
 	}
 	defer s.t.known.endTurn(ctx)
 	if latest, err := s.refresh(ctx); err != nil || !same(latest, current) {
-		return err // another process has made one meanwhile
+		return err // another process has chosen one meanwhile
 	}
-	return s.train(ctx, current, count, *of)
+	return s.choose(ctx, current, count, *of)
 }
 
 func same(a, b *dictionary) bool { return a == nil && b == nil || a != nil && b != nil && a.id == b.id }

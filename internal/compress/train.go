@@ -2,6 +2,8 @@ package compress
 
 import (
 	"context"
+	"math"
+	"time"
 
 	"github.com/klauspost/compress/dict"
 
@@ -26,9 +28,20 @@ const (
 // worth is how much smaller frames have to be for another dictionary.
 const worth = 0.95
 
-// train makes a dictionary of some entries, and stores and uses it if it is better than the
-// current one.
-func (s *saver) train(ctx context.Context, current *dictionary, count int, of sampled) error {
+// choice is a dictionary, and the size of frames with it to that of the bodies held out.
+type choice struct {
+	content []byte // nil: none
+	ratio   float64
+	before  float64 // the ratio when it was made
+}
+
+// suits reports whether it does about as well as it did on bodies like those it was made of.
+func (c choice) suits() bool { return c.ratio <= worseBy*c.before }
+
+// choose takes the dictionary that suits some entries: the current one, else one that the
+// store has, as their kind may have come before, else one that is made of them. Each has to
+// be better than those before it; none is made where one that the store has suits them.
+func (s *saver) choose(ctx context.Context, current *dictionary, count int, of sampled) error {
 	bodies, err := s.t.sample(ctx, of)
 	if err != nil {
 		return err
@@ -41,37 +54,68 @@ func (s *saver) train(ctx context.Context, current *dictionary, count int, of sa
 			training = append(training, body)
 		}
 	}
-	old := plain
+	var now choice
 	if current != nil {
-		old = s.t.known.codec(current.id)
+		now.content = s.t.known.codec(current.id).dictionary
 	}
-	reference := old.ratio(held)
-	content := build(training)
+	now.ratio = newCodec(now.content).ratio(held)
+	best, stored, err := s.bestStored(ctx, held)
+	if err != nil {
+		return err
+	}
+	if best.ratio > worth*now.ratio {
+		best = now
+	}
+	if stored < mostStored && (best.ratio > worth*now.ratio || !best.suits()) {
+		if made := build(training); made != nil {
+			if ratio := newCodec(made).ratio(held); ratio <= worth*best.ratio {
+				best = choice{made, ratio, ratio}
+			}
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ratio := 1.0
-	if content != nil {
-		ratio = newCodec(content).ratio(held)
-	}
-	if ratio > worth*reference {
-		s.leave(current, count, reference)
+	if best.ratio > worth*now.ratio {
+		s.leave(current, count, now.ratio)
 		return nil
 	}
-	with := s.t.known.add(content)
-	made := &dictionary{id: with.id, made: instant(s.t.opts.Now()), entries: count, ratio: ratio}
-	if err := s.t.known.keep(ctx, made); err != nil {
-		return err
-	}
-	s.use(made, with)
-	return nil
+	return s.use(ctx, current, count, best)
 }
 
-// use makes a new dictionary the current one.
-func (s *saver) use(made *dictionary, with *codec) {
+// bestStored is the best of the dictionaries that the store has, whose number it returns.
+func (s *saver) bestStored(ctx context.Context, held [][]byte) (best choice, n int, err error) {
+	stored, err := s.t.known.stored(ctx)
+	best.ratio = math.Inf(1)
+	for _, one := range stored {
+		found, err := s.t.known.find(ctx, one.id)
+		if err != nil {
+			return best, 0, err
+		}
+		if found == nil {
+			continue
+		}
+		if ratio := newCodec(found.dictionary).ratio(held); ratio < best.ratio {
+			best = choice{found.dictionary, ratio, one.ratio}
+		}
+	}
+	return best, len(stored), err
+}
+
+// use makes a dictionary the current one, here and for all on the store.
+func (s *saver) use(ctx context.Context, current *dictionary, count int, best choice) error {
+	since := instant(s.t.opts.Now())
+	if current != nil && !since.After(current.since) { // of a clock that is ahead
+		since = current.since.Add(time.Microsecond)
+	}
+	next := &dictionary{id: s.t.known.add(best.content).id, since: since, entries: count, ratio: best.before}
+	if err := s.t.known.keep(ctx, next); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.current, s.with = made, with
+	s.current, s.with = next, newCodec(best.content)
+	return nil
 }
 
 // leave keeps the current dictionary, and lets it do as well as it does now.
