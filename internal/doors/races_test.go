@@ -85,6 +85,7 @@ func TestAHitReadsOneTable(t *testing.T) {
 	store := &counted{Store: inMemory(t)}
 	c, err := cache.New(store, nil)
 	check(t, err)
+	defer c.Close()
 	client, err := fetch.NewClient(&fetch.Options{BaseURL: s.URL})
 	check(t, err)
 	defer client.Close()
