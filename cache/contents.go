@@ -155,7 +155,7 @@ func (s *Contents) Get(ctx context.Context, table string, key ...any) (_ Stored,
 
 // Delete removes the responses that the query selects, and returns how many. Their variants
 // are not found any more: the zero query removes them, too, after others they stay until they
-// have expired. Of the tables that it selects from, responses that were requested before and
+// are cleared. Of the tables that it selects from, responses that were requested before and
 // come afterwards are not saved, unless it selects expired ones alone. With a condition that
 // the store does not know, such as Match, or the state where an invalidation may have made
 // responses old, one that is replaced while Delete looks at it may be removed, too.

@@ -172,7 +172,7 @@ func withoutVariants(header string) (string, error) {
 }
 
 // ClearWithVariants is Clear. If the filter selects all entries, it removes their variants,
-// too. Those of single entries are not found any more, and stay until they have expired.
+// too. Those of single entries are not found any more, and stay until they are cleared.
 func (t *Table) ClearWithVariants(ctx context.Context, f driver.Filter) (int, error) {
 	n, err := t.Clear(ctx, f)
 	if err != nil || !f.All() {
