@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/declared"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
@@ -20,14 +21,17 @@ import (
 // not the cache has repositories for them, or of some repositories.
 //
 // Its calls select responses by a [Query]. Stores run those parts of it that they can; the
-// others are run here, over what the stores select. Many goroutines may use it at once.
+// others are run here, over what the stores select. The latest response of a key is what is
+// selected, counted and measured: variants of it, which responses with Vary have, go with it.
+// Many goroutines may use it at once.
 type Contents struct {
 	cache        *ResponseCache
 	repositories []string
 }
 
 // Contents returns what is stored of the repositories of these names, for all origins, or
-// with no names of the whole store.
+// with no names of the whole store. Calls return [ErrNotFound], wrapped, where the store has no
+// table of one of them.
 func (c *ResponseCache) Contents(repositories ...string) *Contents {
 	return &Contents{cache: c, repositories: slices.Clone(repositories)}
 }
@@ -58,15 +62,21 @@ type Size struct {
 	Bytes   int64 // about: bodies as they are stored, names and keys, and what some stores count besides
 }
 
-// Size tells how much is stored. It reads no bodies.
+// Size tells how much is stored, without variants. It reads no bodies.
 func (s *Contents) Size(ctx context.Context) (sum Size, err error) {
-	err = s.each(ctx, func(t *exchange.Table) error {
+	tables, err := s.tables(ctx)
+	if err != nil {
+		return Size{}, err
+	}
+	for _, t := range tables {
 		size, err := t.Size(ctx)
 		sum.Entries += size.Entries
 		sum.Bytes += size.Bytes
-		return err
-	})
-	return sum, err
+		if err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
 }
 
 // Count returns how many responses the query selects. It reads no bodies, unless the query
@@ -143,16 +153,18 @@ func (s *Contents) Get(ctx context.Context, table string, key ...any) (_ Stored,
 	return sel.stored(found), true, nil
 }
 
-// Delete removes the responses that the query selects, and returns how many. Responses
-// that were requested before and come afterwards are not saved. With a condition that the
-// store does not know, Match among them, one that is replaced while Delete looks at it may
-// be removed, too.
+// Delete removes the responses that the query selects, and returns how many. Their variants
+// are not found any more: the zero query removes them, too, after others they stay until they
+// are cleared. Of the tables that it selects from, responses that were requested before and
+// come afterwards are not saved, unless it selects expired ones alone. With a condition that
+// the store does not know, such as Match, or the state where an invalidation may have made
+// responses old, one that is replaced while Delete looks at it may be removed, too.
 func (s *Contents) Delete(ctx context.Context, q Query) (sum int, err error) {
 	err = s.selected(ctx, q, func(sel selection) error {
 		var n int
 		var err error
 		if sel.wanted == nil {
-			n, err = sel.table.Clear(ctx, sel.Filter)
+			n, err = sel.table.ClearWithVariants(ctx, sel.Filter)
 		} else {
 			n, err = sel.table.DeleteWanted(ctx, sel.Selection, sel.wanted)
 		}
@@ -163,16 +175,18 @@ func (s *Contents) Delete(ctx context.Context, q Query) (sum int, err error) {
 }
 
 // Expire makes the responses that the query selects expire now, and returns how many it has
-// changed. They stay stored, to be confirmed by the origin or to stand in for it. It moves
-// no bodies, unless the query asks for them.
+// changed. They stay stored, to be confirmed by the origin or to stand in for it; their
+// variants are not found any more. Of the tables that it selects from, responses that were
+// requested before and come afterwards are not saved, unless it selects expired ones alone. It
+// moves no bodies, unless the query asks for them.
 func (s *Contents) Expire(ctx context.Context, q Query) (int, error) {
 	now := exchange.Instant(s.cache.exchange.Now())
-	return s.setExpiry(ctx, q, func(driver.Entry) time.Time { return now }, true)
+	return s.setExpiry(ctx, q, now, true)
 }
 
 // Touch makes the responses that the query selects live for d from now, and returns how many
-// it has changed. d is positive, or [settings.NeverExpire]. It moves no bodies, unless the
-// query asks for them.
+// it has changed. d is positive, or [settings.NeverExpire]. What an invalidation has made old
+// stays so, and variants keep their times. It moves no bodies, unless the query asks for them.
 func (s *Contents) Touch(ctx context.Context, q Query, d time.Duration) (int, error) {
 	var expires time.Time
 	switch {
@@ -181,16 +195,16 @@ func (s *Contents) Touch(ctx context.Context, q Query, d time.Duration) (int, er
 	case d != settings.NeverExpire:
 		return 0, fmt.Errorf("cache: touch: the duration is %v: it is positive, or NeverExpire", d)
 	}
-	return s.setExpiry(ctx, q, func(driver.Entry) time.Time { return expires }, false)
+	return s.setExpiry(ctx, q, expires, false)
 }
 
-func (s *Contents) setExpiry(ctx context.Context, q Query, at func(driver.Entry) time.Time, old bool) (sum int, err error) {
+func (s *Contents) setExpiry(ctx context.Context, q Query, expires time.Time, old bool) (sum int, err error) {
 	err = s.selected(ctx, q, func(sel selection) error {
 		wanted := sel.wanted
 		if wanted == nil {
 			wanted = func(driver.Entry) bool { return true }
 		}
-		n, err := sel.table.SetExpiry(ctx, sel.Selection, wanted, at, old)
+		n, err := sel.table.SetExpiry(ctx, sel.Selection, wanted, expires, old)
 		sum += n
 		return err
 	})
@@ -202,36 +216,39 @@ func (s *Contents) selected(ctx context.Context, q Query, do func(selection) err
 	if err := q.validate(); err != nil {
 		return err
 	}
-	return s.each(ctx, func(t *exchange.Table) error {
-		sel, ok, err := q.of(ctx, t, s.cache.exchange.Now())
-		if err != nil || !ok {
-			return err
-		}
-		return do(sel)
-	})
-}
-
-// each calls do for each table, by name.
-func (s *Contents) each(ctx context.Context, do func(*exchange.Table) error) error {
 	tables, err := s.tables(ctx)
 	if err != nil {
 		return err
 	}
+	if err := q.fit(tables); err != nil {
+		return err
+	}
+	now := s.cache.exchange.Now()
 	for _, t := range tables {
-		if err := do(t); err != nil {
-			return err
+		if sel, ok := q.of(ctx, t, now); ok {
+			if err := do(sel); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// tables are those of the contents, without the cache's own.
+// tables are those of the contents, without the cache's own, by name.
 func (s *Contents) tables(ctx context.Context) ([]*exchange.Table, error) {
 	listed, err := s.cache.exchange.Tables(ctx)
 	if err != nil {
 		return nil, err
 	}
-	declared, err := s.declared(ctx)
+	for _, name := range s.repositories {
+		if !slices.ContainsFunc(listed, func(t declared.Table) bool {
+			repository, _ := splitTable(t.Declared)
+			return repository == name && t.Repository != "" // which it is for the cache's own
+		}) {
+			return nil, fmt.Errorf("cache: %w: repository %q", ErrNotFound, name)
+		}
+	}
+	opened, err := s.opened(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +258,7 @@ func (s *Contents) tables(ctx context.Context) ([]*exchange.Table, error) {
 		if !table.Current || len(s.repositories) > 0 && !slices.Contains(s.repositories, name) {
 			continue
 		}
-		t := declared[table.Name]
+		t := opened[table.Name]
 		if t == nil {
 			if t, err = s.cache.exchange.Raw(ctx, s.cache.store, table); err != nil {
 				return nil, err
@@ -252,19 +269,19 @@ func (s *Contents) tables(ctx context.Context) ([]*exchange.Table, error) {
 	return tables, nil
 }
 
-// declared are the tables of the cache's repositories, by name.
-func (s *Contents) declared(ctx context.Context) (map[string]*exchange.Table, error) {
-	declared := make(map[string]*exchange.Table)
+// opened are the tables of the cache's repositories, by name.
+func (s *Contents) opened(ctx context.Context) (map[string]*exchange.Table, error) {
+	opened := make(map[string]*exchange.Table)
 	for _, home := range s.cache.created() {
 		family, err := home.Family(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for _, t := range family {
-			declared[t.Spec().Name] = t
+			opened[t.Spec().Name] = t
 		}
 	}
-	return declared, nil
+	return opened, nil
 }
 
 func (s *Contents) table(ctx context.Context, name string) (*exchange.Table, error) {

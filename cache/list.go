@@ -47,7 +47,10 @@ type Listing struct {
 // Page is a page of a listing.
 type Page struct {
 	Entries []Stored
-	Next    string // for After of the next page; empty where this is the last
+
+	// Next is for After of the next page; empty where this is the last. It has keys in it,
+	// and names if these are what is sorted by.
+	Next string
 }
 
 const (
@@ -101,10 +104,12 @@ func (s *Contents) List(ctx context.Context, l Listing) (Page, error) {
 	if first(sources, l) != nil {
 		for _, s := range sources {
 			if s.last != nil {
-				from[s.table.Name] = positionOf(*s.last)
+				from[s.table.Name] = positionOf(*s.last, l.Order)
 			}
 		}
-		page.Next = l.encode(from)
+		if page.Next, err = l.encode(from); err != nil {
+			return Page{}, fmt.Errorf("cache: list: %w", err)
+		}
 	}
 	return page, nil
 }
@@ -176,7 +181,8 @@ func first(sources []*source, l Listing) *source {
 	return least
 }
 
-// position is where the listing of a table goes on: behind an entry.
+// position is where the listing of a table goes on: behind an entry, of which it has no more
+// than the key and what is sorted by.
 type position struct {
 	Key     []any     `json:"k"` // strings as bytes: they need not be UTF-8
 	Name    []byte    `json:"n,omitempty"`
@@ -186,8 +192,20 @@ type position struct {
 	Size    int64     `json:"s,omitempty"`
 }
 
-func positionOf(e driver.Entry) position {
-	p := position{Name: []byte(e.Name), Cached: e.CachedAt, Used: e.UsedAt, Expires: e.ExpiresAt, Size: e.Size}
+func positionOf(e driver.Entry, o Order) (p position) {
+	switch o {
+	case ByKey:
+	case ByName:
+		p.Name = []byte(e.Name)
+	case ByCached:
+		p.Cached = e.CachedAt
+	case ByUsed:
+		p.Used = e.UsedAt
+	case ByExpiry:
+		p.Expires = e.ExpiresAt
+	case BySize:
+		p.Size = e.Size
+	}
 	for _, v := range e.Key {
 		if s, ok := v.(string); ok {
 			v = []byte(s)
@@ -238,12 +256,12 @@ type bookmark struct {
 	Tables     map[string]position `json:"t"`
 }
 
-func (l Listing) encode(at map[string]position) string {
+func (l Listing) encode(at map[string]position) (string, error) {
 	text, err := json.Marshal(bookmark{l.Order, l.Descending, at})
 	if err != nil {
-		return "" // it cannot be: all of it is numbers, bytes and times of stores
+		return "", err // a time after the year 9999, which other programs may have stored
 	}
-	return base64.RawURLEncoding.EncodeToString(text)
+	return base64.RawURLEncoding.EncodeToString(text), nil
 }
 
 // decode returns where the listing goes on, by table.

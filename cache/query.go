@@ -3,6 +3,9 @@ package cache
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -18,13 +21,14 @@ type Query struct {
 	// State is repository.All, Live or Expired.
 	State repository.State
 
-	// Key has values of key columns, by the columns' names: strings, integers and bools. A
-	// table without such a column has no such response. Stores search by the first columns
-	// of a key; those in the middle are compared with what these select.
+	// Key has values of key columns, by the columns' names, in which case matters: strings,
+	// integers and bools, of any type. A table without such a column, or with one of another
+	// kind, has no such response; if that is so of all tables, it is an error. Stores search
+	// by the first columns of a key; those in the middle are compared with what these select.
 	Key map[string]any
 
 	// KeyPrefix is what strings in key columns begin with, byte by byte, by the columns'
-	// names.
+	// names, as in Key.
 	KeyPrefix map[string]string
 
 	// Name is the readable name, and NamePrefix what it begins with, byte by byte.
@@ -64,34 +68,67 @@ type selection struct {
 	wanted func(driver.Entry) bool // what the store cannot tell; nil: it tells all
 }
 
+// fit reports a key column that no table has, or for which no table has values of that kind.
+func (q Query) fit(tables []*exchange.Table) error {
+	for _, name := range slices.Sorted(maps.Keys(q.Key)) {
+		if err := fitOne(tables, name, q.Key[name]); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(q.KeyPrefix)) {
+		if err := fitOne(tables, name, q.KeyPrefix[name]); err != nil {
+			return fmt.Errorf("%w: it has no prefix", err)
+		}
+	}
+	return nil
+}
+
+func fitOne(tables []*exchange.Table, name string, value any) error {
+	if len(tables) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("no table has a key column %q", name)
+	for _, t := range tables {
+		if i := columnOf(t, name); i >= 0 {
+			if _, err = keyValue(t.Spec().Key[i], value); err == nil {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("cache: query: %w", err)
+}
+
+func columnOf(t *exchange.Table, name string) int {
+	return slices.IndexFunc(t.Spec().Key, func(c driver.Column) bool { return c.Name == name })
+}
+
 // of is the query for a table; ok is false where it selects nothing there.
-func (q Query) of(ctx context.Context, t *exchange.Table, now time.Time) (sel selection, ok bool, err error) {
+func (q Query) of(ctx context.Context, t *exchange.Table, now time.Time) (sel selection, ok bool) {
 	sel = selection{ctx: ctx, table: t}
 	sel.State, sel.Now = q.State, exchange.Instant(now)
 	sel.Where = driver.Where{
 		Name: q.Name, NamePrefix: q.NamePrefix, MinStatus: q.MinStatus, MaxStatus: q.MaxStatus,
 		CachedFrom: instant(q.CachedFrom), CachedBefore: instant(q.CachedBefore), UsedBefore: instant(q.UsedBefore),
 	}
-	columns := t.Spec().Key
 	for name := range q.Key {
-		if !has(columns, name) {
-			return sel, false, nil
+		if columnOf(t, name) < 0 {
+			return sel, false
 		}
 	}
 	for name := range q.KeyPrefix {
-		if !has(columns, name) {
-			return sel, false, nil
+		if i := columnOf(t, name); i < 0 || t.Spec().Key[i].Kind != driver.String {
+			return sel, false
 		}
 	}
 	var rest []func(driver.Entry) bool
 	leads := true // all columns before this one are given
-	for i, column := range columns {
+	for i, column := range t.Spec().Key {
 		value, given := q.Key[column.Name]
-		prefix, begins := q.KeyPrefix[column.Name]
+		prefix := q.KeyPrefix[column.Name]
 		if given {
 			v, err := keyValue(column, value)
 			if err != nil {
-				return sel, false, fmt.Errorf("cache: query: table %q: %w", t.Name, err)
+				return sel, false
 			}
 			if leads {
 				sel.Leading = append(sel.Leading, v)
@@ -99,15 +136,12 @@ func (q Query) of(ctx context.Context, t *exchange.Table, now time.Time) (sel se
 				rest = append(rest, func(e driver.Entry) bool { return e.Key[i] == v })
 			}
 		}
-		if begins && prefix != "" {
-			if column.Kind != driver.String {
-				return sel, false, fmt.Errorf("cache: query: table %q: the key column %q is no string: it has no prefix", t.Name, column.Name)
-			}
-			if leads && !given {
-				sel.Where.Prefix = prefix
-			} else {
-				rest = append(rest, func(e driver.Entry) bool { return strings.HasPrefix(e.Key[i].(string), prefix) })
-			}
+		switch {
+		case prefix == "":
+		case leads && !given:
+			sel.Where.Prefix = prefix
+		default:
+			rest = append(rest, func(e driver.Entry) bool { return strings.HasPrefix(e.Key[i].(string), prefix) })
 		}
 		leads = leads && given
 	}
@@ -119,12 +153,12 @@ func (q Query) of(ctx context.Context, t *exchange.Table, now time.Time) (sel se
 		whole := sel
 		rest = append(rest, func(e driver.Entry) bool { return q.Match(whole.stored(e)) })
 	}
-	if len(rest) > 0 {
+	if judged := q.State != repository.All && t.Marked(); judged || len(rest) > 0 {
 		sel.wanted = func(e driver.Entry) bool {
 			return !slices.ContainsFunc(rest, func(holds func(driver.Entry) bool) bool { return !holds(e) })
 		}
 	}
-	return sel, true, nil
+	return sel, true
 }
 
 func instant(t time.Time) time.Time {
@@ -134,31 +168,21 @@ func instant(t time.Time) time.Time {
 	return exchange.Instant(t)
 }
 
-func has(columns []driver.Column, name string) bool {
-	return slices.ContainsFunc(columns, func(c driver.Column) bool { return c.Name == name })
-}
-
 // keyValue is a value as the column has it.
-func keyValue(c driver.Column, v any) (driver.Value, error) {
-	switch n := v.(type) {
-	case int:
-		v = int64(n)
-	case int32:
-		v = int64(n)
+func keyValue(c driver.Column, value any) (driver.Value, error) {
+	switch v := reflect.ValueOf(value); {
+	case c.Kind == driver.String && v.Kind() == reflect.String:
+		return v.String(), nil
+	case c.Kind == driver.Bool && v.Kind() == reflect.Bool:
+		return v.Bool(), nil
+	case c.Kind == driver.Int && v.CanInt():
+		return v.Int(), nil
+	case c.Kind == driver.Int && v.CanUint() && v.Uint() <= math.MaxInt64:
+		return int64(v.Uint()), nil
+	case c.Kind == driver.Int && v.CanUint():
+		return nil, fmt.Errorf("the key column %q has no integer as great as %d", c.Name, v.Uint())
 	}
-	ok := false
-	switch v.(type) {
-	case string:
-		ok = c.Kind == driver.String
-	case int64:
-		ok = c.Kind == driver.Int
-	case bool:
-		ok = c.Kind == driver.Bool
-	}
-	if !ok {
-		return nil, fmt.Errorf("the key column %q is a %s, not a %T", c.Name, c.Kind, v)
-	}
-	return v, nil
+	return nil, fmt.Errorf("the key column %q is a %s, not a %T", c.Name, c.Kind, value)
 }
 
 // keyOf is the key with these values in a table.

@@ -2,11 +2,13 @@ package exchange
 
 import (
 	"context"
+	"crypto/rand"
 	"slices"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/declared"
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -18,18 +20,21 @@ var EntryOf func(ctx context.Context, t *Table, e driver.Entry) any
 // was asked for before, as writes to the declared table do.
 func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.Table) (*Table, error) {
 	spec := listed.TableSpec
+	if t := x.openedRaw(spec); t != nil {
+		return t, nil
+	}
+	opened, err := store.OpenTable(ctx, spec) // without the lock: a store that hangs holds up nobody else
+	if err != nil {
+		return nil, err
+	}
 	x.rawMu.Lock()
 	defer x.rawMu.Unlock()
-	if t, ok := x.raw[spec.Name]; ok && slices.Equal(t.Declaration.Key, spec.Key) {
+	if t := x.rawOf(spec); t != nil {
 		return t, nil
 	}
 	own := Declaration{Name: listed.Declared, Key: spec.Key, Declared: settings.Declaration{Key: spec.Key}}
 	t := x.newTable(own, x.fixed, nil, nil)
 	t.stored, t.raw = spec.Name, true
-	opened, err := store.OpenTable(ctx, spec)
-	if err != nil {
-		return nil, err
-	}
 	if err := t.take(ctx, store, opened); err != nil {
 		return nil, err
 	}
@@ -40,6 +45,24 @@ func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.
 	x.raw[spec.Name] = t
 	return t, nil
 }
+
+func (x *Exchange) openedRaw(spec driver.TableSpec) *Table {
+	x.rawMu.Lock()
+	defer x.rawMu.Unlock()
+	return x.rawOf(spec)
+}
+
+// rawOf is the table that Raw has opened, nil for none. The lock is held.
+func (x *Exchange) rawOf(spec driver.TableSpec) *Table {
+	if t, ok := x.raw[spec.Name]; ok && slices.Equal(t.Declaration.Key, spec.Key) {
+		return t
+	}
+	return nil
+}
+
+// Marked reports whether entries have marks, which Count and Clear know nothing of: what
+// Entries and List yield in a state differs from what these count and remove.
+func (t *Table) Marked() bool { return t.marked != nil }
 
 // Spec describes the table in the store.
 func (t *Table) Spec() driver.TableSpec {
@@ -54,49 +77,37 @@ func (t *Table) List(ctx context.Context, l driver.Listing) ([]driver.Entry, err
 // Size tells how much the table holds, see [driver.Table].
 func (t *Table) Size(ctx context.Context) (driver.Size, error) { return t.table.Size(ctx) }
 
-// The size of a step that changes lifetimes.
-const lifetimesAtOnce = 500
+// The size of a step that changes or removes entries.
+const contentsAtOnce = 500
 
-// SetExpiry gives the entries that are selected, and that wanted accepts, the expiry that at
-// returns, and returns how many. It neither reads nor writes payloads where the selection
-// does not ask for them. An entry that is replaced meanwhile keeps the expiry of its
-// replacement. Old tells that what is known is to be asked for again: what is under way
-// was asked for before.
-func (t *Table) SetExpiry(ctx context.Context, sel driver.Selection, wanted func(driver.Entry) bool, at func(driver.Entry) time.Time, old bool) (changed int, err error) {
-	var step []driver.Renewal
+// SetExpiry gives the entries that are selected, and that wanted accepts, an expiry, zero for
+// never, and returns how many. It neither reads nor writes payloads where the selection does
+// not ask for them. An entry that is replaced meanwhile keeps the expiry of its replacement.
+//
+// Old tells that what is known is to be asked for again: what is under way was asked for
+// before, and variants are of no use any more. Otherwise, entries that marks have made old
+// are left out: they stay so.
+func (t *Table) SetExpiry(ctx context.Context, sel driver.Selection, wanted func(driver.Entry) bool, expires time.Time, old bool) (changed int, err error) {
+	if old && sel.State != driver.Expired {
+		t.outdateAll(ctx)
+	}
+	step := make([]driver.Entry, 0, contentsAtOnce)
 	flush := func() error {
-		if len(step) == 0 {
-			return nil
-		}
-		if old {
-			keys := make([]driver.Key, len(step))
-			for i := range step {
-				keys[i] = step[i].Key
-			}
-			t.outdate(ctx, keys)
-		}
-		done, err := t.table.Renew(ctx, step)
-		for _, ok := range done {
-			if ok {
-				changed++
-			}
-		}
+		n, err := t.renew(ctx, step, expires, old)
+		changed += n
 		step = step[:0]
 		return err
 	}
-	sel.Parts |= driver.Meta
+	sel.Parts |= driver.Meta | driver.Usage
 	for e, err := range t.table.Entries(ctx, sel) {
 		if err != nil {
 			return changed, err
 		}
-		if !wanted(e) {
+		if !wanted(e) || !old && isCutShort(e) {
 			continue
 		}
-		step = append(step, driver.Renewal{
-			Key: e.Key, Seen: e.CachedAt, Name: e.Name, Status: e.Status,
-			Header: e.Header, CachedAt: e.CachedAt, ExpiresAt: at(e),
-		})
-		if len(step) == lifetimesAtOnce {
+		e.Payload = nil
+		if step = append(step, e); len(step) == contentsAtOnce {
 			if err := flush(); err != nil {
 				return changed, err
 			}
@@ -105,9 +116,77 @@ func (t *Table) SetExpiry(ctx context.Context, sel driver.Selection, wanted func
 	return changed, flush()
 }
 
+// renew is a step of SetExpiry.
+func (t *Table) renew(ctx context.Context, entries []driver.Entry, expires time.Time, old bool) (changed int, err error) {
+	keys := make([]driver.Key, len(entries))
+	renewals := make([]driver.Renewal, len(entries))
+	for i, e := range entries {
+		keys[i] = e.Key
+		renewals[i] = driver.Renewal{
+			Key: e.Key, Seen: e.CachedAt, Name: e.Name, Status: e.Status,
+			Header: e.Header, CachedAt: e.CachedAt, ExpiresAt: expires,
+		}
+		if old {
+			if renewals[i].Header, err = withoutVariants(e.Header); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if old {
+		t.outdate(ctx, keys)
+	}
+	done, err := t.table.Renew(ctx, renewals)
+	if err != nil {
+		return 0, err
+	}
+	used := make(map[time.Time][]driver.Key) // a renewal is a use as of CachedAt
+	for i, e := range entries {
+		if !done[i] {
+			continue
+		}
+		changed++
+		if e.UsedAt.After(e.CachedAt) {
+			used[e.UsedAt] = append(used[e.UsedAt], e.Key)
+		}
+	}
+	for at, keys := range used {
+		if err := t.table.Use(ctx, keys, at); err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
+// withoutVariants is the encoded header of an entry whose variants are not found any more,
+// as they are of another generation.
+func withoutVariants(header string) (string, error) {
+	if _, ok := head.Value(header, ":"+generationNote); !ok {
+		return header, nil
+	}
+	h, err := head.Decode(header)
+	if err != nil {
+		return "", err
+	}
+	h.Notes[generationNote] = rand.Text()
+	return head.Encode(h)
+}
+
+// ClearWithVariants is Clear. If the filter selects all entries, it removes their variants,
+// too. Those of single entries are not found any more, and stay until they are cleared.
+func (t *Table) ClearWithVariants(ctx context.Context, f driver.Filter) (int, error) {
+	n, err := t.Clear(ctx, f)
+	if err != nil || !f.All() {
+		return n, err
+	}
+	return n, t.x.vary.clearLeading(ctx, t.stored)
+}
+
 // DeleteWanted removes the entries that are selected and that wanted accepts, and returns
 // how many.
 func (t *Table) DeleteWanted(ctx context.Context, sel driver.Selection, wanted func(driver.Entry) bool) (deleted int, err error) {
+	if sel.State != driver.Expired {
+		t.outdateAll(ctx)
+	}
 	var keys []driver.Key
 	flush := func() error {
 		if len(keys) == 0 {
@@ -125,7 +204,7 @@ func (t *Table) DeleteWanted(ctx context.Context, sel driver.Selection, wanted f
 		if !wanted(e) {
 			continue
 		}
-		if keys = append(keys, e.Key); len(keys) == lifetimesAtOnce {
+		if keys = append(keys, e.Key); len(keys) == contentsAtOnce {
 			if err := flush(); err != nil {
 				return deleted, err
 			}

@@ -333,6 +333,34 @@ func (m *marked) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dr
 	}
 }
 
+// List implements [driver.Table]. By expiry, it reads all entries for each page: marks change
+// what these are sorted by.
+func (m *marked) List(ctx context.Context, l driver.Listing) ([]driver.Entry, error) {
+	if l.Order == driver.ByExpiry {
+		return l.Page(m.Entries(ctx, l.Selection))
+	}
+	var list []driver.Entry
+	next := l
+	next.Selection = withMarks(l.Selection)
+	for {
+		page, err := m.Table.List(ctx, next)
+		if err != nil {
+			return nil, err
+		}
+		keys, hits := make([]driver.Key, len(page)), make([]hit, len(page))
+		for i, e := range page {
+			keys[i], hits[i] = e.Key, hit{i, e}
+		}
+		if err := m.judgeAll(ctx, keys, hits, l.Selection, func(_ int, e driver.Entry) { list = append(list, e) }); err != nil {
+			return nil, err
+		}
+		if len(list) >= l.Limit || len(page) < l.Limit {
+			return list[:min(len(list), l.Limit)], nil
+		}
+		next.After = &page[len(page)-1]
+	}
+}
+
 // tagsNote is the list of an entry's tags.
 const tagsNote = "tags"
 
