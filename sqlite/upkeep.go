@@ -151,6 +151,11 @@ func (u *upkeep) idle() bool {
 	if u.owesCut.Load() || u.file.logIsLong() {
 		return false
 	}
+	return u.end()
+}
+
+// end lets the next change start another goroutine, unless there has been one already.
+func (u *upkeep) end() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.running.Store(false)
