@@ -16,6 +16,9 @@ type committer struct {
 	readOnly bool
 	turn     chan struct{} // holds an element while a caller has the turn
 
+	// before is called with the connection before each turn's writes, unless it is nil.
+	before func(ctx context.Context, c *conn) error
+
 	// committed is called after each commit of about so many bytes, unless it is nil. Its
 	// error is that of the writes, which are done nevertheless.
 	committed func(c *conn, size int) error
@@ -105,6 +108,11 @@ func (c *committer) takeTurn(w *write) error {
 	default:
 	}
 	return c.pool.with(w.ctx, func(conn *conn) error {
+		if c.before != nil {
+			if err := c.before(w.ctx, conn); err != nil {
+				return err
+			}
+		}
 		if alone := c.takeSingle(); alone != nil {
 			// It saves the statements that begin and commit.
 			err := alone.ctx.Err()

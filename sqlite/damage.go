@@ -113,13 +113,15 @@ func (t *table) clearDamaged(ctx context.Context) (cleared int, err error) {
 		if err := c.pragma(ctx, "PRAGMA writable_schema=RESET"); err != nil {
 			return err
 		}
-		if err := c.pragma(ctx, "VACUUM"); err != nil && !isDamage(err) { // damage of other tables is theirs
-			return err
+		vacuumed := c.pragma(ctx, "VACUUM")
+		if isDamage(vacuumed) {
+			vacuumed = nil // that of other tables is theirs
 		}
+		// Also where there was no room to rewrite the file, the table has to be there.
 		if err := begin(ctx, c); err != nil {
-			return err
+			return errors.Join(vacuumed, err)
 		}
-		return end(ctx, c, t.ensure(ctx, c))
+		return errors.Join(vacuumed, end(ctx, c, t.ensure(ctx, c)))
 	})
 	return cleared, err
 }

@@ -12,10 +12,10 @@ import (
 )
 
 // mountSmall mounts a small file system in memory, which only root may.
-func mountSmall(t *testing.T) string {
+func mountSmall(t *testing.T, size string) string {
 	t.Helper()
 	folder := t.TempDir()
-	if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, "size=8m"); err != nil {
+	if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, "size="+size); err != nil {
 		t.Skipf("nothing can be mounted: %v", err)
 	}
 	t.Cleanup(func() {
@@ -27,7 +27,7 @@ func mountSmall(t *testing.T) string {
 }
 
 func TestAReadOnlyMount(t *testing.T) {
-	folder := mountSmall(t)
+	folder := mountSmall(t, "8m")
 	path := filepath.Join(folder, "music.db")
 	oneTrack(t, path)
 	if err := syscall.Mount("tmpfs", folder, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
@@ -57,7 +57,7 @@ func TestWhatIsClearedOnAFullDiskCanBeUsed(t *testing.T) {
 	for name, last := range map[string]bool{"full of entries": false, "filled up by others": true} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
-			folder := mountSmall(t)
+			folder := mountSmall(t, "8m")
 			path := filepath.Join(folder, "music.db")
 			store, table := openTracks(t, path, nil)
 			entries := many(5_000)

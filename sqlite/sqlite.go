@@ -188,6 +188,7 @@ func openFile(ctx context.Context, path, resolved string, o Options, release fun
 	}
 	s.upkeep = newUpkeep(f, s.commits)
 	f.relieve = s.upkeep.relieve
+	s.commits.before = s.upkeep.holdBack
 	s.commits.committed = func(c *conn, size int) error {
 		s.upkeep.committed(size)
 		return f.committed(c)

@@ -16,6 +16,7 @@ type upkeep struct {
 
 	changed atomic.Bool  // since the goroutine looked
 	written atomic.Int64 // bytes, about, since the log's size was looked at
+	long    atomic.Bool  // the log was, then
 	urgent  chan struct{}
 
 	mu      sync.Mutex
@@ -26,6 +27,10 @@ type upkeep struct {
 	ended   sync.WaitGroup
 
 	owesCut atomic.Bool // the file has been shortened, but not yet on the disk
+
+	relieving chan struct{} // holds an element while somebody uses the reserve's room
+
+	pinned time.Time // until when a writer that found a reader in the way does not try again; of who has the turn
 }
 
 // pause is how long upkeep lets changes gather before it looks at them.
@@ -34,14 +39,14 @@ const pause = time.Second
 // lastWork is how long Close may take to give space back.
 const lastWork = time.Second
 
-// lookAtLog is after how many bytes of writes the log's size is looked at.
+// lookAtLog is after how many bytes of writes the log's size is looked at, unless it is long.
 const lookAtLog = 512 << 10
 
 // statementSize is how much the log grows by a write beside what is written, about: by some pages.
 const statementSize = 16 << 10
 
 func newUpkeep(f *file, c *committer) *upkeep {
-	u := &upkeep{file: f, commits: c, urgent: make(chan struct{}, 1)}
+	u := &upkeep{file: f, commits: c, urgent: make(chan struct{}, 1), relieving: make(chan struct{}, 1)}
 	u.ctx, u.cancel = context.WithCancel(context.Background())
 	return u
 }
@@ -49,11 +54,14 @@ func newUpkeep(f *file, c *committer) *upkeep {
 // committed is called after each commit of about so many bytes.
 func (u *upkeep) committed(size int) {
 	u.wake()
-	if u.written.Add(int64(size)+statementSize) < lookAtLog {
+	if u.written.Add(int64(size)+statementSize) < lookAtLog && !u.long.Load() {
 		return
 	}
 	u.written.Store(0)
-	if u.file.logSize() > longLog {
+	long := u.file.logIsLong()
+	u.long.Store(long)
+	u.keepReserve() // a disk can become full in less than upkeep's pause
+	if long {
 		select {
 		case u.urgent <- struct{}{}:
 		default: // it knows
@@ -83,7 +91,7 @@ func (u *upkeep) run() {
 	retry := firstRetry
 	for {
 		next := lookAt
-		long := u.file.logSize() > longLog
+		long := u.file.logIsLong()
 		if long && logAt.Before(next) {
 			next = logAt
 		}
@@ -106,7 +114,7 @@ func (u *upkeep) run() {
 			continue
 		}
 		u.changed.Store(false)
-		u.file.keepReserve()
+		u.keepReserve()
 		_ = u.guarded(u.shrinkInSteps)
 		lookAt = time.Now().Add(pause)
 		if u.idle() {
@@ -140,15 +148,21 @@ func (u *upkeep) idle() bool {
 	if u.owesCut.Load() && u.guarded(u.cut) == nil {
 		u.owesCut.Store(false)
 	}
-	if u.owesCut.Load() || u.file.logSize() > longLog {
+	if u.owesCut.Load() || u.file.logIsLong() {
 		return false
 	}
+	return u.end()
+}
+
+// end lets the next change start another goroutine, unless there has been one already.
+func (u *upkeep) end() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.changed.Load() {
+	u.running.Store(false)
+	if u.changed.Load() { // by somebody who may have seen that the goroutine was running
+		u.running.Store(true)
 		return false
 	}
-	u.running.Store(false)
 	return true
 }
 
@@ -160,11 +174,14 @@ func (u *upkeep) stop(stays bool) {
 	u.mu.Unlock()
 	u.cancel()
 	u.ended.Wait()
-	_ = u.file.spendReserve()
 	if !stays {
+		_ = u.file.spendReserve()
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastWork)
 	defer cancel()
 	_ = u.shrink(ctx, false) // the next store on the file does it otherwise
+	// Closing the last connection is a checkpoint. Where there is not enough room for it, it
+	// takes all that there is: a clear needs the reserve then.
+	u.spendFor(ctx, u.file.growth)
 }

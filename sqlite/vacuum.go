@@ -10,7 +10,7 @@ import (
 // them back to the disk where they are many.
 const (
 	stepPages = 256      // of an incremental vacuum: a megabyte, a few milliseconds
-	hastyStep = 16 << 10 // pages, where nobody is in the way or everybody waits for it
+	hastyStep = 2 << 10  // pages, where nobody is in the way or everybody waits for it: what of them fits the cache is not written to the log
 	fewPages  = 64       // are not worth it
 	leastRest = 4        // a vacuum's step is followed by a rest of so many times its time
 	cheapFull = 64 << 20 // bytes in use up to which a whole file may be rewritten at once
@@ -55,6 +55,13 @@ func (sp space) wastes() bool {
 // surplus is how many free pages a vacuum removes.
 func (sp space) surplus() int64 { return sp.free - (sp.pages-sp.free)/8 }
 
+// toShrink is how many bytes a vacuum adds to the log, at most, about: of each page that it
+// moves, and of one that leads to it.
+func (sp space) toShrink() int64 {
+	const others = 16 // of the free list, and the first
+	return (2*min(sp.surplus(), sp.pages-sp.free) + others) * sp.pageSize
+}
+
 func (f *file) space(ctx context.Context) (sp space, err error) {
 	err = f.readers.with(ctx, func(c *conn) (err error) {
 		sp, err = c.space(ctx)
@@ -94,7 +101,7 @@ func (u *upkeep) shrink(ctx context.Context, rest bool) error {
 		if err != nil {
 			return err
 		}
-		if u.file.logSize() > longLog {
+		if u.file.logIsLong() {
 			if err := u.cut(ctx); err != nil {
 				return err // it would only become longer
 			}
