@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/layer"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -24,39 +25,12 @@ func newTable(t driver.Table, k *Keeper, known *kept) driver.Table {
 	byUse := func(limit settings.Limit) bool { return !limit.IsZero() && order(limit) == driver.ByUsed }
 	within := &table{Table: t, keeper: k, kept: known, tracks: byUse(known.own.limit) || byUse(k.opts.Limit)}
 	within.reads.New = func() any { return newRead() }
-	_, prompt := t.(driver.PromptTable)
-	inner, keeps := t.(driver.KeepingTable)
-	switch {
-	case prompt && keeps:
-		return promptKeepingTable{keepingTable{within, inner}}
-	case prompt:
-		return promptTable{within}
-	case keeps:
-		return keepingTable{within, inner}
-	default:
-		return within
-	}
+	return layer.Like(within, t, func(kept layer.PutIf) layer.PutIf {
+		return func(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+			return within.putIf(ctx, entries, c, kept)
+		}
+	})
 }
-
-type promptTable struct{ *table }
-
-// GetsPromptly implements [driver.PromptTable].
-func (promptTable) GetsPromptly() {}
-
-type keepingTable struct {
-	*table
-	inner driver.KeepingTable
-}
-
-// PutIfKept implements [driver.KeepingTable].
-func (t keepingTable) PutIfKept(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
-	return t.putIf(ctx, entries, c, t.inner.PutIfKept)
-}
-
-type promptKeepingTable struct{ keepingTable }
-
-// GetsPromptly implements [driver.PromptTable].
-func (promptKeepingTable) GetsPromptly() {}
 
 // order is the one in which the table's entries leave for a limit.
 func order(limit settings.Limit) driver.Order {
@@ -120,9 +94,7 @@ func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Cond
 	return t.putIf(ctx, entries, c, t.Table.PutIf)
 }
 
-type putIf = func(context.Context, []driver.Entry, driver.Condition) ([]bool, error)
-
-func (t *table) putIf(ctx context.Context, entries []driver.Entry, c driver.Condition, put putIf) (stored []bool, err error) {
+func (t *table) putIf(ctx context.Context, entries []driver.Entry, c driver.Condition, put layer.PutIf) (stored []bool, err error) {
 	for first := true; first || len(entries) > 0; first = false {
 		n := t.chunk(entries)
 		saving := t.announce(ctx, entries[:n])

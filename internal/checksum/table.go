@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/layer"
 )
 
 // Options are what becomes of damaged entries.
@@ -34,29 +35,17 @@ type table struct {
 	reads sync.Pool // of *read
 }
 
-type promptTable struct{ *table }
-
-// GetsPromptly implements [driver.PromptTable].
-func (promptTable) GetsPromptly() {}
-
-type keepingTable struct {
-	promptTable
-	keeper driver.KeepingTable
-}
-
 // New returns t with its entries checked. An entry without a checksum is taken as it is. One
 // whose checksum is wrong is not handed out, and is given times at which any other may take
 // its place. The table is a [driver.PromptTable], or a [driver.KeepingTable] besides, if t is.
 func New(t driver.Table, o Options) driver.Table {
 	checked := &table{Table: t, opts: o}
 	checked.reads.New = func() any { return newRead(checked) }
-	if _, prompt := t.(driver.PromptTable); !prompt {
-		return checked
-	}
-	if keeper, ok := t.(driver.KeepingTable); ok {
-		return keepingTable{promptTable{checked}, keeper}
-	}
-	return promptTable{checked}
+	return layer.Like(checked, t, func(kept layer.PutIf) layer.PutIf {
+		return func(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+			return kept(ctx, added(entries), c)
+		}
+	})
 }
 
 // Put implements [driver.Table].
@@ -67,11 +56,6 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 // PutIf implements [driver.Table].
 func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
 	return t.Table.PutIf(ctx, added(entries), c)
-}
-
-// PutIfKept implements [driver.KeepingTable].
-func (t keepingTable) PutIfKept(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
-	return t.keeper.PutIfKept(ctx, added(entries), c)
 }
 
 // added are the entries with their sums. The caller's are left as they are.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/layer"
 )
 
 // Options are those of a table.
@@ -48,28 +49,16 @@ type table struct {
 	reads sync.Pool // of *read
 }
 
-type promptTable struct{ *table }
-
-// GetsPromptly implements [driver.PromptTable].
-func (promptTable) GetsPromptly() {}
-
-type keepingTable struct {
-	promptTable
-	keeper driver.KeepingTable
-}
-
 // New returns t with its payloads decoded when they are read and, if the options say so,
 // encoded when they are saved. An entry that cannot be decoded is not handed out. The table is
 // a [driver.PromptTable], or a [driver.KeepingTable] besides, if t is.
 func New(t driver.Table, o Options) driver.Table {
 	c := newTable(t, o)
-	if _, prompt := t.(driver.PromptTable); !prompt {
-		return c
-	}
-	if keeper, ok := t.(driver.KeepingTable); ok {
-		return keepingTable{promptTable{c}, keeper}
-	}
-	return promptTable{c}
+	return layer.Like(c, t, func(kept layer.PutIf) layer.PutIf {
+		return func(ctx context.Context, entries []driver.Entry, condition driver.Condition) ([]bool, error) {
+			return c.put(ctx, entries, func(entries []driver.Entry) ([]bool, error) { return kept(ctx, entries, condition) })
+		}
+	})
 }
 
 func newTable(t driver.Table, o Options) *table {
@@ -89,11 +78,6 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 // PutIf implements [driver.Table].
 func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
 	return t.put(ctx, entries, func(entries []driver.Entry) ([]bool, error) { return t.Table.PutIf(ctx, entries, c) })
-}
-
-// PutIfKept implements [driver.KeepingTable].
-func (t keepingTable) PutIfKept(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
-	return t.put(ctx, entries, func(entries []driver.Entry) ([]bool, error) { return t.keeper.PutIfKept(ctx, entries, c) })
 }
 
 // put hands entries on as they are to be kept. The caller's are left as they are.
