@@ -118,6 +118,52 @@ func TestANetworkFileSystem(t *testing.T) {
 	}
 }
 
+// What only reads on a network file system has no shared memory, either.
+func TestReadOnlyOnANetworkFileSystem(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "music.db")
+	openAndClose := func() {
+		s, err := Open(ctx, path, nil)
+		if err == nil {
+			_, err = s.OpenTable(ctx, network)
+			err = errors.Join(err, s.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	openAndClose()
+	onNetwork(t)
+	if s, err := Open(ctx, path, &Options{ReadOnly: true}); !errors.Is(err, ErrNetwork) || !strings.Contains(err.Error(), "WAL") {
+		t.Fatalf("a file in WAL format: %v, %v", s, err)
+	}
+	openAndClose() // to write, which changes the format
+	s, err := Open(ctx, path, &Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	table, err := s.OpenTable(ctx, network)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writing, err := Open(ctx, path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writing.Close()
+	written, err := writing.OpenTable(ctx, network)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := written.Put(ctx, []driver.Entry{{Key: driver.Key{int64(1)}, CachedAt: time.UnixMicro(1).UTC()}}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := table.Count(ctx, driver.Filter{}); n != 1 || err != nil {
+		t.Errorf("%d entries, %v; want 1", n, err)
+	}
+}
+
 func TestNamesOfSQLite(t *testing.T) {
 	s, err := OpenMemory(t.Context(), nil)
 	if err != nil {
