@@ -38,6 +38,12 @@ type file struct {
 // replaced. What was committed in it, nobody will find.
 var errMoved = errors.New("the file was removed or replaced while it was open")
 
+// errEmptied means that a file has lost all that it had, while another user has it open.
+var errEmptied = errors.New("the file was emptied while another program had it open, which still has: close that, or remove the file")
+
+// emptiedWait is how long the users of a file that was emptied have to close it.
+const emptiedWait = time.Second
+
 // errChanged means that somebody has written to a file that seemed to be one which nobody can.
 var errChanged = errors.New("the file was changed while it was read as one that nobody changes")
 
@@ -51,6 +57,10 @@ const lookEvery = time.Second
 const maxRenewals = 3
 
 func newFile(ctx context.Context, path string, o Options) (*file, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
 	mode, err := chooseMode(ctx, path, o)
 	if err != nil {
 		return nil, err
@@ -60,9 +70,8 @@ func newFile(ctx context.Context, path string, o Options) (*file, error) {
 			return nil, err
 		}
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	if !isAt(path, info) { // what was chosen may be for none
+		return nil, errMoved
 	}
 	f := &file{path: path, opts: o, mode: mode, began: time.Now(), renewing: make(chan struct{}, 1)}
 	f.current.Store(&identity{file: info})
@@ -125,7 +134,17 @@ func (f *file) connectWriter(ctx context.Context) (*conn, error) {
 	if f.opts.SecureDelete {
 		pragmas = append(pragmas, "PRAGMA secure_delete=ON")
 	}
-	return f.connect(ctx, pragmas...)
+	if sizeOf(f.path) > 0 || sizeOf(f.path+"-shm") == 0 {
+		return f.connect(ctx, pragmas...)
+	}
+	// Who had the file open in WAL mode, and perhaps still has, keeps it from being begun.
+	bounded, cancel := context.WithTimeoutCause(ctx, emptiedWait, errEmptied)
+	defer cancel()
+	c, err := f.connect(bounded, pragmas...)
+	if err != nil && errors.Is(context.Cause(bounded), errEmptied) {
+		err = errEmptied
+	}
+	return c, err
 }
 
 // connect opens a connection to the file at the path, which must be the one that the store
@@ -235,10 +254,10 @@ func (f *file) isLost(err error) bool {
 	switch {
 	case errors.Is(err, errMoved) || errors.Is(err, errChanged) || errors.Is(err, errUnfinished):
 		return true
-	case resultCode(err) == 0: // not SQLite's
-		return false
 	case isDamage(err) && f.opts.Damaged == DamagedSetAside && !f.mode.readOnly():
 		return true
+	case resultCode(err) == 0: // not SQLite's
+		return false
 	}
 	current := f.current.Load()
 	return !current.isAt(f.path) || current.hasChanged(f.path)

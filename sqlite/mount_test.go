@@ -5,6 +5,7 @@ import (
 	sqldriver "database/sql/driver"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -115,6 +116,30 @@ func TestANetworkFileSystem(t *testing.T) {
 	wait.Wait()
 	if shared, _ := filepath.Glob(path + "-shm"); len(shared) > 0 {
 		t.Errorf("there is %q", shared)
+	}
+}
+
+// Another process sets the file aside while this one is about to open it.
+func TestTheFileIsSetAsideWhileItIsOpened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "music.db")
+	if err := os.WriteFile(path, []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	mountAt = func(string) (mount.System, error) {
+		if asked++; asked == 1 {
+			return mount.System{}, os.Rename(path, path+".damaged")
+		}
+		return mount.System{}, nil
+	}
+	t.Cleanup(func() { mountAt = mount.At })
+	s, err := Open(t.Context(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.OpenTable(t.Context(), network); err != nil {
+		t.Error(err)
 	}
 }
 
