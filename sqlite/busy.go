@@ -17,7 +17,6 @@ const (
 	codeBusy         = 5
 	codeLocked       = 6
 	codeReadOnly     = 8
-	codeIOErr        = 10
 	codeCorrupt      = 11
 	codeFull         = 13
 	codeProtocol     = 15

@@ -159,19 +159,11 @@ func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var c *conn
-	for range maxRenewals {
-		c, err = connect(ctx, fileDSN(f.path, parameters), slices.Concat(
-			[]string{fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds())},
-			pragmas,
-			[]string{"PRAGMA cache_size=-16384"}, // KiB; this reads from the file
-		))
-		// Who has opened a file just before it was set aside may take the new one's
-		// journal for its own and remove it.
-		if resultCode(err) != codeIOErr {
-			break
-		}
-	}
+	c, err := connect(ctx, fileDSN(f.path, parameters), slices.Concat(
+		[]string{fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds())},
+		pragmas,
+		[]string{"PRAGMA cache_size=-16384"}, // KiB; this reads from the file
+	))
 	if !isAt(f.path, current.file) {
 		if c != nil {
 			_ = c.Close() // it has written nothing
@@ -297,7 +289,7 @@ func (f *file) renew(ctx context.Context, seen uint64, cause error) error {
 			f.unfinished.Store(false)
 			return nil
 		}
-		if renewals == maxRenewals || !f.isLost(err) && resultCode(err) != codeIOErr { // see connect
+		if renewals == maxRenewals || !f.isLost(err) {
 			return fmt.Errorf("creating the tables anew: %w", err)
 		}
 		cause = err // what has taken the file's place is damaged, or has moved, too
