@@ -24,11 +24,10 @@ var ErrNetwork = errors.New("the file is on a network file system")
 type mode uint8
 
 const (
-	inWAL       mode = iota // read and written, with a write-ahead log
-	inJournal               // read and written, with a rollback journal and no shared memory
-	reading                 // read while others may write
-	onlyReading             // read by who may not write: SQLite, too
-	unchanging              // read where nothing can be written, not even what coordinates users
+	inWAL          mode = iota // read and written, with a write-ahead log
+	inJournal                  // read and written, with a rollback journal and no shared memory
+	reading                    // read, by SQLite, too, while others may write
+	readingJournal             // the same, but no file with a log, which takes shared memory
 )
 
 func (m mode) readOnly() bool { return m >= reading }
@@ -44,24 +43,31 @@ func chooseMode(ctx context.Context, path string, o Options) (mode, error) {
 	if network && o.Network == NetworkRefuse {
 		return 0, fmt.Errorf("%w (%s): see Options.Network", ErrNetwork, system.Name)
 	}
-	if !access.Writable(path) || !access.Writable(folder) && !isOpen(path) {
-		switch {
-		case access.Writable(folder) || isOpen(path):
-			return onlyReading, nil
-		case sizeOf(path+"-wal") > 0 || sizeOf(path+"-journal") > 0:
-			return 0, fmt.Errorf("%w, and what was saved last is in %s-wal or -journal, which can be read only where the folder may be written", ErrReadOnly, path)
-		}
-		return unchanging, nil
-	}
-	if o.ReadOnly {
+	readOnly := o.ReadOnly || !access.Writable(path) || !access.Writable(folder) && !isOpen(path)
+	switch {
+	case readOnly && network:
+		return readingJournal, nil
+	case readOnly:
 		return reading, nil
-	}
-	if !network {
+	case !network:
 		return inWAL, nil
 	}
 	o.Logger.WarnContext(ctx, "endpointcache: a SQLite file is on a network file system: readers and writers wait for each other",
 		"path", path, "system", system.Name)
 	return inJournal, nil
+}
+
+// unchanging reports whether SQLite has to take a file for one that nobody changes: nothing can
+// be written beside it, and there is nothing that coordinates its users. That may
+// change with every other process that opens it.
+func unchanging(path string) (bool, error) {
+	if access.Writable(filepath.Dir(path)) || isOpen(path) {
+		return false, nil
+	}
+	if sizeOf(path+"-wal") > 0 || sizeOf(path+"-journal") > 0 {
+		return false, fmt.Errorf("%w, and what was saved last is in %s-wal or -journal, which can be read only where the folder may be written", ErrReadOnly, path)
+	}
+	return true, nil
 }
 
 // isOpen reports whether there is what the users of a database in WAL mode share.

@@ -101,7 +101,8 @@ func TestAFileThatIsRemovedOrReplacedWhileItIsOpen(t *testing.T) {
 			}
 			return nil
 		},
-		"renamed": func(path string) error { return os.Rename(path, path+".old") },
+		"removed with its folder": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
+		"renamed":                 func(path string) error { return os.Rename(path, path+".old") },
 		"replaced": func(path string) error {
 			if err := os.WriteFile(path+".new", nil, 0o600); err != nil {
 				return err
@@ -111,7 +112,7 @@ func TestAFileThatIsRemovedOrReplacedWhileItIsOpen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
-			path := filepath.Join(t.TempDir(), "music.db")
+			path := filepath.Join(t.TempDir(), "app", "music.db")
 			var said log
 			store, table := openTracks(t, path, &sqlite.Options{Logger: said.logger()})
 			put(t, table, track("before", 1))

@@ -17,7 +17,7 @@ func isDamage(err error) bool {
 		return false
 	}
 	code := resultCode(err)
-	return code == codeCorrupt || code == codeNotADatabase
+	return code == codeCorrupt || code == codeNotADatabase || errors.Is(err, errEmptied)
 }
 
 // setAside renames the file and what SQLite keeps beside it. The connections stay open

@@ -2,10 +2,13 @@ package sqlite
 
 import (
 	"context"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -35,6 +38,15 @@ type file struct {
 // replaced. What was committed in it, nobody will find.
 var errMoved = errors.New("the file was removed or replaced while it was open")
 
+// errEmptied means that a file has lost all that it had, while another user has it open.
+var errEmptied = errors.New("the file was emptied while another program had it open, which still has: close that, or remove the file")
+
+// emptiedWait is how long the users of a file that was emptied have to close it.
+const emptiedWait = time.Second
+
+// errChanged means that somebody has written to a file that seemed to be one which nobody can.
+var errChanged = errors.New("the file was changed while it was read as one that nobody changes")
+
 // errUnfinished means that a file was begun, but does not have its tables yet.
 var errUnfinished = errors.New("the file was begun anew, and its tables are not created")
 
@@ -45,6 +57,10 @@ const lookEvery = time.Second
 const maxRenewals = 3
 
 func newFile(ctx context.Context, path string, o Options) (*file, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
 	mode, err := chooseMode(ctx, path, o)
 	if err != nil {
 		return nil, err
@@ -54,9 +70,8 @@ func newFile(ctx context.Context, path string, o Options) (*file, error) {
 			return nil, err
 		}
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	if !isAt(path, info) { // what was chosen may be for none
+		return nil, errMoved
 	}
 	f := &file{path: path, opts: o, mode: mode, began: time.Now(), renewing: make(chan struct{}, 1)}
 	f.current.Store(&identity{file: info})
@@ -72,7 +87,32 @@ func newFile(ctx context.Context, path string, o Options) (*file, error) {
 }
 
 func (f *file) connectReader(ctx context.Context) (*conn, error) {
-	return f.connect(ctx, "PRAGMA query_only=ON")
+	c, err := f.connect(ctx, "PRAGMA query_only=ON")
+	if err != nil || f.mode != readingJournal {
+		return c, err
+	}
+	inLog, err := c.hasLog(ctx)
+	if err == nil && inLog {
+		err = fmt.Errorf("%w, where a file in WAL format cannot be read: open it once to write", ErrNetwork)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// hasLog reports whether the file is in WAL format.
+func (c *conn) hasLog(ctx context.Context) (bool, error) {
+	s, err := c.prepare(ctx, stmtKey{text: "PRAGMA journal_mode"})
+	if err != nil {
+		return false, err
+	}
+	name := ""
+	err = c.query(ctx, s, 1, func(row []sqldriver.Value) bool {
+		name, _ = row[0].(string)
+		return false
+	})
+	return name == "wal", err
 }
 
 func (f *file) connectWriter(ctx context.Context) (*conn, error) {
@@ -94,29 +134,36 @@ func (f *file) connectWriter(ctx context.Context) (*conn, error) {
 	if f.opts.SecureDelete {
 		pragmas = append(pragmas, "PRAGMA secure_delete=ON")
 	}
-	return f.connect(ctx, pragmas...)
+	if sizeOf(f.path) > 0 || sizeOf(f.path+"-shm") == 0 {
+		return f.connect(ctx, pragmas...)
+	}
+	// Who had the file open in WAL mode, and perhaps still has, keeps it from being begun.
+	bounded, cancel := context.WithTimeoutCause(ctx, emptiedWait, errEmptied)
+	defer cancel()
+	c, err := f.connect(bounded, pragmas...)
+	if err != nil && errors.Is(context.Cause(bounded), errEmptied) {
+		err = errEmptied
+	}
+	return c, err
 }
 
 // connect opens a connection to the file at the path, which must be the one that the store
 // works on, also when the connection has read from it: what it found beside the
 // file might be of another one otherwise.
 func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
-	parameters := "mode=rw"
-	switch f.mode {
-	case onlyReading:
-		parameters = "mode=ro"
-	case unchanging:
-		parameters = "mode=ro&immutable=1"
-	default:
-	}
 	current := f.current.Load()
 	if !isAt(f.path, current.file) {
 		return nil, errMoved
 	}
-	c, err := connect(ctx, fileDSN(f.path, parameters), append([]string{
-		fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds()),
-		"PRAGMA cache_size=-16384", // KiB
-	}, pragmas...))
+	parameters, err := f.parameters(current)
+	if err != nil {
+		return nil, err
+	}
+	c, err := connect(ctx, fileDSN(f.path, parameters), slices.Concat(
+		[]string{fmt.Sprintf("PRAGMA busy_timeout=%d", busyTimeout.Milliseconds())},
+		pragmas,
+		[]string{"PRAGMA cache_size=-16384"}, // KiB; this reads from the file
+	))
 	if !isAt(f.path, current.file) {
 		if c != nil {
 			_ = c.Close() // it has written nothing
@@ -129,6 +176,28 @@ func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
 	current.opened(f.path)
 	c.file = current
 	return c, nil
+}
+
+// parameters are those of a connection.
+func (f *file) parameters(current *identity) (string, error) {
+	switch f.mode {
+	case reading:
+		alone, err := unchanging(f.path)
+		if err != nil {
+			return "", err
+		}
+		if !alone {
+			return "mode=ro", nil
+		}
+		if !current.freeze(f.path) {
+			return "", errChanged
+		}
+		return "mode=ro&immutable=1", nil
+	case readingJournal:
+		return "mode=ro", nil
+	default:
+		return "mode=rw", nil
+	}
 }
 
 // guard does an operation, and again in the file that takes the place of one that was found
@@ -160,16 +229,21 @@ func (f *file) guard(ctx context.Context, again bool, do func() error) error {
 	}
 }
 
-// look makes sure now and then that the file is the one at its path.
+// look makes sure now and then that the file is the one at its path, and each time that one which
+// SQLite takes for unchanging is so.
 func (f *file) look() error {
-	if f.unfinished.Load() {
+	current := f.current.Load()
+	switch {
+	case f.unfinished.Load():
 		return errUnfinished
+	case current.hasChanged(f.path):
+		return errChanged
 	}
 	last, now := f.looked.Load(), int64(time.Since(f.began))
 	if now-last < int64(lookEvery) || !f.looked.CompareAndSwap(last, now) {
 		return nil
 	}
-	if !f.current.Load().isAt(f.path) {
+	if !current.isAt(f.path) {
 		return errMoved
 	}
 	return nil
@@ -178,14 +252,15 @@ func (f *file) look() error {
 // isLost reports whether an operation failed because of the file, which can be replaced.
 func (f *file) isLost(err error) bool {
 	switch {
-	case errors.Is(err, errMoved) || errors.Is(err, errUnfinished):
+	case errors.Is(err, errMoved) || errors.Is(err, errChanged) || errors.Is(err, errUnfinished):
+		return true
+	case isDamage(err) && f.opts.Damaged == DamagedSetAside && !f.mode.readOnly():
 		return true
 	case resultCode(err) == 0: // not SQLite's
 		return false
-	case isDamage(err) && f.opts.Damaged == DamagedSetAside && !f.mode.readOnly():
-		return true
 	}
-	return !f.current.Load().isAt(f.path)
+	current := f.current.Load()
+	return !current.isAt(f.path) || current.hasChanged(f.path)
 }
 
 // renew goes on with the file that is at the path, after it has set aside one that is damaged
@@ -226,6 +301,9 @@ func (f *file) renew(ctx context.Context, seen uint64, cause error) error {
 func (f *file) replace(ctx context.Context, cause error) error {
 	current := f.current.Load()
 	if !f.mode.readOnly() {
+		if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+			return err
+		}
 		unlock, err := lockPath(ctx, f.path)
 		if err != nil {
 			return err

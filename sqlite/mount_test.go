@@ -5,6 +5,7 @@ import (
 	sqldriver "database/sql/driver"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -115,6 +116,76 @@ func TestANetworkFileSystem(t *testing.T) {
 	wait.Wait()
 	if shared, _ := filepath.Glob(path + "-shm"); len(shared) > 0 {
 		t.Errorf("there is %q", shared)
+	}
+}
+
+// Another process sets the file aside while this one is about to open it.
+func TestTheFileIsSetAsideWhileItIsOpened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "music.db")
+	if err := os.WriteFile(path, []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	mountAt = func(string) (mount.System, error) {
+		if asked++; asked == 1 {
+			return mount.System{}, os.Rename(path, path+".damaged")
+		}
+		return mount.System{}, nil
+	}
+	t.Cleanup(func() { mountAt = mount.At })
+	s, err := Open(t.Context(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.OpenTable(t.Context(), network); err != nil {
+		t.Error(err)
+	}
+}
+
+// What only reads on a network file system has no shared memory, either.
+func TestReadOnlyOnANetworkFileSystem(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "music.db")
+	openAndClose := func() {
+		s, err := Open(ctx, path, nil)
+		if err == nil {
+			_, err = s.OpenTable(ctx, network)
+			err = errors.Join(err, s.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	openAndClose()
+	onNetwork(t)
+	if s, err := Open(ctx, path, &Options{ReadOnly: true}); !errors.Is(err, ErrNetwork) || !strings.Contains(err.Error(), "WAL") {
+		t.Fatalf("a file in WAL format: %v, %v", s, err)
+	}
+	openAndClose() // to write, which changes the format
+	s, err := Open(ctx, path, &Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	table, err := s.OpenTable(ctx, network)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writing, err := Open(ctx, path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writing.Close()
+	written, err := writing.OpenTable(ctx, network)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := written.Put(ctx, []driver.Entry{{Key: driver.Key{int64(1)}, CachedAt: time.UnixMicro(1).UTC()}}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := table.Count(ctx, driver.Filter{}); n != 1 || err != nil {
+		t.Errorf("%d entries, %v; want 1", n, err)
 	}
 }
 

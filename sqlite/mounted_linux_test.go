@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -30,11 +31,49 @@ func TestAReadOnlyMount(t *testing.T) {
 	folder := mountSmall(t, "8m")
 	path := filepath.Join(folder, "music.db")
 	oneTrack(t, path)
-	if err := syscall.Mount("tmpfs", folder, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
+	remount(t, folder, syscall.MS_RDONLY)
 	wantReadOnly(t, path, nil)
 	wantReadOnly(t, path, &sqlite.Options{ReadOnly: true})
+}
+
+// remount makes the file system of a folder one that may be read only, or written again.
+func remount(t *testing.T, folder string, flags uintptr) {
+	t.Helper()
+	if err := syscall.Mount("tmpfs", folder, "tmpfs", syscall.MS_REMOUNT|flags, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What others write where nothing could be written is read afterwards.
+func TestAReadOnlyMountThatIsWritten(t *testing.T) {
+	folder := mountSmall(t)
+	path := filepath.Join(folder, "music.db")
+	oneTrack(t, path)
+	remount(t, folder, syscall.MS_RDONLY)
+	_, reader := openTracks(t, path, nil)
+	if n := count(t, reader); n != 1 {
+		t.Errorf("%d entries, want 1", n)
+	}
+	remount(t, folder, 0)
+	owner, table := openTracks(t, path, nil)
+	put(t, table, many(100)...)
+	if n := count(t, reader); n != 101 {
+		t.Errorf("%d entries while the owner has the file open, want 101", n)
+	}
+	put(t, table, track("w", 2))
+	if n := count(t, reader); n != 102 {
+		t.Errorf("%d entries after another save, want 102", n)
+	}
+	if err := owner.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, reader); n != 102 {
+		t.Errorf("%d entries after the owner has closed the file, want 102", n)
+	}
+	var op *driver.OpError
+	if err := reader.Put(t.Context(), []driver.Entry{track("w", 3)}); !errors.Is(err, sqlite.ErrReadOnly) || !errors.As(err, &op) {
+		t.Errorf("a put: %v", err)
+	}
 }
 
 // fill takes all that is left of the disk.

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -77,6 +78,79 @@ func TestReadOnly(t *testing.T) {
 	put(t, table, track("w", 3))
 	if n := count(t, reader); n != 3 {
 		t.Errorf("a reader sees %d entries, want 3", n)
+	}
+}
+
+// A store that only reads writes nothing into the file, also when it closes the
+// file last.
+func TestReadOnlyChangesNothing(t *testing.T) {
+	folder := t.TempDir()
+	_, table := openTracks(t, filepath.Join(folder, "music.db"), nil)
+	put(t, table, many(50)...)
+	path := filepath.Join(folder, "copy.db") // as after a crash: with a log
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(filepath.Join(folder, "music.db"+suffix))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path+suffix, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content := func() []byte {
+		var all []byte
+		for _, suffix := range []string{"", "-wal"} {
+			read, err := os.ReadFile(path + suffix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, read...)
+		}
+		return all
+	}
+	before := content()
+	store, reader := openTracks(t, path, &sqlite.Options{ReadOnly: true})
+	if n := count(t, reader); n != 50 {
+		t.Errorf("%d entries, want 50", n)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(content(), before) {
+		t.Error("the file or its log has changed")
+	}
+}
+
+// A folder of somebody else, who writes to the file that others only read.
+func TestAFileThatItsOwnerWrites(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "music.db")
+	oneTrack(t, path)
+	if err := errors.Join(os.Chmod(path, 0o400), os.Chmod(folder, 0o500)); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(folder, 0o700)
+	if canWrite(folder) {
+		t.Skip("this user may write to a read-only folder")
+	}
+	_, reader := openTracks(t, path, nil)
+	if n := count(t, reader); n != 1 {
+		t.Errorf("%d entries, want 1", n)
+	}
+	for i := range 3 {
+		if err := errors.Join(os.Chmod(folder, 0o700), os.Chmod(path, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		owner, table := openTracks(t, path, nil)
+		for j := range 100 {
+			put(t, table, track("owner", 100*i+j))
+		}
+		if err := errors.Join(owner.Close(), os.Chmod(path, 0o400), os.Chmod(folder, 0o500)); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(t, reader); n != 100*i+101 {
+			t.Errorf("%d entries, want %d", n, 100*i+101)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -109,4 +110,26 @@ func TestTheLogAloneIsRemoved(t *testing.T) {
 		}
 	}
 	wantIntact(t, path)
+}
+
+// A file that somebody has emptied cannot be begun while another program has it open.
+func TestAFileThatIsEmptiedWhileItIsOpen(t *testing.T) {
+	noWindows(t)
+	path := filepath.Join(t.TempDir(), "music.db")
+	oneTrack(t, path)
+	var n int
+	if err := openDB(t, path).QueryRowContext(t.Context(), "SELECT count(*) FROM tracks").Scan(&n); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := sqlite.Open(t.Context(), path, quiet(sqlite.Options{})); err == nil || !strings.Contains(err.Error(), "emptied") {
+		t.Fatalf("%v, %v", s, err)
+	}
+	_, other := openTracks(t, path, quiet(sqlite.Options{Damaged: sqlite.DamagedSetAside}))
+	put(t, other, track("after", 1))
+	if n := count(t, other); n != 1 {
+		t.Errorf("%d entries, want 1", n)
+	}
 }

@@ -46,6 +46,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"runtime"
 
@@ -90,11 +91,18 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 		if o.ReadOnly {
 			resolve = func(_ context.Context, path string) (string, error) { return filepath.EvalSymlinks(path) }
 		}
-		resolved, err := resolve(ctx, path)
-		if err != nil {
-			return nil, err
+		for attempt := 1; ; attempt++ {
+			var s *Store
+			resolved, err := resolve(ctx, path)
+			if err == nil {
+				s, err = openFile(ctx, path, resolved, o, nil)
+			}
+			// Another process may have set the file aside meanwhile.
+			moved := errors.Is(err, errMoved) || errors.Is(err, fs.ErrNotExist) && !o.ReadOnly
+			if err == nil || !moved || attempt == maxRenewals {
+				return s, err
+			}
 		}
-		return openFile(ctx, path, resolved, o, nil)
 	})
 }
 

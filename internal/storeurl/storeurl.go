@@ -139,6 +139,8 @@ func pathOf(address string) (path string, parameters url.Values, err error) {
 			return "", nil, fmt.Errorf("store: %s: has parameters that cannot be read", scheme)
 		}
 		path = path[:i]
+	} else if i >= 0 && !strings.ContainsAny(path[i:], "./\\") {
+		return "", nil, fmt.Errorf("store: %s: has a question mark that no parameter follows: a name with one is %[1]s:///path, with %%3F", scheme)
 	}
 	if path == "" {
 		return "", nil, fmt.Errorf("store: %s: is without a path", scheme)
