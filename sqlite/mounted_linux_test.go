@@ -46,7 +46,7 @@ func remount(t *testing.T, folder string, flags uintptr) {
 
 // What others write where nothing could be written is read afterwards.
 func TestAReadOnlyMountThatIsWritten(t *testing.T) {
-	folder := mountSmall(t)
+	folder := mountSmall(t, "8m")
 	path := filepath.Join(folder, "music.db")
 	oneTrack(t, path)
 	remount(t, folder, syscall.MS_RDONLY)
