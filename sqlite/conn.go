@@ -84,11 +84,13 @@ func (c *conn) prepare(ctx context.Context, key stmtKey) (*stmt, error) {
 	if text == "" {
 		text = key.table.text(key)
 	}
-	var inner sqldriver.Stmt
-	err := retryBusy(ctx, func() (err error) {
-		inner, err = c.Conn.Prepare(text)
-		return err
-	})
+	inner, err := c.prepareText(ctx, text)
+	if resultCode(err) == codeError && key.table != nil {
+		// SQLite goes by an old schema while a lock keeps it from looking at the file's.
+		if err = c.pragma(ctx, "SELECT count(*) FROM main.sqlite_master"); err == nil {
+			inner, err = c.prepareText(ctx, text)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +109,14 @@ func (c *conn) prepare(ctx context.Context, key stmtKey) (*stmt, error) {
 	s := &stmt{preparedStmt: prepared}
 	c.stmts[key] = s
 	return s, nil
+}
+
+func (c *conn) prepareText(ctx context.Context, text string) (inner sqldriver.Stmt, err error) {
+	err = retryBusy(ctx, func() (err error) {
+		inner, err = c.Conn.Prepare(text)
+		return err
+	})
+	return inner, err
 }
 
 // forget closes the statement that key stands for: SQLite keeps what was bound
