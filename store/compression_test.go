@@ -19,7 +19,7 @@ import (
 // described is the body of a track, which has much in common with others.
 func described(i int) []byte {
 	return fmt.Appendf(nil, `{"id":"%08x","title":"Track %d","album":{"title":"Album %d","released":%d,"label":"A label of some length"},`+
-		`"links":{"self":"https://api.example.com/v1/tracks/%08x","similar":"https://api.example.com/v1/tracks/%08x/similar"}}`, i*2654435761, i, i/10, 1960+i%60, i, i)
+		`"links":{"self":"https://api.example.com/v1/tracks/%08x","similar":"https://api.example.com/v1/tracks/%08x/similar"}}`, uint32(i)*2654435761, i, i/10, 1960+i%60, i, i)
 }
 
 // What a repository keeps compressed is read by one that does not, and the other way round.
