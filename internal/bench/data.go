@@ -275,6 +275,7 @@ func newRepository[V any](ctx context.Context, store driver.Store, handler paylo
 
 func trackSettings[V any](handler payload.Handler[V]) settings.RepositorySettings[Key, V] {
 	return settings.RepositorySettings[Key, V]{
+		Version:  1, // lines read one table as values of several types
 		Name:     "tracks",
 		Endpoint: request.Pattern[Key]("GET " + trackPath + "{id}"),
 		Payload:  handler,
