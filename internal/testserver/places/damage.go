@@ -174,14 +174,27 @@ func damageItem(tb testing.TB, address, _, id string, part Part) {
 		Region:     "us-east-1", BaseEndpoint: aws.String("http://" + u.Host),
 		Credentials: credentials.NewStaticCredentialsProvider(u.User.Username(), secret, ""),
 	})
-	tables, err := client.ListTables(ctx, &dynamodb.ListTablesInput{})
-	check(tb, err)
+	var names []string
+	for pages := dynamodb.NewListTablesPaginator(client, &dynamodb.ListTablesInput{}); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		check(tb, err)
+		names = append(names, page.TableNames...)
+	}
 	n := int64(0)
-	for _, table := range tables.TableNames {
-		if !strings.HasPrefix(table, u.Query().Get("prefix")) {
-			continue
+	for _, table := range names {
+		if strings.HasPrefix(table, u.Query().Get("prefix")) {
+			n += damageItemIn(tb, client, table, id, part)
 		}
-		page, err := client.Scan(ctx, &dynamodb.ScanInput{TableName: &table})
+	}
+	changed(tb, n)
+}
+
+// damageItemIn returns how many items of a table it has changed.
+func damageItemIn(tb testing.TB, client *dynamodb.Client, table, id string, part Part) (n int64) {
+	tb.Helper()
+	ctx := tb.Context()
+	for pages := dynamodb.NewScanPaginator(client, &dynamodb.ScanInput{TableName: &table}); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
 		check(tb, err)
 		for _, item := range page.Items {
 			sort, _ := item["k"].(*types.AttributeValueMemberS)
@@ -194,7 +207,7 @@ func damageItem(tb testing.TB, address, _, id string, part Part) {
 			n++
 		}
 	}
-	changed(tb, n)
+	return n
 }
 
 func spoilItem(tb testing.TB, item map[string]types.AttributeValue, part Part) {
