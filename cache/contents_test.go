@@ -416,3 +416,23 @@ func TestACacheOfAFileThatMayOnlyBeRead(t *testing.T) {
 		t.Errorf("a save: %v", err)
 	}
 }
+
+func TestWhatMayStandInIsKept(t *testing.T) {
+	c := newCache(t, &cache.Options{KeepExpired: time.Hour, ClearEvery: time.Millisecond})
+	needed := endpoint("tracks", "GET api.test/tracks/{id}")
+	needed.Policy.StaleIfError = 48 * time.Hour
+	tracks, albums := create(t, c, needed), create(t, c, endpoint("albums", "GET api.test/albums/{id}"))
+	for _, r := range []*repository.ResponseRepository[string, string]{tracks, albums} {
+		check(t, r.Save(t.Context(), "old", "body", repository.ExpireAt(time.Now().Add(-72*time.Hour))))
+		check(t, r.Save(t.Context(), "late", "body", repository.ExpireAt(time.Now().Add(-24*time.Hour))))
+	}
+	left := func(r *repository.ResponseRepository[string, string]) int {
+		n, err := r.Count(t.Context(), repository.All)
+		check(t, err)
+		return n
+	}
+	waitfor.True(t, "what is of no use is cleared", func() bool { return left(albums) == 0 && left(tracks) <= 1 })
+	if left(tracks) != 1 {
+		t.Error("what may stand in for a response is cleared")
+	}
+}

@@ -53,10 +53,10 @@ type Keeper struct {
 
 // kept is what the keeper knows of a table, which may have been opened several times.
 type kept struct {
-	driver.Table // as it was opened last
+	driver.Table // as it was opened first
 	spec         driver.TableSpec
+	declared     Declared
 	own          total
-	keepExpired  time.Duration
 
 	mu   sync.Mutex
 	uses map[string]*use // that are not recorded in the store yet, by encoded key
@@ -97,26 +97,23 @@ func (k *Keeper) Table(t driver.Table, spec driver.TableSpec, d *Declared) drive
 func (k *Keeper) add(t driver.Table, spec driver.TableSpec, d *Declared) *kept {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	known := k.tables[spec.Name]
-	switch {
-	case k.closed:
+	if k.closed {
 		return nil
-	case known == nil && d == nil:
+	}
+	known := k.tables[spec.Name]
+	if known != nil && (d == nil || *d == known.declared) {
+		return known
+	}
+	if d == nil {
 		d = &Declared{}
-		fallthrough
-	case known == nil || d != nil && d.Limit != known.own.limit:
-		if d.Limit.IsZero() && k.opts.Limit.IsZero() && !k.clears() {
-			k.retire(spec.Name)
-			return nil
-		}
-		k.retire(spec.Name)
-		known = &kept{own: total{limit: d.Limit}}
-		k.tables[spec.Name] = known
 	}
-	known.Table, known.spec = t, spec
-	if d != nil {
-		known.keepExpired = d.KeepExpired
+	k.retire(spec.Name)
+	if d.Limit.IsZero() && k.opts.Limit.IsZero() && !k.clears() {
+		return nil
 	}
+	// A round may go on with what was known: it is not changed.
+	known = &kept{Table: t, spec: spec, declared: *d, own: total{limit: d.Limit}}
+	k.tables[spec.Name] = known
 	if k.ended == nil {
 		k.ended = make(chan struct{})
 		go k.run()
@@ -257,7 +254,7 @@ func (k *Keeper) clearExpired(ctx context.Context) error {
 	now := k.now()
 	var errs []error
 	for _, t := range k.snapshot() {
-		at := now.Add(-max(k.opts.KeepExpired, t.keepExpired)).Truncate(time.Microsecond)
+		at := now.Add(-max(k.opts.KeepExpired, t.declared.KeepExpired)).Truncate(time.Microsecond)
 		n, err := t.Clear(ctx, driver.Filter{State: driver.Expired, Now: at})
 		errs = append(errs, err)
 		t.own.remove(n)

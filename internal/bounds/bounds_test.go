@@ -400,3 +400,15 @@ func TestATableThatWasDroppedIsForgotten(t *testing.T) {
 		t.Errorf("the tables are %v, %v", specs, err)
 	}
 }
+
+// A table is opened again while a round goes on: nothing is changed under it.
+func TestATableIsOpenedAgainDuringRounds(t *testing.T) {
+	f := newFixture(t, func(o *bounds.Options) { o.Every, o.KeepExpired = time.Millisecond, time.Hour })
+	table := f.table("t", settings.Limit{Entries: 20})
+	var wg sync.WaitGroup
+	wg.Go(func() { f.save(table, 10, to(500)...) })
+	for i := range 200 {
+		f.table("t", settings.Limit{Entries: 20 + i%2})
+	}
+	wg.Wait()
+}
