@@ -22,13 +22,7 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 	err := t.store.run(ctx, "delete from", t.id.spec.Name, func() error {
 		f := t.hold()
 		defer f.release()
-		places := make([]place, len(keys))
-		var lines []byte
-		for i, key := range keys {
-			lines = t.id.append(lines[:0], key)
-			places[i] = t.id.place(lines, key)
-		}
-		slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.shard(), b.shard()) })
+		places := t.places(keys)
 		var groups [][]place
 		for _, stripe := range groupBy(places, func(a, b place) bool { return a.stripe() == b.stripe() }) {
 			groups = slices.AppendSeq(groups, slices.Chunk(stripe, maxRemoves))
@@ -51,6 +45,18 @@ func (t *table) Delete(ctx context.Context, keys []driver.Key) (int, error) {
 		return 0, err
 	}
 	return int(deleted.Load()), nil
+}
+
+// places are where the entries with these keys are, folder by folder.
+func (t *table) places(keys []driver.Key) []place {
+	places := make([]place, len(keys))
+	var lines []byte
+	for i, key := range keys {
+		lines = t.id.append(lines[:0], key)
+		places[i] = t.id.place(lines, key)
+	}
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.shard(), b.shard()) })
+	return places
 }
 
 // deleteGroup removes the files of entries that share a lock. It does not take it where

@@ -1,10 +1,8 @@
 package filesystem
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,13 +20,7 @@ func (t *table) Use(ctx context.Context, keys []driver.Key, at time.Time) error 
 	return t.store.run(ctx, "use", t.id.spec.Name, func() error {
 		f := t.hold()
 		defer f.release()
-		places := make([]place, len(keys))
-		var lines []byte
-		for i, key := range keys {
-			lines = t.id.append(lines[:0], key)
-			places[i] = t.id.place(lines, key)
-		}
-		slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.shard(), b.shard()) })
+		places := t.places(keys)
 		groups := groupBy(places, func(a, b place) bool { return a.shard() == b.shard() })
 		workers := min(t.store.workers, 1+len(places)/minPerWorker)
 		var taken atomic.Int64
