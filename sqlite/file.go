@@ -217,7 +217,7 @@ func (f *file) guard(ctx context.Context, again bool, do func() error) error {
 			f.relieve(ctx)
 			err = do()
 		}
-		if err == nil || renewals == maxRenewals || !f.isLost(err) {
+		if err == nil || renewals == maxRenewals || !f.isLost(err) && !f.isRenewed(seen, err) {
 			return err
 		}
 		if err := f.renew(ctx, seen, err); err != nil {
@@ -261,6 +261,12 @@ func (f *file) isLost(err error) bool {
 	}
 	current := f.current.Load()
 	return !current.isAt(f.path) || current.hasChanged(f.path)
+}
+
+// isRenewed reports whether SQLite's error is of an operation during which the file was replaced
+// by somebody else: it may have met the new one before that had its tables.
+func (f *file) isRenewed(seen uint64, err error) bool {
+	return f.generation.Load() != seen && resultCode(err) != 0
 }
 
 // renew goes on with the file that is at the path, after it has set aside one that is damaged
@@ -328,13 +334,14 @@ func (f *file) replace(ctx context.Context, cause error) error {
 	if !isDamage(cause) && !os.SameFile(info, current.file) {
 		f.opts.Logger.WarnContext(ctx, "endpointcache: a SQLite file was removed or replaced while it was open", "path", f.path)
 	}
+	// Who meets the new file has to know that it is one, and that it has no tables yet.
+	f.unfinished.Store(!f.mode.readOnly())
+	f.generation.Add(1)
 	// Connections that are in use are closed when they are given back. SQLite
 	// knows that their file has moved, and removes nothing at its path.
 	f.readers.reset()
 	f.writer.reset()
 	f.current.Store(&identity{file: info})
-	f.unfinished.Store(!f.mode.readOnly())
-	f.generation.Add(1)
 	return nil
 }
 
