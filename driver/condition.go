@@ -10,9 +10,10 @@ type Precondition uint8
 
 // The preconditions of a put.
 const (
-	IfAbsent  Precondition = iota + 1 // there is no entry of that key, live or expired
-	IfNotLive                         // there is none that is live at Now
-	IfNewer                           // there is none, or one whose CachedAt is not after that of the new entry
+	IfAbsent    Precondition = iota + 1 // there is no entry of that key, live or expired
+	IfNotLive                           // there is none that is live at Now
+	IfNewer                             // there is none, or one whose CachedAt is not after that of the new entry
+	IfUnchanged                         // there is one, whose CachedAt is that of the new entry
 )
 
 // Condition is a precondition and the instant that it is about.
@@ -23,20 +24,22 @@ type Condition struct {
 
 // Validate reports an unknown precondition.
 func (c Condition) Validate() error {
-	if c.If < IfAbsent || c.If > IfNewer {
+	if c.If < IfAbsent || c.If > IfUnchanged {
 		return fmt.Errorf("unknown precondition %d", c.If)
 	}
 	return nil
 }
 
-// Allows reports whether e may take the place of old, an entry of the same key.
-// Where there is no such entry, every condition holds.
+// Allows reports whether e may take the place of old, an entry of the same key. Where there
+// is no such entry, every condition but IfUnchanged holds.
 func (c Condition) Allows(old, e Entry) bool {
 	switch c.If {
 	case IfNotLive:
 		return !old.Live(c.Now)
 	case IfNewer:
 		return !old.CachedAt.After(e.CachedAt)
+	case IfUnchanged:
+		return old.CachedAt.Equal(e.CachedAt)
 	default:
 		return false
 	}

@@ -88,6 +88,11 @@ type Traits struct {
 	// Intact is true where an entry cannot be damaged without the store's finding
 	// out by itself, so that it needs no checksums.
 	Intact bool
+
+	// Lags is how long a change that another Store has made may go unseen by this
+	// one's Gets; 0: they see it once it is committed. What goes by more than the key,
+	// and what writes, sees it at once.
+	Lags time.Duration
 }
 
 // Table holds the entries of one repository.
