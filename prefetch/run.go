@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/hooks"
 	"github.com/endpointcache/endpointcache/internal/gate"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/request"
@@ -90,6 +91,7 @@ type run[K comparable, V any] struct {
 	ledger  *ledger[K]
 	start   time.Time
 	pace    pace
+	tell    func(hooks.Progress) // nil: no hook wants to know
 	total   atomic.Int64 // the number of keys, as far as it is known
 	stop    context.CancelCauseFunc
 
