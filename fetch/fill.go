@@ -367,6 +367,7 @@ func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}, reported
 			go r.report(ctx, ended, reported)
 			return
 		}
+		r.tally.Tell(ctx, r.f.table, 0) // of what was found while its report was told
 		r.believe(ctx)
 		close(reported)
 	}()

@@ -126,34 +126,32 @@ func (o *operations) begin(ctx context.Context, table, name string, entries int)
 	if o.hook == nil || ctx == nil {
 		return ctx, operation{}
 	}
-	begun := operation{of: o, began: time.Now()}
-	given := ctx
-	o.call(func() {
-		var derived context.Context
-		derived, begun.ended = o.hook(given, StoreOperation{Store: o.kind, Table: table, Operation: name, Entries: entries})
-		if derived != nil {
-			ctx = derived
-		}
-	})
-	return ctx, begun
+	began := time.Now()
+	derived, ended := o.call(ctx, StoreOperation{Store: o.kind, Table: table, Operation: name, Entries: entries})
+	if derived != nil {
+		ctx = derived
+	}
+	return ctx, operation{of: o, ended: ended, began: began}
+}
+
+func (o *operations) call(ctx context.Context, op StoreOperation) (derived context.Context, ended func(StoreEnd)) {
+	defer o.recovered()
+	return o.hook(ctx, op)
+}
+
+// recovered, deferred around a user's function, ends its panic: it is not that of the store.
+func (o *operations) recovered() {
+	if p := recover(); p != nil {
+		o.log.Error("endpointcache: panic in a hook", "panic", fmt.Sprint(p))
+	}
 }
 
 func (o *operation) end(entries int, err error) {
 	if o.ended == nil {
 		return
 	}
-	e := StoreEnd{Entries: entries, ErrorType: errortype.Of(err), Duration: time.Since(o.began)}
-	o.of.call(func() { o.ended(e) })
-}
-
-// call calls a user's function, whose panic is not that of the store.
-func (o *operations) call(function func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			o.log.Error("endpointcache: panic in a hook", "panic", fmt.Sprint(p))
-		}
-	}()
-	function()
+	defer o.of.recovered()
+	o.ended(StoreEnd{Entries: entries, ErrorType: errortype.Of(err), Duration: time.Since(o.began)})
 }
 
 // table has its operations told.

@@ -16,12 +16,17 @@ import (
 
 // Of is the kind of an error, as package hooks lists them; empty for nil.
 func Of(err error) string {
+	if err == nil { // most do not fail, and are to allocate nothing
+		return ""
+	}
+	return of(err)
+}
+
+func of(err error) string {
 	var timeout interface{ Timeout() bool }
 	var dns *net.DNSError
 	var operation *net.OpError
 	switch {
-	case err == nil:
-		return ""
 	case errors.Is(err, context.Canceled):
 		return "cancelled"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, policy.ErrTimeout),

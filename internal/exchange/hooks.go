@@ -18,21 +18,23 @@ import (
 
 // told calls a hook, which is not nil. One that panics does no harm.
 func told[E any](x *Exchange, ctx context.Context, hook func(context.Context, E), e E) {
-	x.callHook(func() { hook(ctx, e) })
+	defer x.recovered()
+	hook(ctx, e)
 }
 
-func (x *Exchange) callHook(call func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			x.counts.panics.Add(1)
-			x.log.Error("endpointcache: panic in a hook", "panic", fmt.Sprint(p))
-		}
-	}()
-	call()
+// recovered, deferred around a hook, ends its panic.
+func (x *Exchange) recovered() {
+	if p := recover(); p != nil {
+		x.counts.panics.Add(1)
+		x.log.Error("endpointcache: panic in a hook", "panic", fmt.Sprint(p))
+	}
 }
 
 // errorType is the kind of an error, for events.
 func errorType(err error) string {
+	if err == nil {
+		return ""
+	}
 	var panicked *panicError
 	switch {
 	case errors.Is(err, ErrStoreSlow):
@@ -243,18 +245,20 @@ func Begin(ctx context.Context, method string, keys int, conditional bool) (cont
 		method = http.MethodGet
 	}
 	o := &Outgoing{x: f.x, began: time.Now()}
-	given := ctx
-	f.x.callHook(func() {
-		var derived context.Context
-		derived, o.ended = f.x.opts.Hooks.Requesting(given, hooks.Request{
-			Repository: f.ask.Table.Name, Store: f.x.opts.Store,
-			Method: method, Keys: keys, Conditional: conditional, Background: f.renews,
-		})
-		if derived != nil {
-			ctx = derived
-		}
+	derived := o.begin(ctx, hooks.Request{
+		Repository: f.ask.Table.Name, Store: f.x.opts.Store,
+		Method: method, Keys: keys, Conditional: conditional, Background: f.renews,
 	})
+	if derived != nil {
+		ctx = derived
+	}
 	return ctx, o
+}
+
+func (o *Outgoing) begin(ctx context.Context, r hooks.Request) (derived context.Context) {
+	defer o.x.recovered()
+	derived, o.ended = o.x.opts.Hooks.Requesting(ctx, r)
+	return derived
 }
 
 // flightOf is the key of the flight in the context of its request, or the first one in that of
@@ -275,7 +279,8 @@ func (o *Outgoing) End(resp *http.Response, attempts int, bytes int64, err error
 		if e.Status >= http.StatusBadRequest {
 			e.ErrorType = strconv.Itoa(e.Status)
 		}
-		o.x.callHook(func() { o.ended(e) })
+		defer o.x.recovered()
+		o.ended(e)
 	})
 }
 
@@ -401,10 +406,15 @@ func (t *Table) Prefetching(ctx context.Context) func(hooks.Progress) {
 	if hook == nil {
 		return nil
 	}
-	var tell func(hooks.Progress)
-	t.x.callHook(func() { tell = hook(ctx, hooks.Prefetch{Repository: t.Name, Store: t.x.opts.Store}) })
+	tell := func() func(hooks.Progress) {
+		defer t.x.recovered()
+		return hook(ctx, hooks.Prefetch{Repository: t.Name, Store: t.x.opts.Store})
+	}()
 	if tell == nil {
 		return nil
 	}
-	return func(p hooks.Progress) { t.x.callHook(func() { tell(p) }) }
+	return func(p hooks.Progress) {
+		defer t.x.recovered()
+		tell(p)
+	}
 }
