@@ -56,8 +56,8 @@ func (x *Exchange) Began() time.Time {
 	return time.Now()
 }
 
-// answered tells of answers to keys of a table, nil for none.
-func (x *Exchange) answered(ctx context.Context, t *Table, r hooks.Result, keys int, took time.Duration) {
+// tellAnswered tells of answers to keys of a table, nil for none.
+func (x *Exchange) tellAnswered(ctx context.Context, t *Table, r hooks.Result, keys int, took time.Duration) {
 	if hook := x.opts.Hooks.Answered; hook != nil && keys > 0 {
 		a := hooks.Answer{Store: x.opts.Store, Result: r, Keys: keys, Duration: took}
 		if t != nil {
@@ -72,7 +72,7 @@ func (t *Table) TellResult(ctx context.Context, r *Result, began time.Time) {
 	if began.IsZero() {
 		return
 	}
-	t.x.answered(ctx, t, t.x.kindOf(r), 1, time.Since(began))
+	t.x.tellAnswered(ctx, t, t.x.kindOf(r), 1, time.Since(began))
 }
 
 // kindOf is the kind of a result.
@@ -144,20 +144,20 @@ func (t *Table) TellAnswer(ctx context.Context, a *Answer, err error, began time
 	default:
 		kind = kindOfAnswer(a.Stored.Entry.Status, true, a.joined)
 	}
-	t.x.answered(ctx, t, kind, 1, time.Since(began))
+	t.x.tellAnswered(ctx, t, kind, 1, time.Since(began))
 }
 
 // CountBypassed counts a request that is not for the cache.
 func (x *Exchange) CountBypassed(ctx context.Context) {
 	x.counts.bypassed.Add(1)
-	x.answered(ctx, nil, hooks.Bypassed, 1, 0)
+	x.tellAnswered(ctx, nil, hooks.Bypassed, 1, 0)
 }
 
 // CountUnanswered counts an answer that only the origin could give, which was not to be
 // asked, to a request that belongs to no table.
 func (x *Exchange) CountUnanswered(ctx context.Context) {
 	x.counts.unanswered.Add(1)
-	x.answered(ctx, nil, hooks.Unanswered, 1, 0)
+	x.tellAnswered(ctx, nil, hooks.Unanswered, 1, 0)
 }
 
 // Tally counts answers to many keys by their kinds, so that they are told together. A nil
@@ -188,7 +188,7 @@ func (c *Tally) Tell(ctx context.Context, t *Table, took time.Duration) {
 	}
 	for kind := range c.kinds {
 		if n := c.kinds[kind].Swap(0); n > 0 {
-			t.x.answered(ctx, t, hooks.Result(kind), int(n), took) //nolint:gosec // there are few
+			t.x.tellAnswered(ctx, t, hooks.Result(kind), int(n), took) //nolint:gosec // there are few
 		}
 	}
 }
