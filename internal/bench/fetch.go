@@ -128,7 +128,7 @@ func hooksUnset(ctx context.Context, d *dataset, c *contest) error {
 	if err != nil {
 		return err
 	}
-	repo, err := cache.CreateRepository(ctx, owner, trackSettings(payload.JSON[Track]()))
+	repo, err := cache.CreateRepository(ctx, owner, trackSettings(payload.Bytes()))
 	if err != nil {
 		return err
 	}
@@ -147,12 +147,12 @@ func hooksUnset(ctx context.Context, d *dataset, c *contest) error {
 	}
 	table := exchange.OfRepository(repo.Responses)
 	var none exchange.Result
-	compareGets(d, c, 1, sameTrack,
-		func(_ int, k *Key) (Track, error) {
+	compareGets(d, c, 1, sameBytes,
+		func(_ int, k *Key) ([]byte, error) {
 			began := table.Exchange().Began()
 			defer func() { table.TellResult(ctx, &none, began) }()
 			return fetcher.Fetch(ctx, *k)
 		},
-		func(_ int, k *Key) (Track, error) { return fetcher.Fetch(ctx, *k) })
+		func(_ int, k *Key) ([]byte, error) { return fetcher.Fetch(ctx, *k) })
 	return nil
 }
