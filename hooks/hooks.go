@@ -204,7 +204,7 @@ type LeaseEvent struct {
 	Store      string // the kind of the cache's store
 	Keys       int
 	Outcome    LeaseOutcome
-	Waited     time.Duration // for another process; 0: not at all
+	Waited     time.Duration // for another process, the longest of them; 0: not at all, or unknown
 }
 
 // LeaseOutcome is what becomes of a lease.
@@ -213,9 +213,9 @@ type LeaseOutcome uint8
 // The outcomes of leases.
 const (
 	LeaseAcquired  LeaseOutcome = iota + 1 // this process asks the origin
-	LeaseAwaited                           // another process has asked, and its answer has come
-	LeaseTakenOver                         // another process has not answered in time, and this one asks
-	LeaseFailed                            // the store could not tell, or the wait was too long: this process asks without a lease
+	LeaseAwaited                           // another process has asked, and its answer is stored: the caller's is Fresh
+	LeaseTakenOver                         // another process has ended without an answer, and this one asks
+	LeaseFailed                            // this process asks without a lease: the store has failed, or the other's answer cannot be shared
 )
 
 // String is the outcome in lower case.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/background"
 	"github.com/endpointcache/endpointcache/internal/errortype"
 	"github.com/endpointcache/endpointcache/internal/layer"
 	"github.com/endpointcache/endpointcache/internal/secret"
@@ -38,7 +39,8 @@ type StoreOperation struct {
 	// drop_table.
 	Operation string
 
-	Entries int // how many keys or entries it was given; 0 where a filter selects them
+	Entries    int  // how many keys or entries it was given; 0 where a filter selects them
+	Background bool // it is for a renewal, which the one whose values the context has does not wait for
 }
 
 // StoreEnd is how an operation has ended.
@@ -127,7 +129,7 @@ func (o *operations) begin(ctx context.Context, table, name string, entries int)
 		return ctx, operation{}
 	}
 	began := time.Now()
-	derived, ended := o.call(ctx, StoreOperation{Store: o.kind, Table: table, Operation: name, Entries: entries})
+	derived, ended := o.call(ctx, StoreOperation{Store: o.kind, Table: table, Operation: name, Entries: entries, Background: background.In(ctx)})
 	if derived != nil {
 		ctx = derived
 	}

@@ -185,9 +185,19 @@ func (r *run[K, V]) report(ctx context.Context) (end func()) {
 func (r *run[K, V]) tellProgress(p Progress) {
 	if r.tell != nil {
 		r.tell(hooks.Progress(p))
+		r.toldEnd = p.Ended
 	}
 	if r.Progress != nil {
 		r.Progress(p)
+	}
+}
+
+// endProgress tells the hooks of the end of a run that has panicked.
+func (r *run[K, V]) endProgress() {
+	if r.tell != nil && !r.toldEnd {
+		p := r.progress()
+		p.Ended = true
+		r.tell(hooks.Progress(p))
 	}
 }
 

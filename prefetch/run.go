@@ -92,7 +92,8 @@ type run[K comparable, V any] struct {
 	start   time.Time
 	pace    pace
 	tell    func(hooks.Progress) // nil: no hook wants to know
-	total   atomic.Int64 // the number of keys, as far as it is known
+	toldEnd bool                 // that the run has ended
+	total   atomic.Int64         // the number of keys, as far as it is known
 	stop    context.CancelCauseFunc
 
 	panicOnce sync.Once
@@ -108,6 +109,7 @@ func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], e
 	r.stop = stop
 	r.total.Store(int64(r.Total))
 	endReports := r.report(ctx)
+	defer r.endProgress() // for the hooks, also after a panic
 	defer endReports()
 
 	unique, ended := 0, false

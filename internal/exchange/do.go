@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/background"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
@@ -154,7 +155,7 @@ func (x *Exchange) renew(ctx context.Context, a *Ask, s *Stored, seen int64) {
 	}
 	own := *a
 	own.Batched = a.Batched || a.Gathers
-	f := x.newFlight(ctx, &own, s.Clone(), !a.Gathers && rfc9111.HasValidator(s.Head.Header))
+	f := x.newFlight(background.With(ctx), &own, s.Clone(), !a.Gathers && rfc9111.HasValidator(s.Head.Header))
 	f.renews, f.joinable, f.background, f.goesOn = true, true, true, true
 	f.finishing = time.AfterFunc(x.opts.RenewTimeout, f.endUnused)
 	f.begun = time.Now()

@@ -392,11 +392,27 @@ func (x *Exchange) storeState(s *hooks.StoreState) {
 	}
 }
 
-// leased tells what has become of leases of keys of the table.
-func (t *Table) leased(ctx context.Context, outcome hooks.LeaseOutcome, keys int, waited time.Duration) {
-	if hook := t.x.opts.Hooks.Lease; hook != nil && keys > 0 {
-		told(t.x, ctx, hook, hooks.LeaseEvent{Repository: t.Name, Store: t.x.opts.Store, Keys: keys, Outcome: outcome, Waited: waited})
+// tellLeases tells what has become of the leases of flights of one table, for which they have
+// waited so long at most.
+func tellLeases(outcome hooks.LeaseOutcome, flights []*Flight, waited time.Duration) {
+	if len(flights) == 0 {
+		return
 	}
+	f := flights[0]
+	if hook := f.x.opts.Hooks.Lease; hook != nil {
+		told(f.x, f.values, hook, hooks.LeaseEvent{
+			Repository: f.ask.Table.Name, Store: f.x.opts.Store, Keys: len(flights), Outcome: outcome, Waited: waited,
+		})
+	}
+}
+
+// tellWaited is tellLeases for flights that have waited.
+func tellWaited(outcome hooks.LeaseOutcome, waiting []*queued) {
+	var waited time.Duration
+	for _, w := range waiting {
+		waited = max(waited, leaseNow().Sub(w.since))
+	}
+	tellLeases(outcome, flightsOf(waiting), waited)
 }
 
 // Prefetching tells that a prefetch begins. It returns what is to be told of its progress, nil
