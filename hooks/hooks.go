@@ -145,7 +145,7 @@ type Outcome uint8
 // The outcomes of renewals. Each that has begun has another one at the end.
 const (
 	RenewalBegun     Outcome = iota + 1
-	RenewalFetched           // by a new answer
+	RenewalFetched           // by a new answer, which another process may have asked for
 	RenewalConfirmed         // by a 304
 	RenewalFailed            // what is stored stays as it is
 )

@@ -348,6 +348,8 @@ func (f *Flight) tellRenewed() {
 	outcome := hooks.RenewalFailed
 	switch {
 	case f.err != nil, f.decodeErr != nil, f.panicked != nil:
+	case f.elsewhere:
+		outcome = hooks.RenewalFetched
 	case f.used != nil:
 		if f.outcome.Detail == "" {
 			outcome = hooks.RenewalConfirmed
