@@ -18,4 +18,3 @@ func TestWhatIsCountedOftenAllocatesNothing(t *testing.T) {
 		t.Errorf("an answer takes %v allocations", n)
 	}
 }
-

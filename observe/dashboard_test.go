@@ -198,7 +198,7 @@ func TestThePageListsAllMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	listed := make(map[string]string) // units by names
-	for _, row := range regexp.MustCompile("(?m)^\\| `((?:endpointcache|db)\\.[a-z_.]+)` \\| [a-z ]+ \\| `([^`]+)` \\|").FindAllStringSubmatch(string(page), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `((?:endpointcache|db)\\.[a-z_.]+)` \\| [a-z -]+ \\| `([^`]+)` \\|").FindAllStringSubmatch(string(page), -1) {
 		listed[row[1]] = row[2]
 	}
 	for _, m := range everything(t).metrics() {
