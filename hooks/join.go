@@ -41,15 +41,19 @@ func around[B, E any](outer, inner func(context.Context, B) (context.Context, fu
 		return outer
 	}
 	return func(ctx context.Context, b B) (context.Context, func(E)) {
-		var ends [2]func(E)
-		for i, begin := range []func(context.Context, B) (context.Context, func(E)){outer, inner} {
-			var derived context.Context
-			if derived, ends[1-i] = begin(ctx, b); derived != nil {
-				ctx = derived
-			}
-		}
-		return ctx, func(e E) { callAll(ends[:], e) }
+		ctx, last := within(ctx, b, outer)
+		ctx, first := within(ctx, b, inner)
+		return ctx, func(e E) { callAll([]func(E){first, last}, e) }
 	}
+}
+
+// within is begin, which may return no context.
+func within[B, E any](ctx context.Context, b B, begin func(context.Context, B) (context.Context, func(E))) (context.Context, func(E)) {
+	derived, end := begin(ctx, b)
+	if derived == nil {
+		derived = ctx
+	}
+	return derived, end
 }
 
 func during[B, E any](first, second func(context.Context, B) func(E)) func(context.Context, B) func(E) {

@@ -23,7 +23,6 @@ type operations struct {
 	mu   sync.Mutex
 	all  []hooks.StoreOperation
 	ends []hooks.StoreEnd
-	ctxs []context.Context
 }
 
 func (o *operations) hooks() hooks.StoreHooks {

@@ -118,7 +118,7 @@ func describe(set attribute.Set) string {
 	var all []string
 	for _, a := range set.ToSlice() {
 		name := strings.TrimPrefix(string(a.Key), "endpointcache.")
-		all = append(all, name+"="+a.Value.Emit())
+		all = append(all, name+"="+a.Value.String())
 	}
 	return strings.Join(all, " ")
 }

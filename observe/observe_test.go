@@ -374,7 +374,7 @@ func (p *program) traced(ask func(context.Context)) (caller tracetest.SpanStub, 
 func attributesOf(s *tracetest.SpanStub) map[string]string {
 	all := make(map[string]string)
 	for _, a := range s.Attributes {
-		all[string(a.Key)] = a.Value.Emit()
+		all[string(a.Key)] = a.Value.String()
 	}
 	return all
 }

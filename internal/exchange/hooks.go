@@ -17,7 +17,7 @@ import (
 )
 
 // told calls a hook, which is not nil. One that panics does no harm.
-func told[E any](x *Exchange, ctx context.Context, hook func(context.Context, E), e E) {
+func told[E any](ctx context.Context, x *Exchange, hook func(context.Context, E), e E) {
 	defer x.recovered()
 	hook(ctx, e)
 }
@@ -63,7 +63,7 @@ func (x *Exchange) tellAnswered(ctx context.Context, t *Table, r hooks.Result, k
 		if t != nil {
 			a.Repository = t.Name
 		}
-		told(x, ctx, hook, a)
+		told(ctx, x, hook, a)
 	}
 }
 
@@ -77,15 +77,16 @@ func (t *Table) TellResult(ctx context.Context, r *Result, began time.Time) {
 
 // kindOf is the kind of a result.
 func (x *Exchange) kindOf(r *Result) hooks.Result {
-	switch {
-	case r.Kind == Hit:
+	switch r.Kind {
+	case Hit:
 		return x.kindOfHit(&r.Entry)
-	case r.Kind == Ended:
+	case Ended:
 		return hooks.Cancelled
-	case r.Kind == Failed:
+	case Failed:
 		return kindOfError(r.Err)
-	case r.Kind == Stale:
+	case Stale:
 		return hooks.Stale
+	default:
 	}
 	return kindOfAnswer(r.Entry.Status, r.Kind == Confirmed, r.joined)
 }
@@ -335,7 +336,7 @@ func (b *measuredBody) Close() error {
 func (x *Exchange) renewing(f *Flight) {
 	x.counts.renewed.Add(1)
 	if hook := x.opts.Hooks.Renewing; hook != nil {
-		told(x, f.values, hook, hooks.Renewal{Repository: f.ask.Table.Name, Store: x.opts.Store, Outcome: hooks.RenewalBegun})
+		told(f.values, x, hook, hooks.Renewal{Repository: f.ask.Table.Name, Store: x.opts.Store, Outcome: hooks.RenewalBegun})
 	}
 }
 
@@ -357,13 +358,13 @@ func (f *Flight) tellRenewed() {
 	case f.resp != nil && (f.body == nil || f.body.err == nil) && (f.resp.StatusCode < http.StatusBadRequest || Gone(f.resp.StatusCode)):
 		outcome = hooks.RenewalFetched
 	}
-	told(f.x, f.values, hook, hooks.Renewal{Repository: f.ask.Table.Name, Store: f.x.opts.Store, Outcome: outcome, Duration: time.Since(f.begun)})
+	told(f.values, f.x, hook, hooks.Renewal{Repository: f.ask.Table.Name, Store: f.x.opts.Store, Outcome: outcome, Duration: time.Since(f.begun)})
 }
 
 // evicted tells of entries that have left.
 func (x *Exchange) evicted(table string, reason hooks.Reason, gone driver.Size) {
 	if hook := x.opts.Hooks.Evicted; hook != nil && gone.Entries > 0 {
-		told(x, x.running.ctx, hook, hooks.Eviction{Repository: table, Store: x.opts.Store, Reason: reason, Entries: gone.Entries, Bytes: gone.Bytes})
+		told(x.running.ctx, x, hook, hooks.Eviction{Repository: table, Store: x.opts.Store, Reason: reason, Entries: gone.Entries, Bytes: gone.Bytes})
 	}
 }
 
@@ -371,7 +372,7 @@ func (x *Exchange) evicted(table string, reason hooks.Reason, gone driver.Size) 
 func (x *Exchange) damaged(table string, n int) {
 	x.counts.damaged.Add(int64(n))
 	if hook := x.opts.Hooks.Damaged; hook != nil {
-		told(x, x.running.ctx, hook, hooks.Damage{Repository: table, Store: x.opts.Store, Entries: n})
+		told(x.running.ctx, x, hook, hooks.Damage{Repository: table, Store: x.opts.Store, Entries: n})
 	}
 }
 
@@ -379,7 +380,7 @@ func (x *Exchange) damaged(table string, n int) {
 func (x *Exchange) storeFailed(ctx context.Context, t *Table, op string, err error) {
 	x.counts.storeErrors.Add(1)
 	if hook := x.opts.Hooks.StoreFailed; hook != nil {
-		told(x, ctx, hook, hooks.StoreFailure{
+		told(ctx, x, hook, hooks.StoreFailure{
 			Repository: t.Name, Store: x.opts.Store, Operation: op,
 			Skipped: errors.Is(err, ErrStoreDown), ErrorType: errorType(err),
 		})
@@ -390,7 +391,7 @@ func (x *Exchange) storeFailed(ctx context.Context, t *Table, op string, err err
 func (x *Exchange) storeState(s *hooks.StoreState) {
 	if hook := x.opts.Hooks.StoreState; hook != nil && s != nil {
 		s.Store = x.opts.Store
-		told(x, x.running.ctx, hook, *s)
+		told(x.running.ctx, x, hook, *s)
 	}
 }
 
@@ -402,7 +403,7 @@ func tellLeases(outcome hooks.LeaseOutcome, flights []*Flight, waited time.Durat
 	}
 	f := flights[0]
 	if hook := f.x.opts.Hooks.Lease; hook != nil {
-		told(f.x, f.values, hook, hooks.LeaseEvent{
+		told(f.values, f.x, hook, hooks.LeaseEvent{
 			Repository: f.ask.Table.Name, Store: f.x.opts.Store, Keys: len(flights), Outcome: outcome, Waited: waited,
 		})
 	}
