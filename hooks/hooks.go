@@ -55,8 +55,9 @@ type Hooks struct {
 	// not used.
 	Damaged func(context.Context, Damage)
 
-	// StoreFailed is called for each operation on the store that has failed or taken too long,
-	// and that no answer depended on, or that was not tried as the store is left alone.
+	// StoreFailed is called for each operation on the store that an answer had to do without: it
+	// has failed or taken too long, or was not tried as the store is left alone. Failures of
+	// calls on repositories themselves are the caller's to see.
 	StoreFailed func(context.Context, StoreFailure)
 
 	// StoreState is called when the cache begins to leave the store alone, as it fails, and

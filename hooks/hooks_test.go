@@ -335,6 +335,10 @@ func TestABulkCallIsToldOnceForEachKind(t *testing.T) {
 		for i := range 30 {
 			all = append(all, fmt.Sprint("b", i))
 		}
+		if _, err := f.tracks.FetchMany(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		f.wantAnswers(map[string]int{})
 		if _, err := f.tracks.FetchMany(t.Context(), first); err != nil {
 			t.Fatal(err)
 		}
@@ -662,6 +666,25 @@ func TestPrefetchesAreTold(t *testing.T) {
 	last := told[len(told)-1]
 	if !last.Ended || last.Fetched != 3 || last.Bytes != result.Bytes || last.Requests != 3 {
 		t.Errorf("the last progress is %+v", last)
+	}
+}
+
+func TestTheEndOfAPrefetchThatPanicsIsTold(t *testing.T) {
+	f := newFixture(t, open["memory"](t), nil)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic is lost")
+			}
+		}()
+		keys := func(yield func(string) bool) {
+			yield("a")
+			panic("the keys")
+		}
+		_, _ = prefetch.Run(t.Context(), f.tracks, keys, nil)
+	}()
+	if told := eventsOf[hooks.Progress](f); len(told) == 0 || !told[len(told)-1].Ended {
+		t.Errorf("the progress is %+v", told)
 	}
 }
 

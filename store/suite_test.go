@@ -76,7 +76,8 @@ func TestEveryStoreOfTheREADMEKeepsThePromises(t *testing.T) {
 // place is where a store is opened.
 type place struct{ url, name string }
 
-func (b backend) harness(kind string) drivertest.Harness {
+// harness opens stores of a kind, with layers over them.
+func (b backend) harness(kind string, layers ...func(driver.Store) (driver.Store, error)) drivertest.Harness {
 	newURL, lasting := places.Lasting[kind]
 	if !lasting {
 		newURL = func(testing.TB, string) string { return kind + ":" }
@@ -93,6 +94,11 @@ func (b backend) harness(kind string) drivertest.Harness {
 			}
 			if got := s.Traits().Kind; got != kind {
 				tb.Errorf("%q was opened, want %q", got, kind)
+			}
+			for _, layer := range layers {
+				if s, err = layer(s); err != nil {
+					tb.Fatal(err)
+				}
 			}
 			return s
 		})

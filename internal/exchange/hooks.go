@@ -212,7 +212,7 @@ func (m *Many) settled(r *Result) {
 // TellAll tells of the answers to a call for all of the asks that began at an instant. Those
 // that have none are of a call that has ended before.
 func (m *Many) TellAll(ctx context.Context, began time.Time) {
-	if m.Tally == nil {
+	if m.Tally == nil || len(m.Asks) == 0 {
 		return
 	}
 	open := int64(len(m.Asks))
