@@ -47,7 +47,7 @@ func (t *table) putIf(ctx context.Context, c *conn, rows []row, cond driver.Cond
 	}
 	stored := make([]bool, len(rows))
 	s := t.statement(conditionalPuts[cond.If], 0, driver.All)
-	_, err := c.atOnce(ctx, []*statement{s}, func(tx *transaction) error {
+	_, err := t.change(ctx, c, t.store.teller.ifStored, keysOf(rows), []*statement{s}, func(tx *transaction) error {
 		for rest := rows; len(rest) > 0; {
 			chunk, _ := t.nextChunk(rest)
 			args := t.putArguments(opPutShort, chunk)
@@ -129,7 +129,7 @@ func (t *table) renewOne(ctx context.Context, c *conn, r renewing) ([]bool, erro
 	defer args.free()
 	args.keyValues(r.key)
 	encodeRenewal(r.renewal, func(int) values { return args })
-	n, err := c.exec(ctx, t.statement(opRenew, 0, driver.All), args)
+	n, err := t.changeAlone(ctx, c, slices.Values([]driver.Key{r.renewal.Key}), t.statement(opRenew, 0, driver.All), args, noRow)
 	return []bool{n == 1}, err
 }
 
@@ -139,7 +139,14 @@ func (t *table) renewMany(ctx context.Context, c *conn, all []renewing) ([]bool,
 	s := t.statement(opRenewAll, 0, driver.All)
 	n := len(t.spec.Key)
 	types := t.types(renewColumns)
-	_, err := c.atOnce(ctx, []*statement{planInOrder}, func(tx *transaction) error {
+	keys := func(yield func(driver.Key) bool) {
+		for _, r := range all {
+			if !yield(r.renewal.Key) {
+				return
+			}
+		}
+	}
+	_, err := t.change(ctx, c, t.store.teller.always, keys, []*statement{planInOrder}, func(tx *transaction) error {
 		if err := tx.add(planInOrder, new(arguments)); err != nil {
 			return err
 		}

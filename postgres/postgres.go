@@ -59,6 +59,7 @@ type Store struct {
 
 	gate       gate.Gate
 	background background
+	teller     teller
 }
 
 var _ driver.Store = (*Store)(nil)
@@ -111,6 +112,7 @@ func newStore(ctx context.Context, pool *pgxpool.Pool, own bool, o Options) (*St
 		conns:   int(config.MaxConns),
 		shares:  max(1, min(maxShares, runtime.GOMAXPROCS(0), int(config.MaxConns)/2)),
 	}
+	s.teller.init(o.Schema)
 	if err := s.ping(ctx); err != nil {
 		s.closePool()
 		return nil, openError(err)

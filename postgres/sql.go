@@ -225,7 +225,7 @@ func (t *table) text(op op, parts driver.Parts, s scope) string {
 	case opPutIfAbsent, opPutIfNotLive, opPutIfNewer:
 		columns = append(columns, keyColumn)
 		return t.insert(columns) + " SELECT * FROM unnest(" + t.arrays(columns) + ")" +
-			t.replaceIf(op, columns, n+len(columns)+1) + " RETURNING " + keys
+			t.replaceIf(op, columns, n+len(columns)+1) + " RETURNING " + keys + ", " + stored
 	case opRenew:
 		return fmt.Sprintf("UPDATE %[1]s AS t SET cached_at = $%[2]d, _used_at = $%[2]d, expires_at = $%[3]d, headers = $%[4]d, _meta_sum = $%[5]d%[6]s", table, n+2, n+3, n+4, n+5,
 			where(t.keyIs(n), fmt.Sprintf("t.cached_at = $%d", n+1)))
