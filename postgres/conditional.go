@@ -47,7 +47,7 @@ func (t *table) putIf(ctx context.Context, c *conn, rows []row, cond driver.Cond
 	}
 	stored := make([]bool, len(rows))
 	s := t.statement(conditionalPuts[cond.If], 0, driver.All)
-	_, err := t.change(ctx, c, t.store.teller.ifStored, keysOf(rows), []*statement{s}, func(tx *transaction) error {
+	_, err := t.change(ctx, c, t.store.teller.ifStored, len(rows), keysOf(rows), []*statement{s}, func(tx *transaction) error {
 		for rest := rows; len(rest) > 0; {
 			chunk, _ := t.nextChunk(rest)
 			args := t.putArguments(opPutShort, chunk)
@@ -129,7 +129,7 @@ func (t *table) renewOne(ctx context.Context, c *conn, r renewing) ([]bool, erro
 	defer args.free()
 	args.keyValues(r.key)
 	encodeRenewal(r.renewal, func(int) values { return args })
-	n, err := t.changeAlone(ctx, c, slices.Values([]driver.Key{r.renewal.Key}), t.statement(opRenew, 0, driver.All), args, noRow)
+	n, err := t.changeAlone(ctx, c, 1, slices.Values([]driver.Key{r.renewal.Key}), t.statement(opRenew, 0, driver.All), args, noRow)
 	return []bool{n == 1}, err
 }
 
@@ -146,7 +146,7 @@ func (t *table) renewMany(ctx context.Context, c *conn, all []renewing) ([]bool,
 			}
 		}
 	}
-	_, err := t.change(ctx, c, t.store.teller.always, keys, []*statement{planInOrder}, func(tx *transaction) error {
+	_, err := t.change(ctx, c, t.store.teller.always, len(all), keys, []*statement{planInOrder}, func(tx *transaction) error {
 		if err := tx.add(planInOrder, new(arguments)); err != nil {
 			return err
 		}

@@ -88,11 +88,11 @@ func (t *table) put(ctx context.Context, c *conn, rows []row) error {
 	if len(first) == len(rows) {
 		args := t.putArguments(s, rows)
 		defer args.free()
-		_, err := t.changeAlone(ctx, c, keysOf(rows), t.statement(s, 0, driver.All), args, noRow)
+		_, err := t.changeAlone(ctx, c, len(rows), keysOf(rows), t.statement(s, 0, driver.All), args, noRow)
 		return err
 	}
 	all := []*statement{t.statement(opPut, 0, driver.All), t.statement(opPutAll, 0, driver.All), t.statement(opPutShort, 0, driver.All)}
-	_, err := t.change(ctx, c, t.store.teller.always, keysOf(rows), all, func(tx *transaction) error {
+	_, err := t.change(ctx, c, t.store.teller.always, len(rows), keysOf(rows), all, func(tx *transaction) error {
 		for len(rows) > 0 {
 			chunk, s := t.nextChunk(rows)
 			args := t.putArguments(s, chunk)

@@ -166,7 +166,7 @@ func (t *table) changeOne(ctx context.Context, repeatable bool, op op, key drive
 		if op == opUse { // which is no change
 			changed, err = c.exec(ctx, s, args)
 		} else {
-			changed, err = t.changeAlone(ctx, c, slices.Values([]driver.Key{key}), s, args, noRow)
+			changed, err = t.changeAlone(ctx, c, 1, slices.Values([]driver.Key{key}), s, args, noRow)
 		}
 		return err
 	})
@@ -205,7 +205,7 @@ func (t *table) changeMany(ctx context.Context, repeatable bool, op op, keys []d
 		if op == opUseAll {
 			changed, err = c.atOnce(ctx, []*statement{planInOrder}, send)
 		} else {
-			changed, err = t.change(ctx, c, t.store.teller.always, slices.Values(keys), []*statement{planInOrder}, send)
+			changed, err = t.change(ctx, c, t.store.teller.always, len(keys), slices.Values(keys), []*statement{planInOrder}, send)
 		}
 		return err
 	})
@@ -226,7 +226,7 @@ func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e dri
 		args.now(f)
 		return t.store.with(ctx, once, func(c *conn) error {
 			e, ok = driver.Entry{}, false
-			_, err := t.changeAlone(ctx, c, slices.Values([]driver.Key{whole}), t.statement(opPop, parts, f.State), args, func(row [][]byte) error {
+			_, err := t.changeAlone(ctx, c, 1, slices.Values([]driver.Key{whole}), t.statement(opPop, parts, f.State), args, func(row [][]byte) error {
 				ok = true
 				return t.read(row, parts, &e)
 			})

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -26,6 +27,10 @@ import (
 // A transaction finds out at its end, when it holds the lock changing, which it keeps until
 // it is committed. Who begins to watch takes the one lock, and then waits for the other: what
 // has not notified is committed then.
+//
+// As that takes as long as to save a row, a change of one row does without it where nobody
+// watched shortly before. If it is not done soon, it tells afterwards, and who begins to
+// watch waits that long. So a change can be missed only if its process dies meanwhile.
 type teller struct {
 	id       string // of the store, which is not told what it has changed itself
 	channel  string
@@ -34,9 +39,19 @@ type teller struct {
 
 	always   *statement // for what changes rows where it has an effect
 	ifStored *statement // for what may do nothing but lock rows: it has to call stored
+	late     *statement // for what is committed already
 
-	watched atomic.Bool // somebody did at the last change: it is worth saying which keys
+	watched   atomic.Bool  // somebody did at the last change: it is worth saying which keys
+	unwatched atomic.Int64 // when nobody did, in nanoseconds after start
+	start     time.Time
 }
+
+// These count from when nobody watched.
+const (
+	maxQuiet  = 200 * time.Millisecond // a change of one row may begin without telling
+	quietDone = 250 * time.Millisecond // it has to be done, or tells afterwards
+	quietOver = 300 * time.Millisecond // none is under way any more that will not tell
+)
 
 // stored has ifStored tell, for the rows that it is evaluated for.
 const stored = "set_config('endpointcache.stored', 'yes', true)"
@@ -46,6 +61,9 @@ func (t *teller) init(schema string) {
 	t.channel = shortened("endpointcache "+schema, "changes\x00"+schema)
 	t.watching, t.changing = lockOf("watching\x00"+schema), lockOf("changing\x00"+schema)
 	t.always = newStatement("", t.text("$1::text[]", ""))
+	t.late = newStatement("", "SELECT pg_notify("+literal(t.channel)+", m) FROM unnest($1::text[]) AS m")
+	t.start = time.Now()
+	t.unwatched.Store(int64(-maxQuiet))
 	t.ifStored = newStatement("", t.text("$1::text[]", " OR current_setting('endpointcache.stored', true) IS DISTINCT FROM 'yes'"))
 }
 
@@ -65,20 +83,22 @@ func (t *teller) text(messages, unless string) string {
 		t.changing, t.watching, literal(t.channel), messages, unless)
 }
 
-// change is atOnce for statements that change entries of the table, which have these keys,
-// or any where keys is nil.
-func (t *table) change(ctx context.Context, c *conn, tell *statement, keys iter.Seq[driver.Key], statements []*statement, send func(*transaction) error) (int, error) {
+// messageTypes are those of the parameters of what tells.
+var messageTypes = []uint32{pgtype.TextOID}
+
+// change is atOnce for statements that change so many entries of the table, which have these
+// keys, or any where keys is nil.
+func (t *table) change(ctx context.Context, c *conn, tell *statement, count int, keys iter.Seq[driver.Key], statements []*statement, send func(*transaction) error) (int, error) {
+	if count == 1 {
+		n, done, err := t.quietly(ctx, c, keys, func() (int, error) { return c.atOnce(ctx, statements, send) })
+		if done || err != nil {
+			return n, err
+		}
+	}
 	teller := &t.store.teller
-	if !teller.watched.Load() {
-		keys = nil
-	}
-	args := newArguments(1)
+	args := t.messages(keys)
 	defer args.free()
-	for _, m := range teller.messages(t.names.name, keys) {
-		args.arrays[0].string(m)
-	}
-	args.finish([]uint32{pgtype.TextOID})
-	watched := teller.watched.Load()
+	watched, since := teller.watched.Load(), time.Since(teller.start)
 	n, err := c.atOnce(ctx, append(statements, tell), func(tx *transaction) error {
 		if err := send(tx); err != nil {
 			return err
@@ -88,7 +108,9 @@ func (t *table) change(ctx context.Context, c *conn, tell *statement, keys iter.
 				return nil
 			}
 			sent, err := readInt64(row[0])
-			watched = sent > 0
+			if watched = sent > 0; !watched {
+				teller.unwatched.Store(int64(since))
+			}
 			return err
 		})
 	})
@@ -99,8 +121,44 @@ func (t *table) change(ctx context.Context, c *conn, tell *statement, keys iter.
 }
 
 // changeAlone is change for one statement. It calls each for every row of the answer.
-func (t *table) changeAlone(ctx context.Context, c *conn, keys iter.Seq[driver.Key], s *statement, args *arguments, each func(row [][]byte) error) (int, error) {
-	return t.change(ctx, c, t.store.teller.always, keys, []*statement{s}, func(tx *transaction) error { return tx.read(s, args, each) })
+func (t *table) changeAlone(ctx context.Context, c *conn, count int, keys iter.Seq[driver.Key], s *statement, args *arguments, each func(row [][]byte) error) (int, error) {
+	if count == 1 {
+		n, done, err := t.quietly(ctx, c, keys, func() (int, error) { return c.query(ctx, s, args, each) })
+		if done || err != nil {
+			return n, err
+		}
+	}
+	return t.change(ctx, c, t.store.teller.always, 0, keys, []*statement{s}, func(tx *transaction) error { return tx.read(s, args, each) })
+}
+
+// quietly makes a change of one row where nobody watched just now, and reports whether it
+// has.
+func (t *table) quietly(ctx context.Context, c *conn, keys iter.Seq[driver.Key], change func() (int, error)) (n int, done bool, err error) {
+	teller := &t.store.teller
+	unwatched := teller.start.Add(time.Duration(teller.unwatched.Load()))
+	if teller.watched.Load() || time.Since(unwatched) > maxQuiet {
+		return 0, false, nil
+	}
+	if n, err = change(); err == nil && time.Since(unwatched) > quietDone {
+		args := t.messages(keys)
+		defer args.free()
+		_, err = c.exec(ctx, teller.late, args)
+	}
+	return n, true, err
+}
+
+// messages are what is told of a change: which keys, where somebody watches.
+func (t *table) messages(keys iter.Seq[driver.Key]) *arguments {
+	teller := &t.store.teller
+	if !teller.watched.Load() {
+		keys = nil
+	}
+	args := newArguments(1)
+	for _, m := range teller.messages(t.names.name, keys) {
+		args.arrays[0].string(m)
+	}
+	args.finish(messageTypes)
+	return args
 }
 
 // message is the payload of a notification. Strings in keys stand as in a table, but are not

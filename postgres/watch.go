@@ -70,16 +70,16 @@ func (s *Store) listen(ctx context.Context, c *conn) error {
 		return fmt.Errorf("a pooler stands between, and lets no notifications pass: %w", errors.ErrUnsupported)
 	}
 	t := &s.teller
-	for _, script := range []string{
-		"SET statement_timeout = 0; SET lock_timeout = 0; LISTEN " + quote(t.channel),
-		fmt.Sprintf("SELECT pg_catalog.pg_advisory_lock_shared(%d)", t.watching),
-		fmt.Sprintf("SELECT pg_catalog.pg_advisory_lock(%[1]d); SELECT pg_catalog.pg_advisory_unlock(%[1]d)", t.changing),
-	} {
-		if err := c.script(ctx, script); err != nil {
-			return err
-		}
+	if err := c.script(ctx, "SET statement_timeout = 0; SET lock_timeout = 0; LISTEN "+quote(t.channel)); err != nil {
+		return err
 	}
-	return nil
+	if err := c.script(ctx, fmt.Sprintf("SELECT pg_catalog.pg_advisory_lock_shared(%d)", t.watching)); err != nil {
+		return err
+	}
+	if err := wait(ctx, quietOver); err != nil {
+		return err
+	}
+	return c.script(ctx, fmt.Sprintf("SELECT pg_catalog.pg_advisory_lock(%[1]d); SELECT pg_catalog.pg_advisory_unlock(%[1]d)", t.changing))
 }
 
 // notified waits for the next notification, for checkConn at most, and returns its payload

@@ -234,6 +234,42 @@ func TestWatchWaitsForChangesThatAreBeingCommitted(t *testing.T) {
 	waitfor.Receive(t, "it ends", ended)
 }
 
+// A change that nobody was to be told of when it began, and that takes long.
+func TestAChangeThatIsDoneLateIsTold(t *testing.T) {
+	schema := newSchema(t)
+	opts := &postgres.Options{Schema: schema}
+	table := openTable(t, open(t, serverURL(t), opts))
+	watching := open(t, serverURL(t), opts)
+	for name, change := range map[string]func() error{
+		"put": func() error { return table.Put(t.Context(), []driver.Entry{track(1)}) },
+		"put if newer": func() error {
+			_, err := table.PutIf(t.Context(), []driver.Entry{track(1)}, driver.Condition{If: driver.IfNewer})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tx, err := connect(t).Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			tracktest.Put(t, table, track(1)) // which finds nobody
+			if _, err := tx.Exec(t.Context(), "LOCK TABLE "+schema+".tracks"); err != nil {
+				t.Fatal(err)
+			}
+			changed := make(chan error, 1)
+			go func() { changed <- change() }()
+			w := tracktest.Watch(t, watching)
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := waitfor.Receive(t, "the change", changed); err != nil {
+				t.Fatal(err)
+			}
+			w.Told(t, "tracks", track(1).Key)
+		})
+	}
+}
+
 func wantLost(t *testing.T, w *tracktest.Watched) {
 	t.Helper()
 	if err := w.Err(t); err == nil || errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrClosed) {
