@@ -6,8 +6,8 @@
 // trip. Saves and deletes take row locks in the order of the keys: however many
 // write the same entries at once, none blocks another for good.
 //
-// Nothing depends on the state of a session, so a pooler such as PgBouncer may
-// stand between; in its transaction mode, set [Options.NoPrepare].
+// Nothing but [Store.Watch] depends on the state of a session, so a pooler such as
+// PgBouncer may stand between; in its transaction mode, set [Options.NoPrepare].
 //
 // # Layout
 //

@@ -58,7 +58,7 @@ const stored = "set_config('endpointcache.stored', 'yes', true)"
 
 func (t *teller) init(schema string) {
 	t.id = rand.Text()
-	t.channel = shortened("endpointcache "+schema, "changes\x00"+schema)
+	t.channel = identifier("endpointcache " + schema)
 	t.watching, t.changing = lockOf("watching\x00"+schema), lockOf("changing\x00"+schema)
 	t.always = newStatement("", t.text("$1::text[]", ""))
 	t.late = newStatement("", "SELECT pg_notify("+literal(t.channel)+", m) FROM unnest($1::text[]) AS m")

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -48,10 +49,10 @@ func (s *Store) watch(ctx context.Context, begun func(), changed func(driver.Cha
 		if err != nil {
 			return err
 		}
-		if n == "" {
+		if n == nil {
 			continue
 		}
-		if c, ok := s.teller.read(n, s.opts.TablePrefix); ok {
+		if c, ok := s.teller.read(n.Payload, s.opts.TablePrefix); ok {
 			changed(c)
 		}
 	}
@@ -82,24 +83,23 @@ func (s *Store) listen(ctx context.Context, c *conn) error {
 	return c.script(ctx, fmt.Sprintf("SELECT pg_catalog.pg_advisory_lock(%[1]d); SELECT pg_catalog.pg_advisory_unlock(%[1]d)", t.changing))
 }
 
-// notified waits for the next notification, for checkConn at most, and returns its payload
-// or nothing.
-func (c *conn) notified(ctx context.Context) (string, error) {
+// notified returns the next notification, or nil where there is none for checkConn.
+func (c *conn) notified(ctx context.Context) (*pgconn.Notification, error) {
 	limited, cancel := context.WithTimeout(ctx, checkConn)
 	defer cancel()
 	n, err := c.WaitForNotification(limited)
 	switch {
 	case err == nil:
-		return n.Payload, nil
+		return n, nil
 	case limited.Err() == nil || ctx.Err() != nil || c.IsClosed():
-		return "", fmt.Errorf("the connection is lost: %w", err)
+		return nil, fmt.Errorf("the connection is lost: %w", err)
 	}
 	limited, cancelPing := context.WithTimeout(ctx, pingTimeout)
 	defer cancelPing()
 	if err := c.Ping(limited); err != nil {
-		return "", fmt.Errorf("the connection is lost: %w", err)
+		return nil, fmt.Errorf("the connection is lost: %w", err)
 	}
-	return "", nil
+	return nil, nil
 }
 
 // closeSoon closes a connection whose server may not answer.

@@ -198,6 +198,29 @@ func TestWatchOfTablesWithAPrefix(t *testing.T) {
 	}
 }
 
+// A change by SQL can be told by whoever makes it, and what nobody understands is told for all.
+func TestChangesBySQLCanBeTold(t *testing.T) {
+	schema := newSchema(t)
+	w := tracktest.Watch(t, open(t, serverURL(t), &postgres.Options{Schema: schema}))
+	c := connect(t)
+	notify := func(message string) {
+		t.Helper()
+		if _, err := c.Exec(t.Context(), "SELECT pg_notify($1, $2)", "endpointcache "+schema, message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notify(`{"table": "tracks"}`)
+	w.Told(t, "tracks", track(1).Key)
+	if w.Tells("albums", track(1).Key) {
+		t.Error("another table is told")
+	}
+	for _, message := range []string{"", "tracks", "{}", `{"table": 1}`, `{"table": "tracks", "keys": [["a", null]]}`, `{"table": "tracks", "keys": [["\xy"]]}`, `{"table": "tracks", "keys": [[1.5]]}`} {
+		w.Forget()
+		notify(message)
+		w.Told(t, "tracks", track(1).Key)
+	}
+}
+
 // A change that is committed late is told, too: a Watch begins when it is certain of that.
 func TestWatchWaitsForChangesThatAreBeingCommitted(t *testing.T) {
 	opts := &postgres.Options{Schema: newSchema(t)}
