@@ -64,9 +64,9 @@ type Store struct {
 	readers *pool
 	writer  *pool // the same as readers where one connection, or database, is all there is
 	commits *committer
-	shares  int          // how many readers may share the work of one call
-	file    *file        // nil where the store has none of its own
-	upkeep  *upkeep      // nil where there is nothing to keep up
+	shares  int     // how many readers may share the work of one call
+	file    *file   // nil where the store has none of its own
+	upkeep  *upkeep // nil where there is nothing to keep up
 	watch   *watch
 	release func() error // removes what the store leaves; nil for nothing
 
