@@ -54,6 +54,9 @@ func testToldOperations(t *testing.T, h Harness) {
 		{"a put if not live", []driver.Key{k(3)}, func() {
 			other.putIf(driver.Condition{If: driver.IfNotLive, Now: expired.Now}, []bool{true}, e(3, 2))
 		}},
+		{"a put if unchanged", []driver.Key{k(11)}, func() {
+			other.putIf(driver.Condition{If: driver.IfUnchanged}, []bool{true}, e(11, 1))
+		}},
 		{"a renewal", []driver.Key{k(4)}, func() { other.renew([]bool{true}, renewal(e(4, 1), 2)) }},
 		{"a renewal of two", []driver.Key{k(5), k(6)}, func() {
 			other.renew([]bool{true, true}, renewal(e(5, 1), 2), renewal(e(6, 1), 2))

@@ -38,7 +38,7 @@ type teller struct {
 	changing int64
 
 	always   *statement // for what changes rows where it has an effect
-	ifStored *statement // for what may do nothing but lock rows: it has to call stored
+	ifStored *statement // for what may do nothing but lock rows: it has to evaluate noteStored
 	late     *statement // for what is committed already
 
 	watched   atomic.Bool  // somebody did at the last change: it is worth saying which keys
@@ -53,8 +53,8 @@ const (
 	quietOver = 300 * time.Millisecond // none is under way any more that will not tell
 )
 
-// stored has ifStored tell, for the rows that it is evaluated for.
-const stored = "set_config('endpointcache.stored', 'yes', true)"
+// noteStored has ifStored tell, for the rows that it is evaluated for.
+const noteStored = "set_config('endpointcache.stored', 'yes', true)"
 
 func (t *teller) init(schema string) {
 	t.id = rand.Text()

@@ -134,6 +134,7 @@ func TestWhatChangesNothingIsNotTold(t *testing.T) {
 		note(table.PutIf(ctx, []driver.Entry{track(1)}, driver.Condition{If: driver.IfAbsent}))
 		note(table.PutIf(ctx, []driver.Entry{track(1)}, driver.Condition{If: driver.IfNotLive, Now: now}))
 		note(table.PutIf(ctx, []driver.Entry{older}, driver.Condition{If: driver.IfNewer}))
+		note(table.PutIf(ctx, []driver.Entry{older}, driver.Condition{If: driver.IfUnchanged}))
 		note(table.Renew(ctx, []driver.Renewal{seen}))
 		note(table.Renew(ctx, []driver.Renewal{seen, absent}))
 		note(table.Delete(ctx, keys[:1]))
