@@ -12,10 +12,10 @@ import (
 
 // held are the items in memory, those of all tables, within their bound.
 type held struct {
-	cache  *otter.Cache[id, *item]
-	max    int64
-	maxAge time.Duration // 0: any
-	used   atomic.Bool   // items may be answered with, and added
+	cache *otter.Cache[id, *item]
+	max   int64
+	life  atomic.Int64 // how long an item is answered with, as a time.Duration; 0: any time
+	used  atomic.Bool  // items may be answered with, and added
 }
 
 // id names an item.
@@ -50,7 +50,9 @@ func newHeld(maxBytes int64, maxAge time.Duration) (*held, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &held{cache: cache, max: min(maxBytes, math.MaxUint32), maxAge: maxAge}, nil
+	h := &held{cache: cache, max: min(maxBytes, math.MaxUint32)}
+	h.life.Store(int64(maxAge))
+	return h, nil
 }
 
 func (h *held) inUse() bool { return h.used.Load() }
@@ -58,7 +60,10 @@ func (h *held) inUse() bool { return h.used.Load() }
 // get returns what is known of a key, or nil.
 func (h *held) get(i id) *item {
 	it, ok := h.cache.GetIfPresent(i)
-	if !ok || it.era != i.of.era.Load() || h.maxAge > 0 && time.Since(it.asOf) >= h.maxAge {
+	if !ok || it.era != i.of.era.Load() {
+		return nil
+	}
+	if life := time.Duration(h.life.Load()); life > 0 && time.Since(it.asOf) >= life {
 		return nil
 	}
 	return it
@@ -88,14 +93,6 @@ func (h *held) drop(of *ledger, which func(key string, e *driver.Entry) bool) {
 
 // settle evicts what no longer fits.
 func (h *held) settle() { h.cache.CleanUp() }
-
-// now is the asOf of what is about to be read or written.
-func (h *held) now() (now time.Time) {
-	if h.maxAge > 0 {
-		now = time.Now()
-	}
-	return now
-}
 
 func (h *held) reset() { h.cache.InvalidateAll() }
 

@@ -90,7 +90,7 @@ func (t *table) fill(ctx context.Context, m misses, sel driver.Selection, visit 
 	for i, key := range m.encoded {
 		entered[i] = t.ledger.begin(key, false)
 	}
-	asOf := t.store.held.now()
+	asOf := time.Now()
 	found := make([]*item, len(m.keys))
 	read := false
 	defer func() {
@@ -155,7 +155,7 @@ func stored(e driver.Entry, asOf time.Time) *item {
 
 // Put implements [driver.Table].
 func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
-	asOf := t.store.held.now()
+	asOf := time.Now()
 	return t.write(ctx, len(entries), func(i int) driver.Key { return entries[i].Key },
 		func() error { return t.Table.Put(ctx, entries) },
 		func(i int, _ *item) *item { return stored(entries[i], asOf) })
@@ -164,7 +164,7 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 // PutIf implements [driver.Table]. Of the key of an entry that is not stored, somebody else has
 // another one.
 func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) (done []bool, err error) {
-	asOf := t.store.held.now()
+	asOf := time.Now()
 	err = t.write(ctx, len(entries), func(i int) driver.Key { return entries[i].Key },
 		func() (err error) {
 			done, err = t.Table.PutIf(ctx, entries, c)

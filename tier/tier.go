@@ -51,6 +51,9 @@ type Options struct {
 	// MaxAge is how long an entry is answered from memory after it was read or written below.
 	// Over a store that can tell what others change, the default is any time; over others it
 	// is [DefaultMaxAge], and a change that another process makes may go unseen that long.
+	//
+	// A store may turn out to be unable to tell of changes where it is, such as behind a pool of
+	// connections: entries then live for the Lags of the Traits.
 	MaxAge time.Duration
 
 	// Logger gets a line when the store below can no longer tell what others change, and one
@@ -217,7 +220,7 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	stats := Stats{Hits: s.hits.Load(), Misses: s.misses.Load(), Bytes: s.held.bytes()}
 	if w := s.watch; w != nil {
-		stats.Invalidations, stats.Resyncs, stats.Watching = w.invalidations.Load(), w.resyncs.Load(), s.held.inUse()
+		stats.Invalidations, stats.Resyncs, stats.Watching = w.invalidations.Load(), w.resyncs.Load(), w.watching.Load()
 	}
 	return stats
 }

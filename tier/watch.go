@@ -18,6 +18,7 @@ type watch struct {
 	cancel  context.CancelFunc
 	ended   chan struct{}
 
+	watching               atomic.Bool
 	invalidations, resyncs atomic.Int64
 
 	mu        sync.Mutex // held while listeners are told
@@ -59,7 +60,11 @@ func (w *watch) run(ctx context.Context) {
 		}
 		err := w.watcher.Watch(ctx, begun, w.changed)
 		w.lost()
-		if ctx.Err() != nil || errors.Is(err, driver.ErrClosed) {
+		switch {
+		case ctx.Err() != nil || errors.Is(err, driver.ErrClosed):
+			return
+		case errors.Is(err, errors.ErrUnsupported):
+			w.liveWithout(err)
 			return
 		}
 		if !failing {
@@ -79,11 +84,21 @@ func (w *watch) run(ctx context.Context) {
 func (w *watch) begun() {
 	w.store.forget()
 	w.store.held.used.Store(true)
+	w.watching.Store(true)
+}
+
+// liveWithout gives entries so short a life that the promise of the traits holds.
+func (w *watch) liveWithout(err error) {
+	lags := w.store.traits.Lags
+	w.store.opts.Logger.Warn("endpointcache: the tier cannot hear what others change in its store, and holds entries for a short time", "life", lags, "error", err)
+	w.store.held.life.Store(int64(lags))
+	w.store.held.used.Store(true)
 }
 
 // lost ends it.
 func (w *watch) lost() {
-	if w.store.held.used.Swap(false) {
+	w.store.held.used.Store(false)
+	if w.watching.Swap(false) {
 		w.resyncs.Add(1)
 	}
 	w.store.forget()
