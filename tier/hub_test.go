@@ -22,10 +22,15 @@ type hub struct {
 
 	mu      sync.Mutex
 	watches map[*hubWatch]bool
-	delay   func() // before a change is told
+	refuses error // of a Watch
+
+	// around runs the operations of the stores; op is "watch" before a change is told.
+	around func(op string, run func() error) error
 }
 
-func newHub(s driver.Store) *hub { return &hub{Store: s, watches: make(map[*hubWatch]bool), delay: func() {}} }
+func newHub(s driver.Store) *hub {
+	return &hub{Store: s, watches: make(map[*hubWatch]bool), around: func(_ string, run func() error) error { return run() }}
+}
 
 // hubWatch is a Watch of one of the stores.
 type hubWatch struct {
@@ -49,13 +54,17 @@ func (s *hubStore) Watch(ctx context.Context, begun func(), changed func(driver.
 	err := s.gate.DoUntilClose(ctx, func(ctx context.Context) error {
 		w := &hubWatch{of: s, changes: make(chan driver.Change, 1<<16), lost: make(chan struct{})}
 		s.mu.Lock()
-		s.watches[w] = true
+		refuses := s.refuses
+		s.watches[w] = refuses == nil
 		s.mu.Unlock()
 		defer func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			delete(s.watches, w)
 		}()
+		if refuses != nil {
+			return refuses
+		}
 		begun()
 		for {
 			select {
@@ -64,8 +73,7 @@ func (s *hubStore) Watch(ctx context.Context, begun func(), changed func(driver.
 			case <-w.lost:
 				return errLost
 			case c := <-w.changes:
-				s.delay()
-				changed(c)
+				_ = s.around("watch", func() error { changed(c); return nil })
 			}
 		}
 	})
@@ -77,8 +85,8 @@ func (s *hubStore) Watch(ctx context.Context, begun func(), changed func(driver.
 func (s *hubStore) tell(table string, keys []driver.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for w := range s.watches {
-		if w.of == s {
+	for w, begun := range s.watches {
+		if w.of == s || !begun {
 			continue
 		}
 		told := slices.Clone(keys)
@@ -89,10 +97,11 @@ func (s *hubStore) tell(table string, keys []driver.Key) {
 	}
 }
 
-// lose ends all Watches with an error.
-func (h *hub) lose() {
+// lose ends all Watches with an error, and refuses others with that one; nil: it does not.
+func (h *hub) lose(refuses error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.refuses = refuses
 	for w := range h.watches {
 		close(w.lost)
 		delete(h.watches, w)
@@ -101,7 +110,7 @@ func (h *hub) lose() {
 
 // do runs an operation of the store, which fails once that is closed.
 func (s *hubStore) do(ctx context.Context, op, table string, run func() error) error {
-	err := s.gate.Do(ctx, run)
+	err := s.around(op, func() error { return s.gate.Do(ctx, run) })
 	var known *driver.OpError
 	if err == nil || errors.As(err, &known) {
 		return err

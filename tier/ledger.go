@@ -33,7 +33,7 @@ type ledger struct {
 type pending struct {
 	entered int // operations
 	writes  int // those of them that write
-	changes int // how often the entry may have changed
+	changes int // how often writes of it have ended, and changes of others were told
 }
 
 // doubt is a write that has failed: the store may yet do it, as long as a command is on its way
@@ -77,7 +77,6 @@ func (l *ledger) begin(key string, writes bool) entry {
 	p.entered++
 	if writes {
 		p.writes++
-		p.changes++
 		e.taken = l.held.take(id{l, key})
 	}
 	e.seen = p.changes
