@@ -169,7 +169,9 @@ func TestWhatAReadHasFoundBeforeAChangeIsNotHeld(t *testing.T) {
 			s := closing(t, over(t, h.open(), nil))
 			other := closing(t, over(t, h.open(), nil))
 			own, others := openTable(t, s, "tracks"), openTable(t, other, "tracks")
-			put(t, others, entry(1, 1))
+			if err := told(t, s, func() error { return others.Put(ctx, []driver.Entry{entry(1, 1)}) }); err != nil {
+				t.Fatal(err)
+			}
 			read, goOn := make(chan struct{}), make(chan struct{})
 			var once sync.Once
 			h.around = func(op string, run func() error) error {
