@@ -229,7 +229,7 @@ type Entry struct {
 
 	// PayloadSum and MetaSum are checksums of the parts, 0 for none. To a store they
 	// are numbers that are kept. One that does not keep the other contents of a part
-	// byte for byte returns 0, except for a header.
+	// byte for byte returns 0, except for a header; so may one that has found them right.
 	PayloadSum, MetaSum uint32
 
 	// UsedAt is when the entry was used last: its CachedAt when it is put and when it is

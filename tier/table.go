@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/checksum"
 	"github.com/endpointcache/endpointcache/internal/gate"
 )
 
@@ -106,6 +107,7 @@ func (t *table) fill(ctx context.Context, m misses, sel driver.Selection, visit 
 		t.store.held.settle()
 	}()
 	err = t.Table.Get(ctx, m.keys, driver.Selection{Parts: wholly}, func(i int, e driver.Entry) {
+		checksum.Settle(m.keys[i], &e)
 		found[i] = &item{asOf: asOf, entry: e}
 		if sel.Match(e) {
 			visit(m.at[i], e)
@@ -147,8 +149,10 @@ var errPanic = errors.New("the store below has panicked")
 func nothing(int, *item) *item { return nil }
 
 // stored is what is left of an entry that was put. The caller may go on to change its payload.
+// What is held is checked once: its hits need not be.
 func stored(e driver.Entry, asOf time.Time) *item {
 	e.Payload = bytes.Clone(e.Payload)
+	checksum.Settle(e.Key, &e)
 	e.Key, e.UsedAt, e.Size = nil, time.Time{}, 0
 	return &item{asOf: asOf, entry: e}
 }
@@ -194,6 +198,7 @@ func (t *table) Renew(ctx context.Context, renewals []driver.Renewal) (done []bo
 			renewed := *taken
 			renewed.entry.Header, renewed.entry.MetaSum = r.Header, r.MetaSum
 			renewed.entry.CachedAt, renewed.entry.ExpiresAt = r.CachedAt, r.ExpiresAt
+			checksum.Settle(r.Key, &renewed.entry)
 			return &renewed
 		})
 	return done, err
