@@ -125,7 +125,8 @@ type Store struct {
 	tables map[string]*table // by name
 	all    []*table          // those that were in tables before, too
 
-	gate gate.Gate
+	watch watch
+	gate  gate.Gate
 }
 
 var _ driver.Store = (*Store)(nil)
@@ -228,10 +229,14 @@ func (s *Store) Close() error {
 // run does one operation: not after Close, not with a context that is done,
 // and with errors that tell what was tried.
 func (s *Store) run(ctx context.Context, op, table string, do func() error) error {
-	err := s.gate.Do(ctx, do)
-	if err == nil {
-		return nil
+	if err := s.gate.Do(ctx, do); err != nil {
+		return s.failed(op, table, err)
 	}
+	return nil
+}
+
+// failed is an operation's error, which tells of no keys.
+func (s *Store) failed(op, table string, err error) error {
 	var path *os.PathError
 	var link *os.LinkError
 	if errors.As(err, &path) || errors.As(err, &link) { // whose paths are below the folder
