@@ -77,6 +77,11 @@ func TestEveryStoreOfTheREADMEKeepsThePromises(t *testing.T) {
 type place struct{ url, name string }
 
 func (b backend) harness(kind string) drivertest.Harness {
+	return b.layered(kind, func(_ testing.TB, s driver.Store) driver.Store { return s })
+}
+
+// layered is harness with a layer over each store.
+func (b backend) layered(kind string, layer func(testing.TB, driver.Store) driver.Store) drivertest.Harness {
 	newURL, lasting := places.Lasting[kind]
 	if !lasting {
 		newURL = func(testing.TB, string) string { return kind + ":" }
@@ -94,7 +99,7 @@ func (b backend) harness(kind string) drivertest.Harness {
 			if got := s.Traits().Kind; got != kind {
 				tb.Errorf("%q was opened, want %q", got, kind)
 			}
-			return s
+			return layer(tb, s)
 		})
 	if !lasting {
 		h.Reopen = nil

@@ -22,7 +22,7 @@ func tiered(below opening) opening {
 		if err != nil {
 			return nil, err
 		}
-		return tier.New(store, &tier.Options{MaxAge: 3600e9})
+		return tier.New(store, nil)
 	}
 }
 
