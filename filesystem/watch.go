@@ -88,12 +88,17 @@ func (s *Store) readMarks(first bool) (map[string]mark, error) {
 	if err != nil {
 		return nil, err
 	}
+	r, err := newReader(root)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.close() }()
 	own := s.ownMarks()
 	marks := make(map[string]mark)
 	for _, name := range names {
 		for n := 0; ; n++ { // they have the first numbers
 			path := name + "/" + temporaryFolder + "/" + lockPrefix + strconv.Itoa(n)
-			m, ok, err := readMark(root, path)
+			m, ok, err := readMark(r, path)
 			if err != nil {
 				return nil, err
 			}
@@ -137,14 +142,15 @@ func foldersIn(root *os.Root) ([]string, error) {
 
 // readMark reads a mark before it asks whether its writer lives: what that does later changes
 // one or the other.
-func readMark(root *os.Root, path string) (m mark, ok bool, err error) {
-	f, err := root.Open(path)
-	if err != nil {
-		if info, statErr := root.Lstat(path); statErr != nil || !info.Mode().IsRegular() {
-			return m, false, nil // or no longer, or another's
-		}
+func readMark(r reader, path string) (m mark, ok bool, err error) {
+	opened, err := r.open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, errIrregular):
+		return m, false, nil
+	case err != nil:
 		return m, false, err
 	}
+	f := opened.handle(path)
 	defer func() { _ = f.Close() }()   // which unlocks it
 	_, _ = f.ReadAt(m.text[:], markAt) // a writer that has just begun may have left none
 	free, err := filelock.Try(f)

@@ -173,6 +173,30 @@ func TestANodeOfAClusterThatIsLostEndsWatch(t *testing.T) {
 	wantLost(t, w)
 }
 
+// What is read from a replica has changed when that tells so.
+func TestReplicasOfAClusterTellOfChanges(t *testing.T) {
+	t.Parallel() // with servers of its own
+	own := testserver.OwnRedisClusterWithReplicas(t, nil)
+	var client rueidis.Client
+	waitfor.True(t, "a client knows the replicas", func() bool {
+		client = newClient(t, own.URL())
+		return len(client.Nodes()) == len(own.Nodes)
+	})
+	w := tracktest.Watch(t, tracktest.Opened[*redis.Store](t)(redis.New(t.Context(), client, nil)))
+	table := openTable(t, open(t, own.URL(), nil))
+	puts, told := 0, 0
+	waitfor.True(t, "a node and its replica tell of the same change", func() bool {
+		if told >= puts {
+			puts++
+			put(t, table, track(1))
+		}
+		for _, c := range w.Forget() {
+			told += len(c.Keys)
+		}
+		return told > puts
+	})
+}
+
 // The old master lives on, and tells of nothing.
 func TestAFailoverEndsWatch(t *testing.T) {
 	t.Parallel() // with servers of its own
