@@ -19,8 +19,9 @@ func TestOperationsOfEveryStoreCanBeTold(t *testing.T) {
 	for kind, b := range backends {
 		t.Run(kind, func(t *testing.T) {
 			var begun, ended atomic.Int64
-			told := func(below driver.Store) (driver.Store, error) {
-				return hooks.Store(below, hooks.StoreHooks{
+			told := func(tb testing.TB, below driver.Store) driver.Store {
+				tb.Helper()
+				s, err := hooks.Store(below, hooks.StoreHooks{
 					Operation: func(ctx context.Context, op hooks.StoreOperation) (context.Context, func(hooks.StoreEnd)) {
 						if op.Store != kind {
 							t.Errorf("an operation is one of %q", op.Store)
@@ -29,6 +30,10 @@ func TestOperationsOfEveryStoreCanBeTold(t *testing.T) {
 						return ctx, func(hooks.StoreEnd) { ended.Add(1) }
 					},
 				})
+				if err != nil {
+					tb.Fatal(err)
+				}
+				return s
 			}
 			t.Run("suite", func(t *testing.T) { drivertest.Run(t, b.harness(kind, told)) })
 			if begun.Load() == 0 || begun.Load() != ended.Load() {

@@ -77,7 +77,7 @@ func TestEveryStoreOfTheREADMEKeepsThePromises(t *testing.T) {
 type place struct{ url, name string }
 
 // harness opens stores of a kind, with layers over them.
-func (b backend) harness(kind string, layers ...func(driver.Store) (driver.Store, error)) drivertest.Harness {
+func (b backend) harness(kind string, layers ...func(testing.TB, driver.Store) driver.Store) drivertest.Harness {
 	newURL, lasting := places.Lasting[kind]
 	if !lasting {
 		newURL = func(testing.TB, string) string { return kind + ":" }
@@ -96,9 +96,7 @@ func (b backend) harness(kind string, layers ...func(driver.Store) (driver.Store
 				tb.Errorf("%q was opened, want %q", got, kind)
 			}
 			for _, layer := range layers {
-				if s, err = layer(s); err != nil {
-					tb.Fatal(err)
-				}
+				s = layer(tb, s)
 			}
 			return s
 		})

@@ -102,6 +102,8 @@ var lines = []line{
 	{"fetch-hit", 1.10, "a fetch", 41, fetchHit},
 	{"memory-get-typed", 1.15, "a get", 41, memoryGet},
 	{"hooks-unset", 1.02, "a fetch", 201, hooksUnset},
+	{"tier-get", 1.25, "a get", 41, getTiered([2]opening{ours: tiered(tierFile), theirs: plainMemory})},
+	{"redis-tier-get", 0.05, "a get", 21, getTiered([2]opening{ours: tiered(tierRedis), theirs: tierRedis})},
 	{"prefetch-warm-10000", 1.10, "a key", 25, prefetchWarm(10_000)},
 	{"prefetch-cold-2000", 1.60, "a key", 21, prefetchCold(2_000)},
 	{"refresh-304-10000", 1.15, "a key", 11, refresh(10_000)},

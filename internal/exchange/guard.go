@@ -97,7 +97,8 @@ func (g *guard) probe(t *Table, reading, writing bool) {
 		}
 		if reading {
 			g.report(t, "get", guarded(func() error {
-				return t.table.Get(ctx, []driver.Key{t.probeKey}, driver.Selection{}, func(int, driver.Entry) {})
+				// No memory over the store answers for the usage.
+				return t.table.Get(ctx, []driver.Key{t.probeKey}, driver.Selection{Parts: driver.Usage}, func(int, driver.Entry) {})
 			}))
 		}
 		g.mu.Lock()
