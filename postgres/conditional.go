@@ -12,6 +12,7 @@ import (
 // conditionalPuts are the statements that save rows on a condition.
 var conditionalPuts = map[driver.Precondition]op{
 	driver.IfAbsent: opPutIfAbsent, driver.IfNotLive: opPutIfNotLive, driver.IfNewer: opPutIfNewer,
+	driver.IfUnchanged: opPutIfUnchanged,
 }
 
 // PutIf is not done again where it is not known whether the server has done it: the
@@ -47,7 +48,16 @@ func (t *table) putIf(ctx context.Context, c *conn, rows []row, cond driver.Cond
 	}
 	stored := make([]bool, len(rows))
 	s := t.statement(conditionalPuts[cond.If], 0, driver.All)
-	_, err := c.atOnce(ctx, []*statement{s}, func(tx *transaction) error {
+	first := s
+	if cond.If == driver.IfUnchanged { // it looks rows up, as a renewal does
+		first = planInOrder
+	}
+	_, err := c.atOnce(ctx, []*statement{first}, func(tx *transaction) error {
+		if first == planInOrder {
+			if err := tx.add(planInOrder, new(arguments)); err != nil {
+				return err
+			}
+		}
 		for rest := rows; len(rest) > 0; {
 			chunk, _ := t.nextChunk(rest)
 			args := t.putArguments(opPutShort, chunk)

@@ -8,6 +8,11 @@ func DeleteText(t driver.Table) string { return t.(*table).text(opDeleteAll, 0, 
 // RenewText is the statement that renews many entries of a table.
 func RenewText(t driver.Table) string { return t.(*table).text(opRenewAll, 0, scope{}) }
 
+// PutIfUnchangedText is the statement that replaces the entries that are unchanged.
+func PutIfUnchangedText(t driver.Table) string {
+	return t.(*table).text(opPutIfUnchanged, 0, scope{})
+}
+
 // UseText is the statement that records the use of many entries of a table.
 func UseText(t driver.Table) string { return t.(*table).text(opUseAll, 0, scope{}) }
 
