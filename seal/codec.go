@@ -284,7 +284,7 @@ func (c *codec) openMeta(s *scratch, keys *Keys, key driver.Key, e *driver.Entry
 	}
 	var err error
 	s.plain = append(s.plain[:0], text...)
-	if s.box, err = base64.RawStdEncoding.AppendDecode(s.box[:0], s.plain); err != nil {
+	if s.box, err = sealEncoding.AppendDecode(s.box[:0], s.plain); err != nil {
 		return nil, errMalformed
 	}
 	k, sealed, err := c.cutHead(s.box, keys)
@@ -359,9 +359,12 @@ const (
 	headerMember = `,"header":`
 )
 
+// sealEncoding has one text for each seal.
+var sealEncoding = base64.RawStdEncoding.Strict()
+
 // sealText is the header below of the seal in s.box.
 func sealText(s *scratch, header string) string {
-	s.plain = base64.RawStdEncoding.AppendEncode(s.plain[:0], s.box)
+	s.plain = sealEncoding.AppendEncode(s.plain[:0], s.box)
 	var b strings.Builder
 	b.Grow(len(sealMember) + len(s.plain) + len(headerMember) + len(header) + 3)
 	b.WriteString(sealMember)

@@ -145,7 +145,9 @@ func (s *Store) Tables(ctx context.Context) ([]driver.TableSpec, error) {
 }
 
 // DropTable implements [driver.Store].
-func (s *Store) DropTable(ctx context.Context, name string) error { return s.below.DropTable(ctx, name) }
+func (s *Store) DropTable(ctx context.Context, name string) error {
+	return s.below.DropTable(ctx, name)
+}
 
 // Close closes the store below, when what is being sealed anew has been stored.
 func (s *Store) Close() error {
