@@ -4,7 +4,9 @@ go 1.26.0
 
 require (
 	github.com/endpointcache/endpointcache v0.1.0
+	github.com/google/go-cmp v0.7.0
 	github.com/tink-crypto/tink-go/v2 v2.9.0
+	go.uber.org/goleak v1.3.0
 	golang.org/x/crypto v0.58.0
 )
 
