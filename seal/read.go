@@ -169,7 +169,7 @@ func (t *table) filter(f driver.Filter) (below driver.Filter, rest bool) {
 	return f, rest
 }
 
-// Pop implements [driver.Table].
+// Pop implements [driver.Table]. It removes an entry that cannot be opened, too.
 func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (driver.Entry, bool, error) {
 	below, _ := t.filter(f)
 	own := t.key(key)

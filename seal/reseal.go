@@ -43,8 +43,10 @@ func (s *Store) Reseal(ctx context.Context) (int, error) {
 // resealAll seals anew what is old in a table.
 func (t *table) resealAll(ctx context.Context) (n int, err error) {
 	// Whoever has begun to write with older keys has ended then.
-	t.shared.writes.Lock()
-	t.shared.writes.Unlock() //nolint:staticcheck // as said
+	if err := t.begin(ctx, allWrites); err != nil {
+		return 0, err
+	}
+	t.end(ctx, allWrites)
 	var old []driver.Key
 	flush := func() error {
 		done, err := t.resealUntilDone(ctx, old)
@@ -100,8 +102,10 @@ func (t *table) resealUntilDone(ctx context.Context, keys []driver.Key) (n int, 
 // reseal seals anew those of the entries with these keys, as they are below, that are old.
 // left are those that were changed meanwhile.
 func (t *table) reseal(ctx context.Context, keys []driver.Key) (n int, left []driver.Key, err error) {
-	t.shared.writes.Lock()
-	defer t.shared.writes.Unlock()
+	if err := t.begin(ctx, allWrites); err != nil {
+		return 0, nil, err
+	}
+	defer t.end(ctx, allWrites)
 	ring := t.store.keys.Load()
 	var mu sync.Mutex
 	var errs []error

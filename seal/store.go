@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/endpointcache/endpointcache/driver"
 )
 
@@ -28,13 +30,16 @@ type Store struct {
 
 // shared is what the tables of one name have in common.
 type shared struct {
-	// writes is held by whoever writes entries, and locked by whoever seals them anew, so
-	// that this does not undo what others change meanwhile, and waits for those that seal
-	// with older keys.
-	writes sync.RWMutex
+	// writes is held in part by whoever writes entries, and as a whole by whoever seals them
+	// anew, so that this does not undo what others change meanwhile, and waits for those that
+	// seal with older keys.
+	writes *semaphore.Weighted
 
 	digests atomic.Bool // the keys below are not the callers'
 }
+
+// allWrites is the whole of what writers hold a part of.
+const allWrites = 1 << 30
 
 // Stats are counts since a store was opened.
 type Stats struct {
@@ -111,7 +116,7 @@ func (s *Store) shared(name string) *shared {
 	defer s.mu.Unlock()
 	sh := s.tables[name]
 	if sh == nil {
-		sh = &shared{}
+		sh = &shared{writes: semaphore.NewWeighted(allWrites)}
 		s.tables[name] = sh
 	}
 	return sh

@@ -17,10 +17,30 @@ import (
 // the one that is there is sealed with a key that is not among the store's.
 var ErrUnknownKey = errors.New("there is an entry that is sealed with an unknown key")
 
+// begin waits for a part of the table's writes, or all of them. Whoever has no context is
+// refused by the table below.
+func (t *table) begin(ctx context.Context, part int64) error {
+	if ctx == nil {
+		return nil
+	}
+	if err := t.shared.writes.Acquire(ctx, part); err != nil {
+		return t.store.opError("save to", t.spec.Name, err)
+	}
+	return nil
+}
+
+func (t *table) end(ctx context.Context, part int64) {
+	if ctx != nil {
+		t.shared.writes.Release(part)
+	}
+}
+
 // Put implements [driver.Table].
 func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
-	t.shared.writes.RLock()
-	defer t.shared.writes.RUnlock()
+	if err := t.begin(ctx, 1); err != nil {
+		return err
+	}
+	defer t.end(ctx, 1)
 	sealed, err := t.sealAll(entries)
 	if err != nil {
 		return err
@@ -34,8 +54,10 @@ func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Cond
 }
 
 func (t *table) putIf(ctx context.Context, entries []driver.Entry, c driver.Condition, put layer.PutIf) ([]bool, error) {
-	t.shared.writes.RLock()
-	defer t.shared.writes.RUnlock()
+	if err := t.begin(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer t.end(ctx, 1)
 	sealed, err := t.sealAll(entries)
 	if err != nil {
 		return nil, err
@@ -105,8 +127,10 @@ func (t *table) sealAll(entries []driver.Entry) ([]driver.Entry, error) {
 // Renew implements [driver.Table]. What the payload of an entry is tied to its meta data
 // with, and its name, are in the seal of that: they are read first.
 func (t *table) Renew(ctx context.Context, renewals []driver.Renewal) ([]bool, error) {
-	t.shared.writes.RLock()
-	defer t.shared.writes.RUnlock()
+	if err := t.begin(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer t.end(ctx, 1)
 	keys := make([]driver.Key, len(renewals))
 	for i := range renewals {
 		keys[i] = t.key(renewals[i].Key)
