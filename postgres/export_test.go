@@ -37,3 +37,9 @@ func ListText(t driver.Table, l driver.Listing) (string, [][]byte) {
 
 // SizeText is the statement that tells the size of a table.
 func SizeText(t driver.Table) string { return t.(*table).text(opSize, 0, scope{}) }
+
+// Channel is that of the notifications.
+func Channel(s *Store) string { return s.teller.channel }
+
+// Changing is the lock of transactions that have found out whether somebody watches.
+func Changing(s *Store) int64 { return s.teller.changing }
