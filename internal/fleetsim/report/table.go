@@ -1,0 +1,127 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/endpointcache/endpointcache/internal/fleetsim/measure"
+	"github.com/endpointcache/endpointcache/internal/fleetsim/model"
+)
+
+// Table is a table in Markdown.
+type Table struct {
+	Name string // by which a page has it
+	Text string
+}
+
+// PutInto returns the page with the table between the comments
+//
+//	<!-- table: NAME -->
+//	<!-- end -->
+func (t Table) PutInto(page string) (string, error) {
+	from, to, err := t.place(page)
+	if err != nil {
+		return page, err
+	}
+	return page[:from] + t.Text + page[to:], nil
+}
+
+// In returns what the page has as the table.
+func (t Table) In(page string) (string, error) {
+	from, to, err := t.place(page)
+	return page[from:to], err
+}
+
+func (t Table) place(page string) (from, to int, err error) {
+	found := regexp.MustCompile(`(?s)<!-- table: ` + regexp.QuoteMeta(t.Name) + ` -->\n\n(.*?)\n<!-- end -->`).FindStringSubmatchIndex(page)
+	if found == nil {
+		return 0, 0, fmt.Errorf("there is no place for the table %q", t.Name)
+	}
+	return found[2], found[3], nil
+}
+
+// ScenarioTable is what came of a scenario.
+func ScenarioTable(s *Scenario, rows []Row) Table {
+	var b strings.Builder
+	head := []string{"processes", "settings", "requests", "of them duplicates", "most per second", "most at once for a key", "wait p50", "wait p99", "longest wait", "store ops per second"}
+	if len(s.Kills) > 0 {
+		head = append(head, "lost callers")
+	}
+	line(&b, head...)
+	line(&b, slices.Repeat([]string{"---"}, len(head))...)
+	for _, r := range rows {
+		cells := []string{
+			thousands(r.Processes), r.Combination.Name,
+			thousands(r.Requests), thousands(r.Duplicates), thousands(int(r.Most(r.RequestsOver))), thousands(r.AtOnce),
+			short(r.Wait(0.5)), short(r.Wait(0.99)), short(r.Wait(1)), thousands(int(math.Round(r.OperationsPerSecond()))),
+		}
+		if len(s.Kills) > 0 {
+			cells = append(cells, thousands(r.Lost))
+		}
+		line(&b, cells...)
+	}
+	return Table{s.Name, b.String()}
+}
+
+// CostTable is what operations on the stores cost.
+func CostTable(f *measure.File) Table {
+	var b strings.Builder
+	line(&b, "store", "get", "save", "take a lease", "give it back", "get 100 entries", "gets per second", "saves per second", "told of a change after")
+	line(&b, slices.Repeat([]string{"---"}, 9)...)
+	for _, kind := range []string{"redis", "postgres", "sqlite"} {
+		s := f.Stores[kind]
+		if s == nil {
+			continue
+		}
+		line(&b, kind, median(s.Get), median(s.Save), median(s.Lease), median(s.Release), median(s.GetMany),
+			thousands(int(s.Get.PerSecond)), thousands(int(s.Save.PerSecond)), told(s.Notify))
+	}
+	return Table{"costs", b.String()}
+}
+
+func median(c model.Cost) string { return short(c.Latency.Median()) }
+
+func told(n *model.Notify) string {
+	switch {
+	case n == nil:
+		return "never"
+	case !n.Measured:
+		return short(n.Latency.Median()) + " (assumed)"
+	default:
+		return short(n.Latency.Median())
+	}
+}
+
+func line(b *strings.Builder, cells ...string) {
+	fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
+}
+
+// thousands is n with commas.
+func thousands(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// short is d with two digits that count.
+func short(d time.Duration) string {
+	unit, name := time.Microsecond, "µs"
+	switch {
+	case d >= time.Second:
+		unit, name = time.Second, "s"
+	case d >= time.Millisecond:
+		unit, name = time.Millisecond, "ms"
+	}
+	value := float64(d) / float64(unit)
+	if value < 10 {
+		return strconv.FormatFloat(value, 'f', 1, 64) + " " + name
+	}
+	return strconv.FormatFloat(value, 'f', 0, 64) + " " + name
+}
