@@ -6,6 +6,7 @@ type Stats struct {
 	Hits        int64 // answered from the store without the origin
 	Misses      int64 // answered by a request to the origin that their caller began
 	Shared      int64 // answered by a request that another caller had begun
+	Awaited     int64 // answered by a request that another process had begun, see policy.Policy.Lease
 	Revalidated int64 // confirmed by the origin with a 304
 	Stale       int64 // answered with an expired response, as the origin failed or was slow
 	Renewed     int64 // asked for in the background

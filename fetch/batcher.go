@@ -236,6 +236,9 @@ func (b *batcher[K, V]) board(flights []*exchange.Flight) ([]*exchange.Flight, *
 
 // run makes the request for flights, and halves of it where they are refused together.
 func (b *batcher[K, V]) run(flights []*exchange.Flight) {
+	if flights = exchange.Claim(flights); len(flights) == 0 {
+		return
+	}
 	left, trip := b.board(flights)
 	defer trip.Done()
 	if len(left) == 0 {

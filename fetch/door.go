@@ -52,15 +52,26 @@ func (d *door[K, V]) Build() *http.Request {
 	return req
 }
 
-// Launch implements [exchange.Door].
-func (d *door[K, V]) Launch(fl *exchange.Flight) {
-	switch b := d.f.shared; {
-	case fl.Renews() && d.f.renewals != nil:
-		d.f.renewals.add(fl)
-	case b != nil:
-		b.add(fl)
-	default:
-		newBatcher(d.f, 0).flushed(fl)
+// Launch implements [exchange.Door]. Flights of other fetchers are theirs.
+func (d *door[K, V]) Launch(flights ...*exchange.Flight) {
+	var now, others []*exchange.Flight
+	for _, fl := range flights {
+		switch b := d.f.shared; {
+		case fl.Ask().Door.(*door[K, V]).f != d.f:
+			others = append(others, fl)
+		case fl.Renews() && d.f.renewals != nil:
+			d.f.renewals.add(fl)
+		case b != nil:
+			b.add(fl)
+		default:
+			now = append(now, fl)
+		}
+	}
+	if len(now) > 0 {
+		newBatcher(d.f, 0).flushed(now...)
+	}
+	if len(others) > 0 {
+		others[0].Ask().Door.Launch(others...)
 	}
 }
 

@@ -109,6 +109,19 @@ type Policy struct {
 	// Probabilistic Cache Stampede Prevention". 1 is the paper's, more is
 	// earlier. The default is not to. Negative: never.
 	RefreshBeta float64
+
+	// Lease lets one process at a time ask the origin for a key, among all that use the
+	// store: the others wait for what it stores, as callers within a process do anyway. It
+	// is how long a process that dies meanwhile keeps the others from asking; while it
+	// lives, it may take as long as it needs to. Some seconds are a good choice. The clocks
+	// of the machines have to agree to within a fraction of it, or else the origin may be
+	// asked more often.
+	//
+	// It costs a fetch two operations of the store before the request. If the store fails,
+	// each process asks. Waiting callers are answered with what is stored where
+	// StaleWhileRevalidate or SoftTimeout lets them. Calls that want news, such as those
+	// with [Reload], do not wait for others. The default is no lease. Negative: none.
+	Lease time.Duration
 }
 
 // Use is how a request uses what is stored. The zero value says nothing.

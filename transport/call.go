@@ -325,6 +325,6 @@ func (c *call) Build() *http.Request { return c.caller }
 func (*call) Landed(*exchange.Flight) {}
 
 // Launch implements [exchange.Door]: each request is sent as it begins.
-func (*call) Launch(*exchange.Flight) {}
+func (*call) Launch(...*exchange.Flight) {}
 
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }

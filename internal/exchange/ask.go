@@ -52,6 +52,7 @@ type Ask struct {
 	asOf    time.Time // CachedAt of that
 	looked  int       // how often the store was asked again, after another flight had landed
 	built   bool      // Door.Build was asked
+	below   bool      // the store is asked for what nothing in between knows
 
 	// Of one get: it needs no memory of its own.
 	keys  [1]driver.Key
@@ -83,9 +84,9 @@ type Door interface {
 	// called by the flight's goroutine.
 	Build() *http.Request
 
-	// Launch takes over a flight that is not sent by Begin. The door answers it by
-	// [Deliver], whatever happens.
-	Launch(f *Flight)
+	// Launch takes over flights of the door's table that are not sent by Begin; the first
+	// is the door's. The door answers them by [Deliver], whatever happens.
+	Launch(flights ...*Flight)
 }
 
 // Send asks the origin. Stored are the headers of the response that the request is to

@@ -217,6 +217,10 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 		return nil, err
 	case late:
 		return f.answerSoon(a), nil
+	case f.elsewhere:
+		f.abandon(a)
+		a.lookBelow()
+		return f.x.RoundTrip(ctx, a)
 	case !first && f.used != nil && f.used.bare:
 		f.abandon(a)
 		return f.x.lookAgain(ctx, a)

@@ -106,6 +106,7 @@ type Exchange struct {
 	upkeep       upkeep
 	counts       counters
 	damage       damage
+	leases       leases
 	running      running
 
 	rawMu sync.Mutex
@@ -133,6 +134,7 @@ func New(opts Options) (*Exchange, error) {
 	x.vary.init(x)
 	x.records.init(x)
 	x.damage.init(x)
+	x.leases.init(x)
 	x.dictionaries.x, x.dictionaries.spec = x, driver.TableSpec{Name: DictionariesTable, Key: compress.Columns}
 	x.marks.x = x
 	x.running.init()

@@ -40,6 +40,8 @@ type Flight struct {
 	share       Share                   // of the memory for bodies
 	outdated    atomic.Bool             // its answer must not be saved
 	given       atomic.Bool             // its decoded value was given to a caller
+	lease       *lease                  // guarded by the leases' lock, as is unleased; nil: it has none
+	unleased    bool                    // it gets none any more
 
 	// Guarded by the flights' lock.
 	next       *Flight       // of the same key, older
@@ -67,26 +69,27 @@ type Flight struct {
 // answer is how a flight ends: it is one of an error, a stored response, a response
 // that is being kept or shared, and one for the first caller alone.
 type answer struct {
-	err      error
-	failure  error // that used has stood in for
-	used     *Stored
-	outcome  Outcome     // of used
-	cookies  http.Header // of the 304 that confirmed used, for the first caller alone
-	resp     *http.Response
-	trailer  http.Header   // that resp announces
-	like     *Flight       // one of the same response, see [Flight.likeness]
-	stream   bool          // resp does not end
-	asked    time.Time     // when the request was sent
-	asOfAsk  time.Time     // the same, after all invalidations before
-	answered time.Time     // when the answer came
-	age      time.Duration // how old it was then
-	body     *body         // of a resp that is being kept or shared
-	whole    bool          // the body has come with the response
-	foreign  bool          // it is the answer of a host that may not answer for the table
-	complete bool          // all of the body has come
-	kept     bool          // the policy lets it be stored
-	personal bool          // the answer may be the first caller's own, see [Table.MayCross]
-	close    func() error  // closes the body of one that is neither
+	elsewhere bool // another process has asked: what it has stored is the answer
+	err       error
+	failure   error // that used has stood in for
+	used      *Stored
+	outcome   Outcome     // of used
+	cookies   http.Header // of the 304 that confirmed used, for the first caller alone
+	resp      *http.Response
+	trailer   http.Header   // that resp announces
+	like      *Flight       // one of the same response, see [Flight.likeness]
+	stream    bool          // resp does not end
+	asked     time.Time     // when the request was sent
+	asOfAsk   time.Time     // the same, after all invalidations before
+	answered  time.Time     // when the answer came
+	age       time.Duration // how old it was then
+	body      *body         // of a resp that is being kept or shared
+	whole     bool          // the body has come with the response
+	foreign   bool          // it is the answer of a host that may not answer for the table
+	complete  bool          // all of the body has come
+	kept      bool          // the policy lets it be stored
+	personal  bool          // the answer may be the first caller's own, see [Table.MayCross]
+	close     func() error  // closes the body of one that is neither
 
 	interrupt func() error // closes a body that is being kept, guarded by the flights' lock
 	variant   string       // of resp, where it varies
@@ -345,6 +348,9 @@ func (f *Flight) land() {
 	f.waiters = nil
 	asks := f.send != nil || f.trip != nil
 	fs.mu.Unlock()
+	if f.ask.Rules.lease > 0 {
+		f.freeLease(f.isKept())
+	}
 	if asks {
 		f.ask.Door.Landed(f)
 	}

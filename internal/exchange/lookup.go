@@ -61,6 +61,9 @@ func (x *Exchange) lookup(ctx context.Context, a *Ask) (*Stored, error) {
 	}
 	a.keys[0], a.found, a.ok = a.Key, driver.Entry{}, false
 	a.sel = allParts(x)
+	if a.below {
+		a.sel.Parts |= driver.Usage
+	}
 	err := a.Table.get(ctx, a.keys[:], &a.sel, a.visit)
 	if err != nil || !a.ok {
 		return nil, x.lookupFailed(ctx, a, err)

@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -62,6 +63,9 @@ func (m *Many) Lookup(ctx context.Context, of []int, refuse func(i int, err erro
 	sel := allParts(m.x)
 	if first.bare() {
 		sel.Parts = driver.Meta
+	}
+	if slices.ContainsFunc(of, func(at int) bool { return m.Asks[at].below }) {
+		sel.Parts |= driver.Usage
 	}
 	err = first.Table.get(ctx, m.keys(of), &sel, func(i int, e driver.Entry) {
 		a := &m.Asks[of[i]]
@@ -236,9 +240,9 @@ func (m *Many) Result(i int) (Result, bool) {
 		return r, true
 	case askAlone:
 		a.alone = true
+		a.looked++
 	default:
 	}
-	a.looked++
 	return r, false
 }
 

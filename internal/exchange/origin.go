@@ -66,6 +66,10 @@ func (f *Flight) receive() {
 			f.head()
 		}
 	}()
+	if !f.awaitLease() {
+		taken = true
+		return
+	}
 	f.markSent()
 	if hard := f.ask.Rules.hard; hard > 0 {
 		late := time.AfterFunc(hard, func() { f.cancel(policy.ErrTimeout) })

@@ -76,6 +76,7 @@ type Rules struct {
 	staleStatuses        []int // nil: the default
 	soft, hard           time.Duration
 	ahead, beta          float64
+	lease                time.Duration
 	call                 []*layer // of the call, the innermost first
 	fixed                []*layer // of the table and the exchange
 	err                  error
@@ -93,6 +94,7 @@ func (r *Rules) fill(l *layer) {
 	setDefault(&r.hard, p.HardTimeout)
 	setDefault(&r.ahead, p.RefreshAhead)
 	setDefault(&r.beta, p.RefreshBeta)
+	setDefault(&r.lease, p.Lease)
 	if r.statuses == nil {
 		r.statuses = p.Statuses
 	}

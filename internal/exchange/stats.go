@@ -7,6 +7,7 @@ type Stats struct {
 	Hits        int64 // answered from the store without the origin
 	Misses      int64 // answered by a request to the origin that their caller began
 	Shared      int64 // answered by a request that another caller had begun
+	Awaited     int64 // answered by a request that another process had begun, see policy.Policy.Lease
 	Revalidated int64 // confirmed by the origin with a 304
 	Stale       int64 // answered with an expired response, as the origin failed or was slow
 	Renewed     int64 // asked for in the background
@@ -24,15 +25,15 @@ type Stats struct {
 }
 
 type counters struct {
-	hits, misses, shared, revalidated, stale, renewed, unanswered, bypassed, unscoped atomic.Int64
-	stored, invalidated, foreign, unkeyed, undecodable, damaged, storeErrors, panics  atomic.Int64
+	hits, misses, shared, awaited, revalidated, stale, renewed, unanswered, bypassed, unscoped atomic.Int64
+	stored, invalidated, foreign, unkeyed, undecodable, damaged, storeErrors, panics           atomic.Int64
 }
 
 // Stats returns the counts so far.
 func (x *Exchange) Stats() Stats {
 	c := &x.counts
 	return Stats{
-		Hits: c.hits.Load(), Misses: c.misses.Load(), Shared: c.shared.Load(),
+		Hits: c.hits.Load(), Misses: c.misses.Load(), Shared: c.shared.Load(), Awaited: c.awaited.Load(),
 		Revalidated: c.revalidated.Load(), Stale: c.stale.Load(), Renewed: c.renewed.Load(),
 		Unanswered: c.unanswered.Load(), Bypassed: c.bypassed.Load(), Unscoped: c.unscoped.Load(),
 		Stored: c.stored.Load(), Invalidated: c.invalidated.Load(),

@@ -177,6 +177,7 @@ func (x *Exchange) Use(store driver.Store) {
 	x.vary.use(store)
 	x.records.use(store)
 	x.dictionaries.use(store)
+	x.leases.use(store)
 }
 
 // withAbsences adds the expiry of 404 and 410 to a policy that does not have them.

@@ -173,7 +173,6 @@ func (f *Flight) awaitValue(ctx context.Context, a *Ask, first bool) Result {
 	f.abandon(a)
 	switch again {
 	case lookAgain:
-		a.looked++
 		return f.x.Value(ctx, a)
 	case askAlone:
 		return f.x.aloneValue(ctx, a, f.oldFor(a))
@@ -193,6 +192,10 @@ const (
 
 // result is what a flight that has landed is to a caller.
 func (f *Flight) result(a *Ask, first bool) (Result, next) {
+	if f.elsewhere {
+		a.lookBelow()
+		return Result{}, lookAgain
+	}
 	if f.panicked != nil {
 		return Result{Kind: Failed, Panic: f.panicked, Err: &panicError{f.panicked}}, settled
 	}
@@ -202,6 +205,7 @@ func (f *Flight) result(a *Ask, first bool) (Result, next) {
 		}
 		switch {
 		case f.used != nil && f.used.bare && !a.Bare:
+			a.looked++
 			return Result{}, lookAgain
 		case !f.suits(a):
 			return Result{}, askAlone

@@ -1,0 +1,331 @@
+package exchange
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// LeasesTable is the name of the table of leases. A lease is the right to ask the origin for
+// a key, of one process among all that use the store: an entry that is live. It is created
+// when the cache first needs one.
+const LeasesTable = "endpointcache_leases"
+
+// leaseColumns are the key of a lease.
+var leaseColumns = []driver.Column{{Name: "repository", Kind: driver.String}, {Name: "item", Kind: driver.String}}
+
+// lease is one that this process has.
+type lease struct {
+	key    flightKey // of the flight
+	table  *Table    // of the entry
+	row    driver.Entry
+	period time.Duration // how long it lives when it is put or extended
+	kept   bool          // the answer that it was for is stored
+}
+
+// leases are those of an exchange's store. They go by the machine's clock, and not by the
+// exchange's: other processes have the same.
+//
+// A flight first puts its lease where there is none that is live. If it gets it, it looks
+// whether another process has stored an answer since its caller looked, and asks the
+// origin otherwise. If it does not get it, it waits, see [queue].
+type leases struct {
+	ownTable
+	mu      sync.Mutex
+	held    map[flightKey]*lease
+	freed   []*lease // that are to be given back
+	keeping bool
+	wake    chan struct{}
+	queues  map[*Table]*queue
+	cleared time.Time // when those of processes that have died were last removed
+}
+
+func (l *leases) init(x *Exchange) {
+	l.x, l.spec = x, driver.TableSpec{Name: LeasesTable, Key: leaseColumns}
+	l.held, l.queues = make(map[flightKey]*lease), make(map[*Table]*queue)
+	l.wake = make(chan struct{}, 1)
+}
+
+// leaseNow is the time by the machine's clock.
+func leaseNow() time.Time { return instant(time.Now()) }
+
+// leaseKey is the key of the lease of an entry. It is a digest, as keys may be long.
+func leaseKey(t *Table, key string) driver.Key {
+	sum := sha256.Sum256([]byte(key))
+	return driver.Key{t.stored, base64.RawURLEncoding.EncodeToString(sum[:])}
+}
+
+// takesLease reports whether the flight needs a lease before the origin is asked: the
+// answer can be shared by way of the store.
+func (f *Flight) takesLease() bool {
+	if f.ask.Rules.lease <= 0 || f.ask.alone || f.ask.wantsNews() || f.part != nil || !f.storable() {
+		return false
+	}
+	f.x.leases.mu.Lock()
+	defer f.x.leases.mu.Unlock()
+	return f.lease == nil && !f.unleased
+}
+
+// awaitLease waits until the flight may ask the origin. It is false where another process
+// has asked, and what it has stored is an answer.
+func (f *Flight) awaitLease() bool {
+	if !f.takesLease() {
+		return true
+	}
+	l, verdict := &f.x.leases, make(chan bool, 1)
+	switch mine, answered := l.claim([]*Flight{f}, verdict); {
+	case len(mine) > 0:
+		return true
+	case len(answered) > 0:
+		f.elsewhere = true
+		return false
+	}
+	select {
+	case ask := <-verdict:
+		f.elsewhere = !ask
+		return ask
+	case <-f.ctx.Done():
+		f.freeLease(false) // which it may be getting now
+		return true        // which fails at once
+	}
+}
+
+// isKept reports whether others find the flight's answer in the store, and can use it.
+func (f *Flight) isKept() bool {
+	var expires time.Time
+	switch f.save {
+	case saveEntry:
+		expires = f.entry.ExpiresAt
+	case saveRenewal:
+		expires = f.renewed.ExpiresAt
+	case saveVariant:
+		expires = f.stored.Entry.ExpiresAt
+	default:
+		return false
+	}
+	return f.saveErr == nil && !f.outdated.Load() && driver.Entry{ExpiresAt: expires}.Live(f.x.Now())
+}
+
+// Claim gets the leases of flights of one table, which a door is to send together. It returns
+// those that may be sent now. The others are the exchange's: they land when another process
+// has stored their answer, or else the door is given them by Launch.
+func Claim(flights []*Flight) []*Flight {
+	var mine, wanting []*Flight
+	for _, f := range flights {
+		if f.takesLease() {
+			wanting = append(wanting, f)
+		} else {
+			mine = append(mine, f)
+		}
+	}
+	if len(wanting) == 0 {
+		return mine
+	}
+	won, answered := wanting[0].x.leases.claim(wanting, nil)
+	for _, f := range answered {
+		f.landElsewhere()
+	}
+	return append(mine, won...)
+}
+
+// landElsewhere ends a flight that no request was made for.
+func (f *Flight) landElsewhere() {
+	f.x.flights.mu.Lock()
+	f.elsewhere = !f.landed
+	f.x.flights.mu.Unlock()
+	f.land()
+}
+
+// claim gets the leases of flights of one table that have none. It returns those that may
+// ask the origin, with a lease or, where the store fails, without, and those that are
+// answered by what is stored. The others wait in the table's queue: verdict is told whether
+// they may ask, or is nil where a door sends them.
+func (l *leases) claim(flights []*Flight, verdict chan bool) (mine, answered []*Flight) {
+	t := flights[0].ask.Table
+	flights, mine = l.withoutOwn(flights)
+	if len(flights) == 0 {
+		return mine, nil
+	}
+	since := leaseNow()
+	won, err := l.put(t, flights, since)
+	if err != nil {
+		return append(mine, l.without(flights)...), nil
+	}
+	var lost []*Flight
+	flights, lost = split(flights, won)
+	if len(lost) > 0 {
+		l.wait(t, lost, since, verdict)
+	}
+	asking, answered := l.check(t, flights)
+	return append(mine, asking...), answered
+}
+
+// withoutOwn are the flights whose lease this process does not have already. The others
+// have overtaken a flight that has, and do not wait for it.
+func (l *leases) withoutOwn(flights []*Flight) (foreign, own []*Flight) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range flights {
+		if l.held[f.ask.flightKey()] == nil {
+			foreign = append(foreign, f)
+			continue
+		}
+		f.unleased = true
+		own = append(own, f)
+	}
+	return foreign, own
+}
+
+// without lets flights ask without a lease.
+func (l *leases) without(flights []*Flight) []*Flight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range flights {
+		f.unleased = true
+	}
+	return flights
+}
+
+func split(flights []*Flight, of []bool) (in, out []*Flight) {
+	for i, f := range flights {
+		if of[i] {
+			in = append(in, f)
+		} else {
+			out = append(out, f)
+		}
+	}
+	return in, out
+}
+
+// put puts the leases of flights where none is live, and reports which it has put.
+func (l *leases) put(t *Table, flights []*Flight, now time.Time) ([]bool, error) {
+	rows := make([]driver.Entry, len(flights))
+	for i, f := range flights {
+		rows[i] = driver.Entry{
+			Key: leaseKey(t, f.ask.flightKey().key), Status: http.StatusOK,
+			CachedAt: now, ExpiresAt: instant(now.Add(f.ask.Rules.lease)),
+		}
+	}
+	won, err := guardedBy(l, t, "save", len(rows), func(ctx context.Context, table driver.Table) ([]bool, error) {
+		return table.PutIf(ctx, rows, driver.Condition{If: driver.IfNotLive, Now: now})
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.hold(flights, rows, won)
+	return won, nil
+}
+
+// takeOver takes the leases whose holders have given them back, as they were seen, and
+// reports which it has taken.
+func (l *leases) takeOver(t *Table, flights []*Flight, seen []driver.Entry) ([]bool, error) {
+	now := leaseNow()
+	rows, renewals := make([]driver.Entry, len(flights)), make([]driver.Renewal, len(flights))
+	for i, f := range flights {
+		rows[i] = seen[i]
+		rows[i].Header, rows[i].CachedAt, rows[i].ExpiresAt = "", now, instant(now.Add(f.ask.Rules.lease))
+		renewals[i] = renewalOf(seen[i], rows[i])
+	}
+	won, err := guardedBy(l, t, "save", len(rows), func(ctx context.Context, table driver.Table) ([]bool, error) {
+		return table.Renew(ctx, renewals)
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.hold(flights, rows, won)
+	return won, nil
+}
+
+// renewalOf makes a stored lease another one.
+func renewalOf(seen, row driver.Entry) driver.Renewal {
+	return driver.Renewal{
+		Key: seen.Key, Seen: seen.CachedAt, Status: seen.Status, Header: row.Header, CachedAt: row.CachedAt, ExpiresAt: row.ExpiresAt,
+	}
+}
+
+// check looks what has been stored for the keys of flights that have a lease since their
+// callers looked, and returns those that are to ask the origin and those that need not:
+// these have no lease any more.
+func (l *leases) check(t *Table, flights []*Flight) (asking, answered []*Flight) {
+	if len(flights) == 0 {
+		return nil, nil
+	}
+	found, err := l.x.answered(t, flights)
+	if err != nil {
+		return flights, nil
+	}
+	answered, asking = split(flights, found)
+	for _, f := range answered {
+		f.freeLease(true)
+	}
+	return asking, answered
+}
+
+// answered reports which of the flights are answered by what is stored now, and is newer
+// than what their callers have seen. It asks the store for what nothing in between knows.
+func (x *Exchange) answered(t *Table, flights []*Flight) ([]bool, error) {
+	sel := driver.Selection{Parts: driver.Meta | driver.Usage}
+	keys := make([]driver.Key, len(flights))
+	for i, f := range flights {
+		keys[i] = f.ask.Key
+		if f.ask.Rules.serve != nil {
+			sel.Parts |= driver.Payload
+		}
+	}
+	ctx := flights[0].values
+	entries := make([]driver.Entry, len(flights))
+	stored := make([]bool, len(flights))
+	err := t.getWatched(ctx, keys, sel, func(i int, e driver.Entry) { entries[i], stored[i] = e, true })
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for i, f := range flights {
+		if !stored[i] || !entries[i].CachedAt.After(f.ask.asOf) {
+			stored[i] = false
+			continue
+		}
+		a := f.ask
+		a.Distrust = false // what could not be read is not there any more
+		s, err := x.stored(ctx, &a, entries[i])
+		v := x.judge(&a, s)
+		if stored[i] = err == nil && (v == serveIt || v == serveAndRenew); stored[i] {
+			n++
+		}
+	}
+	x.counts.awaited.Add(int64(n))
+	return stored, nil
+}
+
+// lookBelow lets a caller look once more, for what another process has stored.
+func (a *Ask) lookBelow() {
+	a.looked++
+	a.below, a.Distrust = true, false
+}
+
+// guardedBy runs an operation on n leases of a table's entries, within the limits of the guard.
+// What is given up may go on, and its result is lost.
+func guardedBy[T any](l *leases, t *Table, op string, n int, run func(context.Context, driver.Table) (T, error)) (result T, err error) {
+	var done atomic.Pointer[T]
+	err = l.x.guard.do(context.Background(), t, op, n, func(ctx context.Context) error {
+		table, err := l.open(ctx)
+		if err != nil {
+			return err
+		}
+		result, err := run(ctx, table)
+		if err == nil {
+			done.Store(&result)
+		}
+		return err
+	})
+	if err == nil {
+		result = *done.Load()
+	}
+	return result, err
+}
