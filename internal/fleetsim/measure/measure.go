@@ -66,6 +66,7 @@ func Measure(ctx context.Context, open Open) (costs *Store, err error) {
 		{"bulk get", &costs.GetMany, b.getMany},
 		{"save", &costs.Save, b.save},
 		{"lease", &costs.Lease, b.lease},
+		{"refused lease", &costs.Refused, b.refused},
 		{"release", &costs.Release, b.release},
 	} {
 		if *m.cost, err = b.cost(ctx, m.do); err != nil {
@@ -125,6 +126,16 @@ func (b *bench) lease(ctx context.Context, i int64) error {
 	stored, err := b.leases.PutIf(ctx, []driver.Entry{e}, driver.Condition{If: driver.IfNotLive, Now: e.CachedAt})
 	if err == nil && !stored[0] {
 		return errors.New("another has it")
+	}
+	return err
+}
+
+// refused tries to take one that another has.
+func (b *bench) refused(ctx context.Context, i int64) error {
+	e := entry(i%rows+1, 0) // which lease has taken
+	stored, err := b.leases.PutIf(ctx, []driver.Entry{e}, driver.Condition{If: driver.IfNotLive, Now: e.CachedAt})
+	if err == nil && stored[0] {
+		return errors.New("nobody had it")
 	}
 	return err
 }

@@ -84,11 +84,11 @@ type run struct {
 
 // key is what there is of one key outside the processes.
 type key struct {
-	entry    entry           // in the store
-	told     []time.Duration // when processes hear of each version, the first one in front
-	lease    lease
-	waiting  []*flight // of those that do not hold the lease, and are told of changes
-	underWay int       // requests to the origin
+	entry     entry           // in the store
+	told      []time.Duration // when processes hear of each version, the first one in front
+	lease     lease
+	listening []*flight // those that wait for the lease, and are told of changes
+	underWay  int       // requests to the origin
 }
 
 // entry is what the store or a tier has of a key.
@@ -152,8 +152,7 @@ func (r *run) arrive() {
 		return
 	}
 	r.At(a.At, func() {
-		p := &r.processes[a.Process]
-		p.look(caller{process: p, life: p.life, key: a.Key, arrived: a.At})
+		r.processes[a.Process].ask(a.Key)
 		r.arrive()
 	})
 }

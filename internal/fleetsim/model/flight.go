@@ -7,49 +7,56 @@ type flight struct {
 	process *process
 	life    int // of the process
 	key     int
-	seen    entry    // what made it begin; not what has changed since
+	seen    entry    // what made it begin
 	callers []caller // none: it is a renewal in the background
+	unsaved bool     // the store has failed, and is not to be bothered with it
 	pause   time.Duration
-	waits   bool // it is to be told of changes
+	waits   int  // counts the beginnings and ends of waits: it is odd while the flight waits
+	listens bool // it is told of the next change
 }
 
-// The pauses between two looks of a flight that waits, which grow by half. Each is up to a
-// quarter shorter or longer, so that the waiting processes spread.
+// The pauses between two looks of a flight that waits for another process's lease grow by a
+// half, as in package exchange.
 const (
 	firstPause   = 5 * time.Millisecond
 	longestPause = 100 * time.Millisecond
 )
 
+// jittered is about d.
+func (f *flight) jittered(d time.Duration) time.Duration {
+	return d/2 + time.Duration(f.process.run.random.Int64N(int64(d)))
+}
+
 func (f *flight) gone() bool { return f.process.life != f.life }
 
 func (f *flight) begin() {
-	if f.process.run.Settings.Lease == 0 {
+	if f.process.run.Settings.Lease == 0 || f.unsaved {
 		f.ask()
 		return
 	}
+	f.pause = firstPause
 	f.take()
 }
 
 // take tries to take the lease. Who has it looks once more, as another may have held it and
-// saved an answer since the look that made the flight begin.
+// saved an answer since the look that made the flight begin. Where the store fails, there is
+// no lease.
 func (f *flight) take() {
 	store := &f.process.run.store
-	store.take(f, func(l lease) {
+	store.take(f, func(mine, ok bool) {
 		switch {
-		case f.gone():
-		case l.holder != f:
-			f.yield(l)
+		case !ok:
+			f.ask()
+		case !mine:
+			f.wait()
 		default:
-			store.get(f.key, func(e entry) {
-				switch {
-				case f.gone():
-				case f.answers(e):
+			store.get(f.process, f.key, func(e entry, _ bool) {
+				if f.answers(e) {
 					store.release(f)
-					f.land(e)
-				default:
-					f.seen = e
-					f.ask()
+					f.landElsewhere()
+					return
 				}
+				f.ask()
 			})
 		}
 	})
@@ -60,51 +67,60 @@ func (f *flight) answers(e entry) bool {
 	return e.live(f.process.run.Now()) && e.version != f.seen.version
 }
 
-// yield is for a flight whose lease another process holds: a renewal is left to that, and
-// whoever waits for an answer looks for it.
-func (f *flight) yield(l lease) {
-	if len(f.callers) == 0 {
-		f.process.spared[f.key] = l.until
-		f.end()
-		return
-	}
+// wait plans the next look, for a flight whose lease another process holds. Where the tier
+// hears of the key first, it comes at once.
+func (f *flight) wait() {
 	r := f.process.run
-	if r.Settings.Tier && r.Costs.Notify != nil {
-		f.waits = true
-		r.keys[f.key].waiting = append(r.keys[f.key].waiting, f)
-		r.At(l.until, f.told) // its holder may have been killed
-		return
+	if r.Settings.Tier && !f.listens {
+		f.listens = true
+		k := &r.keys[f.key]
+		k.listening = append(k.listening, f)
 	}
-	f.pause = min(max(f.pause+f.pause/2, firstPause), longestPause)
-	jitter := time.Duration(r.random.Int64N(int64(f.pause)/2)) - f.pause/4
-	r.At(min(r.Now()+f.pause+jitter, l.until), f.look)
+	f.waits++
+	turn := f.waits
+	r.After(f.jittered(f.pause), func() {
+		if turn == f.waits {
+			f.look()
+		}
+	})
+	f.pause = min(f.pause*3/2, longestPause)
 }
 
-// told is called when the key has changed, and when the lease has ended.
+// told is called when the process hears of a change of the key.
 func (f *flight) told() {
-	if f.waits {
-		f.waits = false
+	f.listens = false
+	if f.waits%2 == 1 {
 		f.look()
 	}
 }
 
-// look reads the entry and the lease, in one operation.
+// look looks for an answer, and if there is none, for what has become of the lease. Where the
+// store fails, it asks without one.
 func (f *flight) look() {
+	f.waits++
 	if f.gone() {
 		return
 	}
-	r := f.process.run
-	r.store.get(f.key, func(e entry) {
-		l := r.keys[f.key].lease
+	store := &f.process.run.store
+	store.get(f.process, f.key, func(e entry, ok bool) {
 		switch {
-		case f.gone():
+		case !ok:
+			f.ask()
+			return
 		case f.answers(e):
-			f.land(e)
-		case l.held(r.Now()):
-			f.yield(l)
-		default:
-			f.take()
+			f.landElsewhere()
+			return
 		}
+		store.seeLease(f, func(held, ok bool) {
+			switch {
+			case !ok:
+				f.ask()
+			case held:
+				f.wait()
+			default:
+				f.take()
+			}
+		})
 	})
 }
 
@@ -116,28 +132,36 @@ func (f *flight) ask() {
 	r.tally.request(k.underWay, f.answers(k.entry))
 	r.origin.ask(func(took time.Duration) {
 		k.underWay--
-		if f.gone() {
-			return
-		}
-		r.store.save(f.key, entry{sent: sent, expires: r.Now() + r.Life, took: took}, func(e entry) {
-			if f.gone() {
-				return
-			}
-			if r.Settings.Lease > 0 {
-				r.store.release(f)
-			}
+		switch e := (entry{sent: sent, expires: r.Now() + r.Life, took: took}); {
+		case f.gone():
+		case f.unsaved:
 			f.land(e)
-		})
+		default:
+			r.store.save(f.process, f.key, e, func(e entry, _ bool) {
+				if r.Settings.Lease > 0 {
+					r.store.release(f)
+				}
+				f.land(e)
+			})
+		}
 	})
+}
+
+// landElsewhere ends a flight that another process has asked for. Its callers read what that
+// has stored.
+func (f *flight) landElsewhere() {
+	f.end()
+	for _, c := range f.callers {
+		f.process.lookBelow(c)
+	}
 }
 
 // land answers those who wait.
 func (f *flight) land(e entry) {
 	f.process.keep(f.key, e)
 	f.end()
-	now := f.process.run.Now()
 	for _, c := range f.callers {
-		f.process.run.tally.answer(now - c.arrived)
+		f.process.answer(c)
 	}
 }
 

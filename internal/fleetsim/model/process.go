@@ -11,8 +11,9 @@ type process struct {
 	life    int                   // counts its beginnings
 	flights map[int]*flight       // by key
 	landed  map[int]time.Duration // when the last flight of a key has
-	spared  map[int]time.Duration // until when a key is not renewed, as another process does it
 	tier    map[int]copied
+	pending int // callers who are not answered yet
+	guard   guard
 }
 
 // copied is an entry in a tier.
@@ -23,12 +24,11 @@ type copied struct {
 
 // caller waits for an answer of a process.
 type caller struct {
-	process *process
-	life    int // of the process
 	key     int
 	arrived time.Duration
 	looked  time.Duration // when it began to read
 	looks   int
+	unread  bool // the store has failed it: what it fetches is not saved
 }
 
 // maxLooks is how often a caller looks again because a flight has landed meanwhile, as in
@@ -39,27 +39,48 @@ func (p *process) begin() {
 	p.life++
 	p.flights = make(map[int]*flight)
 	p.landed = make(map[int]time.Duration)
-	p.spared = make(map[int]time.Duration)
 	p.tier = make(map[int]copied)
+	p.guard = guard{process: p}
 }
 
+// end is that of a process which is killed.
 func (p *process) end() {
-	for _, f := range p.flights {
-		p.run.tally.lose(len(f.callers))
-	}
+	p.run.tally.lose(p.pending)
+	p.pending = 0
+}
+
+// ask is a request for a key.
+func (p *process) ask(k int) {
+	p.pending++
+	p.look(caller{key: k, arrived: p.run.Now()})
+}
+
+func (p *process) answer(c caller) {
+	p.pending--
+	p.run.tally.answer(p.run.Now() - c.arrived)
 }
 
 // look reads what is stored, and decides by it.
 func (p *process) look(c caller) {
-	c.looked = p.run.Now()
 	if e, ok := p.inMemory(c.key); ok {
-		p.run.After(p.run.Costs.Memory.Draw(p.run.random), func() { p.decide(c, e) })
+		c.looked = p.run.Now()
+		life := p.life
+		p.run.After(p.run.Costs.Memory.Draw(p.run.random), func() {
+			if p.life == life {
+				p.decide(c, e)
+			}
+		})
 		return
 	}
-	p.run.store.get(c.key, func(e entry) {
-		if p.life == c.life {
-			p.keep(c.key, e)
-		}
+	p.lookBelow(c)
+}
+
+// lookBelow reads from the store, whatever the tier has.
+func (p *process) lookBelow(c caller) {
+	c.looked = p.run.Now()
+	p.run.store.get(p, c.key, func(e entry, ok bool) {
+		c.unread = c.unread || !ok
+		p.keep(c.key, e)
 		p.decide(c, e)
 	})
 }
@@ -70,11 +91,14 @@ func (p *process) inMemory(k int) (entry, bool) {
 		return entry{}, false
 	}
 	now, told := p.run.Now(), p.run.keys[k].told
-	if p.run.Costs.Notify == nil && now >= c.until || p.run.Costs.Notify != nil && len(told) > c.version && now >= told[c.version] {
-		delete(p.tier, k)
-		return entry{}, false
+	old := now >= c.until
+	if p.run.Costs.Notify != nil {
+		old = len(told) > c.version && now >= told[c.version] // of the next version
 	}
-	return c.entry, true
+	if old {
+		delete(p.tier, k)
+	}
+	return c.entry, !old
 }
 
 // keep takes what was read or saved into the tier, unless something newer is there.
@@ -88,12 +112,10 @@ func (p *process) keep(k int, e entry) {
 func (p *process) decide(c caller, e entry) {
 	now, s := p.run.Now(), &p.run.Settings
 	switch {
-	case p.life != c.life:
-		p.run.tally.lose(1)
 	case e.live(now) && !p.dueAhead(&e):
-		p.run.tally.answer(now - c.arrived)
+		p.answer(c)
 	case e.live(now), e.version > 0 && now-e.expires <= s.StaleWhileRevalidate && s.StaleWhileRevalidate > 0:
-		p.run.tally.answer(now - c.arrived)
+		p.answer(c)
 		p.renew(c, e)
 	default:
 		p.wait(c, e)
@@ -111,29 +133,34 @@ func (p *process) dueAhead(e *entry) bool {
 
 // renew begins a flight that nobody waits for, unless there is one.
 func (p *process) renew(c caller, e entry) {
-	landed, ever := p.landed[c.key]
-	if p.flights[c.key] != nil || ever && landed > c.looked || p.run.Now() < p.spared[c.key] {
-		return
+	if p.flights[c.key] == nil && !p.hasLanded(c) {
+		p.fly(&flight{seen: e}, c)
 	}
-	p.begins(c.key, e)
+}
+
+// hasLanded reports whether a flight has since the caller looked, which may not have seen
+// its answer.
+func (p *process) hasLanded(c caller) bool {
+	landed, ok := p.landed[c.key]
+	return ok && landed > c.looked
 }
 
 // wait has the caller answered by a flight.
 func (p *process) wait(c caller, e entry) {
-	landed, ever := p.landed[c.key]
 	switch f := p.flights[c.key]; {
 	case f != nil:
 		f.callers = append(f.callers, c)
-	case ever && landed > c.looked && c.looks < maxLooks:
+	case p.hasLanded(c) && c.looks < maxLooks:
 		c.looks++
 		p.look(c)
 	default:
-		p.begins(c.key, e, c)
+		p.fly(&flight{seen: e, callers: []caller{c}}, c)
 	}
 }
 
-func (p *process) begins(k int, seen entry, callers ...caller) {
-	f := &flight{process: p, life: p.life, key: k, seen: seen, callers: callers}
-	p.flights[k] = f
+// fly begins a flight on behalf of a caller, who need not wait for it.
+func (p *process) fly(f *flight, c caller) {
+	f.process, f.life, f.key, f.unsaved = p, p.life, c.key, c.unread
+	p.flights[c.key] = f
 	f.begin()
 }

@@ -10,7 +10,8 @@ import (
 type Costs struct {
 	Get     Cost `json:"get"`     // an entry
 	Save    Cost `json:"save"`    // an entry, by PutIf
-	Lease   Cost `json:"lease"`   // taking a lease or trying to, by PutIf
+	Lease   Cost `json:"lease"`   // taking a lease, by PutIf
+	Refused Cost `json:"refused"` // the same where another process has it
 	Release Cost `json:"release"` // of a lease, by Delete
 
 	// Notify is how long it takes after a save until another process is told of it; nil for
@@ -46,33 +47,48 @@ type lease struct {
 
 func (l *lease) held(now time.Duration) bool { return l.holder != nil && now < l.until }
 
-// do has an operation done, which takes effect when it ends.
-func (s *store) do(c *Cost, then func()) {
+// do has an operation done. It takes effect when it ends; then is called at that time, or
+// before with false, when it has taken as long as the library waits for the store.
+func (s *store) do(c *Cost, effect func(), then func(ok bool)) {
 	var serve time.Duration
 	if c.PerSecond > 0 {
 		serve = time.Duration(float64(time.Second) / c.PerSecond)
 	}
 	wait := s.line.Join(s.run.Now(), serve)
 	s.run.tally.operation(s.run.Now() + wait)
-	s.run.After(wait+c.Latency.Draw(s.run.random), then)
+	took := wait + c.Latency.Draw(s.run.random)
+	if took > storeTimeout {
+		s.run.After(storeTimeout, func() { then(false) })
+		s.run.After(took, effect)
+		return
+	}
+	s.run.After(took, func() {
+		effect()
+		then(true)
+	})
 }
 
-func (s *store) get(k int, then func(entry)) {
-	s.do(&s.run.Costs.Get, func() { then(s.run.keys[k].entry) })
+// The operations below are those of a process. Where the store fails it, then is called with
+// false.
+
+func (s *store) get(p *process, k int, then func(e entry, ok bool)) {
+	var e entry
+	p.guard.do(&s.run.Costs.Get, func() { e = s.run.keys[k].entry }, func(ok bool) { then(e, ok) })
 }
 
-// save stores an entry if the one that is there is not newer. Then is called with the version
+// save stores an entry if the one that is there is not newer. Then is called with the one
 // that is there afterwards.
-func (s *store) save(k int, e entry, then func(entry)) {
-	s.do(&s.run.Costs.Save, func() {
+func (s *store) save(p *process, k int, e entry, then func(e entry, ok bool)) {
+	effect := func() {
 		key := &s.run.keys[k]
 		if e.sent >= key.entry.sent || key.entry.version == 0 {
 			e.version = key.entry.version + 1
 			key.entry = e
 			key.told = append(key.told, s.tell(key))
 		}
-		then(key.entry)
-	})
+		e = key.entry
+	}
+	p.guard.do(&s.run.Costs.Save, effect, func(ok bool) { then(e, ok) })
 }
 
 // tell has everybody who waits for a change of the key look again, and returns when those
@@ -82,32 +98,43 @@ func (s *store) tell(k *key) (at time.Duration) {
 		return 0
 	}
 	at = s.run.Now() + s.run.Costs.Notify.Latency.Draw(s.run.random)
-	waiting := k.waiting
-	k.waiting = nil
-	for _, f := range waiting {
-		s.run.At(at, f.told)
-	}
+	listening := k.listening
+	k.listening = nil
+	s.run.At(at, func() {
+		for _, f := range listening {
+			f.told()
+		}
+	})
 	return at
 }
 
-// take tries to take the key's lease. Then is called with that which is held afterwards, by
-// f or another.
-func (s *store) take(f *flight, then func(lease)) {
-	s.do(&s.run.Costs.Lease, func() {
-		l := &s.run.keys[f.key].lease
-		if !l.held(s.run.Now()) {
-			*l = lease{holder: f, until: s.run.Now() + s.run.Settings.Lease}
+// take tries to take the key's lease, and reports whether f has it.
+func (s *store) take(f *flight, then func(mine, ok bool)) {
+	l, mine := &s.run.keys[f.key].lease, false
+	cost := &s.run.Costs.Lease
+	if l.held(s.run.Now()) {
+		cost = &s.run.Costs.Refused
+	}
+	effect := func() {
+		if now := s.run.Now(); !l.held(now) {
+			*l, mine = lease{holder: f, until: now + s.run.Settings.Lease}, true
 		}
-		then(*l)
-	})
+	}
+	f.process.guard.do(cost, effect, func(ok bool) { then(mine, ok) })
+}
+
+// seeLease reports whether somebody has the key's lease.
+func (s *store) seeLease(f *flight, then func(held, ok bool)) {
+	held := false
+	f.process.guard.do(&s.run.Costs.Get, func() { held = s.run.keys[f.key].lease.held(s.run.Now()) }, func(ok bool) { then(held, ok) })
 }
 
 // release gives the lease back, if f still holds it.
 func (s *store) release(f *flight) {
-	s.do(&s.run.Costs.Release, func() {
-		if k := &s.run.keys[f.key]; k.lease.holder == f {
-			k.lease = lease{}
-			s.tell(k)
+	effect := func() {
+		if l := &s.run.keys[f.key].lease; l.holder == f {
+			*l = lease{}
 		}
-	})
+	}
+	f.process.guard.do(&s.run.Costs.Release, effect, func(bool) {})
 }

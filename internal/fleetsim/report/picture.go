@@ -22,7 +22,7 @@ import (
 // The size of a picture in points, and how high its head is.
 const (
 	width  = vg.Length(660)
-	height = vg.Length(250)
+	height = vg.Length(230)
 	head   = vg.Length(50)
 )
 
@@ -69,14 +69,15 @@ func Picture(s *Scenario, rows []Row) ([]byte, error) {
 			plots = append(plots, newPlot(s, r.Processes))
 			legend = nil
 		}
-		if !r.Combination.Drawn {
+		stroke, drawn := strokes[r.Combination.Name]
+		if !drawn {
 			continue
 		}
 		l, err := plotter.NewLine(points(r.Result))
 		if err != nil {
 			return nil, err
 		}
-		l.LineStyle, l.StepStyle = strokes[r.Combination.Name], plotter.PreStep
+		l.LineStyle, l.StepStyle = stroke, plotter.PreStep
 		plots[len(plots)-1].Add(l)
 		legend = append(legend, r)
 	}
@@ -89,6 +90,8 @@ func Picture(s *Scenario, rows []Row) ([]byte, error) {
 	return finish(canvas, s)
 }
 
+func caption(s *Scenario) string { return s.Title + ". Requests to the origin per second" }
+
 func title(processes int) string { return thousands(processes) + " processes" }
 
 func newPlot(s *Scenario, processes int) *plot.Plot {
@@ -96,7 +99,7 @@ func newPlot(s *Scenario, processes int) *plot.Plot {
 	p.BackgroundColor = color.Transparent
 	p.Title.Text = title(processes)
 	p.Title.TextStyle.Color = ink
-	p.X.Label.Text, p.Y.Label.Text = "seconds", "requests per second"
+	p.X.Label.Text = "seconds"
 	p.X.Min, p.X.Max = s.Measure.Seconds(), s.Duration.Seconds()
 	p.Y.Min, p.Y.Max = lowest, 20_000
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades{}
@@ -146,7 +149,7 @@ func points(r *model.Result) plotter.XYs {
 // drawHead draws the title, and below it what the lines mean.
 func drawHead(c draw.Canvas, s *Scenario, legend []Row) {
 	style := draw.TextStyle{Color: ink, Font: sans(12), Handler: plot.DefaultTextHandler}
-	c.FillText(style, vg.Point{X: 12, Y: height - 18}, s.Title+". Requests to the origin")
+	c.FillText(style, vg.Point{X: 12, Y: height - 18}, caption(s))
 	style.Font = sans(9)
 	at := vg.Point{X: 12, Y: height - 36}
 	for _, r := range legend {
@@ -173,6 +176,6 @@ func finish(canvas *vgsvg.Canvas, s *Scenario) ([]byte, error) {
 	}
 	opening := svg[begin : begin+end]
 	return []byte(opening + ` role="img" aria-labelledby="title">` + "\n" +
-		`<title id="title">` + s.Title + ": requests to the origin per second, by settings and number of processes</title>" +
+		`<title id="title">` + caption(s) + "</title>" +
 		svg[begin+end+1:]), nil
 }
