@@ -89,6 +89,7 @@ type key struct {
 	lease     lease
 	listening []*flight // those that wait for the lease, and are told of changes
 	underWay  int       // requests to the origin
+	saving    int       // answers on their way into the store
 }
 
 // entry is what the store or a tier has of a key.

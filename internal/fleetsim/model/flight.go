@@ -129,7 +129,7 @@ func (f *flight) ask() {
 	r := f.process.run
 	k, sent := &r.keys[f.key], r.Now()
 	k.underWay++
-	r.tally.request(k.underWay, f.answers(k.entry))
+	r.tally.request(k.underWay, k.saving > 0 || f.answers(k.entry))
 	r.origin.ask(func(took time.Duration) {
 		k.underWay--
 		switch e := (entry{sent: sent, expires: r.Now() + r.Life, took: took}); {
@@ -150,7 +150,7 @@ func (f *flight) ask() {
 // landElsewhere ends a flight that another process has asked for. Its callers read what that
 // has stored.
 func (f *flight) landElsewhere() {
-	f.end()
+	delete(f.process.flights, f.key)
 	for _, c := range f.callers {
 		f.process.lookBelow(c)
 	}
@@ -159,13 +159,8 @@ func (f *flight) landElsewhere() {
 // land answers those who wait.
 func (f *flight) land(e entry) {
 	f.process.keep(f.key, e)
-	f.end()
+	delete(f.process.flights, f.key)
 	for _, c := range f.callers {
 		f.process.answer(c)
 	}
-}
-
-func (f *flight) end() {
-	f.process.landed[f.key] = f.process.run.Now()
-	delete(f.process.flights, f.key)
 }

@@ -19,13 +19,14 @@ const (
 	longestAlone = 5 * time.Second
 )
 
-// do has an operation done, unless the store is left alone. Then is called with false for one
-// that is not done, or not in time; never for a process that has been killed meanwhile.
-func (g *guard) do(c *Cost, effect func(), then func(ok bool)) {
+// do has an operation done, unless the store is left alone, and reports whether it has. Then is
+// called with false for one that is not done, or not in time; never for a process that has been
+// killed meanwhile.
+func (g *guard) do(c *Cost, effect func(), then func(ok bool)) bool {
 	if g.until != 0 {
 		g.probe()
 		then(false)
-		return
+		return false
 	}
 	p, life := g.process, g.process.life
 	p.run.store.do(c, effect, func(ok bool) {
@@ -37,6 +38,7 @@ func (g *guard) do(c *Cost, effect func(), then func(ok bool)) {
 		}
 		then(ok)
 	})
+	return true
 }
 
 func (g *guard) fail() {

@@ -8,9 +8,8 @@ import (
 // process is one of the fleet.
 type process struct {
 	run     *run
-	life    int                   // counts its beginnings
-	flights map[int]*flight       // by key
-	landed  map[int]time.Duration // when the last flight of a key has
+	life    int             // counts its beginnings
+	flights map[int]*flight // by key
 	tier    map[int]copied
 	pending int // callers who are not answered yet
 	guard   guard
@@ -26,19 +25,12 @@ type copied struct {
 type caller struct {
 	key     int
 	arrived time.Duration
-	looked  time.Duration // when it began to read
-	looks   int
 	unread  bool // the store has failed it: what it fetches is not saved
 }
-
-// maxLooks is how often a caller looks again because a flight has landed meanwhile, as in
-// package exchange.
-const maxLooks = 3
 
 func (p *process) begin() {
 	p.life++
 	p.flights = make(map[int]*flight)
-	p.landed = make(map[int]time.Duration)
 	p.tier = make(map[int]copied)
 	p.guard = guard{process: p}
 }
@@ -63,7 +55,6 @@ func (p *process) answer(c caller) {
 // look reads what is stored, and decides by it.
 func (p *process) look(c caller) {
 	if e, ok := p.inMemory(c.key); ok {
-		c.looked = p.run.Now()
 		life := p.life
 		p.run.After(p.run.Costs.Memory.Draw(p.run.random), func() {
 			if p.life == life {
@@ -77,7 +68,6 @@ func (p *process) look(c caller) {
 
 // lookBelow reads from the store, whatever the tier has.
 func (p *process) lookBelow(c caller) {
-	c.looked = p.run.Now()
 	p.run.store.get(p, c.key, func(e entry, ok bool) {
 		c.unread = c.unread || !ok
 		p.keep(c.key, e)
@@ -133,29 +123,18 @@ func (p *process) dueAhead(e *entry) bool {
 
 // renew begins a flight that nobody waits for, unless there is one.
 func (p *process) renew(c caller, e entry) {
-	if p.flights[c.key] == nil && !p.hasLanded(c) {
+	if p.flights[c.key] == nil {
 		p.fly(&flight{seen: e}, c)
 	}
 }
 
-// hasLanded reports whether a flight has since the caller looked, which may not have seen
-// its answer.
-func (p *process) hasLanded(c caller) bool {
-	landed, ok := p.landed[c.key]
-	return ok && landed > c.looked
-}
-
 // wait has the caller answered by a flight.
 func (p *process) wait(c caller, e entry) {
-	switch f := p.flights[c.key]; {
-	case f != nil:
+	if f := p.flights[c.key]; f != nil {
 		f.callers = append(f.callers, c)
-	case p.hasLanded(c) && c.looks < maxLooks:
-		c.looks++
-		p.look(c)
-	default:
-		p.fly(&flight{seen: e, callers: []caller{c}}, c)
+		return
 	}
+	p.fly(&flight{seen: e, callers: []caller{c}}, c)
 }
 
 // fly begins a flight on behalf of a caller, who need not wait for it.

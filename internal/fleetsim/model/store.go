@@ -69,7 +69,8 @@ func (s *store) do(c *Cost, effect func(), then func(ok bool)) {
 }
 
 // The operations below are those of a process. Where the store fails it, then is called with
-// false.
+// false. A get sees what is there when it ends; with one that saw less, the library would look
+// again, as a flight of the process has landed meanwhile.
 
 func (s *store) get(p *process, k int, then func(e entry, ok bool)) {
 	var e entry
@@ -79,8 +80,9 @@ func (s *store) get(p *process, k int, then func(e entry, ok bool)) {
 // save stores an entry if the one that is there is not newer. Then is called with the one
 // that is there afterwards.
 func (s *store) save(p *process, k int, e entry, then func(e entry, ok bool)) {
+	key := &s.run.keys[k]
 	effect := func() {
-		key := &s.run.keys[k]
+		key.saving--
 		if e.sent >= key.entry.sent || key.entry.version == 0 {
 			e.version = key.entry.version + 1
 			key.entry = e
@@ -88,7 +90,9 @@ func (s *store) save(p *process, k int, e entry, then func(e entry, ok bool)) {
 		}
 		e = key.entry
 	}
-	p.guard.do(&s.run.Costs.Save, effect, func(ok bool) { then(e, ok) })
+	if p.guard.do(&s.run.Costs.Save, effect, func(ok bool) { then(e, ok) }) {
+		key.saving++
+	}
 }
 
 // tell has everybody who waits for a change of the key look again, and returns when those
