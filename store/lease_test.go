@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -69,10 +70,14 @@ func (m *member) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	repo, err := cache.CreateRepository(ctx, c, settings.RepositorySettings[string, json.RawMessage]{
+	declared := settings.RepositorySettings[string, json.RawMessage]{
 		Name: "tracks", Endpoint: request.Pattern[string]("/tracks/{id}"), Payload: payload.JSON[json.RawMessage](),
 		Policy: policy.Policy{Lease: m.Lease, StaleWhileRevalidate: time.Hour},
-	})
+	}
+	if m.Door == "batches" {
+		declared.Batch = request.BatchPattern[string]("/tracks?ids={id}", 25, payload.SplitArray(""), nil)
+	}
+	repo, err := cache.CreateRepository(ctx, c, declared)
 	if err != nil {
 		return err
 	}
@@ -123,7 +128,7 @@ func (m *member) ask(ctx context.Context, c *cache.ResponseCache, fetcher *fetch
 			}
 		}
 		return nil
-	case "FetchMany":
+	case "FetchMany", "batches":
 		results, err := fetcher.FetchMany(ctx, keys)
 		for _, r := range results {
 			err = errors.Join(err, r.Err)
@@ -145,8 +150,8 @@ func (m *member) ask(ctx context.Context, c *cache.ResponseCache, fetcher *fetch
 	}
 }
 
-// fleet is a number of processes and the origin that they share.
-type fleet struct {
+// crew is a number of processes and the origin that they share.
+type crew struct {
 	member
 	server *httptest.Server
 
@@ -158,14 +163,14 @@ type fleet struct {
 	answer   func(w http.ResponseWriter, r *http.Request, nth int)
 }
 
-// newFleet makes a fleet of so many processes; configure may change it before it is used.
-func newFleet(t *testing.T, kind, door string, size int, configure func(*fleet)) *fleet {
+// newCrew makes one of so many processes; configure may change it before it is used.
+func newCrew(t *testing.T, kind, door string, size int, configure func(*crew)) *crew {
 	t.Helper()
 	name := tracktest.NewName()
-	f := &fleet{
+	f := &crew{
 		member:   member{URL: places.Lasting[kind](t, name), Name: name, Door: door, Keys: 1, Callers: 100, Lease: 2 * time.Second},
 		requests: make(map[string]int), size: size, all: make(chan struct{}),
-		answer: func(w http.ResponseWriter, r *http.Request, _ int) { fmt.Fprintf(w, `{"path":%q}`, r.URL.Path) },
+		answer: func(w http.ResponseWriter, r *http.Request, _ int) { tracks(w, r) },
 	}
 	configure(f)
 	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
@@ -174,7 +179,7 @@ func newFleet(t *testing.T, kind, door string, size int, configure func(*fleet))
 	return f
 }
 
-func (f *fleet) serve(w http.ResponseWriter, r *http.Request) {
+func (f *crew) serve(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/ready" {
 		f.mu.Lock()
 		if f.ready++; f.ready == f.size {
@@ -184,25 +189,44 @@ func (f *fleet) serve(w http.ResponseWriter, r *http.Request) {
 		<-f.all
 		return
 	}
-	f.mu.Lock()
-	f.requests[r.URL.Path]++
-	nth := f.requests[r.URL.Path]
-	f.mu.Unlock()
-	f.answer(w, r, nth)
+	f.answer(w, r, f.count(r))
 }
 
-// moreThan are the paths that were asked for more often than most, and how many requests there
-// were in all.
-func (f *fleet) moreThan(most int) (paths []string, total int) {
+// count counts the keys that a request asks for, and returns how often the first one was.
+func (f *crew) count(r *http.Request) (nth int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for path, n := range f.requests {
+	ids := []string{path.Base(r.URL.Path)}
+	if r.URL.Query().Has("ids") {
+		ids = strings.Split(r.URL.Query().Get("ids"), ",")
+	}
+	for _, id := range ids {
+		f.requests[id]++
+	}
+	return f.requests[ids[0]]
+}
+
+// tracks writes what is asked for.
+func tracks(w http.ResponseWriter, r *http.Request) {
+	if ids := r.URL.Query().Get("ids"); ids != "" {
+		fmt.Fprintf(w, "[{}%s]", strings.Repeat(",{}", strings.Count(ids, ",")))
+		return
+	}
+	fmt.Fprint(w, "{}")
+}
+
+// moreThan are the keys that were asked for more often than most, and how many requests there
+// were in all.
+func (f *crew) moreThan(most int) (keys []string, total int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, n := range f.requests {
 		total += n
 		if n > most {
-			paths = append(paths, fmt.Sprintf("%s %d times", path, n))
+			keys = append(keys, fmt.Sprintf("%s %d times", key, n))
 		}
 	}
-	return paths, total
+	return keys, total
 }
 
 // process is one of the fleet.
@@ -212,7 +236,7 @@ type process struct {
 	stderr strings.Builder
 }
 
-func (f *fleet) start(t *testing.T, m member) *process {
+func (f *crew) start(t *testing.T, m member) *process {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -252,13 +276,13 @@ var strict = []string{"sqlite", "postgres", "redis", "filesystem"}
 // want at once.
 func TestAFleetAsksOnce(t *testing.T) {
 	for _, kind := range strict {
-		for _, door := range []string{"Fetch", "RoundTrip", "FetchMany", "prefetch"} {
+		for _, door := range []string{"Fetch", "RoundTrip", "FetchMany", "batches", "prefetch"} {
 			if testing.Short() && door != "Fetch" && kind != "redis" {
 				continue
 			}
 			t.Run(kind+" "+door, func(t *testing.T) {
-				f := newFleet(t, kind, door, 8, func(f *fleet) {
-					if door == "FetchMany" || door == "prefetch" {
+				f := newCrew(t, kind, door, 8, func(f *crew) {
+					if door != "Fetch" && door != "RoundTrip" {
 						f.Keys, f.Callers = 60, 2
 					}
 				})
@@ -280,20 +304,20 @@ func TestAFleetAsksOnce(t *testing.T) {
 // When the process that asks is killed, another one does, and all have an answer.
 func TestAFleetGoesOnWhenTheProcessThatAsksIsKilled(t *testing.T) {
 	for _, kind := range strict {
-		for _, door := range []string{"Fetch", "FetchMany"} {
+		for _, door := range []string{"Fetch", "batches"} {
 			if testing.Short() && kind != "redis" {
 				continue
 			}
 			t.Run(kind+" "+door, func(t *testing.T) {
 				asked := make(chan struct{})
-				f := newFleet(t, kind, door, 1, func(f *fleet) {
+				f := newCrew(t, kind, door, 1, func(f *crew) {
 					f.Callers = 10
-					if door == "FetchMany" {
-						f.Keys, f.Callers = 20, 2
+					if door == "batches" {
+						f.Keys, f.Callers = 50, 2
 					}
 					f.answer = func(w http.ResponseWriter, r *http.Request, nth int) {
 						if nth > 1 {
-							fmt.Fprint(w, `{}`)
+							tracks(w, r)
 							return
 						}
 						if _, total := f.moreThan(1); total == f.Keys {

@@ -104,6 +104,7 @@ var lines = []line{
 	{"prefetch-warm-10000", 1.10, "a key", 25, prefetchWarm(10_000)},
 	{"prefetch-cold-2000", 1.60, "a key", 21, prefetchCold(2_000)},
 	{"refresh-304-10000", 1.15, "a key", 11, refresh(10_000)},
+	{"redis-miss-leased", 1.00, "a miss", 21, redisBackend.missLeased(500)},
 	{"prefetch-batch-10000", 1.25, "a key", 21, prefetchBatch(10_000, 0)},
 	{"prefetch-batch-10000-2kib", 1.25, "a key", 11, prefetchBatch(10_000, payloadSize)},
 }

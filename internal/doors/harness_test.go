@@ -202,6 +202,22 @@ func newHouse(t *testing.T, o option) *house {
 	if o.store != nil {
 		h.store = o.store(store)
 	}
+	h.furnish(o)
+	return h
+}
+
+// another is one more process on the same store, with the same origin.
+func (h *house) another(o option) *house {
+	h.t.Helper()
+	other := &house{t: h.t, clock: h.clock, api: h.api, store: unclosed{h.store}}
+	other.furnish(o)
+	return other
+}
+
+func (h *house) furnish(o option) {
+	t := h.t
+	t.Helper()
+	var err error
 	o.cache.Now = h.clock.Now
 	h.cache, err = cache.New(h.store, &o.cache)
 	check(t, err)
@@ -224,7 +240,6 @@ func newHouse(t *testing.T, o option) *house {
 		below = o.base(base)
 	}
 	h.http = &http.Client{Transport: transport.New(h.cache, &transport.Options{Base: below})}
-	return h
 }
 
 // answered is how a door has answered.

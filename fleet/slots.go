@@ -1,0 +1,170 @@
+package fleet
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+)
+
+// slots are what a process knows of the time ahead. They are guarded by the limiter's turn.
+type slots struct {
+	own   []int64        // that it has put and nobody uses yet, in order
+	taken map[int64]bool // that are somebody's
+}
+
+const (
+	// mostAtOnce is how many slots are put together, and how many times as many free ones
+	// they are chosen from at most.
+	mostAtOnce = 64
+
+	// mostLooked is how many slots are looked up together.
+	mostLooked = 1 << 13
+
+	// keptFor is how long a slot is stored after it could be used, so that no process whose
+	// clock is behind uses it again.
+	keptFor = time.Minute
+)
+
+// at is the slot of an instant, and start the reverse.
+func (l *Limiter) at(t time.Time) int64       { return t.UnixNano() / int64(l.period) }
+func (l *Limiter) start(slot int64) time.Time { return time.Unix(0, slot*int64(l.period)) }
+
+// first is the first slot that can still be used.
+func (l *Limiter) first() int64 { return l.at(l.now()) - int64(l.limits.Burst) + 1 }
+
+// take returns a slot of the caller's own. Callers come one after the other, and the one whose
+// turn it is puts slots for those behind it, too.
+func (l *Limiter) take(ctx context.Context) (slot int64, err error) {
+	l.waiting.Add(1)
+	defer l.waiting.Add(-1)
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	for window := 1; ; window *= 2 {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		l.forget()
+		if len(l.slots.own) > 0 {
+			slot := l.slots.own[0]
+			l.slots.own = l.slots.own[1:]
+			return slot, nil
+		}
+		if window > 1 { // others are ahead
+			if err := l.look(ctx, min(mostAtOnce*window, mostLooked)); err != nil {
+				return 0, err
+			}
+		}
+		if err := l.put(ctx, min(window, mostAtOnce)); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// giveBack lets somebody else use a slot.
+func (l *Limiter) giveBack(slot int64) {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	at, _ := slices.BinarySearch(l.slots.own, slot)
+	l.slots.own = slices.Insert(l.slots.own, at, slot)
+}
+
+// forget lets go of what is past.
+func (l *Limiter) forget() {
+	first := l.first()
+	past, _ := slices.BinarySearch(l.slots.own, first)
+	l.slots.own = l.slots.own[past:]
+	for slot := range l.slots.taken {
+		if slot < first {
+			delete(l.slots.taken, slot)
+		}
+	}
+}
+
+// put tries to put a slot for each caller that waits: some of a window of free ones that is so
+// many times as wide. So processes that have lost against each other do not all try the same
+// ones again.
+func (l *Limiter) put(ctx context.Context, window int) error {
+	tried := l.choose(int(min(l.waiting.Load(), mostAtOnce)), window)
+	rows := make([]driver.Entry, len(tried))
+	now := l.now().UTC().Truncate(time.Microsecond)
+	for i, slot := range tried {
+		end := l.start(slot + int64(l.limits.Burst)).Add(keptFor)
+		rows[i] = driver.Entry{
+			Key: driver.Key{l.name, slot}, Status: http.StatusOK,
+			CachedAt: now, ExpiresAt: end.UTC().Truncate(time.Microsecond),
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.limits.StoreTimeout)
+	defer cancel()
+	stored, err := l.table.PutIf(ctx, rows, driver.Condition{If: driver.IfAbsent})
+	if err != nil {
+		return err
+	}
+	for i, slot := range tried {
+		l.slots.taken[slot] = true
+		if stored[i] {
+			l.slots.own = append(l.slots.own, slot)
+		}
+	}
+	l.clear(ctx, now)
+	return nil
+}
+
+// look finds out which of the next n slots are somebody's.
+func (l *Limiter) look(ctx context.Context, n int) error {
+	slots := l.free(n)
+	keys := make([]driver.Key, n)
+	for i, slot := range slots {
+		keys[i] = driver.Key{l.name, slot}
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.limits.StoreTimeout)
+	defer cancel()
+	found := make([]bool, n)
+	if err := l.table.Get(ctx, keys, driver.Selection{}, func(i int, _ driver.Entry) { found[i] = true }); err != nil {
+		return err
+	}
+	for i, slot := range slots {
+		if found[i] {
+			l.slots.taken[slot] = true
+		}
+	}
+	return nil
+}
+
+// choose returns n of so many times as many free slots, in order.
+func (l *Limiter) choose(n, window int) []int64 {
+	free := l.free(n * window)
+	if window > 1 {
+		rand.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
+	}
+	chosen := free[:n]
+	slices.Sort(chosen)
+	return chosen
+}
+
+// free are the next n slots that are nobody's, as far as this process knows.
+func (l *Limiter) free(n int) []int64 {
+	free := make([]int64, 0, n)
+	for slot := l.first(); len(free) < n; slot++ {
+		if !l.slots.taken[slot] {
+			free = append(free, slot)
+		}
+	}
+	return free
+}
+
+// clear removes the slots of long ago, once a minute.
+func (l *Limiter) clear(ctx context.Context, now time.Time) {
+	last := l.cleared.Load()
+	if now.Unix()-last >= 60 && l.cleared.CompareAndSwap(last, now.Unix()) {
+		_, _ = l.table.Clear(ctx, driver.Filter{State: driver.Expired, Now: now}) // or another time
+	}
+}
