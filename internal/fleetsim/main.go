@@ -15,15 +15,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	_ "embed"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
+	"path/filepath"
 
 	"github.com/endpointcache/endpointcache/internal/fleetsim/measure"
 	"github.com/endpointcache/endpointcache/internal/fleetsim/report"
@@ -32,23 +30,20 @@ import (
 //go:embed costs.json
 var costs []byte
 
-// store is the one of the page.
-const store = "redis"
-
 func main() {
 	var o options
 	measures := flag.Bool("calibrate", false, "measure what the stores cost, and write it to the file of -costs")
 	path := flag.String("costs", "internal/fleetsim/costs.json", "the `file` that -calibrate writes")
-	flag.StringVar(&o.out, "out", "", "write the pictures into this `folder`")
-	flag.StringVar(&o.page, "page", "", "write the tables into this `page`, between the comments that name them, instead of printing them")
-	flag.StringVar(&o.store, "store", store, "the kind of the store that the fleet uses")
+	out := flag.String("out", "", "write the pictures into this `folder`")
+	page := flag.String("page", "", "write the tables into this `file`, between the comments that name them, instead of printing them")
+	flag.StringVar(&o.store, "store", "", "simulate all with this `kind` of store, instead of what the page has")
 	flag.StringVar(&o.scenario, "scenario", "", "simulate this one alone, by its `name`")
 	flag.IntVar(&o.processes, "processes", 0, "simulate fleets of this `number` of processes alone")
 	flag.Float64Var(&o.originPerSecond, "origin-per-second", 0, "how many requests the origin answers in a second; 0 is any number")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	do := o.run
+	do := func() error { return simulate(&o, *out, *page) }
 	if *measures {
 		do = func() error { return calibrate(ctx, *path) }
 	}
@@ -58,80 +53,76 @@ func main() {
 	}
 }
 
+// options say what is simulated. The zero value is what the page has.
 type options struct {
-	out, page       string
 	store           string
 	scenario        string
 	processes       int
 	originPerSecond float64
 }
 
-func (o *options) run() error {
-	f, err := measure.Parse(costs)
+func simulate(o *options, out, page string) error {
+	tables, pictures, err := o.run()
 	if err != nil {
 		return err
 	}
-	setting := report.Setting{OriginPerSecond: o.originPerSecond}
-	if setting.Costs, err = f.Costs(o.store); err != nil {
-		return fmt.Errorf("%w: there are %s", err, strings.Join(kinds(f), ", "))
-	}
-	sizes := report.Sizes
-	if o.processes != 0 {
-		sizes = []int{o.processes}
-	}
-	scenarios, err := o.scenarios()
-	if err != nil {
-		return err
-	}
-	tables := []report.Table{report.CostTable(f)}
-	for _, s := range scenarios {
-		rows, err := setting.Run(report.Cases(s, sizes))
-		if err != nil {
-			return err
-		}
-		tables = append(tables, report.ScenarioTable(s, rows))
-		if o.out != "" {
-			if err := report.WritePicture(o.out, s, rows); err != nil {
+	if out != "" {
+		for name, svg := range pictures {
+			if err := os.WriteFile(filepath.Join(out, name), svg, 0o644); err != nil { // #nosec G306 -- it is part of the project
 				return err
 			}
 		}
 	}
-	return o.show(tables)
-}
-
-func (o *options) scenarios() ([]*report.Scenario, error) {
-	var chosen []*report.Scenario
-	for i := range report.Scenarios {
-		if s := &report.Scenarios[i]; cmp.Or(o.scenario, s.Name) == s.Name {
-			chosen = append(chosen, s)
-		}
-	}
-	if len(chosen) == 0 {
-		return nil, fmt.Errorf("there is no scenario %q", o.scenario)
-	}
-	return chosen, nil
-}
-
-func (o *options) show(tables []report.Table) error {
-	if o.page == "" {
+	if page == "" {
 		for _, t := range tables {
 			fmt.Printf("%s\n\n%s\n", t.Name, t.Text)
 		}
 		return nil
 	}
-	page, err := os.ReadFile(o.page)
+	return writeInto(page, tables)
+}
+
+// run simulates and returns the tables, and the pictures by their names.
+func (o *options) run() ([]report.Table, map[string][]byte, error) {
+	f, err := measure.Parse(costs)
+	if err != nil {
+		return nil, nil, err
+	}
+	parts, err := o.parts()
+	if err != nil {
+		return nil, nil, err
+	}
+	tables, pictures := []report.Table{report.CostTable(f)}, make(map[string][]byte)
+	for _, p := range parts {
+		setting := report.Setting{OriginPerSecond: o.originPerSecond}
+		if setting.Costs, err = f.Costs(p.store); err != nil {
+			return nil, nil, err
+		}
+		rows, err := setting.Run(report.Cases(p.scenario, p.sizes))
+		if err != nil {
+			return nil, nil, err
+		}
+		tables = append(tables, report.ScenarioTable(p.table, rows))
+		if p.picture == "" {
+			continue
+		}
+		if pictures[p.picture], err = report.Picture(p.scenario, rows); err != nil {
+			return nil, nil, err
+		}
+	}
+	return tables, pictures, nil
+}
+
+func writeInto(path string, tables []report.Table) error {
+	page, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	text := string(page)
-	var problems []error
 	for _, t := range tables {
-		var err error
-		text, err = t.PutInto(text)
-		problems = append(problems, err)
+		if text, err = t.PutInto(text); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 	}
-	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("%s: %w", o.page, err)
-	}
-	return os.WriteFile(o.page, []byte(text), 0o644) // #nosec G306 -- it is part of the project
+	return os.WriteFile(path, []byte(text), 0o644) // #nosec G306 -- it is part of the project
 }

@@ -61,6 +61,7 @@ func TestTheModelIsLikeAFleet(t *testing.T) {
 		"leases, refresh ahead":  {Lease: 5 * time.Second, RefreshAhead: 0.3},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := reality(t)
 			f.Settings = s
 			want, err := model.Simulate(f)

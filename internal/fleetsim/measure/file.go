@@ -3,7 +3,8 @@ package measure
 import (
 	"encoding/json"
 	"fmt"
-	"os"
+	"maps"
+	"slices"
 
 	"github.com/endpointcache/endpointcache/internal/fleetsim/model"
 	"github.com/endpointcache/endpointcache/internal/fleetsim/simulation"
@@ -36,18 +37,15 @@ func Parse(text []byte) (*File, error) {
 func (f *File) Costs(kind string) (model.Costs, error) {
 	s := f.Stores[kind]
 	if s == nil {
-		return model.Costs{}, fmt.Errorf("no costs are measured of a store %q", kind)
+		return model.Costs{}, fmt.Errorf("there are costs of %v, and not of a store %q", slices.Sorted(maps.Keys(f.Stores)), kind)
 	}
 	costs := s.Costs
 	costs.Memory = f.Memory
 	return costs, nil
 }
 
-// Write writes the file.
-func (f *File) Write(path string) error {
+// Text is the file's.
+func (f *File) Text() ([]byte, error) {
 	text, err := json.MarshalIndent(f, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(text, '\n'), 0o644) // #nosec G306 -- it is part of the project
+	return append(text, '\n'), err
 }

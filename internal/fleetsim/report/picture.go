@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"image/color"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -40,18 +38,6 @@ var strokes = map[string]draw.LineStyle{
 	"tier":                        {Color: color.RGBA{0x82, 0x50, 0xdf, 0xff}, Width: 1.4, Dashes: []vg.Length{1.5, 2}},
 	"leases":                      {Color: color.RGBA{0x09, 0x69, 0xda, 0xff}, Width: 1.6},
 	"leases, refresh ahead, tier": {Color: color.RGBA{0x1a, 0x7f, 0x37, 0xff}, Width: 1.6, Dashes: []vg.Length{7, 2, 1.5, 2}},
-}
-
-// PictureName is the name of the scenario's picture.
-func PictureName(s *Scenario) string { return "fleet-" + s.Name + ".svg" }
-
-// WritePicture writes the scenario's picture into a folder.
-func WritePicture(folder string, s *Scenario, rows []Row) error {
-	svg, err := Picture(s, rows)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(folder, PictureName(s)), svg, 0o644) // #nosec G306 -- it is part of the project
 }
 
 // Picture draws the requests to the origin over time as an SVG: a plot for each size of the

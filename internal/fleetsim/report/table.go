@@ -45,11 +45,15 @@ func (t Table) place(page string) (from, to int, err error) {
 	return found[2], found[3], nil
 }
 
-// ScenarioTable is what came of a scenario.
-func ScenarioTable(s *Scenario, rows []Row) Table {
+// ScenarioTable is what came of the cases of a scenario.
+func ScenarioTable(name string, rows []Row) Table {
+	kills := slices.ContainsFunc(rows, func(r Row) bool { return len(r.Scenario.Kills) > 0 })
 	var b strings.Builder
-	head := []string{"processes", "settings", "requests", "of them duplicates", "most per second", "most at once for a key", "wait p50", "wait p99", "longest wait", "store ops per second"}
-	if len(s.Kills) > 0 {
+	head := []string{
+		"processes", "settings", "requests", "duplicates", "most per second", "at once for a key",
+		"wait p50", "wait p99", "longest wait", "store operations per second",
+	}
+	if kills {
 		head = append(head, "lost callers")
 	}
 	line(&b, head...)
@@ -60,31 +64,33 @@ func ScenarioTable(s *Scenario, rows []Row) Table {
 			thousands(r.Requests), thousands(r.Duplicates), thousands(int(r.Most(r.RequestsOver))), thousands(r.AtOnce),
 			short(r.Wait(0.5)), short(r.Wait(0.99)), short(r.Wait(1)), thousands(int(math.Round(r.OperationsPerSecond()))),
 		}
-		if len(s.Kills) > 0 {
+		if kills {
 			cells = append(cells, thousands(r.Lost))
 		}
 		line(&b, cells...)
 	}
-	return Table{s.Name, b.String()}
+	return Table{name, b.String()}
 }
 
 // CostTable is what operations on the stores cost.
 func CostTable(f *measure.File) Table {
 	var b strings.Builder
-	line(&b, "store", "get", "save", "take a lease", "give it back", "get 100 entries", "gets per second", "saves per second", "told of a change after")
-	line(&b, slices.Repeat([]string{"---"}, 9)...)
+	line(&b, "store", "get", "get 100 entries", "save", "take a lease", "be refused it", "gets per second", "saves per second", "refusals per second", "told of a change after")
+	line(&b, slices.Repeat([]string{"---"}, 10)...)
 	for _, kind := range []string{"redis", "postgres", "sqlite"} {
 		s := f.Stores[kind]
 		if s == nil {
 			continue
 		}
-		line(&b, kind, median(s.Get), median(s.Save), median(s.Lease), median(s.Release), median(s.GetMany),
-			thousands(int(s.Get.PerSecond)), thousands(int(s.Save.PerSecond)), told(s.Notify))
+		line(&b, kind, median(s.Get), median(s.GetMany), median(s.Save), median(s.Lease), median(s.Refused),
+			most(s.Get), most(s.Save), most(s.Refused), told(s.Notify))
 	}
 	return Table{"costs", b.String()}
 }
 
 func median(c model.Cost) string { return short(c.Latency.Median()) }
+
+func most(c model.Cost) string { return thousands(int(c.PerSecond)) }
 
 func told(n *model.Notify) string {
 	switch {
