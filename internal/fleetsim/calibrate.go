@@ -48,7 +48,7 @@ func calibrate(ctx context.Context, path string) (err error) {
 			fmt.Fprintf(os.Stderr, "fleetsim: %s is left as it was: there is no server; go run ./internal/testserver/run -durable starts them\n", kind)
 			continue
 		}
-		measured, err := measure.Measure(ctx, open)
+		measured, err := measure.Measure(ctx, open, measure.Full)
 		if err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
@@ -92,5 +92,5 @@ func measureMemory(ctx context.Context) (took simulation.Distribution, err error
 		return took, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return measure.MemoryGet(ctx, store)
+	return measure.MemoryGet(ctx, store, measure.Full)
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/fleetsim/measure"
 	"github.com/endpointcache/endpointcache/internal/fleetsim/model"
 	"github.com/endpointcache/endpointcache/internal/fleetsim/simulation"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
@@ -24,14 +23,22 @@ import (
 	"github.com/endpointcache/endpointcache/sqlite"
 )
 
-// tolerance is how far the requests to the origin may be from those that were predicted: the
-// number varies, as the processes of a real fleet do not wait to the millisecond for as long
-// as those of the model. A busy machine makes more of it.
-const tolerance = 0.2
+// tolerance is how far the requests to the origin may be from those that were predicted, which
+// is 2% where the machine has time. A run counts only if it was on time: nineteen of twenty
+// requests were begun, and answered by the origin, within slack of when they had to be.
+const (
+	tolerance = 0.2
+	slack     = 50 * time.Millisecond
+	attempts  = 5
+)
 
 // reality is a fleet that is small enough to be real, with a store on this machine.
 func reality(t *testing.T) *model.Fleet {
 	t.Helper()
+	duration := 10 * time.Second
+	if testing.Short() {
+		duration = 3 * time.Second
+	}
 	f, err := measure.Parse(costs)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +48,7 @@ func reality(t *testing.T) *model.Fleet {
 		t.Fatal(err)
 	}
 	return &model.Fleet{
-		Workload: model.Workload{Processes: 8, Keys: 20, Exponent: 0.9, PerSecond: 25, Duration: 10 * time.Second, Seed: 3},
+		Workload: model.Workload{Processes: 8, Keys: 20, Exponent: 0.9, PerSecond: 25, Duration: duration, Seed: 3},
 		Origin:   model.Origin{Latency: simulation.Constant(100 * time.Millisecond)},
 		Costs:    c, Life: time.Second, Bucket: time.Second,
 	}
@@ -50,9 +57,6 @@ func reality(t *testing.T) *model.Fleet {
 // TestTheModelIsLikeAFleet gives a fleet of caches the same requests as the model, and counts
 // those that reach the origin.
 func TestTheModelIsLikeAFleet(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the fleet runs for 10 seconds for each of the settings")
-	}
 	for name, s := range map[string]model.Settings{
 		"nothing":                {},
 		"refresh ahead":          {RefreshAhead: 0.3},
@@ -68,50 +72,81 @@ func TestTheModelIsLikeAFleet(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			requests, atOnce := runFleet(t, f)
-			t.Logf("%d requests, %d at once for a key; predicted %d and %d", requests, atOnce, want.Requests, want.AtOnce)
-			if math.Abs(float64(requests-want.Requests)) > tolerance*float64(want.Requests) {
-				t.Errorf("the origin gets %d requests, predicted %d", requests, want.Requests)
+			got := onTime(t, f)
+			t.Logf("%d requests, %d at once for a key; predicted %d and %d", got.requests, got.atOnce, want.Requests, want.AtOnce)
+			if math.Abs(float64(got.requests-want.Requests)) > tolerance*float64(want.Requests) {
+				t.Errorf("the origin gets %d requests, predicted %d", got.requests, want.Requests)
 			}
-			if s.Lease > 0 && atOnce != 1 {
-				t.Errorf("the origin gets %d requests for one key at once, in spite of the leases", atOnce)
+			if s.Lease > 0 && got.atOnce != 1 {
+				t.Errorf("the origin gets %d requests for one key at once, in spite of the leases", got.atOnce)
 			}
 		})
 	}
 }
 
-// countingOrigin answers after as long as the model's origin.
-type countingOrigin struct {
-	latency  time.Duration
-	mu       sync.Mutex
-	requests int
-	underWay map[string]int
-	atOnce   int
+// onTime is a run of the fleet that was not held up by other work of the machine.
+func onTime(t *testing.T, f *model.Fleet) *counts {
+	t.Helper()
+	for range attempts {
+		c := runFleet(t, f)
+		if c.late*20 <= c.timed {
+			return c
+		}
+		t.Logf("%d of %d times were missed: again", c.late, c.timed)
+	}
+	t.Skip("the machine is too busy for a fleet that is on time")
+	return nil
 }
 
-func (o *countingOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	o.count(r.URL.Path, 1)
-	defer o.count(r.URL.Path, -1)
+// counts is what the fleet has done. It is the origin, too, and answers after as long as that
+// of the model.
+type counts struct {
+	latency time.Duration
+
+	mu          sync.Mutex
+	requests    int
+	underWay    map[string]int
+	atOnce      int
+	timed, late int // times that had to be kept, and those that were not
+}
+
+// ServeHTTP implements http.Handler.
+func (c *counts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	due := time.Now().Add(c.latency)
+	c.count(r.URL.Path, 1)
+	defer c.count(r.URL.Path, -1)
 	select {
-	case <-time.After(o.latency):
+	case <-time.After(c.latency):
+		c.keep(due)
 		_, _ = w.Write([]byte(r.URL.Path))
 	case <-r.Context().Done():
 	}
 }
 
-func (o *countingOrigin) count(path string, n int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.underWay[path] += n
-	o.requests += max(n, 0)
-	o.atOnce = max(o.atOnce, o.underWay[path])
+func (c *counts) count(path string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.underWay[path] += n
+	c.requests += max(n, 0)
+	c.atOnce = max(c.atOnce, c.underWay[path])
+}
+
+// keep notes whether it is the time that it has to be.
+func (c *counts) keep(due time.Time) {
+	late := time.Since(due) > slack
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timed++
+	if late {
+		c.late++
+	}
 }
 
 // runFleet has caches on one file do what the fleet is to do.
-func runFleet(t *testing.T, f *model.Fleet) (requests, atOnce int) {
+func runFleet(t *testing.T, f *model.Fleet) *counts {
 	t.Helper()
-	origin := &countingOrigin{latency: f.Origin.Latency.Median(), underWay: make(map[string]int)}
-	server := httptest.NewServer(origin)
+	c := &counts{latency: f.Origin.Latency.Median(), underWay: make(map[string]int)}
+	server := httptest.NewServer(c)
 	defer server.Close()
 	path := filepath.Join(t.TempDir(), "fleet.db")
 	processes := make([]*fetch.Fetcher[int, []byte], f.Workload.Processes)
@@ -129,24 +164,26 @@ func runFleet(t *testing.T, f *model.Fleet) (requests, atOnce int) {
 		if !ok {
 			break
 		}
-		time.Sleep(time.Until(begin.Add(a.At))) // the workload's, not for something to happen
+		due := begin.Add(a.At)
+		time.Sleep(time.Until(due)) // as the workload says, not for something to happen
 		callers.Go(func() {
-			if _, err := processes[a.Process].Fetch(t.Context(), a.Key); err != nil && !errors.Is(err, context.Canceled) {
+			c.keep(due)
+			if _, err := processes[a.Process].Fetch(t.Context(), a.Key); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	callers.Wait()
-	origin.mu.Lock()
-	defer origin.mu.Unlock()
-	return origin.requests, origin.atOnce
+	server.CloseClientConnections() // of renewals in the background
+	server.Close()
+	return c
 }
 
 // newProcess is a cache of its own, as a process has it.
 func newProcess(t *testing.T, store driver.Store, origin string, f *model.Fleet) *fetch.Fetcher[int, []byte] {
 	t.Helper()
 	s := f.Settings
-	c, err := cache.New(store, &cache.Options{Policy: policy.Policy{
+	c, err := cache.New(store, &cache.Options{StoreTimeout: waitfor.Limit, Policy: policy.Policy{
 		Expire: policy.After(f.Life), Lease: s.Lease, RefreshAhead: s.RefreshAhead, RefreshBeta: s.RefreshBeta,
 		StaleWhileRevalidate: s.StaleWhileRevalidate,
 	}})

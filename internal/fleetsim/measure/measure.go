@@ -20,16 +20,22 @@ import (
 	"github.com/endpointcache/endpointcache/internal/fleetsim/simulation"
 )
 
-// How much is measured.
 const (
 	payloadSize = 2 << 10
 	rows        = 1_000
-	single      = 3_000           // operations one after the other
-	atOnce      = 32              // goroutines that find out the most
-	busy        = 2 * time.Second // for how long they do
-	bulk        = 100             // keys of a bulk get
-	changes     = 200             // that are told
+	bulk        = 100 // keys of a bulk get
+	atOnce      = 32  // goroutines that find out how many operations a store does
 )
+
+// Effort is how much is measured.
+type Effort struct {
+	Single  int           // operations of a kind, one after the other
+	Busy    time.Duration // for how long goroutines keep the store busy with a kind
+	Changes int           // that are told
+}
+
+// Full is the effort for numbers that are worth keeping.
+var Full = Effort{Single: 3_000, Busy: 2 * time.Second, Changes: 200}
 
 var (
 	everything = driver.Selection{Parts: driver.Payload | driver.Meta}
@@ -38,6 +44,7 @@ var (
 
 // bench is a store whose operations are measured.
 type bench struct {
+	effort          Effort
 	entries, leases driver.Table
 	serial          atomic.Int64
 }
@@ -46,13 +53,13 @@ type bench struct {
 type Open func(ctx context.Context) (driver.Store, error)
 
 // Measure measures a store. Where it does not tell of changes, Notify of the costs is nil.
-func Measure(ctx context.Context, open Open) (costs *Store, err error) {
+func Measure(ctx context.Context, open Open, effort Effort) (costs *Store, err error) {
 	store, err := open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	b, err := newBench(ctx, store)
+	b, err := newBench(ctx, store, effort)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +86,8 @@ func Measure(ctx context.Context, open Open) (costs *Store, err error) {
 	return costs, errors.Join(store.DropTable(ctx, "fleetsim"), store.DropTable(ctx, "fleetsim_leases"))
 }
 
-func newBench(ctx context.Context, store driver.Store) (b *bench, err error) {
-	b = &bench{}
+func newBench(ctx context.Context, store driver.Store, effort Effort) (b *bench, err error) {
+	b = &bench{effort: effort}
 	for name, table := range map[string]*driver.Table{"fleetsim": &b.entries, "fleetsim_leases": &b.leases} {
 		spec := driver.TableSpec{Name: name, Key: []driver.Column{{Name: "id", Kind: driver.Int}}}
 		if *table, err = store.OpenTable(ctx, spec); err != nil {
@@ -130,9 +137,9 @@ func (b *bench) lease(ctx context.Context, i int64) error {
 	return err
 }
 
-// refused tries to take one that another has.
-func (b *bench) refused(ctx context.Context, i int64) error {
-	e := entry(i%rows+1, 0) // which lease has taken
+// refused tries to take one that another has: the first that was taken.
+func (b *bench) refused(ctx context.Context, _ int64) error {
+	e := entry(1, 0)
 	stored, err := b.leases.PutIf(ctx, []driver.Entry{e}, driver.Condition{If: driver.IfNotLive, Now: e.CachedAt})
 	if err == nil && stored[0] {
 		return errors.New("nobody had it")
@@ -149,7 +156,7 @@ func (b *bench) release(ctx context.Context, i int64) error {
 // cost measures an operation, each time with another number.
 func (b *bench) cost(ctx context.Context, do func(context.Context, int64) error) (c model.Cost, err error) {
 	b.serial.Store(0)
-	took := make([]time.Duration, single)
+	took := make([]time.Duration, b.effort.Single)
 	for i := range took {
 		begin := time.Now()
 		if err := do(ctx, b.serial.Add(1)); err != nil {
@@ -165,7 +172,7 @@ func (b *bench) cost(ctx context.Context, do func(context.Context, int64) error)
 	begin := time.Now()
 	for g := range atOnce {
 		working.Go(func() {
-			for time.Since(begin) < busy && errs[g] == nil {
+			for time.Since(begin) < b.effort.Busy && errs[g] == nil {
 				if errs[g] = do(ctx, b.serial.Add(1)); errs[g] == nil {
 					done.Add(1)
 				}
@@ -189,7 +196,7 @@ func (b *bench) notify(ctx context.Context, open Open) (n *model.Notify, err err
 		return nil, nil
 	}
 	ctx, stop := context.WithCancel(ctx)
-	begun, told, ended := make(chan struct{}), make(chan time.Time, changes), make(chan error, 1)
+	begun, told, ended := make(chan struct{}), make(chan time.Time, b.effort.Changes), make(chan error, 1)
 	go func() {
 		ended <- watcher.Watch(ctx, func() { close(begun) }, func(driver.Change) {
 			select {
@@ -227,7 +234,7 @@ func (b *bench) notified(ctx context.Context, begun <-chan struct{}, told <-chan
 		ended <- err
 		return nil, err
 	}
-	took := make([]time.Duration, changes)
+	took := make([]time.Duration, b.effort.Changes)
 	for i := range took {
 		time.Sleep(time.Duration(i*7%101) * time.Millisecond)
 		for len(told) > 0 {
@@ -247,8 +254,8 @@ func (b *bench) notified(ctx context.Context, begun <-chan struct{}, told <-chan
 }
 
 // MemoryGet measures a get from a store in this process's memory.
-func MemoryGet(ctx context.Context, store driver.Store) (took simulation.Distribution, err error) {
-	b, err := newBench(ctx, store)
+func MemoryGet(ctx context.Context, store driver.Store, effort Effort) (took simulation.Distribution, err error) {
+	b, err := newBench(ctx, store, effort)
 	if err != nil {
 		return took, err
 	}

@@ -15,12 +15,12 @@ import (
 	"github.com/endpointcache/endpointcache/sqlite"
 )
 
+// little is enough to see that something is measured.
+var little = measure.Effort{Single: 20, Busy: time.Millisecond, Changes: 3}
+
 func TestMeasure(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it measures for seconds")
-	}
 	path := filepath.Join(t.TempDir(), "costs.db")
-	costs, err := measure.Measure(t.Context(), func(ctx context.Context) (driver.Store, error) { return sqlite.Open(ctx, path, nil) })
+	costs, err := measure.Measure(t.Context(), func(ctx context.Context) (driver.Store, error) { return sqlite.Open(ctx, path, nil) }, little)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,15 +43,12 @@ func TestMeasure(t *testing.T) {
 }
 
 func TestMemoryGet(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it measures for seconds")
-	}
 	store, err := memory.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	if took, err := measure.MemoryGet(t.Context(), store); err != nil || took.Median() <= 0 {
+	if took, err := measure.MemoryGet(t.Context(), store, little); err != nil || took.Median() <= 0 {
 		t.Errorf("a get takes %v, %v", took, err)
 	}
 }
