@@ -52,7 +52,9 @@ type Watcher interface {
 	// an entry was used is no change. begun and changed are called by one goroutine at a time;
 	// they must neither call the store nor take long. The receiver owns the Change.
 	//
-	// Several Watches may run at once. Close of the store ends them with [ErrClosed].
+	// Several Watches may run at once. Close of the store ends them with [ErrClosed]. Where
+	// what the store is connected to cannot tell of changes, Watch does not begin and returns
+	// [errors.ErrUnsupported], wrapped.
 	Watch(ctx context.Context, begun func(), changed func(Change)) error
 }
 

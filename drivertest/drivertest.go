@@ -103,6 +103,7 @@ var topics = []topic{
 	{"List", testList},
 	{"Usage", testUsage},
 	{"Tables", testTables},
+	{"Watch", testWatch},
 	{"Bulk", testBulk},
 	{"Parts", testParts},
 	{"Iterate", testIterate},

@@ -212,10 +212,15 @@ const mutantVariable = "DRIVERTEST_MUTANT"
 // TestMutant runs the suite on one mutant, in a process that
 // [TestSuiteFailsMutants] starts.
 func TestMutant(t *testing.T) {
-	all := slices.Concat(mutants, conditional, leading, usage)
+	all := slices.Concat(mutants, conditional, leading, usage, watching)
 	i := slices.IndexFunc(all, func(m mutant) bool { return m.name == os.Getenv(mutantVariable) })
 	if i < 0 {
 		t.Skip("run by TestSuiteFailsMutants")
+	}
+	drivertest.SetToldWithin(time.Second)
+	if f := all[i].store.watch; f != nil {
+		drivertest.RunTopics(t, watchHarness(*f), "Watch")
+		return
 	}
 	drivertest.Run(t, harness(all[i].store))
 }
@@ -225,7 +230,7 @@ func TestSuiteFailsMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range slices.Concat(mutants, conditional, leading, usage) {
+	for _, m := range slices.Concat(mutants, conditional, leading, usage, watching) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestMutant$/^"+m.topic+"$", "-test.failfast", fmt.Sprintf("-test.short=%t", testing.Short()))
@@ -305,6 +310,8 @@ type faults struct {
 
 	entries func(context.Context, driver.Table, driver.Selection) iter.Seq2[driver.Entry, error]
 	yields  func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool
+
+	watch *watchFaults // of a store that tells of changes
 }
 
 func mapStrings(f func(string) string) func(driver.Key) driver.Key {

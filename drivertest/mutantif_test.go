@@ -35,7 +35,9 @@ var conditional = []mutant{
 		return c.Allows(old, e) && (c.If != driver.IfNewer || !old.CachedAt.Equal(e.CachedAt))
 	})},
 	{"compares times to the millisecond", "PutIf", "if_newer", putIfBy(func(c driver.Condition, old, e driver.Entry) bool {
-		old.CachedAt, e.CachedAt = old.CachedAt.Truncate(time.Millisecond), e.CachedAt.Truncate(time.Millisecond)
+		if c.If == driver.IfNewer {
+			old.CachedAt, e.CachedAt = old.CachedAt.Truncate(time.Millisecond), e.CachedAt.Truncate(time.Millisecond)
+		}
 		return c.Allows(old, e)
 	})},
 	{"compares the wrong entries' times", "PutIf", "if_newer", putIfBy(func(c driver.Condition, old, e driver.Entry) bool {
@@ -44,6 +46,49 @@ var conditional = []mutant{
 		}
 		return c.Allows(old, e)
 	})},
+	{"puts what is absent for what is unchanged", "PutIf", "put_if_unchanged", putIf(func(ctx context.Context, t driver.Table, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+		if c.If == driver.IfUnchanged {
+			absent, err := t.PutIf(ctx, entries, driver.Condition{If: driver.IfAbsent})
+			if err != nil || slices.Contains(absent, true) {
+				return absent, err
+			}
+		}
+		return t.PutIf(ctx, entries, c)
+	})},
+	{"puts if newer what is to be unchanged", "PutIf", "put_if_unchanged", putIfBy(func(c driver.Condition, old, e driver.Entry) bool {
+		if c.If == driver.IfUnchanged {
+			c.If = driver.IfNewer
+		}
+		return c.Allows(old, e)
+	})},
+	{"puts in the place of any entry if unchanged", "PutIf", "put_if_unchanged", putIfBy(func(c driver.Condition, old, e driver.Entry) bool {
+		return c.If == driver.IfUnchanged || c.Allows(old, e)
+	})},
+	{"finds a changed entry unchanged in the same millisecond", "PutIf", "put_if_unchanged", putIfBy(func(c driver.Condition, old, e driver.Entry) bool {
+		if c.If == driver.IfUnchanged {
+			old.CachedAt, e.CachedAt = old.CachedAt.Truncate(time.Millisecond), e.CachedAt.Truncate(time.Millisecond)
+		}
+		return c.Allows(old, e)
+	})},
+	{"takes an expired entry for a changed one", "PutIf", "put_if_unchanged", putIfBy(func(c driver.Condition, old, e driver.Entry) bool {
+		return c.Allows(old, e) && (c.If != driver.IfUnchanged || old.Live(now.Add(2*time.Hour)))
+	})},
+	{"renews what it is to put if unchanged", "PutIf", "if_unchanged", putIf(func(ctx context.Context, t driver.Table, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+		if c.If != driver.IfUnchanged {
+			return t.PutIf(ctx, entries, c)
+		}
+		renewals := make([]driver.Renewal, len(entries))
+		for i, e := range entries {
+			renewals[i] = driver.Renewal{Key: e.Key, Seen: e.CachedAt, Header: e.Header, CachedAt: e.CachedAt, ExpiresAt: e.ExpiresAt, MetaSum: e.MetaSum}
+		}
+		return t.Renew(ctx, renewals)
+	})},
+	{"checks, and then puts if unchanged", "PutIf", "what_", slowly(putIf(func(ctx context.Context, t driver.Table, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+		if c.If != driver.IfUnchanged {
+			return t.PutIf(ctx, entries, c)
+		}
+		return putIfBy(driver.Condition.Allows).putIf(ctx, t, entries, c)
+	}))},
 	{"checks, and then puts", "PutIf", "of_many", slowly(putIfBy(driver.Condition.Allows))},
 	{"reports what it was given as stored", "PutIf", "if_absent", putIf(func(ctx context.Context, t driver.Table, entries []driver.Entry, c driver.Condition) ([]bool, error) {
 		_, err := t.PutIf(ctx, entries, c)
@@ -218,7 +263,7 @@ func putIfBy(allowed func(c driver.Condition, old, e driver.Entry) bool) faults 
 		if _, err := t.PutIf(ctx, nil, c); err != nil {
 			return nil, err
 		}
-		stored := slices.Repeat([]bool{true}, len(entries))
+		stored := slices.Repeat([]bool{c.If != driver.IfUnchanged}, len(entries))
 		for i, e := range entries {
 			err := t.Get(ctx, []driver.Key{e.Key}, driver.Selection{Parts: driver.Meta}, func(_ int, old driver.Entry) { stored[i] = allowed(c, old, e) })
 			if err == nil && stored[i] {

@@ -31,13 +31,14 @@ func testPutIf(t *testing.T, h Harness) {
 		{"an entry that expires within the second", saved.Add(us), then.Truncate(time.Second).Add(time.Second), nil},
 		{"an entry that never expires", saved.Add(us), never, nil},
 		{"an older entry that never expires", saved.Add(-time.Hour), never, []driver.Precondition{driver.IfNewer}},
-		{"a live entry of the same microsecond", saved, then.Add(time.Hour), []driver.Precondition{driver.IfNewer}},
+		{"a live entry of the same microsecond", saved, then.Add(time.Hour), []driver.Precondition{driver.IfNewer, driver.IfUnchanged}},
+		{"an expired entry of the same microsecond", saved, then.Add(-us), []driver.Precondition{driver.IfNotLive, driver.IfNewer, driver.IfUnchanged}},
 		{"an entry older by a microsecond", saved.Add(-us), then.Add(time.Hour), []driver.Precondition{driver.IfNewer}},
 		{"an entry newer by a microsecond", saved.Add(us), then.Add(time.Hour), nil},
 		{"an expired entry that is newer", saved.Add(us), now.Add(time.Hour), []driver.Precondition{driver.IfNotLive}},
 		{"an entry from before the Unix epoch", time.Unix(0, -1000).UTC(), then.Add(time.Hour), []driver.Precondition{driver.IfNewer}},
 	} {
-		for _, precondition := range []driver.Precondition{driver.IfAbsent, driver.IfNotLive, driver.IfNewer} {
+		for _, precondition := range []driver.Precondition{driver.IfAbsent, driver.IfNotLive, driver.IfNewer, driver.IfUnchanged} {
 			stores := slices.Contains(tt.stores, precondition)
 			t.Run(fmt.Sprintf("a put %s, where there is %s: %v", preconditionNames[precondition], tt.name, stores), func(t *testing.T) {
 				table := h.ids(t)
@@ -124,7 +125,7 @@ func testPutIf(t *testing.T, h Harness) {
 
 	t.Run("an unknown precondition is an error and changes nothing", func(t *testing.T) {
 		table := h.ids(t)
-		for _, unknown := range []driver.Precondition{0, driver.IfNewer + 1, 255} {
+		for _, unknown := range []driver.Precondition{0, driver.IfUnchanged + 1, 255} {
 			stored, err := table.PutIf(t.Context(), versions(ids(0, 2), 1), driver.Condition{If: unknown, Now: now})
 			var op *driver.OpError
 			if err == nil || stored != nil || !errors.As(err, &op) {
@@ -182,11 +183,13 @@ func testPutIf(t *testing.T, h Harness) {
 		}
 	})
 
+	testPutIfUnchanged(t, h)
 	testPutIfRaces(t, h)
+	testPutIfUnchangedRaces(t, h)
 }
 
 var preconditionNames = map[driver.Precondition]string{
-	driver.IfAbsent: "if absent", driver.IfNotLive: "if not live", driver.IfNewer: "if newer",
+	driver.IfAbsent: "if absent", driver.IfNotLive: "if not live", driver.IfNewer: "if newer", driver.IfUnchanged: "if unchanged",
 }
 
 // wantPutIf puts entries of an instant where there are entries like there, and where
@@ -200,7 +203,9 @@ func (s subject) wantPutIf(c driver.Condition, there driver.Entry, saved time.Ti
 		e.CachedAt = saved
 		after = append(after, e)
 		if i%2 == 1 { // there is none
-			left, want = append(left, e), append(want, true)
+			if want = append(want, c.If != driver.IfUnchanged); want[i] {
+				left = append(left, e)
+			}
 			continue
 		}
 		there.Key = e.Key
@@ -214,7 +219,6 @@ func (s subject) wantPutIf(c driver.Condition, there driver.Entry, saved time.Ti
 	s.put(before...)
 	for i := range 3 {
 		s.putIf(c, want[i:i+1], after[i])
-		s.want(left[i])
 	}
 	s.putIf(c, want[3:], after[3:]...)
 	s.wantOnly(left...)

@@ -422,6 +422,15 @@ func operations(k driver.Key) []operation {
 			return err
 		}
 	}
+	putIfUnchanged := func(entries ...driver.Entry) func(context.Context, driver.Table) error {
+		for i := range entries {
+			entries[i].CachedAt = version(nil, 1).CachedAt
+		}
+		return func(ctx context.Context, table driver.Table) error {
+			_, err := table.PutIf(ctx, entries, driver.Condition{If: driver.IfUnchanged})
+			return err
+		}
+	}
 	renew := func(renewals ...driver.Renewal) func(context.Context, driver.Table) error {
 		return func(ctx context.Context, table driver.Table) error {
 			_, err := table.Renew(ctx, renewals)
@@ -442,6 +451,8 @@ func operations(k driver.Key) []operation {
 		{"put if newer", putIf(version(k, 98))},
 		{"put of two if newer", putIf(version(k, 97), version(key("other"), 97))},
 		{"put of nothing if newer", putIf()},
+		{"put if unchanged", putIfUnchanged(version(k, 94))},
+		{"put of two if unchanged", putIfUnchanged(version(k, 93), version(key("other"), 93))},
 		{"renew", renew(renewal(version(k, 1), 96))},
 		{"renew two", renew(renewal(version(k, 1), 95), renewal(version(key("other"), 1), 95))},
 		{"renew nothing", renew()},

@@ -137,6 +137,8 @@ func putCondition(e *driver.Entry, c driver.Condition) (expression, value string
 		return absent + " OR " + attrExpiresAt + "<=:now", timeText(c.Now)
 	case driver.IfNewer:
 		return absent + " OR " + attrCachedAt + "<=:now", timeText(e.CachedAt)
+	case driver.IfUnchanged:
+		return attrCachedAt + "=:now", timeText(e.CachedAt)
 	default:
 		return absent, ""
 	}
@@ -144,7 +146,7 @@ func putCondition(e *driver.Entry, c driver.Condition) (expression, value string
 
 // allowed reports whether the condition holds for a row.
 func (t *table) allowed(ctx context.Context, r row, c driver.Condition) (ok bool, err error) {
-	ok = true
+	ok = c.If != driver.IfUnchanged
 	err = t.getItems(ctx, t.keys([]place{r.place}), t.projections[0][driver.Meta], true, func(it item) error {
 		old, err := t.read(it, driver.Meta)
 		ok = c.Allows(old.entry, *r.entry)

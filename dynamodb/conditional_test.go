@@ -87,6 +87,19 @@ func TestARefusedPayloadLeavesNoParts(t *testing.T) {
 	if n := partsLeft(); n != 2 {
 		t.Errorf("there are %d parts, want those of the new payload", n)
 	}
+	sent.take()
+	if stored, err := table.PutIf(t.Context(), []driver.Entry{large(3)}, driver.Condition{If: driver.IfUnchanged}); err != nil || stored[0] {
+		t.Errorf("put reports %v, %v, where there is none", stored, err)
+	}
+	if n := sent.take()["BatchWriteItem"]; n != 0 {
+		t.Errorf("%d requests with parts were sent", n)
+	}
+	if stored, err := table.PutIf(t.Context(), []driver.Entry{large(1)}, driver.Condition{If: driver.IfUnchanged}); err != nil || !stored[0] {
+		t.Errorf("put reports %v, %v, where there is one of the same time", stored, err)
+	}
+	if n := partsLeft(); n != 2 {
+		t.Errorf("there are %d parts, want those of the last payload", n)
+	}
 }
 
 // DynamoDB removes a renewed entry by its new expiry, and no part of its payload before.

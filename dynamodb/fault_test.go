@@ -256,6 +256,7 @@ func TestBulkTakesFewRequests(t *testing.T) {
 		{"put 1 if absent", map[string]int{"PutItem": 1}, func() error { return putIf(entries[:1], driver.IfAbsent) }},
 		{"put 1000 if absent", map[string]int{"BatchExecuteStatement": 40}, func() error { return putIf(entries, driver.IfAbsent) }},
 		{"put 1000 if newer", map[string]int{"PutItem": 1_000}, func() error { return putIf(entries, driver.IfNewer) }},
+		{"put 1000 if unchanged", map[string]int{"PutItem": 1_000}, func() error { return putIf(entries, driver.IfUnchanged) }},
 		{"renew 1", map[string]int{"BatchGetItem": 1, "BatchExecuteStatement": 1}, func() error { _, err := table.Renew(ctx, renewals(entries[:1], "")); return err }},
 		{"renew 1000", map[string]int{"BatchGetItem": 40, "BatchExecuteStatement": 40}, func() error { _, err := table.Renew(ctx, renewals(entries, "")); return err }},
 		{"get 1", map[string]int{"GetItem": 1}, func() error { return table.Get(ctx, keys[:1], everything, func(int, driver.Entry) {}) }},

@@ -101,10 +101,10 @@ func (t *table) confirm(ctx context.Context, f *folder, b *buffers, s *saving) (
 	switch {
 	case err != nil:
 		return false, err
-	case s.renewal == nil:
-		return !ok || s.condition.Allows(old, *s.entry), nil
 	case !ok:
-		return false, nil
+		return s.renewal == nil && s.condition.If != driver.IfUnchanged, nil
+	case s.renewal == nil:
+		return s.condition.Allows(old, *s.entry), nil
 	}
 	same := string(b.head.text) == s.seen // and so is the payload, whose checksum it has
 	s.again = !same

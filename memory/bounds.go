@@ -135,6 +135,18 @@ func (b *bounds) remove(entries []*entry) int {
 	return n
 }
 
+// pop removes the entry with this key if it is selected, and returns it, or nil.
+func (b *bounds) pop(key id, selected func(*entry) bool) (popped *entry) {
+	b.cache.ComputeIfPresent(key, func(current *entry) (*entry, otter.ComputeOp) {
+		if !selected(current) {
+			return nil, otter.CancelOp
+		}
+		popped = current
+		return nil, otter.InvalidateOp
+	})
+	return popped
+}
+
 // removed takes an entry that leaves the cache out of its table.
 func (b *bounds) removed(gone otter.DeletionEvent[id, *entry]) {
 	if gone.Cause == otter.CauseReplacement {

@@ -35,7 +35,7 @@ func (t *table) putIf(ctx context.Context, entries []driver.Entry, c driver.Cond
 		}
 	}
 	stored, err := t.exchangeAll(ctx, len(all), func(i int) string { return all[i].id.key }, func(i int, old *entry) (*entry, error) {
-		if old != nil && !c.Allows(old.Entry, all[i].Entry) {
+		if old == nil && c.If == driver.IfUnchanged || old != nil && !c.Allows(old.Entry, all[i].Entry) {
 			return nil, nil
 		}
 		return all[i], nil

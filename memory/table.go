@@ -108,17 +108,19 @@ func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (drive
 		return driver.Entry{}, false, t.error("pop from", err)
 	}
 	encoded := string(driver.AppendKey(nil, key))
-	e := t.entries[encoded]
-	ok := e != nil && newFilter(f).match(e)
-	if ok && t.bounds == nil {
-		delete(t.entries, encoded)
+	only := newFilter(f)
+	var e *entry
+	if t.bounds != nil {
+		t.mu.Unlock()
+		e = t.bounds.pop(id{table: t, key: encoded}, only.match)
+	} else {
+		if there := t.entries[encoded]; there != nil && only.match(there) {
+			e = there
+			delete(t.entries, encoded)
+		}
+		t.mu.Unlock()
 	}
-	t.mu.Unlock()
-	if ok && t.bounds != nil {
-		// One that was replaced or removed meanwhile is another's.
-		ok = t.bounds.remove([]*entry{e}) == 1
-	}
-	if !ok {
+	if e == nil {
 		return driver.Entry{}, false, nil
 	}
 	return e.Entry, true, nil

@@ -45,6 +45,9 @@ func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Cond
 }
 
 func (t *table) putChunkIf(ctx context.Context, items []item, c driver.Condition, stored []bool) (err error) {
+	if c.If == driver.IfUnchanged {
+		return t.replaceChunk(ctx, items, c, stored)
+	}
 	for tries := 0; len(items) > 0; tries++ {
 		if tries > maxConflicts {
 			return fmt.Errorf("%d entries were changed by others again and again", len(items))
@@ -118,14 +121,62 @@ func (s *Store) replaceable(it item, c driver.Condition) bson.Raw {
 	if s.ferret != nil {
 		return withID(it.id, driver.Filter{}) // it was asked for its document just now
 	}
-	if c.If == driver.IfNotLive {
+	switch c.If {
+	case driver.IfNotLive:
 		return withID(it.id, driver.Filter{State: driver.Expired, Now: c.Now})
+	case driver.IfUnchanged:
+		return seen(it.id, it.entry.CachedAt)
+	default:
 	}
 	start, b := begin(nil)
 	b = appendString(b, fieldID, it.id)
 	condition, b := beginDocument(b, fieldCachedUS)
 	b = end(appendInt64(b, "$lte", it.entry.CachedAt.UnixMicro()), condition)
 	return end(b, start)
+}
+
+// fieldPut tells which of several calls has replaced a document. A renewal leaves it.
+const fieldPut = "_put"
+
+// replaceChunk replaces documents by items of the same time. The server answers how many
+// it has found. Where they are not all, those are asked for that this call has marked; one
+// of them that was replaced or deleted since counts as left alone.
+func (t *table) replaceChunk(ctx context.Context, items []item, c driver.Condition, stored []bool) (err error) {
+	if t.store.ferret != nil {
+		if items, err = t.allowed(ctx, items, c); err != nil {
+			return err
+		}
+	}
+	mark := bson.NewObjectID()
+	numbers := make(map[string]int, len(items))
+	matched := int64(0)
+	for some := range slices.Chunk(items, t.store.maxPut()) {
+		models := make([]mongo.WriteModel, len(some))
+		for i, it := range some {
+			numbers[it.id] = it.number
+			doc := t.appendEntry(make([]byte, 0, it.size), it.id, it.entry)
+			doc = end(appendObjectID(doc[:len(doc)-1], fieldPut, mark), 0)
+			models[i] = &mongo.ReplaceOneModel{Filter: t.store.replaceable(it, c), Replacement: bson.Raw(doc)}
+		}
+		result, err := t.docs.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+		switch {
+		case err != nil:
+			return err
+		case !result.Acknowledged:
+			return errUnacknowledged
+		}
+		matched += result.MatchedCount
+	}
+	switch {
+	case matched == 0:
+		return nil
+	case matched == int64(len(items)) || t.store.ferret != nil:
+		for _, it := range items {
+			stored[it.number] = true
+		}
+		return nil
+	}
+	return repeat(ctx, func() error { return t.findMarked(ctx, fieldPut, mark, numbers, stored) })
 }
 
 // allowed are those of the items that may be saved where the documents are that are
@@ -135,7 +186,7 @@ func (t *table) allowed(ctx context.Context, items []item, c driver.Condition) (
 	for i := range items {
 		keys[i] = items[i].entry.Key
 	}
-	refused := make([]bool, len(items))
+	refused := slices.Repeat([]bool{c.If == driver.IfUnchanged}, len(items))
 	err := repeat(ctx, func() error {
 		w := newWanted(keys)
 		return t.getChunk(ctx, w.ids, w, driver.Selection{Parts: driver.Meta}, func(i int, old driver.Entry) {
@@ -198,7 +249,7 @@ func (t *table) renewChunk(ctx context.Context, renewals []driver.Renewal, renew
 	for i := range renewals {
 		id := documentID(renewals[i].Key)
 		ids[id] = i
-		models[i] = &mongo.UpdateOneModel{Filter: seen(id, &renewals[i]), Update: renewal(&renewals[i], mark)}
+		models[i] = &mongo.UpdateOneModel{Filter: seen(id, renewals[i].Seen), Update: renewal(&renewals[i], mark)}
 	}
 	result, err := t.docs.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
 	switch {
@@ -214,18 +265,18 @@ func (t *table) renewChunk(ctx context.Context, renewals []driver.Renewal, renew
 		}
 		return nil
 	}
-	return repeat(ctx, func() error { return t.findMarked(ctx, mark, ids, renewed) })
+	return repeat(ctx, func() error { return t.findMarked(ctx, fieldRenewal, mark, ids, renewed) })
 }
 
-// findMarked finds which of the documents with these ids have the mark.
-func (t *table) findMarked(ctx context.Context, mark bson.ObjectID, ids map[string]int, renewed []bool) error {
+// findMarked finds which of the documents with these ids have the mark in a field.
+func (t *table) findMarked(ctx context.Context, field string, mark bson.ObjectID, ids map[string]int, marked []bool) error {
 	all := make([]string, 0, len(ids))
 	for id := range ids {
 		all = append(all, id)
 	}
 	slices.Sort(all)
 	start, b := begin(nil)
-	query := end(appendObjectID(t.store.appendIDs(b, all), fieldRenewal, mark), start)
+	query := end(appendObjectID(t.store.appendIDs(b, all), field, mark), start)
 	cursor, err := t.search(ctx, query, t.find(0, false, len(all)).SetProjection(onlyID))
 	if err != nil {
 		return err
@@ -237,16 +288,16 @@ func (t *table) findMarked(ctx context.Context, mark bson.ObjectID, ids map[stri
 			return err
 		}
 		if i, ok := ids[string(id)]; ok {
-			renewed[i] = true
+			marked[i] = true
 		}
 	}
 	return cursor.Err()
 }
 
-// seen is the query for the document that a renewal means.
-func seen(id string, r *driver.Renewal) bson.Raw {
+// seen is the query for a document that is of an instant.
+func seen(id string, cachedAt time.Time) bson.Raw {
 	start, b := begin(nil)
-	return end(appendInt64(appendString(b, fieldID, id), fieldCachedUS, r.Seen.UnixMicro()), start)
+	return end(appendInt64(appendString(b, fieldID, id), fieldCachedUS, cachedAt.UnixMicro()), start)
 }
 
 // renewal is the update that renews a document.

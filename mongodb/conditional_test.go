@@ -34,6 +34,19 @@ func TestCommandsForMongoDB(t *testing.T) {
 	putIf(driver.IfNewer, true, expired)
 	putIf(driver.IfNotLive, true, entries[2])
 
+	putIf(driver.IfUnchanged, false, older)
+	putIf(driver.IfUnchanged, true, entries[0])
+	missing, _ := trackEntries(21)
+	some, outcomes := []driver.Entry{missing[20], older}, []bool{false, false}
+	for i := range entries[2:] {
+		entries[2+i].Name, entries[2+i].Payload = "put again", []byte("again")
+		some, outcomes = append(some, entries[2+i]), append(outcomes, true)
+	}
+	stored, err := table.PutIf(t.Context(), some, driver.Condition{If: driver.IfUnchanged})
+	if err != nil || !slices.Equal(stored, outcomes) {
+		t.Errorf("put if unchanged reports %v, %v, want %v", stored, err, outcomes)
+	}
+
 	renewals, want := make([]driver.Renewal, len(entries)), make([]bool, len(entries))
 	for round := range 3 {
 		for i, e := range entries {
@@ -50,9 +63,9 @@ func TestCommandsForMongoDB(t *testing.T) {
 		}
 	}
 	found := 0
-	err := table.Get(t.Context(), keys, driver.Selection{Parts: driver.Payload | driver.Meta}, func(i int, e driver.Entry) {
+	err = table.Get(t.Context(), keys, driver.Selection{Parts: driver.Payload | driver.Meta}, func(i int, e driver.Entry) {
 		found++
-		if !e.CachedAt.Equal(entries[i].CachedAt) || e.Header != entries[i].Header || string(e.Payload) != string(entries[i].Payload) {
+		if !e.CachedAt.Equal(entries[i].CachedAt) || e.Header != entries[i].Header || e.Name != entries[i].Name || string(e.Payload) != string(entries[i].Payload) {
 			t.Errorf("entry %d is %+v, want %+v", i, e, entries[i])
 		}
 	})

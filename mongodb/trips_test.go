@@ -75,6 +75,12 @@ func TestBulkTakesFewCommands(t *testing.T) {
 			return err
 		}
 	}
+	putIfUnchanged := func(n int) func() error {
+		return func() error {
+			_, err := table.PutIf(t.Context(), entries[:n], driver.Condition{If: driver.IfUnchanged})
+			return err
+		}
+	}
 	renew := func(n int) func() error {
 		return func() error {
 			renewals := make([]driver.Renewal, n)
@@ -103,6 +109,8 @@ func TestBulkTakesFewCommands(t *testing.T) {
 		{"put 2000", times(n/perSave, "update"), put(n)},
 		{"put 1 if newer", look(1) + "update", putIf(1)},
 		{"put 1000 if newer", look(1_000) + times(1_000/perSave, "update"), putIf(1_000)},
+		{"put 1 if unchanged", look(1) + "update", putIfUnchanged(1)},
+		{"put 1000 if unchanged", look(1_000) + times(1_000/perSave, "update"), putIfUnchanged(1_000)},
 		{"renew 1", look(1) + "update", renew(1)},
 		{"renew 1000", look(1_000) + times(1_000/perSave, "update"), renew(1_000)},
 		{"get 1", "find", get(1)},

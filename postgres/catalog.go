@@ -190,7 +190,8 @@ func (s *Store) DropTable(ctx context.Context, name string) error {
 			if _, _, ok := r.ours(); !ok || r.part {
 				return &driver.SchemaError{Table: name, Want: "a repository's table", Have: r.describe()}
 			}
-			return c.script(ctx, fmt.Sprintf("DROP TABLE IF EXISTS %s", names.table))
+			told := s.teller.text("ARRAY["+literal(s.teller.messages(names.name, nil)[0])+"]", "")
+			return c.script(ctx, fmt.Sprintf("DROP TABLE IF EXISTS %s; %s", names.table, told))
 		})
 	})
 }

@@ -67,7 +67,7 @@ func (t *table) clearExpiredBatch(ctx context.Context, f driver.Filter, from int
 	args.int64(maxClear)
 	err = t.store.with(ctx, once, func(c *conn) error {
 		deleted, seen, last = 0, 0, from
-		_, err := c.query(ctx, t.statement(opClearExpired, 0, f.State), args, func(row [][]byte) (err error) {
+		_, err := t.changeAlone(ctx, c, maxClear, nil, t.statement(opClearExpired, 0, f.State), args, func(row [][]byte) (err error) {
 			if deleted, seen, err = readCounts(row); err == nil && seen > 0 {
 				last, err = readInt64(row[2])
 			}
@@ -126,7 +126,7 @@ func (t *table) clearBatch(ctx context.Context, op op, f driver.Filter, key *dri
 	t.filter(args, f)
 	err = t.store.with(ctx, once, func(c *conn) error {
 		deleted, seen = 0, 0
-		_, err := c.query(ctx, t.selecting(op, 0, scope{Filter: f}), args, func(row [][]byte) (err error) {
+		_, err := t.changeAlone(ctx, c, maxClear, nil, t.selecting(op, 0, scope{Filter: f}), args, func(row [][]byte) (err error) {
 			if deleted, seen, err = readCounts(row); err == nil {
 				*key, err = t.readStoredKey(row[2:])
 			}

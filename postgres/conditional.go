@@ -12,6 +12,7 @@ import (
 // conditionalPuts are the statements that save rows on a condition.
 var conditionalPuts = map[driver.Precondition]op{
 	driver.IfAbsent: opPutIfAbsent, driver.IfNotLive: opPutIfNotLive, driver.IfNewer: opPutIfNewer,
+	driver.IfUnchanged: opPutIfUnchanged,
 }
 
 // PutIf is not done again where it is not known whether the server has done it: the
@@ -47,7 +48,16 @@ func (t *table) putIf(ctx context.Context, c *conn, rows []row, cond driver.Cond
 	}
 	stored := make([]bool, len(rows))
 	s := t.statement(conditionalPuts[cond.If], 0, driver.All)
-	_, err := c.atOnce(ctx, []*statement{s}, func(tx *transaction) error {
+	first := s
+	if cond.If == driver.IfUnchanged { // it looks rows up, as a renewal does
+		first = planInOrder
+	}
+	_, err := t.change(ctx, c, t.store.teller.ifStored, len(rows), keysOf(rows), []*statement{first}, func(tx *transaction) error {
+		if first == planInOrder {
+			if err := tx.add(planInOrder, new(arguments)); err != nil {
+				return err
+			}
+		}
 		for rest := rows; len(rest) > 0; {
 			chunk, _ := t.nextChunk(rest)
 			args := t.putArguments(opPutShort, chunk)
@@ -129,7 +139,7 @@ func (t *table) renewOne(ctx context.Context, c *conn, r renewing) ([]bool, erro
 	defer args.free()
 	args.keyValues(r.key)
 	encodeRenewal(r.renewal, func(int) values { return args })
-	n, err := c.exec(ctx, t.statement(opRenew, 0, driver.All), args)
+	n, err := t.changeAlone(ctx, c, 1, slices.Values([]driver.Key{r.renewal.Key}), t.statement(opRenew, 0, driver.All), args, noRow)
 	return []bool{n == 1}, err
 }
 
@@ -139,7 +149,14 @@ func (t *table) renewMany(ctx context.Context, c *conn, all []renewing) ([]bool,
 	s := t.statement(opRenewAll, 0, driver.All)
 	n := len(t.spec.Key)
 	types := t.types(renewColumns)
-	_, err := c.atOnce(ctx, []*statement{planInOrder}, func(tx *transaction) error {
+	keys := func(yield func(driver.Key) bool) {
+		for _, r := range all {
+			if !yield(r.renewal.Key) {
+				return
+			}
+		}
+	}
+	_, err := t.change(ctx, c, t.store.teller.always, len(all), keys, []*statement{planInOrder}, func(tx *transaction) error {
 		if err := tx.add(planInOrder, new(arguments)); err != nil {
 			return err
 		}

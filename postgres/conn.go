@@ -48,6 +48,16 @@ func (c *conn) start(ctx context.Context, s *statement, args *arguments) (*pgcon
 	if !c.prepare || s.name == "" {
 		return c.PgConn().ExecParams(ctx, s.text, args.values, nil, binaryFormat, binaryFormat), nil, nil
 	}
+	prepared, p, err := c.prepared(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.start = time.Now()
+	return c.PgConn().ExecStatement(ctx, prepared, args.values, binaryFormat, binaryFormat), p, nil
+}
+
+// prepared prepares a statement, once, or anew where its plan has become slow.
+func (c *conn) prepared(ctx context.Context, s *statement) (*pgconn.StatementDescription, *plan, error) {
 	p := c.plan(s)
 	if p.slow {
 		if err := c.Deallocate(ctx, s.name); err != nil {
@@ -55,12 +65,8 @@ func (c *conn) start(ctx context.Context, s *statement, args *arguments) (*pgcon
 		}
 		*p = plan{since: time.Now()}
 	}
-	prepared, err := c.Prepare(ctx, s.name, s.text) // once
-	if err != nil {
-		return nil, nil, err
-	}
-	p.start = time.Now()
-	return c.PgConn().ExecStatement(ctx, prepared, args.values, binaryFormat, binaryFormat), p, nil
+	prepared, err := c.Prepare(ctx, s.name, s.text)
+	return prepared, p, err
 }
 
 // plan is what is known of a prepared statement's plan. The server keeps one that was
@@ -126,16 +132,21 @@ type transaction struct {
 // others are being made. Those that are to be prepared are given beforehand.
 func (c *conn) atOnce(ctx context.Context, statements []*statement, send func(*transaction) error) (int, error) {
 	t := &transaction{conn: c}
+	var plans []*plan
 	if c.prepare {
 		t.prepared = make(map[*statement]*pgconn.StatementDescription)
 		for _, s := range statements {
-			prepared, err := c.Prepare(ctx, s.name, s.text)
+			if s.name == "" {
+				continue
+			}
+			prepared, p, err := c.prepared(ctx, s)
 			if err != nil {
 				return 0, err
 			}
-			t.prepared[s] = prepared
+			t.prepared[s], plans = prepared, append(plans, p)
 		}
 	}
+	start := time.Now()
 	t.pipeline = c.PgConn().StartPipeline(ctx)
 	err := send(t)
 	if err == nil {
@@ -165,6 +176,12 @@ func (c *conn) atOnce(ctx context.Context, statements []*statement, send func(*t
 				affected += int(tag.RowsAffected())
 			}
 		case *pgconn.PipelineSync:
+			if next == len(plans) { // each was run once
+				for _, p := range plans {
+					p.start = start
+					p.ran()
+				}
+			}
 			return affected, t.pipeline.Close()
 		}
 	}

@@ -8,6 +8,11 @@ func DeleteText(t driver.Table) string { return t.(*table).text(opDeleteAll, 0, 
 // RenewText is the statement that renews many entries of a table.
 func RenewText(t driver.Table) string { return t.(*table).text(opRenewAll, 0, scope{}) }
 
+// PutIfUnchangedText is the statement that replaces the entries that are unchanged.
+func PutIfUnchangedText(t driver.Table) string {
+	return t.(*table).text(opPutIfUnchanged, 0, scope{})
+}
+
 // UseText is the statement that records the use of many entries of a table.
 func UseText(t driver.Table) string { return t.(*table).text(opUseAll, 0, scope{}) }
 
@@ -32,3 +37,9 @@ func ListText(t driver.Table, l driver.Listing) (string, [][]byte) {
 
 // SizeText is the statement that tells the size of a table.
 func SizeText(t driver.Table) string { return t.(*table).text(opSize, 0, scope{}) }
+
+// Channel is that of the notifications.
+func Channel(s *Store) string { return s.teller.channel }
+
+// Changing is the lock of transactions that have found out whether somebody watches.
+func Changing(s *Store) int64 { return s.teller.changing }

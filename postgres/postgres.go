@@ -6,8 +6,8 @@
 // trip. Saves and deletes take row locks in the order of the keys: however many
 // write the same entries at once, none blocks another for good.
 //
-// Nothing depends on the state of a session, so a pooler such as PgBouncer may
-// stand between; in its transaction mode, set [Options.NoPrepare].
+// Nothing but [Store.Watch] depends on the state of a session, so a pooler such as
+// PgBouncer may stand between; in its transaction mode, set [Options.NoPrepare].
 //
 // # Layout
 //
@@ -59,6 +59,7 @@ type Store struct {
 
 	gate       gate.Gate
 	background background
+	teller     teller
 }
 
 var _ driver.Store = (*Store)(nil)
@@ -111,6 +112,7 @@ func newStore(ctx context.Context, pool *pgxpool.Pool, own bool, o Options) (*St
 		conns:   int(config.MaxConns),
 		shares:  max(1, min(maxShares, runtime.GOMAXPROCS(0), int(config.MaxConns)/2)),
 	}
+	s.teller.init(o.Schema)
 	if err := s.ping(ctx); err != nil {
 		s.closePool()
 		return nil, openError(err)

@@ -144,7 +144,7 @@ func TestConformance(t *testing.T) {
 
 // whatSettingsChange are the topics that the protocol, the isolation, the names and the
 // types of columns can fail: those that send keys and values, and that meet others.
-var whatSettingsChange = []string{"Names", "Keys", "Values", "PutIf", "Delete", "Concurrent"}
+var whatSettingsChange = []string{"Names", "Keys", "Values", "PutIf", "Delete", "Watch", "Concurrent"}
 
 func Benchmark(b *testing.B) { drivertest.Bench(b, harnesses()["default"]) }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"unicode/utf8"
@@ -87,11 +88,11 @@ func (t *table) put(ctx context.Context, c *conn, rows []row) error {
 	if len(first) == len(rows) {
 		args := t.putArguments(s, rows)
 		defer args.free()
-		_, err := c.exec(ctx, t.statement(s, 0, driver.All), args)
+		_, err := t.changeAlone(ctx, c, len(rows), keysOf(rows), t.statement(s, 0, driver.All), args, noRow)
 		return err
 	}
 	all := []*statement{t.statement(opPut, 0, driver.All), t.statement(opPutAll, 0, driver.All), t.statement(opPutShort, 0, driver.All)}
-	_, err := c.atOnce(ctx, all, func(tx *transaction) error {
+	_, err := t.change(ctx, c, t.store.teller.always, len(rows), keysOf(rows), all, func(tx *transaction) error {
 		for len(rows) > 0 {
 			chunk, s := t.nextChunk(rows)
 			args := t.putArguments(s, chunk)
@@ -105,6 +106,17 @@ func (t *table) put(ctx context.Context, c *conn, rows []row) error {
 		return nil
 	})
 	return err
+}
+
+// keysOf are the whole keys of rows.
+func keysOf(rows []row) iter.Seq[driver.Key] {
+	return func(yield func(driver.Key) bool) {
+		for i := range rows {
+			if !yield(rows[i].entry.Key) {
+				return
+			}
+		}
+	}
 }
 
 // nextChunk returns the rows that the next statement saves, at least one, and

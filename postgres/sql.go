@@ -24,6 +24,7 @@ const (
 	opPutIfAbsent
 	opPutIfNotLive
 	opPutIfNewer
+	opPutIfUnchanged
 	opRenew
 	opRenewAll
 	opUse
@@ -225,7 +226,11 @@ func (t *table) text(op op, parts driver.Parts, s scope) string {
 	case opPutIfAbsent, opPutIfNotLive, opPutIfNewer:
 		columns = append(columns, keyColumn)
 		return t.insert(columns) + " SELECT * FROM unnest(" + t.arrays(columns) + ")" +
-			t.replaceIf(op, columns, n+len(columns)+1) + " RETURNING " + keys
+			t.replaceIf(op, columns, n+len(columns)+1) + " RETURNING " + keys + ", " + noteStored
+	case opPutIfUnchanged: // an insertion would bring back what was deleted meanwhile
+		columns = append(columns, keyColumn)
+		return fmt.Sprintf("UPDATE %s AS t SET %s FROM %s%s RETURNING %s, %s", table, assignments(columns, "k"),
+			t.chunk(columns...), where(t.keyIsOfChunk(), "t.cached_at = k.cached_at"), keys, noteStored)
 	case opRenew:
 		return fmt.Sprintf("UPDATE %[1]s AS t SET cached_at = $%[2]d, _used_at = $%[2]d, expires_at = $%[3]d, headers = $%[4]d, _meta_sum = $%[5]d%[6]s", table, n+2, n+3, n+4, n+5,
 			where(t.keyIs(n), fmt.Sprintf("t.cached_at = $%d", n+1)))
@@ -382,11 +387,16 @@ func (t *table) insert(columns []column) string {
 }
 
 func (t *table) replace(columns []column) string {
+	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(t.names.keys, ", "), assignments(columns, "excluded"))
+}
+
+// assignments set columns to those of another row.
+func assignments(columns []column, from string) string {
 	set := make([]string, len(columns))
 	for i, c := range columns {
-		set[i] = c.name + " = excluded." + c.name
+		set[i] = c.name + " = " + from + "." + c.name
 	}
-	return fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(t.names.keys, ", "), strings.Join(set, ", "))
+	return strings.Join(set, ", ")
 }
 
 // replaceIf is replace on a condition, whose parameter, where it has one, is now.

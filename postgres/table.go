@@ -158,11 +158,16 @@ func (t *table) Use(ctx context.Context, keys []driver.Key, at time.Time) error 
 func (t *table) changeOne(ctx context.Context, repeatable bool, op op, key driver.Key, more func(*arguments)) (changed int, err error) {
 	args := newArguments(0)
 	defer args.free()
-	key, _ = t.keyTexts.stored(key)
-	args.keyValues(key)
+	stored, _ := t.keyTexts.stored(key)
+	args.keyValues(stored)
 	more(args)
+	s := t.statement(op, 0, driver.All)
 	err = t.store.with(ctx, repeatable, func(c *conn) (err error) {
-		changed, err = c.exec(ctx, t.statement(op, 0, driver.All), args)
+		if op == opUse { // which is no change
+			changed, err = c.exec(ctx, s, args)
+		} else {
+			changed, err = t.changeAlone(ctx, c, 1, slices.Values([]driver.Key{key}), s, args, noRow)
+		}
 		return err
 	})
 	return changed, err
@@ -177,26 +182,31 @@ func (t *table) changeMany(ctx context.Context, repeatable bool, op op, keys []d
 	slices.SortFunc(stored, driver.CompareKeys)
 	s := t.statement(op, 0, driver.All)
 	types := t.types(nil)
-	err = t.store.with(ctx, repeatable, func(c *conn) (err error) {
-		changed, err = c.atOnce(ctx, []*statement{planInOrder}, func(tx *transaction) error {
-			if err := tx.add(planInOrder, new(arguments)); err != nil {
+	send := func(tx *transaction) error {
+		if err := tx.add(planInOrder, new(arguments)); err != nil {
+			return err
+		}
+		for chunk := range slices.Chunk(stored, maxChange) {
+			args := newArguments(len(t.spec.Key))
+			for _, k := range chunk {
+				args.key(k)
+			}
+			args.finish(types)
+			more(args)
+			err := tx.add(s, args)
+			args.free()
+			if err != nil {
 				return err
 			}
-			for chunk := range slices.Chunk(stored, maxChange) {
-				args := newArguments(len(t.spec.Key))
-				for _, k := range chunk {
-					args.key(k)
-				}
-				args.finish(types)
-				more(args)
-				err := tx.add(s, args)
-				args.free()
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		}
+		return nil
+	}
+	err = t.store.with(ctx, repeatable, func(c *conn) (err error) {
+		if op == opUseAll {
+			changed, err = c.atOnce(ctx, []*statement{planInOrder}, send)
+		} else {
+			changed, err = t.change(ctx, c, t.store.teller.always, len(keys), slices.Values(keys), []*statement{planInOrder}, send)
+		}
 		return err
 	})
 	return changed, err
@@ -210,12 +220,13 @@ func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e dri
 		}
 		args := newArguments(0)
 		defer args.free()
+		whole := key
 		key, _ = t.keyTexts.stored(key)
 		args.keyValues(key)
 		args.now(f)
 		return t.store.with(ctx, once, func(c *conn) error {
 			e, ok = driver.Entry{}, false
-			_, err := c.query(ctx, t.statement(opPop, parts, f.State), args, func(row [][]byte) error {
+			_, err := t.changeAlone(ctx, c, 1, slices.Values([]driver.Key{whole}), t.statement(opPop, parts, f.State), args, func(row [][]byte) error {
 				ok = true
 				return t.read(row, parts, &e)
 			})

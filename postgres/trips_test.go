@@ -76,6 +76,15 @@ func TestBulkTakesFewRoundTrips(t *testing.T) {
 					return err
 				}
 			}
+			putIfUnchanged := func(n int) func() error {
+				return func() error {
+					stored, err := table.PutIf(t.Context(), entries[:n], driver.Condition{If: driver.IfUnchanged})
+					if slices.Contains(stored, false) {
+						t.Errorf("of %d entries not all were stored", n)
+					}
+					return err
+				}
+			}
 			renew := func(n int) func() error {
 				return func() error {
 					renewals := make([]driver.Renewal, n)
@@ -95,6 +104,7 @@ func TestBulkTakesFewRoundTrips(t *testing.T) {
 				do   func() error
 			}{
 				{"put 1 if newer", 1, putIf(1)}, {"put 1000 if newer", 1, putIf(1_000)}, {"put 3000 if newer", 3, putIf(3_000)},
+				{"put 1 if unchanged", 1, putIfUnchanged(1)}, {"put 3000 if unchanged", 3, putIfUnchanged(3_000)},
 				{"renew 1", 1, renew(1)}, {"renew 1000", 1, renew(1_000)}, {"renew 3000", 3, renew(3_000)},
 				{"put 1", 1, put(1)}, {"put 1000", 1, put(1_000)}, {"put 3000", 3, put(3_000)},
 				{"get 1", 1, get(1)}, {"get 1000", 1, get(1_000)}, {"get 3000", 3, get(3_000)},
@@ -145,7 +155,7 @@ var inNoOrder = regexp.MustCompile("Seq Scan|Bitmap|Backward|Hash|Merge|Material
 
 // Whatever the planner knows about the table, rows are locked in the order of the
 // keys.
-func TestDeletesAndRenewalsGoInTheOrderOfTheKeys(t *testing.T) {
+func TestRowsAreChangedInTheOrderOfTheKeys(t *testing.T) {
 	schema := newSchema(t)
 	s := open(t, serverURL(t), &postgres.Options{Schema: schema})
 	table := openTable(t, s)
@@ -172,13 +182,16 @@ func TestDeletesAndRenewalsGoInTheOrderOfTheKeys(t *testing.T) {
 				pages, explicits = append(pages, k[2].(int64)), append(explicits, k[3].(bool))
 			}
 			times, headers, sums := make([]time.Time, len(ids)), make([]*string, len(ids)), make([]int32, len(ids))
-			for _, text := range []string{postgres.DeleteText(table), postgres.RenewText(table), postgres.UseText(table)} {
+			names, payloads := make([]string, len(ids)), make([][]byte, len(ids))
+			for _, text := range []string{postgres.DeleteText(table), postgres.RenewText(table), postgres.PutIfUnchangedText(table), postgres.UseText(table)} {
 				args := []any{ids, markets, pages, explicits}
 				switch text {
 				case postgres.UseText(table):
 					args = append(args, now)
 				case postgres.RenewText(table):
 					args = append(args, times, times, times, headers, sums)
+				case postgres.PutIfUnchangedText(table):
+					args = append(args, sums, times, times, names, headers, payloads, names, sums, sums, times, sums, payloads)
 				}
 				rows, err := c.Query(t.Context(), "EXPLAIN "+text, args...)
 				if err != nil {

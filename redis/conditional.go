@@ -27,6 +27,7 @@ for i = 2, #KEYS do
   local holds = old == ''
   if not holds and ARGV[1] == 'not live' then holds = old:sub(1, 27) <= ARGV[2] end
   if not holds and ARGV[1] == 'newer' then holds = old:sub(29, 55) <= value:sub(29, 55) end
+  if ARGV[1] == 'unchanged' then holds = old:sub(29, 55) == value:sub(29, 55) end
   if holds then
     if ttl == '0' then redis.call('SET', KEYS[i], value) else redis.call('SET', KEYS[i], value, 'PX', ttl) end
     redis.call('ZADD', KEYS[1], score, text)
@@ -88,7 +89,9 @@ end
 return redis.status_reply('OK')`)
 
 // conditionWords are what putIfScript calls the preconditions.
-var conditionWords = map[driver.Precondition]string{driver.IfAbsent: "absent", driver.IfNotLive: "not live", driver.IfNewer: "newer"}
+var conditionWords = map[driver.Precondition]string{
+	driver.IfAbsent: "absent", driver.IfNotLive: "not live", driver.IfNewer: "newer", driver.IfUnchanged: "unchanged",
+}
 
 // PutIf saves chunks of entries, those of each bucket by a script.
 func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) (stored []bool, err error) {

@@ -86,6 +86,15 @@ func TestBulkTakesFewRoundTrips(t *testing.T) {
 					return err
 				}
 			}
+			putIfUnchanged := func(n int) func() error {
+				return func() error {
+					stored, err := table.PutIf(ctx, entries[:n], driver.Condition{If: driver.IfUnchanged})
+					if slices.Contains(stored, false) {
+						t.Errorf("of %d entries not all were stored", n)
+					}
+					return err
+				}
+			}
 			renew := func(n int) func() error {
 				return func() error {
 					renewed, err := table.Renew(ctx, renewals(entries[:n], 0))
@@ -119,6 +128,7 @@ func TestBulkTakesFewRoundTrips(t *testing.T) {
 				{"get 1", 1, get(1, driver.Payload)}, {"get 1000", 1, get(1_000, driver.Payload)}, {"get 3000", 3, get(3_000, driver.Payload)},
 				{"get 1000 statuses", 1, get(1_000, 0)}, {"get 1000 headers", 1, get(1_000, driver.Meta)},
 				{"put 1 if newer", 1, putIf(1)}, {"put 1000 if newer", 1, putIf(1_000)}, {"put 3000 if newer", 3, putIf(3_000)},
+				{"put 1 if unchanged", 1, putIfUnchanged(1)}, {"put 3000 if unchanged", 3, putIfUnchanged(3_000)},
 				{"renew 1", 1, renew(1)}, {"renew 1000", 1, renew(1_000)}, {"renew 3000", 3, renew(3_000)},
 				{"use 1", 1, use(1)}, {"use 1000", int64(buckets), use(1_000)}, {"use 3000", int64(3 * buckets), use(3_000)},
 				{"get 1000 usages", 1, get(1_000, driver.Usage)},

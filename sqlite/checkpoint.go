@@ -102,6 +102,7 @@ func (u *upkeep) empty(ctx context.Context, c *conn, another, readers time.Durat
 		if err := waitBusy(ctx); err != nil {
 			return err
 		}
+		u.commits.watch.lookIfDue(ctx, c)
 	}
 }
 

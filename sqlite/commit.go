@@ -15,6 +15,7 @@ type committer struct {
 	pool     *pool
 	readOnly bool
 	turn     chan struct{} // holds an element while a caller has the turn
+	watch    *watch
 
 	// before is called with the connection before each turn's writes, unless it is nil.
 	before func(ctx context.Context, c *conn) error
@@ -42,8 +43,8 @@ type write struct {
 // a caller may have to wait for that others write.
 const maxShared = 4 << 20
 
-func newCommitter(p *pool) *committer {
-	return &committer{pool: p, turn: make(chan struct{}, 1)}
+func newCommitter(p *pool, w *watch) *committer {
+	return &committer{pool: p, turn: make(chan struct{}, 1), watch: w}
 }
 
 // panicError is a write's panic on its way to its caller.
@@ -108,6 +109,7 @@ func (c *committer) takeTurn(w *write) error {
 	default:
 	}
 	return c.pool.with(w.ctx, func(conn *conn) error {
+		c.watch.lookIfDue(w.ctx, conn)
 		if c.before != nil {
 			if err := c.before(w.ctx, conn); err != nil {
 				return err
@@ -128,6 +130,9 @@ func (c *committer) takeTurn(w *write) error {
 		if err := begin(w.ctx, conn); err != nil {
 			return err
 		}
+		// What others have committed while it waited is not to be hidden by what may be a
+		// long transaction. If there is an error, the next look meets it, too.
+		_ = c.watch.look(w.ctx, conn)
 		c.commit(conn, c.take())
 		return nil
 	})
@@ -172,9 +177,23 @@ func (c *committer) alone(ctx context.Context, do func(*conn) error) error {
 	select {
 	case c.turn <- struct{}{}:
 		defer func() { <-c.turn }()
-		return c.pool.with(ctx, do)
+		return c.pool.with(ctx, func(conn *conn) error {
+			c.watch.lookIfDue(ctx, conn)
+			return do(conn)
+		})
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// aloneIfFree is alone, unless somebody has the turn.
+func (c *committer) aloneIfFree(ctx context.Context, do func(*conn) error) error {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+		return c.pool.with(ctx, do)
+	default:
+		return nil
 	}
 }
 

@@ -54,7 +54,7 @@ func (t *table) putIf(ctx context.Context, conn *conn, entries []driver.Entry, c
 	keys := make([]driver.Key, len(entries))
 	stored := make([]bool, len(entries))
 	for i := range entries {
-		keys[i], stored[i] = entries[i].Key, true
+		keys[i], stored[i] = entries[i].Key, c.If != driver.IfUnchanged
 	}
 	err := t.times(ctx, conn, keys, func(i int, old driver.Entry) { stored[i] = c.Allows(old, entries[i]) })
 	if err != nil {

@@ -228,6 +228,16 @@ func replacing(update string, condition driver.Precondition) string {
 	}
 }
 
+// unchanged finds the row that has the key and the time of the one that is given as
+// parameters for these columns.
+func (n names) unchanged(columns []string) string {
+	terms := make([]string, 0, len(n.keys)+1)
+	for _, c := range slices.Concat(n.keys, []string{"cached_us"}) {
+		terms = append(terms, fmt.Sprintf("t.%s = ?%d", c, 1+slices.Index(columns, c)))
+	}
+	return "SELECT 1 FROM " + n.table + " AS t" + where(terms...)
+}
+
 func where(terms ...string) string {
 	terms = slices.DeleteFunc(terms, func(term string) bool { return term == "" })
 	if len(terms) == 0 {
@@ -264,13 +274,16 @@ func (t *table) text(key stmtKey) string {
 			where(n.keysEqual("k"), fmt.Sprintf("t.cached_us = k._c%d", seen)))
 	case opPut:
 		columns := slices.Concat(n.keys, putColumns)
-		row := "(" + placeholders(len(columns)) + ")"
+		rows := "VALUES " + repeat("("+placeholders(len(columns))+")", key.rows)
+		if key.condition == driver.IfUnchanged { // of one row
+			rows = "SELECT " + placeholders(len(columns)) + " WHERE EXISTS (" + n.unchanged(columns) + ")"
+		}
 		set := make([]string, len(putColumns))
 		for i, c := range putColumns {
 			set[i] = c + " = excluded." + c
 		}
-		return fmt.Sprintf("INSERT INTO %s (%s) VALUES %s ON CONFLICT (%s) DO %s",
-			n.table, strings.Join(columns, ", "), repeat(row, key.rows),
+		return fmt.Sprintf("INSERT INTO %s (%s) %s ON CONFLICT (%s) DO %s",
+			n.table, strings.Join(columns, ", "), rows,
 			strings.Join(n.keys, ", "), replacing("UPDATE SET "+strings.Join(set, ", "), key.condition))
 	case opUse:
 		return fmt.Sprintf("WITH k(%s) AS (VALUES %s) UPDATE %s SET _used_us = ? WHERE _rowid_ IN (SELECT t._rowid_ FROM k CROSS JOIN %s AS t%s)",

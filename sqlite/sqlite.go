@@ -64,9 +64,10 @@ type Store struct {
 	readers *pool
 	writer  *pool // the same as readers where one connection, or database, is all there is
 	commits *committer
-	shares  int          // how many readers may share the work of one call
-	file    *file        // nil where the store has none of its own
-	upkeep  *upkeep      // nil where there is nothing to keep up
+	shares  int     // how many readers may share the work of one call
+	file    *file   // nil where the store has none of its own
+	upkeep  *upkeep // nil where there is nothing to keep up
+	watch   *watch
 	release func() error // removes what the store leaves; nil for nothing
 
 	gate gate.Gate
@@ -205,10 +206,12 @@ func openFile(ctx context.Context, path, resolved string, o Options, release fun
 }
 
 func newStore(readers, writer *pool, parallel int) *Store {
+	w := new(watch)
 	return &Store{
 		readers: readers, writer: writer,
-		commits: newCommitter(writer),
+		commits: newCommitter(writer, w),
 		shares:  max(1, min(runtime.GOMAXPROCS(0), parallel)),
+		watch:   w,
 	}
 }
 
@@ -250,6 +253,7 @@ func (s *Store) shutDown() error {
 	if s.upkeep != nil {
 		s.upkeep.stop(s.release == nil)
 	}
+	s.watch.close()
 	s.readers.close()
 	s.writer.close() // the last connection checkpoints the log
 	if s.release == nil {

@@ -75,3 +75,44 @@ func TestCloseWaitsForOperationsAndEveryCloseForTheFirst(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatRunsUntilCloseEndsWithItsContextOrTheGate(t *testing.T) {
+	var g gate.Gate
+	run := func(ctx context.Context) (inside chan struct{}, ended chan error) {
+		inside, ended = make(chan struct{}), make(chan error, 1)
+		go func() {
+			ended <- g.DoUntilClose(ctx, func(ctx context.Context) error {
+				close(inside)
+				<-ctx.Done()
+				return errors.New("of something that was ended")
+			})
+		}()
+		return inside, ended
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	inside, ended := run(ctx)
+	others, othersEnded := run(t.Context())
+	<-inside
+	<-others
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("its context is done: %v", err)
+	}
+	if err := g.Close(func() error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if err := <-othersEnded; !errors.Is(err, driver.ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+	if err := g.DoUntilClose(t.Context(), func(context.Context) error { return nil }); !errors.Is(err, driver.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestWhatRunsUntilCloseHasItsOwnErrors(t *testing.T) {
+	var g gate.Gate
+	failure := errors.New("failure")
+	if err := g.DoUntilClose(t.Context(), func(context.Context) error { return failure }); !errors.Is(err, failure) {
+		t.Errorf("it fails: %v", err)
+	}
+}

@@ -14,9 +14,15 @@ const Limit = time.Minute
 // to the test's goroutine.
 func True(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(Limit); !holds(); time.Sleep(time.Millisecond) {
+	Within(tb, Limit, what, holds)
+}
+
+// Within is True with another limit, for a test that has to fail.
+func Within(tb testing.TB, limit time.Duration, what string, holds func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(limit); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			tb.Fatalf("not within %v: %s", Limit, what)
+			tb.Fatalf("not within %v: %s", limit, what)
 		}
 	}
 }
