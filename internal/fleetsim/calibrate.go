@@ -11,21 +11,12 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/fleetsim/measure"
-	"github.com/endpointcache/endpointcache/internal/fleetsim/model"
 	"github.com/endpointcache/endpointcache/internal/fleetsim/simulation"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/postgres"
 	"github.com/endpointcache/endpointcache/redis"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
-
-// assumed are the times of notifications where they were never measured: of a message, and of
-// a look at the file every 50 milliseconds.
-var assumed = map[string]simulation.Distribution{
-	"redis":    simulation.Constant(time.Millisecond),
-	"postgres": simulation.Constant(time.Millisecond),
-	"sqlite":   simulation.Uniform(50 * time.Millisecond),
-}
 
 // calibrate measures the stores whose servers there are, and writes what they cost. Of the
 // others it keeps what was measured before.
@@ -51,9 +42,6 @@ func calibrate(ctx context.Context, path string) (err error) {
 		measured, err := measure.Measure(ctx, open, measure.Full)
 		if err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
-		}
-		if measured.Notify == nil {
-			measured.Notify = &model.Notify{Latency: assumed[kind]}
 		}
 		f.Stores[kind] = measured
 		fmt.Printf("%s: a get takes %v, and %.0f are done in a second\n", kind, measured.Get.Latency.Median(), measured.Get.PerSecond)

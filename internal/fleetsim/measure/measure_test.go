@@ -16,7 +16,7 @@ import (
 )
 
 // little is enough to see that something is measured.
-var little = measure.Effort{Single: 20, Busy: time.Millisecond, Changes: 3}
+var little = measure.Effort{Rounds: 2, Single: 20, Busy: time.Millisecond, Changes: 3}
 
 func TestMeasure(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "costs.db")

@@ -17,10 +17,10 @@ const (
 
 // costs are of a store without limits, where not said otherwise.
 func costs() Costs {
-	op := Cost{Latency: simulation.Constant(getting)}
+	op, notify := Cost{Latency: simulation.Constant(getting)}, simulation.Constant(2*ms)
 	return Costs{
 		Get: op, Save: op, Lease: op, Refused: op, Release: op,
-		Notify: &Notify{Latency: simulation.Constant(2 * ms)}, Memory: simulation.Constant(time.Microsecond),
+		Notify: &notify, Memory: simulation.Constant(time.Microsecond),
 	}
 }
 
@@ -158,7 +158,7 @@ func TestATierIsToldOfChanges(t *testing.T) {
 		f.Workload.PerSecond = 2 // so that hardly two begin at once
 		f.Start.Full, f.Start.Expiry, f.Life, f.Workload.Duration = true, 20*time.Second, 20*time.Second, 19*time.Second
 		f.Origin.Latency = simulation.Constant(ms)
-		f.Costs.Notify.Latency = simulation.Constant(told)
+		*f.Costs.Notify = simulation.Constant(told)
 		if leave > 0 {
 			f.Costs.Notify = nil
 		}

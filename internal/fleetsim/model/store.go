@@ -16,7 +16,7 @@ type Costs struct {
 
 	// Notify is how long it takes after a save until another process is told of it; nil for
 	// a store that tells of nothing.
-	Notify *Notify `json:"notify"`
+	Notify *simulation.Distribution `json:"notify_us"`
 
 	Memory simulation.Distribution `json:"-"` // a get from the process's own memory, if it has a tier
 }
@@ -25,12 +25,6 @@ type Costs struct {
 type Cost struct {
 	Latency   simulation.Distribution `json:"us"`         // of one that no other is in the way of
 	PerSecond float64                 `json:"per_second"` // the most that the store does; 0: no limit
-}
-
-// Notify is what a notification takes.
-type Notify struct {
-	Latency  simulation.Distribution `json:"us"`
-	Measured bool                    `json:"measured"` // otherwise it is assumed
 }
 
 // store has the entries and leases, and serves one operation after the other.
@@ -101,7 +95,7 @@ func (s *store) tell(k *key) (at time.Duration) {
 	if s.run.Costs.Notify == nil {
 		return 0
 	}
-	at = s.run.Now() + s.run.Costs.Notify.Latency.Draw(s.run.random)
+	at = s.run.Now() + s.run.Costs.Notify.Draw(s.run.random)
 	listening := k.listening
 	k.listening = nil
 	s.run.At(at, func() {

@@ -18,7 +18,7 @@ func small(t *testing.T, s *Scenario) []Row {
 	op := model.Cost{Latency: simulation.Constant(50 * time.Microsecond)}
 	setting := Setting{Costs: model.Costs{
 		Get: op, Save: op, Lease: op, Refused: op, Release: op,
-		Notify: &model.Notify{Latency: simulation.Constant(time.Millisecond)},
+		Notify: new(simulation.Distribution),
 	}}
 	rows, err := setting.Run(Cases(s, []int{3, 10}))
 	if err != nil {
@@ -102,6 +102,7 @@ func TestNumbers(t *testing.T) {
 	}
 	for d, want := range map[time.Duration]string{
 		0: "0.0 µs", 1_240: "1.2 µs", 23 * time.Microsecond: "23 µs", 186 * time.Millisecond: "186 ms", 5_340 * time.Millisecond: "5.3 s",
+		999_600 * time.Microsecond: "1.0 s", 999_400 * time.Microsecond: "999 ms", 999_700: "1.0 ms",
 	} {
 		if got := short(d); got != want {
 			t.Errorf("%d is %q, want %q", d, got, want)

@@ -60,10 +60,10 @@ var Combinations = []Combination{
 	{Name: "refresh ahead", Settings: model.Settings{RefreshAhead: ahead}, Renews: true},
 	{Name: "refresh by chance", Settings: model.Settings{RefreshBeta: 1}, Renews: true},
 	{Name: "stale while revalidating", Settings: model.Settings{StaleWhileRevalidate: stale}, Renews: true},
-	{Name: "tier", Settings: model.Settings{Tier: true}},
+	{Name: "tier", Settings: model.Settings{Tier: true, ShortLife: shortLife}},
 	{Name: "leases", Settings: model.Settings{Lease: lease}},
 	{Name: "leases, refresh ahead", Settings: model.Settings{Lease: lease, RefreshAhead: ahead}, Renews: true},
-	{Name: "leases, refresh ahead, tier", Settings: model.Settings{Lease: lease, RefreshAhead: ahead, Tier: true}},
+	{Name: "leases, refresh ahead, tier", Settings: model.Settings{Lease: lease, RefreshAhead: ahead, Tier: true, ShortLife: shortLife}},
 }
 
 // The values of the settings.
@@ -71,6 +71,8 @@ const (
 	ahead = 0.1
 	stale = 10 * time.Second
 	lease = 5 * time.Second
+
+	shortLife = time.Second // of package tier, where the store does not tell of changes
 )
 
 // Sizes are how many processes a fleet has.

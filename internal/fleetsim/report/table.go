@@ -11,6 +11,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/internal/fleetsim/measure"
 	"github.com/endpointcache/endpointcache/internal/fleetsim/model"
+	"github.com/endpointcache/endpointcache/internal/fleetsim/simulation"
 )
 
 // Table is a table in Markdown.
@@ -92,14 +93,14 @@ func median(c model.Cost) string { return short(c.Latency.Median()) }
 
 func most(c model.Cost) string { return thousands(int(c.PerSecond)) }
 
-func told(n *model.Notify) string {
+func told(notify *simulation.Distribution) string {
 	switch {
-	case n == nil:
+	case notify == nil:
 		return "never"
-	case !n.Measured:
-		return short(n.Latency.Median()) + " (assumed)"
+	case notify.Median() < time.Microsecond:
+		return "at once"
 	default:
-		return short(n.Latency.Median())
+		return short(notify.Median())
 	}
 }
 
@@ -120,9 +121,9 @@ func thousands(n int) string {
 func short(d time.Duration) string {
 	unit, name := time.Microsecond, "µs"
 	switch {
-	case d >= time.Second:
+	case d >= time.Second-time.Millisecond/2: // it is not 1000 ms
 		unit, name = time.Second, "s"
-	case d >= time.Millisecond:
+	case d >= time.Millisecond-time.Microsecond/2:
 		unit, name = time.Millisecond, "ms"
 	}
 	value := float64(d) / float64(unit)
