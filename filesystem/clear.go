@@ -113,15 +113,15 @@ func (c *clearing) all(ctx context.Context) error {
 // locked removes files while nobody else replaces them.
 func (c *clearing) locked(ctx context.Context, names []string, remove func(name string) error) error {
 	for some := range slices.Chunk(names, maxRenames) {
-		unlock, err := c.table.lock(ctx, c.folder, int(c.shard>>4))
+		done, err := c.table.lockToRemove(ctx, c.folder, int(c.shard>>4))
 		if err != nil {
 			return err
 		}
+		before := c.left
 		for i := 0; i < len(some) && err == nil; i++ {
 			err = remove(some[i])
 		}
-		unlock()
-		if err != nil {
+		if err = errors.Join(err, done(c.left < before)); err != nil {
 			return err
 		}
 	}

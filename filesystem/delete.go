@@ -81,11 +81,12 @@ func (t *table) deleteGroup(ctx context.Context, f *folder, places []place, dele
 	if len(shards) == 0 {
 		return nil
 	}
-	unlock, err := t.lock(ctx, f, places[0].stripe())
+	done, err := t.lockToRemove(ctx, f, places[0].stripe())
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	some := false
+	defer func() { err = errors.Join(err, done(some)) }()
 	for i, shard := range shards {
 		for _, p := range shard {
 			if err := ctx.Err(); err != nil {
@@ -96,6 +97,7 @@ func (t *table) deleteGroup(ctx context.Context, f *folder, places []place, dele
 				return err
 			}
 			if removed {
+				some = true
 				deleted.Add(1)
 			}
 		}

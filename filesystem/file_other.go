@@ -61,6 +61,9 @@ func (f file) regular() bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// handle is the file for those who need an [os.File], and close it.
+func (f file) handle(string) *os.File { return f.File }
+
 func (f file) close() { _ = f.Close() } // nothing was written
 
 // tooLarge is false: a file that would become too large cannot be told from a full

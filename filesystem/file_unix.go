@@ -86,6 +86,9 @@ func (f file) regular() bool {
 	return unix.Fstat(int(f), &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFREG
 }
 
+// handle is the file for those who need an [os.File], and close it.
+func (f file) handle(name string) *os.File { return os.NewFile(uintptr(f), name) }
+
 func (f file) close() { _ = unix.Close(int(f)) } // nothing was written
 
 // tooLarge reports whether a file would have become larger than the system lets it.

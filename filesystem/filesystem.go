@@ -50,6 +50,15 @@
 // A clear also removes the folders of entries that it leaves empty. It holds the lock under
 // which a save makes the folder and puts its files there.
 //
+// # Marks
+//
+// Behind its first byte, the file by which a writer has its number holds its mark: 16
+// hexadecimal digits that no other writer has, and 16 that count what it has changed. It counts
+// when others can read the change. Who watches the folder reads the marks, and takes the
+// death of a writer for a change, which it may have made just before. Notifications of the
+// system would be for each of up to 256 folders of each table, and for the store's own
+// changes, too; the times of folders are not fine enough to tell one change from the next.
+//
 // # Folders that are removed, moved or cannot be written
 //
 // A save that finds the folder removed makes it again. On a disk of this machine, it does
@@ -125,7 +134,8 @@ type Store struct {
 	tables map[string]*table // by name
 	all    []*table          // those that were in tables before, too
 
-	gate gate.Gate
+	watch watch
+	gate  gate.Gate
 }
 
 var _ driver.Store = (*Store)(nil)
@@ -228,10 +238,14 @@ func (s *Store) Close() error {
 // run does one operation: not after Close, not with a context that is done,
 // and with errors that tell what was tried.
 func (s *Store) run(ctx context.Context, op, table string, do func() error) error {
-	err := s.gate.Do(ctx, do)
-	if err == nil {
-		return nil
+	if err := s.gate.Do(ctx, do); err != nil {
+		return s.failed(op, table, err)
 	}
+	return nil
+}
+
+// failed is an operation's error, which tells of no keys.
+func (s *Store) failed(op, table string, err error) error {
 	var path *os.PathError
 	var link *os.LinkError
 	if errors.As(err, &path) || errors.As(err, &link) { // whose paths are below the folder

@@ -37,6 +37,29 @@ func (t *table) lock(ctx context.Context, f *folder, n int) (unlock func(), err 
 	}, nil
 }
 
+// lockToRemove is lock for who removes entries. done unlocks it, and before tells those who
+// watch if something was removed. What it returns is about that.
+func (t *table) lockToRemove(ctx context.Context, f *folder, n int) (done func(removed bool) error, err error) {
+	// Who has a number is missed if it dies in between. On a full disk, there is no room for
+	// one more file until something was removed.
+	_, _ = f.writer(ctx)
+	unlock, err := t.lock(ctx, f, n)
+	if err != nil {
+		return nil, err
+	}
+	return func(removed bool) error {
+		defer unlock()
+		if !removed {
+			return nil
+		}
+		w, err := f.writer(context.WithoutCancel(ctx))
+		if err != nil {
+			return err
+		}
+		return w.mark()
+	}, nil
+}
+
 // lockFile creates a file where it is absent and locks it until it is closed.
 func lockFile(ctx context.Context, root *os.Root, name string) (*os.File, error) {
 	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -124,12 +123,12 @@ func isOldTemporary(name string) bool {
 	return ok && len(rest) == temporaryRand && isHex(rest)
 }
 
-// temporaryPrefix is what the names of the temporary files of a writer with this number
-// begin with. No other writer has it, not even the next one with the number.
-func temporaryPrefix(n int) string {
+// newWriterID is in the names of a writer's temporary files, behind its number. No other
+// writer has it, not even the next one with the number.
+func newWriterID() string {
 	var b [temporaryRand / 2]byte
 	_, _ = rand.Read(b[:]) // it never fails
-	return strconv.Itoa(n) + "-" + hex.EncodeToString(b[:]) + "-"
+	return hex.EncodeToString(b[:])
 }
 
 // writerOf returns the number of the writer whose temporary file has this name.

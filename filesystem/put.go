@@ -146,6 +146,9 @@ func (t *table) putGroup(ctx context.Context, f *folder, b *buffers, group []sav
 	for i := 0; i < len(shards) && err == nil; i++ {
 		err = t.replaceShard(ctx, f, b, w, shards[i])
 	}
+	if slices.ContainsFunc(group, func(s saving) bool { return s.saved }) {
+		err = errors.Join(err, w.mark())
+	}
 	unlock()
 	if err == nil && t.store.opts.Sync {
 		err = syncShards(f, shards)

@@ -138,7 +138,7 @@ func (t *table) share(ctx context.Context, n int, do func(b *buffers, i int) err
 // Pop holds the lock that is held to replace entries, so that what it removes is what
 // it has read. It does not take it where there is nothing to remove.
 func (t *table) Pop(ctx context.Context, key driver.Key, filter driver.Filter) (e driver.Entry, ok bool, err error) {
-	err = t.store.run(ctx, "pop from", t.id.spec.Name, func() error {
+	err = t.store.run(ctx, "pop from", t.id.spec.Name, func() (err error) {
 		if !key.HasPrefix(filter.Leading) {
 			return nil
 		}
@@ -151,11 +151,12 @@ func (t *table) Pop(ctx context.Context, key driver.Key, filter driver.Filter) (
 		if _, ok, err = t.read(ctx, f, b, p.path, driver.Selection{Filter: filter}); err != nil || !ok {
 			return err
 		}
-		unlock, err := t.lock(ctx, f, p.stripe())
+		done, err := t.lockToRemove(ctx, f, p.stripe())
 		if err != nil {
 			return err
 		}
-		defer unlock()
+		removed := false
+		defer func() { err = errors.Join(err, done(removed)) }()
 		sel := driver.Selection{Filter: filter, Parts: driver.Payload | driver.Meta | driver.Usage}
 		if e, ok, err = t.read(ctx, f, b, p.path, sel); err != nil || !ok {
 			return err
@@ -164,7 +165,8 @@ func (t *table) Pop(ctx context.Context, key driver.Key, filter driver.Filter) (
 		if ok = there; err != nil || !ok {
 			return err
 		}
-		ok, err = sub.remove(p.name())
+		removed, err = sub.remove(p.name())
+		ok = removed
 		return errors.Join(err, sub.close())
 	})
 	if err != nil || !ok {

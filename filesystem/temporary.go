@@ -19,8 +19,39 @@ import (
 type writer struct {
 	dir    subfolder
 	lock   *os.File
-	prefix string // of the names of its files, which no other writer's have
+	id     string // that no other writer has
+	prefix string // of the names of its files
 	files  atomic.Uint64
+	marks  atomic.Uint64
+}
+
+// A writer leaves a mark in the file by which it has its number: its id, and the number of
+// its changes, both hexadecimal. Windows lets nobody read what is locked, the first byte.
+const (
+	markAt     = 1
+	markDigits = 16
+	markSize   = 2 * markDigits
+)
+
+// mark tells those who watch that the writer has changed the table: it is called when others
+// can read that. No mark is left twice.
+func (w *writer) mark() error {
+	var text [markDigits]byte
+	n := w.marks.Add(1)
+	for i := len(text) - 1; i >= 0; i-- {
+		text[i] = hexDigits[n&15]
+		n >>= 4
+	}
+	_, err := w.lock.WriteAt(text[:], markAt+markDigits)
+	return writing(err)
+}
+
+// begin leaves the first mark.
+func (w *writer) begin() error {
+	if _, err := w.lock.WriteAt([]byte("\n"+w.id), 0); err != nil {
+		return writing(err)
+	}
+	return w.mark()
 }
 
 // writer returns the folder's writer, which the first call makes.
@@ -54,7 +85,12 @@ func (f *folder) newWriter(ctx context.Context) (*writer, error) {
 			return nil, errors.Join(err, dir.close())
 		}
 		if lock != nil {
-			return &writer{dir: dir, lock: lock, prefix: temporaryPrefix(n)}, nil
+			w := &writer{dir: dir, lock: lock, id: newWriterID()}
+			w.prefix = strconv.Itoa(n) + "-" + w.id + "-"
+			if err := w.begin(); err != nil {
+				return nil, errors.Join(err, w.close())
+			}
+			return w, nil
 		}
 	}
 }

@@ -46,7 +46,6 @@ func TestAWatchIsToldWhatAnotherProcessWrites(t *testing.T) {
 func TestAWatchIsNotToldOfOwnWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "music.db")
 	store, table := openTracks(t, path, nil)
-	_, other := openTracks(t, path, nil)
 	w := tracktest.Watch(t, store)
 	for i := range 50 {
 		put(t, table, track("own", i))
@@ -64,6 +63,7 @@ func TestAWatchIsNotToldOfOwnWrites(t *testing.T) {
 	if _, err := store.OpenTable(t.Context(), tracks); err != nil {
 		t.Fatal(err)
 	}
+	_, other := openTracks(t, path, nil)
 	put(t, other, track("other", 1))
 	waitfor.True(t, "the other's change is told", func() bool { return w.Tells(tracks.Name, track("other", 1).Key) })
 	if n := len(w.Forget()); n != 1 {
