@@ -158,7 +158,9 @@ func (f *flight) landElsewhere() {
 
 // land answers those who wait.
 func (f *flight) land(e entry) {
-	f.process.keep(f.key, e)
+	if e.version > 0 { // it is saved
+		f.process.keep(f.key, e)
+	}
 	delete(f.process.flights, f.key)
 	for _, c := range f.callers {
 		f.process.answer(c)

@@ -151,6 +151,15 @@ func TestATierAsksTheStoreOnce(t *testing.T) {
 	}
 }
 
+// Nor does one that knows that there is nothing: callers who come while the first one waits for
+// the origin join its flight without a look.
+func TestATierHoldsThatThereIsNothing(t *testing.T) {
+	operations := func(tier bool) int { return simulate(t, fleet(1, 1, Settings{Tier: tier})).Operations }
+	if with, without := operations(true), operations(false); with > 10 || without < 1_000 {
+		t.Errorf("%d operations, and %d without a tier", with, without)
+	}
+}
+
 // A process that is told what another has renewed does not renew it.
 func TestATierIsToldOfChanges(t *testing.T) {
 	renewals := func(told time.Duration, leave time.Duration) int {

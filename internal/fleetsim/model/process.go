@@ -69,8 +69,10 @@ func (p *process) look(c caller) {
 // lookBelow reads from the store, whatever the tier has.
 func (p *process) lookBelow(c caller) {
 	p.run.store.get(p, c.key, func(e entry, ok bool) {
+		if ok {
+			p.keep(c.key, e)
+		}
 		c.unread = c.unread || !ok
-		p.keep(c.key, e)
 		p.decide(c, e)
 	})
 }
@@ -91,9 +93,10 @@ func (p *process) inMemory(k int) (entry, bool) {
 	return c.entry, !old
 }
 
-// keep takes what was read or saved into the tier, unless something newer is there.
+// keep takes what was read or saved into the tier, unless something newer is there. That there
+// is nothing is kept, too.
 func (p *process) keep(k int, e entry) {
-	if p.run.Settings.Tier && e.version > p.tier[k].version {
+	if held, ok := p.tier[k]; p.run.Settings.Tier && (!ok || e.version > held.version) {
 		p.tier[k] = copied{e, p.run.Now() + p.run.Settings.ShortLife}
 	}
 }
