@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"bytes"
+	"sync"
 	"testing"
 	"time"
 
@@ -124,6 +125,18 @@ func testPut(t *testing.T, h Harness) {
 			scribble(e.Payload)
 		}
 		table.wantOnly(versions(keys, 1)...)
+		var mu sync.Mutex
+		err := table.Get(t.Context(), append(keys, keys...), everything, func(_ int, e driver.Entry) {
+			mu.Lock()
+			defer mu.Unlock()
+			if d := diff(version(nil, 1), e); d != "" {
+				t.Errorf("an entry that another visit was given is changed: %s", d)
+			}
+			scribble(e.Payload)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 

@@ -53,10 +53,11 @@ func (t *table) getMany(ctx context.Context, keys []driver.Key, sel driver.Selec
 	}
 	wanted := t.projections[0][sel.Parts]
 	r := t.reader(ctx, sel, wanted, func(r record) error {
-		for n, i := range indices[r.place.key] {
+		all := indices[r.place.key]
+		for n, i := range all {
 			e := r.entry
-			if n > 0 {
-				e.Payload = slices.Clone(e.Payload) // it belongs to the receiver
+			if n < len(all)-1 {
+				e.Payload = slices.Clone(e.Payload) // the receiver may change it at once
 			}
 			visit(i, e)
 		}

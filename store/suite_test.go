@@ -76,12 +76,8 @@ func TestEveryStoreOfTheREADMEKeepsThePromises(t *testing.T) {
 // place is where a store is opened.
 type place struct{ url, name string }
 
-func (b backend) harness(kind string) drivertest.Harness {
-	return b.layered(kind, func(_ testing.TB, s driver.Store) driver.Store { return s })
-}
-
-// layered is harness with a layer over each store.
-func (b backend) layered(kind string, layer func(testing.TB, driver.Store) driver.Store) drivertest.Harness {
+// harness opens stores of a kind, with layers over them.
+func (b backend) harness(kind string, layers ...func(testing.TB, driver.Store) driver.Store) drivertest.Harness {
 	newURL, lasting := places.Lasting[kind]
 	if !lasting {
 		newURL = func(testing.TB, string) string { return kind + ":" }
@@ -99,7 +95,10 @@ func (b backend) layered(kind string, layer func(testing.TB, driver.Store) drive
 			if got := s.Traits().Kind; got != kind {
 				tb.Errorf("%q was opened, want %q", got, kind)
 			}
-			return layer(tb, s)
+			for _, layer := range layers {
+				s = layer(tb, s)
+			}
+			return s
 		})
 	if !lasting {
 		h.Reopen = nil

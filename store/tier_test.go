@@ -24,7 +24,7 @@ func TestMemoryOverEveryStore(t *testing.T) {
 			if testing.Short() {
 				topics = topics[:2]
 			}
-			drivertest.RunTopics(t, b.layered(name, withMemory), topics...)
+			drivertest.RunTopics(t, b.harness(name, withMemory), topics...)
 		})
 	}
 }

@@ -98,6 +98,22 @@ func TestWhatIsNotHeldIsReadInOneGetAndWholly(t *testing.T) {
 	}
 }
 
+// A get of the usage, which goes to the store below, lets go of what it finds to be another
+// entry there.
+func TestWhatIsFoundToHaveChangedIsLetGo(t *testing.T) {
+	h := newHub(openMemory(t))
+	table := openTable(t, closing(t, over(t, unwatched{h.open()}, &tier.Options{MaxAge: time.Hour})), "tracks")
+	put(t, table, entry(1, 1))
+	wantPayloads(t, table, map[int]string{0: "1 of 1"}, id(1), id(2)) // the second is held to be absent
+	put(t, openTable(t, h.Store, "tracks"), entry(1, 2), entry(2, 1))
+	wantPayloads(t, table, map[int]string{0: "1 of 1"}, id(1), id(2))
+	err := table.Get(t.Context(), []driver.Key{id(1), id(2)}, driver.Selection{Parts: driver.Meta | driver.Usage}, func(int, driver.Entry) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantPayloads(t, table, map[int]string{0: "2 of 1", 1: "1 of 2"}, id(1), id(2))
+}
+
 func TestWritesAreHeld(t *testing.T) {
 	h := newHub(openMemory(t))
 	c := count(h)

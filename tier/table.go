@@ -32,8 +32,16 @@ const wholly = driver.Payload | driver.Meta
 
 // Get implements [driver.Table]. Usage is not held: it changes with each use.
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
-	if sel.Parts&driver.Usage != 0 || !t.store.held.inUse() || gate.Usable(ctx) != nil {
+	if !t.store.held.inUse() || gate.Usable(ctx) != nil {
 		return t.Table.Get(ctx, keys, sel, visit)
+	}
+	if sel.Parts&driver.Usage != 0 {
+		return t.Table.Get(ctx, keys, sel, func(i int, e driver.Entry) {
+			if sel.Parts&driver.Meta != 0 {
+				t.compare(keys[i], &e)
+			}
+			visit(i, e)
+		})
 	}
 	keys, visit = sel.Narrow(keys, visit)
 	var space [256]byte
@@ -55,6 +63,14 @@ func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection
 	}
 	t.store.misses.Add(int64(len(m.at)))
 	return t.fill(ctx, m, sel, visit)
+}
+
+// compare lets go of what is held of a key if the store has another entry.
+func (t *table) compare(key driver.Key, e *driver.Entry) {
+	encoded := string(driver.AppendKey(nil, key))
+	if it := t.store.held.get(id{t.ledger, encoded}); it != nil && (it.absent || !it.entry.CachedAt.Equal(e.CachedAt)) {
+		t.ledger.changed(encoded)
+	}
 }
 
 // GetNear implements [driver.NearTable].

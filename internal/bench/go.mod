@@ -11,6 +11,7 @@ require (
 	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
 	github.com/endpointcache/endpointcache/mongodb v0.1.0
 	github.com/endpointcache/endpointcache/redis v0.1.0
+	github.com/endpointcache/endpointcache/seal v0.1.0
 	github.com/go-json-experiment/json v1.27.2
 	github.com/google/pprof v0.0.0-20261016150608-1facf8f91b50
 	github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
@@ -39,6 +40,7 @@ require (
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/klauspost/compress v1.20.4 // indirect
 	github.com/maypok86/otter/v2 v2.4.0 // indirect
+	github.com/tink-crypto/tink-go/v2 v2.9.0 // indirect
 	github.com/xdg-go/scram v1.4.0 // indirect
 	github.com/xdg-go/stringprep v1.0.4 // indirect
 	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78 // indirect
@@ -47,6 +49,7 @@ require (
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
 )
 
 replace (
@@ -55,4 +58,6 @@ replace (
 	github.com/endpointcache/endpointcache/internal/testserver => ../testserver
 	github.com/endpointcache/endpointcache/mongodb => ../../mongodb
 	github.com/endpointcache/endpointcache/redis => ../../redis
+	github.com/endpointcache/endpointcache/seal => ../../seal
+	github.com/endpointcache/endpointcache/store => ../../store
 )

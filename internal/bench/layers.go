@@ -10,6 +10,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/seal"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
@@ -30,6 +31,19 @@ func (s trusted) Traits() driver.Traits {
 func trust(s driver.Store) driver.Store { return trusted{s} }
 
 func asItIs(s driver.Store) driver.Store { return s }
+
+// encrypted is a store whose entries are sealed.
+func encrypted(s driver.Store) driver.Store {
+	keys, err := seal.FromBytes([]byte("thirty-two bytes that are no key"))
+	if err != nil {
+		panic(err)
+	}
+	sealed, err := seal.New(s, keys, nil)
+	if err != nil {
+		panic(err)
+	}
+	return sealed
+}
 
 // layered is a repository in a file of its own, with the first rows of the dataset.
 type layered = repository.ResponseRepository[Key, Track]
@@ -95,13 +109,13 @@ func awaitDictionary(ctx context.Context, store driver.Store) error {
 }
 
 // getLayered compares typed gets with and without a layer.
-func getLayered(wrap func(driver.Store) driver.Store, compression settings.Compression) func(context.Context, *dataset, *contest) error {
+func getLayered(layer, none func(driver.Store) driver.Store, compression settings.Compression) func(context.Context, *dataset, *contest) error {
 	return func(ctx context.Context, d *dataset, c *contest) error {
-		with, err := openLayered(ctx, d, c, ours, asItIs, compression)
+		with, err := openLayered(ctx, d, c, ours, layer, compression)
 		if err != nil {
 			return err
 		}
-		without, err := openLayered(ctx, d, c, theirs, wrap, settings.Uncompressed)
+		without, err := openLayered(ctx, d, c, theirs, none, settings.Uncompressed)
 		if err != nil {
 			return err
 		}
@@ -127,8 +141,8 @@ func getLayered(wrap func(driver.Store) driver.Store, compression settings.Compr
 	}
 }
 
-// saveChecked compares saves with and without checksums, one by one or in bulk.
-func saveChecked(n int, bulk bool) func(context.Context, *dataset, *contest) error {
+// saveLayered compares saves with and without a layer, one by one or in bulk.
+func saveLayered(n int, bulk bool, layer, none func(driver.Store) driver.Store) func(context.Context, *dataset, *contest) error {
 	return func(ctx context.Context, d *dataset, c *contest) error {
 		var versions [2]map[Key]repository.Entry // saved by turns
 		for v := range versions {
@@ -139,7 +153,7 @@ func saveChecked(n int, bulk bool) func(context.Context, *dataset, *contest) err
 			}
 		}
 		for s, wrap := range [2]func(driver.Store) driver.Store{
-			ours: asItIs, theirs: trust,
+			ours: layer, theirs: none,
 		} {
 			repo, err := openLayered(ctx, d, c, side(s), wrap, settings.Uncompressed)
 			if err != nil {

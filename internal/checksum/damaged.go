@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/ruined"
 )
 
 // damaged is an entry of which a sum is wrong.
@@ -16,16 +17,12 @@ type damaged struct {
 	kept   bool // it stays as it is
 }
 
-// ruined is the CachedAt and the ExpiresAt of an entry that was found damaged before: any
-// entry is newer, and it has expired. No clock has it.
-var ruined = time.Date(1, 1, 1, 0, 0, 0, 2000, time.UTC)
-
 // check looks at the parts of an entry that were read. It returns one that is found damaged,
 // and whether the entry, which it may have mended, is to be handed out.
 func (t *table) check(s *scratch, key driver.Key, e *driver.Entry, parts driver.Parts) (found *damaged, ok bool) {
 	inMeta := parts&driver.Meta != 0 && !s.metaIsRight(key, e)
 	inPayload := parts&driver.Payload != 0 && !s.payloadIsRight(key, e)
-	if parts&driver.Meta != 0 && isRuined(e) {
+	if parts&driver.Meta != 0 && ruined.Is(e) {
 		return nil, false
 	}
 	if !inMeta && !inPayload {
@@ -49,8 +46,6 @@ func (t *table) check(s *scratch, key driver.Key, e *driver.Entry, parts driver.
 	return found, !inPayload
 }
 
-func isRuined(e *driver.Entry) bool { return e.CachedAt.Equal(ruined) && e.ExpiresAt.Equal(ruined) }
-
 // disarmWithin limits how long a reader waits until damaged entries are out of the way.
 const disarmWithin = time.Second
 
@@ -68,11 +63,11 @@ func (t *table) disarm(ctx context.Context, found []damaged) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	for _, d := range t.withMeta(ctx, different(found)) {
-		if isRuined(&d.entry) {
+		if ruined.Is(&d.entry) {
 			continue
 		}
 		n++
-		r := driver.Renewal{Key: d.key, Seen: d.entry.CachedAt, CachedAt: ruined, ExpiresAt: ruined, Name: d.entry.Name, Status: d.entry.Status}
+		r := ruined.Renewal(d.key, &d.entry)
 		switch at, ok := t.mend(d); {
 		case d.kept:
 			continue
