@@ -464,3 +464,22 @@ func TestChangesAreAnnounced(t *testing.T) {
 	}
 	stops[1]()
 }
+
+func TestAHitAllocatesItsKeyAlone(t *testing.T) {
+	table := openTable(t, closing(t, over(t, newHub(openMemory(t)).open(), nil)), "tracks")
+	put(t, table, entry(1, 1))
+	keys, n := []driver.Key{id(1)}, 0
+	visit := func(int, driver.Entry) { n++ }
+	near := table.(driver.NearTable)
+	for name, get := range map[string]func(){
+		"Get":     func() { _ = table.Get(t.Context(), keys, everything, visit) },
+		"GetNear": func() { _, _, _ = near.GetNear(keys[0], everything) },
+	} {
+		if allocs := testing.AllocsPerRun(100, get); allocs > 1 {
+			t.Errorf("%s allocates %v times", name, allocs)
+		}
+	}
+	if n == 0 {
+		t.Error("nothing is found")
+	}
+}

@@ -36,12 +36,7 @@ func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection
 		return t.Table.Get(ctx, keys, sel, visit)
 	}
 	if sel.Parts&driver.Usage != 0 {
-		return t.Table.Get(ctx, keys, sel, func(i int, e driver.Entry) {
-			if sel.Parts&driver.Meta != 0 {
-				t.compare(keys[i], &e)
-			}
-			visit(i, e)
-		})
+		return t.getUsage(ctx, keys, sel, visit)
 	}
 	keys, visit = sel.Narrow(keys, visit)
 	var space [256]byte
@@ -63,6 +58,17 @@ func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection
 	}
 	t.store.misses.Add(int64(len(m.at)))
 	return t.fill(ctx, m, sel, visit)
+}
+
+// getUsage is Get of what is not held. It is apart from Get, where its function would have every
+// hit allocate.
+func (t *table) getUsage(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	return t.Table.Get(ctx, keys, sel, func(i int, e driver.Entry) {
+		if sel.Parts&driver.Meta != 0 {
+			t.compare(keys[i], &e)
+		}
+		visit(i, e)
+	})
 }
 
 // compare lets go of what is held of a key if the store has another entry.
