@@ -118,7 +118,8 @@ func (l *Limiter) put(ctx context.Context, window int) error {
 	return nil
 }
 
-// look finds out which of the next n slots are somebody's.
+// look finds out which of the next n slots are somebody's. Their usage is the store's alone to
+// tell: a tier may remember that there was no such slot.
 func (l *Limiter) look(ctx context.Context, n int) error {
 	slots := l.free(n)
 	keys := make([]driver.Key, n)
@@ -128,7 +129,7 @@ func (l *Limiter) look(ctx context.Context, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, l.limits.StoreTimeout)
 	defer cancel()
 	found := make([]bool, n)
-	if err := l.table.Get(ctx, keys, driver.Selection{}, func(i int, _ driver.Entry) { found[i] = true }); err != nil {
+	if err := l.table.Get(ctx, keys, driver.Selection{Parts: driver.Usage}, func(i int, _ driver.Entry) { found[i] = true }); err != nil {
 		return err
 	}
 	for i, slot := range slots {

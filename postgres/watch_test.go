@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/endpointcache/endpointcache/driver"
-	"github.com/endpointcache/endpointcache/internal/testserver"
 	"github.com/endpointcache/endpointcache/internal/tracktest"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/postgres"
@@ -302,33 +301,19 @@ func wantLost(t *testing.T, w *tracktest.Watched) {
 }
 
 func TestALostConnectionEndsWatch(t *testing.T) {
-	t.Parallel() // it waits most of the time
-	own := testserver.OwnPostgres(t, nil)
-	s := open(t, own.URL(), &postgres.Options{ApplicationName: "watching"})
-	table := openTable(t, open(t, own.URL(), nil))
-	for name, lose := range map[string]func(){
-		"ended by the server": func() {
-			c, err := pgx.Connect(t.Context(), own.URL())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close(t.Context())
-			endSessions(t, c, "watching")
-		},
-		"to a server that is restarted": func() {
-			if err := errors.Join(own.Kill(), own.Restart(t.Context())); err != nil {
-				t.Fatal(err)
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			one, other := tracktest.Watch(t, s), tracktest.Watch(t, s)
-			lose()
-			wantLost(t, one)
-			wantLost(t, other)
-			again := tracktest.Watch(t, s)
-			waitfor.True(t, "a put succeeds", func() bool { return table.Put(t.Context(), []driver.Entry{track(2)}) == nil })
-			again.Told(t, "tracks", track(2).Key)
-		})
+	schema := newSchema(t)
+	s := open(t, serverURL(t), &postgres.Options{Schema: schema, ApplicationName: schema})
+	table := openTable(t, open(t, serverURL(t), &postgres.Options{Schema: schema}))
+	c, err := pgx.Connect(t.Context(), serverURL(t))
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer c.Close(t.Context())
+	one, other := tracktest.Watch(t, s), tracktest.Watch(t, s)
+	endSessions(t, c, schema)
+	wantLost(t, one)
+	wantLost(t, other)
+	again := tracktest.Watch(t, s)
+	waitfor.True(t, "a put succeeds", func() bool { return table.Put(t.Context(), []driver.Entry{track(2)}) == nil })
+	again.Told(t, "tracks", track(2).Key)
 }

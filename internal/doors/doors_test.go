@@ -105,7 +105,9 @@ func TestStaleWhileRevalidateByTheResponse(t *testing.T) {
 		want(t, "first", ask("a"), version(1))
 		h.clock.advance(2 * time.Minute)
 		h.api.version.Store(2)
+		release := h.api.block()
 		want(t, "stale", ask("a"), version(1))
+		release()
 		h.renewed("a", 2)
 	})
 }

@@ -247,6 +247,9 @@ func TestStaleAnswersWhileAnotherProcessRenews(t *testing.T) {
 		for range 5 {
 			want(t, "second", ask(second), version(1))
 		}
+		if n := second.cache.Stats().Renewed; n != 1 {
+			t.Errorf("the second has begun %d renewals, want 1, which it has left to the first", n)
+		}
 		release()
 		waitfor.True(t, "the second has the news", func() bool { return ask(second) == version(2) })
 		first.wantRequests(2)

@@ -143,7 +143,7 @@ func (x *Exchange) alone(ctx context.Context, a *Ask, old *Stored, conditional b
 // renew asks the origin for a newer response than s, in the background, unless a flight
 // for it is under way.
 func (x *Exchange) renew(ctx context.Context, a *Ask, s *Stored, seen int64) {
-	if !x.running.enter() {
+	if a.Rules.lease > 0 && x.leases.isLeft(a.flightKey(), s) || !x.running.enter() {
 		return
 	}
 	fs := &x.flights

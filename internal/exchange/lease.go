@@ -40,16 +40,19 @@ type leases struct {
 	ownTable
 	mu      sync.Mutex
 	held    map[flightKey]*lease
-	freed   []*lease // that are to be given back
+	freed   []*lease           // that are to be given back
+	giving  map[flightKey]bool // of these, and of those that are being given back
 	keeping bool
 	wake    chan struct{}
 	queues  map[*Table]*queue
 	cleared time.Time // when those of processes that have died were last removed
+	left    map[flightKey]leftRenewal
 }
 
 func (l *leases) init(x *Exchange) {
 	l.x, l.spec = x, driver.TableSpec{Name: LeasesTable, Key: leaseColumns}
 	l.held, l.queues = make(map[flightKey]*lease), make(map[*Table]*queue)
+	l.left, l.giving = make(map[flightKey]leftRenewal), make(map[flightKey]bool)
 	l.wake = make(chan struct{}, 1)
 }
 
@@ -80,10 +83,10 @@ func (f *Flight) awaitLease() bool {
 		return true
 	}
 	l, verdict := &f.x.leases, make(chan bool, 1)
-	switch mine, answered := l.claim([]*Flight{f}, verdict); {
+	switch mine, ended := l.claim([]*Flight{f}, verdict); {
 	case len(mine) > 0:
 		return true
-	case len(answered) > 0:
+	case len(ended) > 0:
 		f.elsewhere = true
 		return false
 	}
@@ -128,8 +131,8 @@ func Claim(flights []*Flight) []*Flight {
 	if len(wanting) == 0 {
 		return mine
 	}
-	won, answered := wanting[0].x.leases.claim(wanting, nil)
-	for _, f := range answered {
+	won, ended := wanting[0].x.leases.claim(wanting, nil)
+	for _, f := range ended {
 		f.landElsewhere()
 	}
 	return append(mine, won...)
@@ -144,15 +147,16 @@ func (f *Flight) landElsewhere() {
 }
 
 // claim gets the leases of flights of one table that have none. It returns those that may
-// ask the origin, with a lease or, where the store fails, without, and those that are
-// answered by what is stored. The others wait in the table's queue: verdict is told whether
-// they may ask, or is nil where a door sends them.
-func (l *leases) claim(flights []*Flight, verdict chan bool) (mine, answered []*Flight) {
+// ask the origin, with a lease or, where the store fails, without, and those that need not:
+// they are answered by what is stored, or another process renews it. The others wait in the
+// table's queue: verdict is told whether they may ask, or is nil where a door sends them.
+func (l *leases) claim(flights []*Flight, verdict chan bool) (mine, ended []*Flight) {
 	t := flights[0].ask.Table
 	flights, mine = l.withoutOwn(flights)
 	if len(flights) == 0 {
 		return mine, nil
 	}
+	own := l.givenBack(flights)
 	since := leaseNow()
 	won, err := l.put(t, flights, since)
 	if err != nil {
@@ -160,13 +164,73 @@ func (l *leases) claim(flights []*Flight, verdict chan bool) (mine, answered []*
 	}
 	var lost []*Flight
 	flights, lost = split(flights, won)
+	left, lost := l.leaveRenewals(lost, own, since)
 	if len(lost) > 0 {
 		l.wait(t, lost, since, verdict)
 	}
 	asking, answered := l.check(t, flights)
 	tellLeases(hooks.LeaseAcquired, asking, 0)
 	tellLeases(hooks.LeaseAwaited, answered, 0)
-	return append(mine, asking...), answered
+	return append(mine, asking...), append(left, answered...)
+}
+
+// leftRenewal is a renewal that another process makes.
+type leftRenewal struct {
+	of    time.Time // CachedAt of what is renewed
+	until time.Time // when the other process must have made it, or have died
+}
+
+// mostLeft is how many of these are remembered. Who forgets one asks for its lease again.
+const mostLeft = 4096
+
+// givenBack are the flights whose lease this process had just now, and may not have given back.
+func (l *leases) givenBack(flights []*Flight) map[*Flight]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	own := make(map[*Flight]bool)
+	for _, f := range flights {
+		if l.giving[f.ask.flightKey()] {
+			own[f] = true
+		}
+	}
+	return own
+}
+
+// leaveRenewals takes out of flights the renewals that nobody waits for: the process that has
+// got the lease renews, unless that is this one's own of before. While it may, this one does
+// not try again.
+func (l *leases) leaveRenewals(lost []*Flight, own map[*Flight]bool, now time.Time) (left, waiting []*Flight) {
+	for _, f := range lost {
+		if !own[f] && f.isUnawaitedRenewal() {
+			left = append(left, f)
+		} else {
+			waiting = append(waiting, f)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range left {
+		if len(l.left) >= mostLeft {
+			clear(l.left)
+		}
+		l.left[f.ask.flightKey()] = leftRenewal{f.old.Entry.CachedAt, now.Add(f.ask.Rules.lease)}
+	}
+	return left, waiting
+}
+
+func (f *Flight) isUnawaitedRenewal() bool {
+	fs := &f.x.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return f.renews && f.callers == 0
+}
+
+// isLeft reports whether the renewal of s is left to another process.
+func (l *leases) isLeft(key flightKey, s *Stored) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r, ok := l.left[key]
+	return ok && r.of.Equal(s.Entry.CachedAt) && leaseNow().Before(r.until)
 }
 
 // withoutOwn are the flights whose lease this process does not have already. The others

@@ -53,6 +53,7 @@ func (f *Flight) freeLease(kept bool) {
 	delete(l.held, held.key)
 	held.kept = kept
 	l.freed = append(l.freed, held)
+	l.giving[held.key] = true
 	l.keepHeld()
 	select {
 	case l.wake <- struct{}{}:
@@ -75,6 +76,7 @@ func (l *leases) keep() {
 	for {
 		freed, due, next := l.work(leaseNow())
 		l.giveBack(freed)
+		l.given(freed)
 		l.extend(due)
 		if len(freed) > 0 || len(due) > 0 {
 			l.clear(append(freed, due...)[0].table)
@@ -144,6 +146,15 @@ func (l *leases) giveBack(freed []*lease) {
 		_, _ = guardedBy(l, t, "save", len(renewals), func(ctx context.Context, table driver.Table) ([]bool, error) {
 			return table.Renew(ctx, renewals)
 		})
+	}
+}
+
+// given notes that leases were given back.
+func (l *leases) given(freed []*lease) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, held := range freed {
+		delete(l.giving, held.key)
 	}
 }
 

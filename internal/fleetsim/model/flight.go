@@ -47,6 +47,9 @@ func (f *flight) take() {
 		switch {
 		case !ok:
 			f.ask()
+		case !mine && len(f.callers) == 0:
+			f.process.left[f.key] = leftRenewal{f.seen.version, f.process.run.Now() + f.process.run.Settings.Lease}
+			f.landElsewhere()
 		case !mine:
 			f.wait()
 		default:

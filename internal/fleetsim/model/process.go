@@ -11,8 +11,15 @@ type process struct {
 	life    int             // counts its beginnings
 	flights map[int]*flight // by key
 	tier    map[int]copied
-	pending int // callers who are not answered yet
+	left    map[int]leftRenewal // by key
+	pending int                 // callers who are not answered yet
 	guard   guard
+}
+
+// leftRenewal is a renewal that another process makes.
+type leftRenewal struct {
+	version int           // of what is renewed
+	until   time.Duration // when the other process must have made it, or have died
 }
 
 // copied is an entry in a tier.
@@ -32,6 +39,7 @@ func (p *process) begin() {
 	p.life++
 	p.flights = make(map[int]*flight)
 	p.tier = make(map[int]copied)
+	p.left = make(map[int]leftRenewal)
 	p.guard = guard{process: p}
 }
 
@@ -124,8 +132,12 @@ func (p *process) dueAhead(e *entry) bool {
 	return s.RefreshBeta > 0 && float64(e.took)*s.RefreshBeta*-math.Log(1-p.run.random.Float64()) >= float64(left)
 }
 
-// renew begins a flight that nobody waits for, unless there is one.
+// renew begins a flight that nobody waits for, unless there is one, or another process is
+// known to renew.
 func (p *process) renew(c caller, e entry) {
+	if left, ok := p.left[c.key]; ok && left.version == e.version && p.run.Now() < left.until {
+		return
+	}
 	if p.flights[c.key] == nil {
 		p.fly(&flight{seen: e}, c)
 	}
