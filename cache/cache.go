@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/hooks"
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/whose"
@@ -120,6 +121,9 @@ type Options struct {
 	// [slog.Default]. The lines contain no URL, header or body.
 	Logger *slog.Logger
 
+	// Hooks are called with what the cache does. The default is none.
+	Hooks hooks.Hooks
+
 	// Now is the clock; the default is [time.Now].
 	Now func() time.Time
 }
@@ -194,6 +198,7 @@ func New(store driver.Store, opts *Options) (*ResponseCache, error) {
 			Limit: o.Limit, ClearEvery: cmp.Or(o.ClearEvery, time.Minute), KeepExpired: cmp.Or(o.KeepExpired, settings.DefaultExpire),
 		},
 		Scope: o.Scope, Identity: o.Identity, Origin: o.BaseURL,
+		Hooks: o.Hooks, Store: store.Traits().Kind,
 		Name: o.Name, Expire: o.Expire, Policy: o.Policy, Now: o.Now, Logger: o.Logger, DigestKey: o.DigestKey, Redact: o.Redact,
 		Limits: exchange.Limits{
 			MaxBody: o.MaxBody, MaxInFlight: o.MaxInFlight,

@@ -192,6 +192,17 @@ type PromptTable interface {
 	GetsPromptly()
 }
 
+// NearTable is a [Table] that has some of its entries in this process's memory, and the others
+// where Get has to wait for them.
+type NearTable interface {
+	Table
+
+	// GetNear is Get of one key where that waits for nothing and nobody. found tells whether
+	// the entry is there and selected. Where known is false, it cannot tell, and the caller
+	// has to ask Get: so it is for a Selection with Usage, and once the store is closed.
+	GetNear(key Key, sel Selection) (e Entry, found, known bool)
+}
+
 // KeepingTable is a [Table] in this process's memory that can keep payloads as they are,
 // where Table's methods have to copy them.
 type KeepingTable interface {
@@ -218,7 +229,7 @@ type Entry struct {
 
 	// PayloadSum and MetaSum are checksums of the parts, 0 for none. To a store they
 	// are numbers that are kept. One that does not keep the other contents of a part
-	// byte for byte returns 0, except for a header.
+	// byte for byte returns 0, except for a header; so may one that has found them right.
 	PayloadSum, MetaSum uint32
 
 	// UsedAt is when the entry was used last: its CachedAt when it is put and when it is

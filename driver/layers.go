@@ -13,7 +13,7 @@ import "context"
 // as one that stores other keys does, has to implement it itself, or else to have no
 // Unwrap.
 //
-// The abilities of tables, [PromptTable] and [KeepingTable], are not looked for below a table:
+// The abilities of tables, [PromptTable], [NearTable] and [KeepingTable], are not looked for below a table:
 // a layer's table has those that it can keep, and implements them.
 func As[T any](s Store) (T, bool) {
 	for s != nil {
@@ -65,6 +65,7 @@ type Announcer interface {
 
 	// OnChange has tell called for what others have changed, as [Watcher] has it; for a zero
 	// Change, too, when the store has lost sight of it. It returns what ends that: when
-	// stop returns, tell is not running and is not called any more.
+	// stop returns, tell is not running and is not called any more. tell must neither take
+	// long, nor call the store or stop, nor change the keys, which others are told as well.
 	OnChange(tell func(Change)) (stop func())
 }

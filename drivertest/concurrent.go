@@ -244,6 +244,8 @@ func testConcurrent(t *testing.T, h Harness) {
 		}
 	})
 
+	t.Run("gets of two stores find what is there", func(t *testing.T) { testAgree(t, h) })
+
 	t.Run("two stores write the same data at the same time", func(t *testing.T) {
 		one := h.ids(t)
 		other := openTable(t, h.reopen(t, one.store), one.spec)

@@ -4,6 +4,7 @@
 //
 // The suite never sleeps and never waits for an expiry. Its instants lie around
 // the present, so that a store with a clock of its own agrees on what is live.
+// Of a store that lags, a get may see later what another Store has changed.
 // Of a store whose [driver.Traits] say that entries may vanish it asks
 // everything but that entries stay which are long expired by every clock; a
 // store with bounds is to be opened with bounds beyond the suite's data: 40,000
@@ -106,6 +107,7 @@ var topics = []topic{
 	{"Watch", testWatch},
 	{"Bulk", testBulk},
 	{"Parts", testParts},
+	{"Near", testNear},
 	{"Iterate", testIterate},
 	{"Concurrent", testConcurrent},
 	{"Context", testContext},

@@ -76,11 +76,53 @@ func testOpen(t *testing.T, h Harness) {
 		first.put(version(id(1), 1), version(id(2), 1))
 		second.wantOnly(version(id(1), 1), version(id(2), 1))
 		second.put(version(id(1), 2))
-		first.want(version(id(1), 2))
+		first.wantSoon(version(id(1), 2))
 		first.delete(id(1))
 		second.wantOnly(version(id(2), 1))
 		second.clear(driver.All, now)
 		first.wantOnly()
+	})
+
+	t.Run("an open store sees what another changes of entries that it has read", func(t *testing.T) {
+		first := h.ids(t)
+		second := openTable(t, h.reopen(t, first.store), first.spec)
+		keys := ids(0, 4)
+		old, changed := versions(keys, 1), versions(keys, 2)
+		is := func(e driver.Entry) func() { return func() { t.Helper(); first.wantSoon(e) } }
+		gone := func(keys ...driver.Key) func() { return func() { t.Helper(); first.wantGoneSoon(keys...) } }
+		for _, change := range []struct {
+			name string
+			do   func()
+			seen func()
+		}{
+			{"a put", func() { second.put(changed[0]) }, is(changed[0])},
+			{"a put of what was absent", func() { second.put(version(id(10), 1)) }, is(version(id(10), 1))},
+			{"a put on a condition", func() {
+				second.putIf(driver.Condition{If: driver.IfNewer}, []bool{true, true}, changed[1], version(id(11), 1))
+			}, func() { is(changed[1])(); is(version(id(11), 1))() }},
+			{"a renewal", func() { second.renew([]bool{true}, renewal(old[2], 2)) }, is(renewed(old[2], renewal(old[2], 2)))},
+			{"a delete", func() { second.delete(keys[0], keys[1]) }, gone(keys[0], keys[1])},
+			{"a pop", func() {
+				if _, ok, err := second.Pop(t.Context(), keys[2], driver.Filter{}); !ok || err != nil {
+					t.Errorf("pop: %v, %v", ok, err)
+				}
+			}, gone(keys[2])},
+			{"a clear", func() { second.clear(driver.Live, now) }, gone(keys...)},
+			{"a drop", func() { drop(t, second.store, first.spec.Name) }, func() {
+				first = openTable(t, first.store, first.spec)
+				gone(keys...)()
+				second = openTable(t, second.store, first.spec)
+			}},
+		} {
+			first.put(old...)
+			first.get(everything, append(ids(10, 2), keys...)...)
+			first.get(everything, append(ids(10, 2), keys...)...)
+			change.do()
+			change.seen()
+			if t.Failed() {
+				t.Fatalf("%s is not seen", change.name)
+			}
+		}
 	})
 
 	t.Run("closing a store leaves others on its data alone", func(t *testing.T) {

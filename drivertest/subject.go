@@ -236,6 +236,14 @@ func (s subject) has(k driver.Key) bool {
 // want fails the test unless the table has these entries.
 func (s subject) want(entries ...driver.Entry) {
 	s.tb.Helper()
+	for _, fault := range s.faults(entries) {
+		s.tb.Error(fault)
+	}
+}
+
+// faults tell where the table does not have these entries.
+func (s subject) faults(entries []driver.Entry) (faults []string) {
+	s.tb.Helper()
 	keys := make([]driver.Key, len(entries))
 	for i, e := range entries {
 		keys[i] = e.Key
@@ -244,10 +252,36 @@ func (s subject) want(entries ...driver.Entry) {
 	for i, e := range entries {
 		got, ok := found[i]
 		if !ok {
-			s.tb.Errorf("table %.40q has no %s", s.spec.Name, describe(e.Key))
+			faults = append(faults, fmt.Sprintf("table %.40q has no %s", s.spec.Name, describe(e.Key)))
 		} else if d := diff(e, got); d != "" {
-			s.tb.Errorf("%s: %s", describe(e.Key), d)
+			faults = append(faults, describe(e.Key)+": "+d)
 		}
+	}
+	return faults
+}
+
+// soon waits until a get sees what another Store has changed. Only a store that lags may take
+// time for it.
+func (s subject) soon(what string, sees func() bool) {
+	s.tb.Helper()
+	if s.store.Traits().Lags > 0 {
+		within(s.tb, what, sees)
+	}
+}
+
+// wantSoon is want of what another Store has changed.
+func (s subject) wantSoon(entries ...driver.Entry) {
+	s.tb.Helper()
+	s.soon("a get sees what another store has saved", func() bool { return len(s.faults(entries)) == 0 })
+	s.want(entries...)
+}
+
+// wantGoneSoon fails the test if entries are there that another Store has removed.
+func (s subject) wantGoneSoon(keys ...driver.Key) {
+	s.tb.Helper()
+	s.soon("a get sees what another store has removed", func() bool { return len(s.get(everything, keys...)) == 0 })
+	if n := len(s.get(everything, keys...)); n > 0 {
+		s.tb.Errorf("%d entries are there that another store has removed", n)
 	}
 }
 

@@ -245,7 +245,7 @@ func testToldInTime(t *testing.T, h Harness) {
 			}
 			return err
 		})
-		want := others[0].get(everything, keys...)
+		want := watching.get(everything, keys...)
 		within(t, "what drops what is told, and reads it, has what the store has", func() bool { return c.holds(want) })
 	}
 	close(done)

@@ -54,7 +54,9 @@ func fetchOne[K comparable, V, T any](ctx context.Context, f *Fetcher[K, V], key
 		return value, exchange.Failed, err
 	}
 	a.Meta, a.Batched = meta, f.shared != nil && f.batched(key)
+	began := f.table.Exchange().Began()
 	r := f.table.Exchange().Value(ctx, &a.Ask)
+	defer func() { f.table.TellResult(ctx, &r, began) }()
 	r.HideCookies(rules)
 	value, err = take(ctx, key, &r)
 	if err != nil && r.Kind == exchange.Hit && isDecodeError(err) {

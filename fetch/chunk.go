@@ -53,6 +53,7 @@ func (c *chunk[K, V]) prepare(ctx context.Context) error {
 		a.Doubt, a.Answers = &r.doubt, &r.answers
 	}
 	c.asks = r.f.table.Exchange().NewMany(c.memory, c.found)
+	c.asks.Tally = r.tally
 	return nil
 }
 

@@ -129,6 +129,7 @@ type fill[K comparable, V any] struct {
 	batches     *batcher[K, V]
 	doubt       atomic.Bool  // absences are not believed yet
 	answers     atomic.Int64 // that were of use
+	tally       *exchange.Tally
 	stop        context.CancelCauseFunc
 	pulled      chan K
 	unsavedMost int           // answers that may wait to be saved
@@ -180,6 +181,7 @@ func (r *fill[K, V]) prepare() {
 		window = heldFlights + r.batches.most*limited.BatchSize()
 	}
 	r.doubt.Store(!r.opts.BelieveAbsent)
+	r.tally = r.f.table.Exchange().NewTally()
 	r.pulled = make(chan K, lookupBatch)
 	r.room = make(chan struct{}, window)
 	r.arrived = make(chan struct{}, 1)
@@ -365,6 +367,7 @@ func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}, reported
 			go r.report(ctx, ended, reported)
 			return
 		}
+		r.tally.Tell(ctx, r.f.table, 0) // of what was found while its report was told
 		r.believe(ctx)
 		close(reported)
 	}()
@@ -375,6 +378,7 @@ func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}, reported
 			r.reportOne(ctx, one)
 		}
 		r.reported(len(r.taken))
+		r.tally.Tell(ctx, r.f.table, 0)
 		clear(r.taken)
 		r.mu.Lock()
 		r.taken, r.reports, r.next = r.reports, r.taken[:0], 0

@@ -33,6 +33,8 @@ func (f *Fetcher[K, V]) FetchMany(ctx context.Context, keys []K, opts ...Option)
 	if err := m.prepare(ctx, rules); err != nil {
 		return nil, err
 	}
+	began := f.table.Exchange().Began()
+	defer func() { m.asks.TellAll(ctx, began) }()
 	err = m.run(ctx)
 	return m.inOrder(), err
 }

@@ -27,17 +27,23 @@ type sending struct {
 	hosts    redirect.Hosts // that a body may be sent on to
 	signer   credential.Signer
 
-	body []byte // of the last attempt's response
+	keys        int  // how many it is for
+	conditional bool // it asks whether what is stored still holds
+
+	attempts int
+	body     []byte // of the last attempt's response
 }
 
 // do makes the request, as often as it takes. The answer may have any status.
-func (s *sending) do(ctx context.Context) answer {
+func (s *sending) do(ctx context.Context) (a answer) {
 	if err := keepBody(s.req); err != nil {
 		return answer{err: fmt.Errorf("fetch: read the request's body: %w", err)}
 	}
 	if s.offline {
 		return answer{err: fmt.Errorf("fetch: %s: %w", s, ErrOffline)}
 	}
+	ctx, outgoing := exchange.Begin(ctx, s.method(), s.keys, s.conditional)
+	defer func() { outgoing.End(a.resp, s.attempts, int64(len(s.body)), a.err) }()
 	if s.req.GetBody != nil && s.hosts != nil {
 		ctx = s.hosts.With(ctx)
 	}
@@ -70,6 +76,7 @@ func (s *sending) attempt(req *http.Request) (*http.Response, error) {
 			return nil, ctx.Err()
 		}
 	}
+	s.attempts++
 	s.requests.Add(1)
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)

@@ -147,7 +147,8 @@ func (s *source[K]) askOne(ctx context.Context, key K, conditions http.Header) a
 		return answer{err: fmt.Errorf("fetch: %w", err)}
 	}
 	setHeaders(req, conditions)
-	r := s.sending(req)
+	r := s.sending(req, 1)
+	r.conditional = conditions != nil
 	a := r.do(ctx)
 	if a.err != nil {
 		return answer{resp: a.resp, err: cmp.Or(ended(ctx), a.err)}
@@ -187,8 +188,8 @@ func (s *source[K]) request(ctx context.Context, base *url.URL, key K) (*http.Re
 	return s.endpoint.Request(ctx, base, key)
 }
 
-func (s *source[K]) sending(req *http.Request) *sending {
-	return &sending{Client: s.client, req: req, inFlight: &s.traffic.inFlight, requests: &s.traffic.requests, slots: s.slots, hosts: s.hosts, signer: s.signer}
+func (s *source[K]) sending(req *http.Request, keys int) *sending {
+	return &sending{Client: s.client, req: req, keys: keys, inFlight: &s.traffic.inFlight, requests: &s.traffic.requests, slots: s.slots, hosts: s.hosts, signer: s.signer}
 }
 
 // errLeftOut is the error of a key that the answer to a batch has left out.
@@ -201,7 +202,7 @@ func (s *source[K]) askBatch(ctx context.Context, keys []K) (answers []answer, r
 	if err != nil {
 		return nil, nil, &batchError{fmt.Errorf("fetch: %w", err)}
 	}
-	r := s.sending(req)
+	r := s.sending(req, len(keys))
 	whole := r.do(ctx)
 	if whole.err != nil {
 		return nil, whole.resp, whole.err

@@ -6,6 +6,9 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/endpointcache/endpointcache/hooks"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 )
 
 // Progress is how far a run has come.
@@ -146,7 +149,8 @@ func (r *run[K, V]) progress() Progress {
 
 // report tells of the progress until the function is called that it returns.
 func (r *run[K, V]) report(ctx context.Context) (end func()) {
-	if r.Progress == nil && r.Logger == nil {
+	r.tell = exchange.OfRepository(r.fetcher.Repository().Responses).Prefetching(ctx)
+	if r.Progress == nil && r.Logger == nil && r.tell == nil {
 		return func() {}
 	}
 	ended := make(chan struct{})
@@ -163,9 +167,7 @@ func (r *run[K, V]) report(ctx context.Context) (end func()) {
 				return
 			}
 			p := r.progress()
-			if r.Progress != nil {
-				r.Progress(p)
-			}
+			r.tellProgress(p)
 			if r.Logger != nil && time.Since(logged) >= r.LogEvery {
 				r.log(ctx, slog.LevelInfo, "prefetch goes on", p)
 				logged = time.Now()
@@ -178,11 +180,30 @@ func (r *run[K, V]) report(ctx context.Context) (end func()) {
 	})
 }
 
-// reportLast tells how the run has ended.
-func (r *run[K, V]) reportLast(ctx context.Context, p Progress, err error) {
+// tellProgress tells those who want to know how far the run is: the hooks first, which cannot
+// panic.
+func (r *run[K, V]) tellProgress(p Progress) {
+	if r.tell != nil {
+		r.tell(hooks.Progress(p))
+		r.toldEnd = p.Ended
+	}
 	if r.Progress != nil {
 		r.Progress(p)
 	}
+}
+
+// endProgress tells the hooks of the end of a run that has panicked.
+func (r *run[K, V]) endProgress() {
+	if r.tell != nil && !r.toldEnd {
+		p := r.progress()
+		p.Ended = true
+		r.tell(hooks.Progress(p))
+	}
+}
+
+// reportLast tells how the run has ended.
+func (r *run[K, V]) reportLast(ctx context.Context, p Progress, err error) {
+	r.tellProgress(p)
 	switch {
 	case r.Logger == nil:
 	case err != nil:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/hooks"
 	"github.com/endpointcache/endpointcache/internal/gate"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/request"
@@ -90,7 +91,9 @@ type run[K comparable, V any] struct {
 	ledger  *ledger[K]
 	start   time.Time
 	pace    pace
-	total   atomic.Int64 // the number of keys, as far as it is known
+	tell    func(hooks.Progress) // nil: no hook wants to know
+	toldEnd bool                 // that the run has ended
+	total   atomic.Int64         // the number of keys, as far as it is known
 	stop    context.CancelCauseFunc
 
 	panicOnce sync.Once
@@ -106,6 +109,7 @@ func (r *run[K, V]) run(parent context.Context, keys iter.Seq[K]) (*Result[K], e
 	r.stop = stop
 	r.total.Store(int64(r.Total))
 	endReports := r.report(ctx)
+	defer r.endProgress() // for the hooks, also after a panic
 	defer endReports()
 
 	unique, ended := 0, false

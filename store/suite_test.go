@@ -76,7 +76,8 @@ func TestEveryStoreOfTheREADMEKeepsThePromises(t *testing.T) {
 // place is where a store is opened.
 type place struct{ url, name string }
 
-func (b backend) harness(kind string) drivertest.Harness {
+// harness opens stores of a kind, with layers over them.
+func (b backend) harness(kind string, layers ...func(testing.TB, driver.Store) driver.Store) drivertest.Harness {
 	newURL, lasting := places.Lasting[kind]
 	if !lasting {
 		newURL = func(testing.TB, string) string { return kind + ":" }
@@ -93,6 +94,9 @@ func (b backend) harness(kind string) drivertest.Harness {
 			}
 			if got := s.Traits().Kind; got != kind {
 				tb.Errorf("%q was opened, want %q", got, kind)
+			}
+			for _, layer := range layers {
+				s = layer(tb, s)
 			}
 			return s
 		})

@@ -256,7 +256,9 @@ func (c *call) ask() *exchange.Ask {
 
 // do answers a request that has a table.
 func (c *call) do() (*http.Response, error) {
+	began := c.t.cache.Began()
 	answer, err := c.t.cache.RoundTrip(c.context(), c.ask())
+	c.table.TellAnswer(c.context(), answer, err, began)
 	if !c.handedOver {
 		closeBody(c.req)
 	}
@@ -301,9 +303,14 @@ func (c *call) Begin(f *exchange.Flight) (exchange.Send, *http.Request) {
 	repeats := hasBody(own) && own.GetBody != nil
 	c.handedOver = hasBody(own) && !repeats
 	return func(context.Context, http.Header) (*http.Response, []byte, bool, error) {
+		ctx, outgoing := exchange.Begin(own.Context(), own.Method, 1, f.Conditional())
+		defer outgoing.Abandon()
 		req := own
+		if outgoing != nil {
+			req = own.WithContext(ctx)
+		}
 		if f.Amends() {
-			req = req.Clone(own.Context())
+			req = req.Clone(ctx)
 			f.Amend(req.Header)
 		}
 		if repeats {
@@ -314,6 +321,7 @@ func (c *call) Begin(f *exchange.Flight) (exchange.Send, *http.Request) {
 			req.Body = body
 		}
 		resp, err := c.base.RoundTrip(req) //nolint:bodyclose // it is the exchange's
+		outgoing.Receives(resp, err)
 		return resp, nil, false, err
 	}, own
 }

@@ -106,12 +106,12 @@ func (t *Transport) roundTrip(req *http.Request, base sender) (*http.Response, e
 	case c.neverForward() && !c.ours:
 		closeBody(req)
 		if t.cache != nil {
-			t.cache.CountUnanswered()
+			t.cache.CountUnanswered(c.context())
 		}
 		return c.gatewayTimeout(), nil
 	}
 	if t.cache != nil {
-		t.cache.CountBypassed()
+		t.cache.CountBypassed(c.context())
 	}
 	resp, err := base.RoundTrip(c.req)
 	if err == nil && resp != nil && t.cache != nil && !c.ours && c.rules.Use() != policy.Disabled {

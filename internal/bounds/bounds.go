@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/hooks"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -22,7 +23,7 @@ import (
 // nor evicted from.
 const OwnPrefix = "endpointcache_"
 
-// Options are the settings of a keeper. All are to be set.
+// Options are the settings of a keeper. All but Evicted are to be set.
 type Options struct {
 	Store       driver.Store
 	Limit       settings.Limit // of all tables of the store together
@@ -31,6 +32,9 @@ type Options struct {
 	MaxWait     time.Duration  // how long a save waits at most for room
 	Now         func() time.Time
 	Log         *slog.Logger
+
+	// Evicted is told of what has left: the bytes as far as they are known.
+	Evicted func(table string, reason hooks.Reason, gone driver.Size)
 }
 
 // Keeper keeps the tables of a store within their limits, on a goroutine of its own that
@@ -259,8 +263,16 @@ func (k *Keeper) clearExpired(ctx context.Context) error {
 		errs = append(errs, err)
 		t.own.remove(n)
 		k.all.remove(n)
+		k.tell(t, hooks.Expired, driver.Size{Entries: n})
 	}
 	return errors.Join(errs...)
+}
+
+// tell tells of what has left.
+func (k *Keeper) tell(t *kept, reason hooks.Reason, gone driver.Size) {
+	if k.opts.Evicted != nil && gone.Entries > 0 {
+		k.opts.Evicted(t.spec.Name, reason, gone)
+	}
 }
 
 func (k *Keeper) now() time.Time { return k.opts.Now().UTC().Truncate(time.Microsecond) }

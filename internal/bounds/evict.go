@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/hooks"
 )
 
 // enforce evicts from the tables that exceed their limits, and from all where the store
@@ -85,6 +86,7 @@ func (k *Keeper) keepWithin(ctx context.Context, of *total, all []*kept) error {
 			return err
 		}
 		cleared += n
+		k.tell(t, hooks.Expired, driver.Size{Entries: n})
 		if err := t.flushUses(ctx, 1); err != nil {
 			return err
 		}
@@ -95,7 +97,7 @@ func (k *Keeper) keepWithin(ctx context.Context, of *total, all []*kept) error {
 		}
 	}
 	for exceeds(sum(size, demand), of.limit, percentAfter) {
-		left, err := evict(ctx, all, order(of.limit), excess(sum(size, demand), of.limit, percentAfter), size)
+		left, err := k.evict(ctx, all, order(of.limit), excess(sum(size, demand), of.limit, percentAfter), size)
 		if err != nil {
 			return err
 		}
@@ -143,7 +145,7 @@ type page struct {
 
 // evict removes about as much as is over, the first in the order, from tables that have a
 // size together. It returns what has left, the bytes as far as they are known.
-func evict(ctx context.Context, tables []*kept, by driver.Order, over, size driver.Size) (left driver.Size, err error) {
+func (k *Keeper) evict(ctx context.Context, tables []*kept, by driver.Order, over, size driver.Size) (left driver.Size, err error) {
 	// As many of average size, and some more.
 	step := over.Entries
 	if size.Bytes > 0 {
@@ -176,6 +178,7 @@ func evict(ctx context.Context, tables []*kept, by driver.Order, over, size driv
 	}
 	for _, p := range pages {
 		gone, err := p.remove(ctx, by)
+		k.tell(p.table, hooks.OverLimit, gone)
 		if err != nil {
 			return left, err
 		}

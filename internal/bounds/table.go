@@ -14,6 +14,7 @@ import (
 // table is a table within limits: its own, or those of all tables.
 type table struct {
 	driver.Table
+	near   driver.NearTable // the same, where it is one
 	keeper *Keeper
 	kept   *kept
 	tracks bool      // it matters when entries are used
@@ -24,6 +25,7 @@ type table struct {
 func newTable(t driver.Table, k *Keeper, known *kept) driver.Table {
 	byUse := func(limit settings.Limit) bool { return !limit.IsZero() && order(limit) == driver.ByUsed }
 	within := &table{Table: t, keeper: k, kept: known, tracks: byUse(known.own.limit) || byUse(k.opts.Limit)}
+	within.near, _ = t.(driver.NearTable)
 	within.reads.New = func() any { return newRead() }
 	return layer.Like(within, t, func(kept layer.PutIf) layer.PutIf {
 		return func(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
@@ -72,6 +74,15 @@ func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection
 	r.visit = nil
 	t.reads.Put(r)
 	return err
+}
+
+// GetNear implements [driver.NearTable].
+func (t *table) GetNear(key driver.Key, sel driver.Selection) (e driver.Entry, found, known bool) {
+	e, found, known = t.near.GetNear(key, sel)
+	if found && t.tracks {
+		t.used([]driver.Key{key}, []bool{true})
+	}
+	return e, found, known
 }
 
 // Put implements [driver.Table].

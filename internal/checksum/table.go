@@ -31,15 +31,17 @@ type Options struct {
 // table has its entries checked.
 type table struct {
 	driver.Table
+	near  driver.NearTable // the same, where it is one
 	opts  Options
 	reads sync.Pool // of *read
 }
 
 // New returns t with its entries checked. An entry without a checksum is taken as it is. One
 // whose checksum is wrong is not handed out, and is given times at which any other may take
-// its place. The table is a [driver.PromptTable], or a [driver.KeepingTable] besides, if t is.
+// its place. The table has the abilities of t, see [layer.Like].
 func New(t driver.Table, o Options) driver.Table {
 	checked := &table{Table: t, opts: o}
+	checked.near, _ = t.(driver.NearTable)
 	checked.reads.New = func() any { return newRead(checked) }
 	return layer.Like(checked, t, func(kept layer.PutIf) layer.PutIf {
 		return func(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
@@ -142,6 +144,21 @@ func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection
 	r.keys, r.visit, r.damaged = nil, nil, nil
 	t.reads.Put(r)
 	return err
+}
+
+// GetNear implements [driver.NearTable]. It leaves what is damaged to Get.
+func (t *table) GetNear(key driver.Key, sel driver.Selection) (e driver.Entry, found, known bool) {
+	e, found, known = t.near.GetNear(key, sel)
+	if !found {
+		return e, found, known
+	}
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	damaged, ok := t.check(s, key, &e, sel.Parts)
+	if damaged != nil || !ok {
+		return driver.Entry{}, false, damaged == nil
+	}
+	return e, true, true
 }
 
 // Pop implements [driver.Table].

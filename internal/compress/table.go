@@ -43,6 +43,7 @@ type Options struct {
 // table has its payloads compressed.
 type table struct {
 	driver.Table
+	near  driver.NearTable // the same, where it is one
 	opts  Options
 	known dictionaries
 	saver saver
@@ -50,8 +51,8 @@ type table struct {
 }
 
 // New returns t with its payloads decoded when they are read and, if the options say so,
-// encoded when they are saved. An entry that cannot be decoded is not handed out. The table is
-// a [driver.PromptTable], or a [driver.KeepingTable] besides, if t is.
+// encoded when they are saved. An entry that cannot be decoded is not handed out. The table
+// has the abilities of t, see [layer.Like].
 func New(t driver.Table, o Options) driver.Table {
 	c := newTable(t, o)
 	return layer.Like(c, t, func(kept layer.PutIf) layer.PutIf {
@@ -63,6 +64,7 @@ func New(t driver.Table, o Options) driver.Table {
 
 func newTable(t driver.Table, o Options) *table {
 	c := &table{Table: t, opts: o}
+	c.near, _ = t.(driver.NearTable)
 	c.known.init(&c.opts)
 	c.saver.t = c
 	c.reads.New = func() any { return newRead(c) }
@@ -205,6 +207,22 @@ func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection
 		}
 	}
 	return err
+}
+
+// GetNear implements [driver.NearTable]. It leaves to Get what needs a dictionary, or cannot be
+// decoded.
+func (t *table) GetNear(key driver.Key, sel driver.Selection) (e driver.Entry, found, known bool) {
+	e, found, known = t.near.GetNear(key, sel)
+	switch {
+	case !found || e.Encoding == "":
+	case sel.Parts&driver.Payload == 0:
+		e.Encoding = ""
+	default:
+		if err := t.decode(&e); err != nil {
+			return driver.Entry{}, false, false
+		}
+	}
+	return e, found, known
 }
 
 // Pop implements [driver.Table].

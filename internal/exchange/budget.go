@@ -112,12 +112,16 @@ func (x *Exchange) Sends(ctx context.Context) bool {
 type sharing struct {
 	context.Context
 	share *Share
+	of    *Flight // nil in tests
 }
 
 // Value implements [context.Context].
 func (s *sharing) Value(key any) any {
 	if key == (shareKey{}) {
 		return s.share
+	}
+	if key == (flightOf{}) {
+		return s.of
 	}
 	return s.Context.Value(key)
 }

@@ -30,7 +30,7 @@ func (d *damage) init(x *Exchange) { d.x, d.spells = x, make(map[string]*spell) 
 
 // found counts entries of a table.
 func (d *damage) found(table string, n int) {
-	d.x.counts.damaged.Add(int64(n))
+	d.x.damaged(table, n)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.spells[table]

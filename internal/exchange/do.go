@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/background"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 )
@@ -24,6 +25,8 @@ type Answer struct {
 	Outcome  Outcome        // of Stored
 	Cookies  http.Header    // of the 304 that has confirmed Stored
 	Response *http.Response // from the origin; its body is to be closed
+
+	joined bool // another caller had begun the request
 }
 
 // maxLooks is how often a caller looks again because a flight has landed since it looked:
@@ -90,7 +93,7 @@ func (x *Exchange) newFlight(ctx context.Context, a *Ask, old *Stored, condition
 		return f
 	}
 	f.share.budget = &x.budget
-	f.ctx, f.cancel = context.WithCancelCause(&sharing{f.ctx, &f.share})
+	f.ctx, f.cancel = context.WithCancelCause(&sharing{f.ctx, &f.share, f})
 	f.send, f.ask.Request = a.Door.Begin(f)
 	return f
 }
@@ -152,12 +155,13 @@ func (x *Exchange) renew(ctx context.Context, a *Ask, s *Stored, seen int64) {
 	}
 	own := *a
 	own.Batched = a.Batched || a.Gathers
-	f := x.newFlight(ctx, &own, s.Clone(), !a.Gathers && rfc9111.HasValidator(s.Head.Header))
+	f := x.newFlight(background.With(ctx), &own, s.Clone(), !a.Gathers && rfc9111.HasValidator(s.Head.Header))
 	f.renews, f.joinable, f.background, f.goesOn = true, true, true, true
 	f.finishing = time.AfterFunc(x.opts.RenewTimeout, f.endUnused)
+	f.begun = time.Now()
 	fs.link(f)
 	fs.mu.Unlock()
-	x.counts.renewed.Add(1)
+	x.renewing(f)
 	x.start(f)
 }
 
@@ -250,7 +254,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 			body.withoutCookies = true
 		}
 		body.shared = !first
-		return &Answer{Response: f.response(body)}, nil //nolint:bodyclose // it is the caller's
+		return &Answer{Response: f.response(body), joined: !first}, nil //nolint:bodyclose // it is the caller's
 	case f.resp != nil:
 		f.resp.Body = f.direct(ctx)
 		return &Answer{Response: f.resp}, nil // nobody else has it
@@ -259,7 +263,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 	if f.err != nil {
 		return nil, f.err
 	}
-	answer := &Answer{Stored: f.used.Clone().showTo(a.Rules), Outcome: f.outcome}
+	answer := &Answer{Stored: f.used.Clone().showTo(a.Rules), Outcome: f.outcome, joined: !first}
 	if first {
 		answer.Cookies = f.cookies
 	} else {

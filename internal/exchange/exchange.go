@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/hooks"
 	"github.com/endpointcache/endpointcache/internal/compress"
 	"github.com/endpointcache/endpointcache/internal/expire"
 	"github.com/endpointcache/endpointcache/internal/head"
@@ -27,6 +28,9 @@ type Options struct {
 	Router func(*http.Request) string
 	Now    func() time.Time
 	Logger *slog.Logger
+
+	Hooks hooks.Hooks
+	Store string // the kind of the store, for the hooks
 
 	DigestKey []byte // empty: one that the store keeps
 

@@ -33,6 +33,7 @@ type Flight struct {
 	part        *Stored         // what is stored of the response, and is no answer; may be nil
 	rest        *rfc9111.Span   // what part lacks, and the origin is asked for; nil: for all
 	renews      bool            // it has begun in the background
+	begun       time.Time       // when it has, by the process's own clock
 	send        Send            // nil: the door answers it, see [Flight.Answer]
 	values      context.Context // has the values of the first caller's, and does not end
 	ctx         context.Context
@@ -354,6 +355,7 @@ func (f *Flight) land() {
 	if asks {
 		f.ask.Door.Landed(f)
 	}
+	f.tellRenewed()
 	for _, w := range waiters {
 		w.waiter.Landed(w.i, f)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/hooks"
 	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
@@ -96,7 +97,8 @@ func (g *guard) probe(t *Table, reading, writing bool) {
 		}
 		if reading {
 			g.report(t, "get", guarded(func() error {
-				return t.table.Get(ctx, []driver.Key{t.probeKey}, driver.Selection{}, func(int, driver.Entry) {})
+				// No memory over the store answers for the usage.
+				return t.table.Get(ctx, []driver.Key{t.probeKey}, driver.Selection{Parts: driver.Usage}, func(int, driver.Entry) {})
 			}))
 		}
 		g.mu.Lock()
@@ -109,11 +111,13 @@ func (g *guard) probe(t *Table, reading, writing bool) {
 	}
 }
 
-// down is the error of an operation that is not tried.
-func (g *guard) down() error {
+// leftOut is the error of an operation that is not tried.
+func (g *guard) leftOut(ctx context.Context, t *Table, op string) error {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	return fmt.Errorf("%w: %w", ErrStoreDown, g.last)
+	err := fmt.Errorf("%w: %w", ErrStoreDown, g.last)
+	g.mu.Unlock()
+	g.x.storeFailed(ctx, t, op, err)
+	return err
 }
 
 // report tells how an operation has ended.
@@ -121,11 +125,16 @@ func (g *guard) report(t *Table, op string, err error) {
 	if err == nil && !g.failed.Load() {
 		return
 	}
+	g.x.storeState(g.note(t, op, err))
+}
+
+// note takes note of how an operation has ended, and returns the state of the store where that
+// has changed.
+func (g *guard) note(t *Table, op string, err error) *hooks.StoreState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err == nil {
-		g.succeeded(accessOf(op))
-		return
+		return g.succeeded(accessOf(op))
 	}
 	g.failing[accessOf(op)] = true
 	g.failures++
@@ -135,20 +144,30 @@ func (g *guard) report(t *Table, op string, err error) {
 		g.x.log.Warn("endpointcache: "+op+" failed", "repository", t.Name, "error", err)
 	}
 	if g.failures >= failuresBefore || errors.Is(err, ErrStoreSlow) {
+		used := g.until.IsZero()
 		g.pause = min(max(2*g.pause, firstPause), longestPause)
 		g.until = time.Now().Add(g.pause)
+		if used {
+			return &hooks.StoreState{LeftOut: true, Failures: g.failures}
+		}
 	}
+	return nil
 }
 
 // succeeded ends a spell of failures, once all that has failed works. The lock is held.
-func (g *guard) succeeded(a access) {
+func (g *guard) succeeded(a access) *hooks.StoreState {
 	g.failing[a] = false
 	if g.failing[reads] || g.failing[writes] || !g.failed.CompareAndSwap(true, false) {
-		return
+		return nil
 	}
 	g.x.log.Info("endpointcache: the store answers again", "failed", g.failures, "skipped", g.skipped,
 		"after", time.Since(g.since).Round(time.Millisecond))
+	var used *hooks.StoreState
+	if !g.until.IsZero() {
+		used = &hooks.StoreState{Failures: g.failures, Skipped: g.skipped}
+	}
 	g.failures, g.skipped, g.until, g.pause = 0, 0, time.Time{}, 0
+	return used
 }
 
 // ofStore reports whether an error tells of the store, and not of the caller or of one
@@ -162,8 +181,7 @@ func ofStore(ctx context.Context, err error) bool {
 // may go on: it is not to write to what the caller has.
 func (g *guard) do(ctx context.Context, t *Table, op string, n int, run func(context.Context) error) error {
 	if !g.allow(t) {
-		g.x.counts.storeErrors.Add(1)
-		return g.down()
+		return g.leftOut(ctx, t, op)
 	}
 	err := g.bounded(ctx, n, run)
 	return g.ended(ctx, t, op, err)
@@ -173,8 +191,7 @@ func (g *guard) do(ctx context.Context, t *Table, op string, n int, run func(con
 // its context does: another goroutine would take half as long as the operation.
 func (g *guard) prompt(ctx context.Context, t *Table, op string, n int, run func(context.Context) error) error {
 	if !g.allow(t) {
-		g.x.counts.storeErrors.Add(1)
-		return g.down()
+		return g.leftOut(ctx, t, op)
 	}
 	limited := &limitedContext{Context: ctx, deadline: time.Now().Add(g.limit(n))}
 	err := guarded(func() error { return run(limited) })
@@ -190,8 +207,7 @@ func (g *guard) prompt(ctx context.Context, t *Table, op string, n int, run func
 // returns false when the operation has ended at last.
 func (g *guard) watch(ctx context.Context, t *Table, op string, n int, run func(context.Context) error, late func()) (onTime bool, err error) {
 	if !g.allow(t) {
-		g.x.counts.storeErrors.Add(1)
-		return true, g.down()
+		return true, g.leftOut(ctx, t, op)
 	}
 	limit := g.limit(n)
 	limited := &limitedContext{Context: ctx, deadline: time.Now().Add(limit)}
@@ -210,7 +226,7 @@ func (g *guard) watch(ctx context.Context, t *Table, op string, n int, run func(
 func (g *guard) ended(ctx context.Context, t *Table, op string, err error) error {
 	switch {
 	case ofStore(ctx, err):
-		g.x.counts.storeErrors.Add(1)
+		g.x.storeFailed(ctx, t, op, err)
 		g.report(t, op, err)
 	case err == nil:
 		g.report(t, op, nil)

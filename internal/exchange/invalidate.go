@@ -260,8 +260,7 @@ func (o *outdated) concerns(f *Flight) bool {
 func (t *Table) clearSoon(ctx context.Context) error {
 	g := &t.x.guard
 	if !g.allow(t) {
-		t.x.counts.storeErrors.Add(1)
-		return g.down()
+		return g.leftOut(ctx, t, "clear")
 	}
 	if !t.x.running.enter() {
 		return ErrClosed

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/hooks"
 )
 
 // LeasesTable is the name of the table of leases. A lease is the right to ask the origin for
@@ -163,6 +164,8 @@ func (l *leases) claim(flights []*Flight, verdict chan bool) (mine, answered []*
 		l.wait(t, lost, since, verdict)
 	}
 	asking, answered := l.check(t, flights)
+	tellLeases(hooks.LeaseAcquired, asking, 0)
+	tellLeases(hooks.LeaseAwaited, answered, 0)
 	return append(mine, asking...), answered
 }
 
@@ -185,10 +188,11 @@ func (l *leases) withoutOwn(flights []*Flight) (foreign, own []*Flight) {
 // without lets flights ask without a lease.
 func (l *leases) without(flights []*Flight) []*Flight {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	for _, f := range flights {
 		f.unleased = true
 	}
+	l.mu.Unlock()
+	tellLeases(hooks.LeaseFailed, flights, 0)
 	return flights
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/hooks"
 )
 
 // The pauses between two looks of a flight that waits for another process's lease. They grow
@@ -159,13 +160,17 @@ func (l *leases) look(t *Table, q *queue, due []*queued) {
 		l.launch(due, true) // the store is no more than a help
 		return
 	}
-	var left []*queued
+	var left, served []*queued
 	for i, w := range due {
 		if answered[i] {
-			w.answered()
+			served = append(served, w)
 		} else {
 			left = append(left, w)
 		}
+	}
+	tellWaited(hooks.LeaseAwaited, served)
+	for _, w := range served {
+		w.answered()
 	}
 	if len(left) == 0 {
 		return
@@ -255,13 +260,20 @@ func (l *leases) contend(t *Table, due []*queued, get func([]*Flight) ([]bool, e
 		}
 	}
 	_, answered := l.check(t, flightsOf(winners))
-	l.launch(slices.DeleteFunc(winners, func(w *queued) bool {
-		if !slices.Contains(answered, w.flight) {
-			return false
+	var asking, served []*queued
+	for _, w := range winners {
+		if slices.Contains(answered, w.flight) {
+			served = append(served, w)
+		} else {
+			asking = append(asking, w)
 		}
+	}
+	tellWaited(hooks.LeaseAwaited, served)
+	tellWaited(hooks.LeaseTakenOver, asking)
+	for _, w := range served {
 		w.answered()
-		return true
-	}), false)
+	}
+	l.launch(asking, false)
 	return waiting
 }
 

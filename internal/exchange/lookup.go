@@ -13,6 +13,9 @@ import (
 // get reads entries within the limits of the guard. It does not look at sel afterwards, which
 // the caller has at hand: a copy would cost a hit an allocation.
 func (t *Table) get(ctx context.Context, keys []driver.Key, sel *driver.Selection, visit func(int, driver.Entry)) error {
+	if t.getNear(ctx, keys, *sel, visit) {
+		return nil
+	}
 	if t.isPrompt {
 		return t.x.guard.prompt(ctx, t, "get", len(keys), func(ctx context.Context) error {
 			return t.table.Get(ctx, keys, *sel, visit)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/hooks"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/policy"
 )
@@ -21,6 +22,9 @@ type Many struct {
 	// goroutines at once, never twice for one i.
 	Found func(i int, e driver.Entry) bool
 
+	// Tally counts the answers, see [Exchange.NewTally].
+	Tally *Tally
+
 	x        *Exchange
 	seen     int64
 	storeErr error // of the last lookup
@@ -32,7 +36,7 @@ func (m *Many) StoreErr() error { return m.storeErr }
 
 // NewMany prepares the asks; there is at least one.
 func (x *Exchange) NewMany(asks []Ask, found func(int, driver.Entry) bool) *Many {
-	return &Many{Asks: asks, Found: found, x: x}
+	return &Many{Asks: asks, Found: found, Tally: x.NewTally(), x: x}
 }
 
 // Lookup looks up the asks with these indexes and returns those that the origin has to
@@ -121,26 +125,35 @@ func (m *Many) live(ctx context.Context, of []int) (missing []int, err error) {
 		}
 	}
 	for i, at := range of {
-		if answered[i] {
-			m.x.counts.hits.Add(1)
-		} else {
+		if !answered[i] {
 			missing = append(missing, at)
 		}
 	}
 	return missing, nil
 }
 
-// found calls Found. A panic of it is not the store's: the entry is one that cannot be
+// unanswered refuses an ask that only the origin could answer.
+func (m *Many) unanswered(i int, refuse func(int, error)) {
+	m.x.counts.unanswered.Add(1)
+	m.Tally.add(hooks.Unanswered)
+	refuse(i, ErrUnanswered)
+}
+
+// found calls Found, and counts an answer. A panic of it is not the store's: the entry is one that cannot be
 // decoded.
 func (m *Many) found(i int, e driver.Entry) (ok bool) {
 	err := guarded(func() error {
 		ok = m.Found(i, e)
 		return nil
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		m.x.counts.panics.Add(1)
+		return false
+	case ok:
+		m.hit(&e)
 	}
-	return ok && err == nil
+	return ok
 }
 
 // judge decides about each ask by what is stored, and returns those to be sent.
@@ -159,20 +172,17 @@ func (m *Many) judge(ctx context.Context, of []int, stored []bool, refuse func(i
 			if !m.found(at, s.Entry) {
 				a.Distrust, a.old = true, nil
 				if a.neverForward() {
-					m.x.counts.unanswered.Add(1)
-					refuse(at, ErrUnanswered)
+					m.unanswered(at, refuse)
 				} else {
 					missing = append(missing, at)
 				}
 				continue
 			}
-			m.x.counts.hits.Add(1)
 			if v == serveAndRenew {
 				m.x.renew(ctx, a, s, m.seen)
 			}
 		case unanswered:
-			m.x.counts.unanswered.Add(1)
-			refuse(at, ErrUnanswered)
+			m.unanswered(at, refuse)
 		case revalidateIt:
 			a.conditional = true
 			missing = append(missing, at)
@@ -231,12 +241,14 @@ func (m *Many) Result(i int) (Result, bool) {
 	a := &m.Asks[i]
 	f := a.flight
 	r, next := f.result(a, a.first)
+	r.joined = !a.first
 	if a.ReadOnly && r.SaveErr == nil && (r.Kind == Fetched || r.Kind == Confirmed) {
 		r.SaveErr = m.readErr
 	}
 	m.Leave(i)
 	switch next {
 	case settled:
+		m.settled(&r)
 		return r, true
 	case askAlone:
 		a.alone = true
@@ -258,6 +270,7 @@ func (m *Many) Soon(i int) (Result, bool) {
 		return Result{}, false
 	}
 	m.x.counts.stale.Add(1)
+	m.Tally.add(hooks.Stale)
 	a.flight.leaveToItself(a)
 	a.flight = nil
 	return Result{Kind: Stale, Entry: s.Entry, Err: policy.ErrTimeout}, true

@@ -46,6 +46,7 @@ func (t *Table) mark(ctx context.Context) error {
 		Table: t.table, marks: &t.x.marks, name: t.Name, url: url, tagged: t.Tags != nil, prompt: prompt,
 		about: driver.AppendKey(nil, driver.Key{urlMark, t.Name}),
 	}
+	t.near = t.marked.nearBy(t.near)
 	t.table = t.marked
 	if prompt {
 		t.table = promptMarked{t.marked}
@@ -235,16 +236,22 @@ func (n *namer) add(header string) bool {
 
 // judge visits an entry as its latest mark, the zero time for none, makes it appear.
 func (h *hit) judge(since time.Time, sel driver.Selection, visit func(int, driver.Entry)) {
-	e := &h.entry
+	if appears(&h.entry, since, sel) {
+		visit(h.i, h.entry)
+	}
+}
+
+// appears makes an entry what its latest mark has it be, and reports whether it is selected.
+func appears(e *driver.Entry, since time.Time, sel driver.Selection) bool {
 	switch old := !since.IsZero() && !e.CachedAt.After(since); {
 	case old && sel.State == driver.Live:
-		return
+		return false
 	case old:
 		e.ExpiresAt = cutShort(e.ExpiresAt, since, sel.Now)
 	case sel.State == driver.Expired && e.Live(sel.Now):
-		return
+		return false
 	}
-	visit(h.i, *e)
+	return true
 }
 
 // cutShort is the ExpiresAt of an entry that is old since an instant: no later than that,

@@ -29,7 +29,7 @@ func bounded(t *testing.T, bytes int64) (context.Context, *budget) {
 	g := &budget{limit: bytes, through: &Share{}}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	return &sharing{ended, &Share{budget: g}}, g
+	return &sharing{ended, &Share{budget: g}, nil}, g
 }
 
 func TestABodyIsWholeWhateverItAnnounces(t *testing.T) {

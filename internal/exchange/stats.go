@@ -42,13 +42,6 @@ func (x *Exchange) Stats() Stats {
 	}
 }
 
-// CountBypassed counts a request that is not for the cache.
-func (x *Exchange) CountBypassed() { x.counts.bypassed.Add(1) }
-
-// CountUnanswered counts an answer that only the origin could give, which was not to be
-// asked.
-func (x *Exchange) CountUnanswered() { x.counts.unanswered.Add(1) }
-
 // CountInvalidated counts a URL that an unsafe request has made outdated.
 func (x *Exchange) CountInvalidated() { x.counts.invalidated.Add(1) }
 

@@ -85,6 +85,7 @@ type Table struct {
 	table    driver.Table // nil: nothing is stored
 	traits   driver.Traits
 	isPrompt bool
+	near     driver.NearTable    // the table, where some of its entries are near; else nil
 	keeper   driver.KeepingTable // the table, where it keeps payloads as they are; else nil
 	probeKey driver.Key
 	fixed    *Rules
@@ -156,6 +157,7 @@ func (t *Table) take(ctx context.Context, store driver.Store, table driver.Table
 	}
 	t.table = t.x.through(t.table, t.Name, t.Compression)
 	t.keeper, _ = t.table.(driver.KeepingTable)
+	t.near, _ = t.table.(driver.NearTable)
 	if err := t.mark(ctx); err != nil {
 		return err
 	}
@@ -317,6 +319,9 @@ func (t *Table) RefuseForeign() {
 
 // Get reads entries, see [driver.Table].
 func (t *Table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
+	if t.getNear(ctx, keys, sel, visit) {
+		return nil
+	}
 	return t.table.Get(ctx, keys, sel, visit)
 }
 

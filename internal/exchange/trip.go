@@ -25,7 +25,7 @@ func (t *Trip) Context() context.Context { return t.ctx }
 // On returns the trip's context with the values of one of the flights', for a request that
 // only it can make.
 func (t *Trip) On(f *Flight) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(&sharing{f.ctx, &t.share})
+	ctx, cancel := context.WithCancelCause(&sharing{f.ctx, &t.share, f})
 	unlink := context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })
 	return ctx, func() {
 		unlink()
@@ -71,7 +71,7 @@ func Wanted(flights []*Flight) []*Flight {
 func Board(flights []*Flight) (boarded []*Flight, t *Trip) {
 	x := flights[0].x
 	t = &Trip{share: Share{budget: &x.budget}}
-	t.ctx, t.cancel = context.WithCancelCause(&sharing{flights[0].ctx, &t.share})
+	t.ctx, t.cancel = context.WithCancelCause(&sharing{flights[0].ctx, &t.share, flights[0]})
 	now := x.Now()
 	x.flights.mu.Lock()
 	for _, f := range flights {

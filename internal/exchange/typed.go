@@ -39,6 +39,7 @@ type Result struct {
 	SaveErr error
 
 	flight *Flight
+	joined bool // another caller had begun the request
 
 	Err   error // of Failed, Ended and Stale: why there is no other answer
 	Panic any   // of a function of the declaration: it is that of each caller
@@ -170,6 +171,7 @@ func (f *Flight) awaitValue(ctx context.Context, a *Ask, first bool) Result {
 		return Result{Kind: Stale, Entry: s.Entry, Err: policy.ErrTimeout}
 	}
 	r, again := f.result(a, first)
+	r.joined = !first
 	f.abandon(a)
 	switch again {
 	case lookAgain:

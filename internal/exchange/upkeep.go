@@ -63,7 +63,7 @@ func (u *upkeep) open(x *Exchange, store driver.Store) *bounds.Keeper {
 		u.keeper = bounds.New(bounds.Options{
 			Store: store, Limit: x.opts.Upkeep.Limit, Every: every, KeepExpired: x.opts.Upkeep.KeepExpired,
 			MaxWait: x.opts.StoreTimeout / 4, // a save that waits longer would count as one that failed
-			Now:     x.Now, Log: x.log,
+			Now:     x.Now, Log: x.log, Evicted: x.evicted,
 		})
 		if u.closed { // what is opened late has nobody to end its upkeep
 			u.keeper.Close()

@@ -1,0 +1,5 @@
+package preambles
+
+import "github.com/endpointcache/endpointcache/tier"
+
+var store *tier.Store

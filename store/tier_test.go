@@ -1,0 +1,49 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/drivertest"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
+	"github.com/endpointcache/endpointcache/tier"
+)
+
+// whatMemoryCanChange are the topics that are run with memory over each store, in the short
+// form the first two: what it does over any store has the whole suite in its own package.
+var whatMemoryCanChange = []string{
+	"Open", "Near", "Put", "PutIf", "Renew", "Delete", "Pop", "Clear", "Keys", "Values", "Expiry", "Parts", "Bulk",
+	"Usage", "Tables", "Concurrent", "Context", "Close", "Errors", "Limits",
+}
+
+func TestMemoryOverEveryStore(t *testing.T) {
+	for name, b := range backends {
+		t.Run(name, func(t *testing.T) {
+			topics := whatMemoryCanChange
+			if testing.Short() {
+				topics = topics[:2]
+			}
+			drivertest.RunTopics(t, b.harness(name, withMemory), topics...)
+		})
+	}
+}
+
+// withMemory puts memory over a store, and waits until it is used. Where the store does not tell
+// of changes, entries live shortly, so that the tests need not wait long.
+func withMemory(tb testing.TB, s driver.Store) driver.Store {
+	tb.Helper()
+	o := &tier.Options{}
+	_, watches := driver.As[driver.Watcher](s)
+	if !watches {
+		o.MaxAge = 100 * time.Millisecond
+	}
+	t, err := tier.New(s, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if watches {
+		waitfor.True(tb, "the store is watched", func() bool { return t.Stats().Watching })
+	}
+	return t
+}
