@@ -159,9 +159,12 @@ type inside struct {
 	header     []byte
 }
 
-// tieSize is that of a random number in mode Encrypt, and of a digest of the payload in mode
-// Sign.
-const tieSize = 32
+// What ties a payload to its meta data is a random number in mode Encrypt, and a digest of the
+// payload in mode Sign.
+const (
+	tieSize    = 32
+	randomSize = 16
+)
 
 // bindMeta is what the meta data of an entry is bound to: all of it that is readable below.
 func (c *codec) bindMeta(b []byte, key driver.Key, e *driver.Entry) []byte {
@@ -196,7 +199,7 @@ func (c *codec) seal(s *scratch, k *secretKey, e *driver.Entry) error {
 	}
 	e.Key, e.Name = c.key(e.Key), c.name(e.Name)
 	if c.format == formatEncrypted {
-		_, _ = rand.Read(in.tie[:]) // which never fails
+		_, _ = rand.Read(in.tie[:randomSize]) // which never fails
 	}
 	if err := c.sealPayload(s, k, e, &in); err != nil {
 		return err
@@ -211,7 +214,7 @@ func (c *codec) sealPayload(s *scratch, k *secretKey, e *driver.Entry, in *insid
 		in.tie = digestPayload(s, e)
 		return nil
 	}
-	s.bound = c.bindPayload(s.bound[:0], e.Key, e, in.tie[:])
+	s.bound = c.bindPayload(s.bound[:0], e.Key, e, in.tie[:randomSize])
 	box := make([]byte, 0, sealHead+len(e.Payload)+k.cipher.overhead())
 	e.Payload, err = k.cipher.seal(appendHead(box, c.format, k), e.Payload, s.bound)
 	e.PayloadSum = 0 // would tell of what is in it
@@ -247,7 +250,7 @@ func (in *inside) append(b []byte) []byte {
 	if in.hasName {
 		flags |= hasName
 	}
-	b = append(append(b, flags), in.tie[:]...)
+	b = append(append(b, flags), in.tie[:randomSize]...)
 	for _, n := range []uint32{in.payloadKey, in.payloadSum, in.metaSum} {
 		b = binary.BigEndian.AppendUint32(b, n)
 	}
@@ -258,13 +261,13 @@ func (in *inside) append(b []byte) []byte {
 
 // read is the other way round.
 func (in *inside) read(b []byte) (ok bool) {
-	const fixed = 1 + tieSize + 3*4
+	const fixed = 1 + randomSize + 3*4
 	if len(b) < fixed {
 		return false
 	}
 	in.hasName = b[0]&hasName != 0
-	copy(in.tie[:], b[1:])
-	numbers := b[1+tieSize:]
+	copy(in.tie[:randomSize], b[1:])
+	numbers := b[1+randomSize:]
 	in.payloadKey = binary.BigEndian.Uint32(numbers)
 	in.payloadSum = binary.BigEndian.Uint32(numbers[4:])
 	in.metaSum = binary.BigEndian.Uint32(numbers[8:])
@@ -315,7 +318,7 @@ func (c *codec) openPayload(s *scratch, keys *Keys, key driver.Key, e *driver.En
 	if err != nil {
 		return 0, err
 	}
-	s.bound = c.bindPayload(s.bound[:0], key, e, in.tie[:])
+	s.bound = c.bindPayload(s.bound[:0], key, e, in.tie[:randomSize])
 	payload, err := k.cipher.open(box, s.bound, !c.shares)
 	if err != nil {
 		return 0, errMismatch

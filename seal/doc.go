@@ -14,10 +14,10 @@
 // The seal of the meta data is bound, as associated data, to the format, the table's name, the
 // whole key, the status, the name and both times, as they stand in the store below. In it are the
 // header, the name where that is sealed, the values of key columns that are digests below,
-// both checksums if there are any, and a random number. The payload's seal is bound to the format,
-// the table, the whole key, the status, the encoding and that number. So no part of an entry fits
-// another one: not one of another key or table, nor an older one of the same key. Reads of any
-// part open the meta data, too.
+// both checksums if there are any, and a random number. The payload's seal is bound to the
+// format, the table, the whole key, the status, the encoding and that number. So no part of an
+// entry fits another one: not one of another key or table, nor an older one of the same key. Reads
+// of any part open the meta data, too.
 //
 // In mode [Sign], a tag is over all of this and a digest of the payload with its encoding; the
 // header is signed in a form that does not change where a store normalises JSON.
@@ -32,6 +32,10 @@
 //   - Names of tables and key columns, statuses, times, encodings and lengths can be read, names
 //     and keys as the [Options] say. What counts, clears and deletes goes by these, as they
 //     stand there: whoever can change them, can make an entry be deleted, as he can himself.
+//
+// A renewal seals what it has read of an entry before. If another process puts another entry
+// there in between, as of the same microsecond, nothing of the two fits, and it is a miss. Only
+// what puts with driver.IfUnchanged does such a thing; [Store.Reseal] does it so that it fits.
 //
 // # Entries that cannot be opened
 //

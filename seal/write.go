@@ -54,10 +54,14 @@ func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Cond
 }
 
 func (t *table) putIf(ctx context.Context, entries []driver.Entry, c driver.Condition, put layer.PutIf) ([]bool, error) {
-	if err := t.begin(ctx, 1); err != nil {
+	part := int64(1)
+	if c.If == driver.IfUnchanged {
+		part = allWrites // a renewal of what was there before would not notice
+	}
+	if err := t.begin(ctx, part); err != nil {
 		return nil, err
 	}
-	defer t.end(ctx, 1)
+	defer t.end(ctx, part)
 	sealed, err := t.sealAll(entries)
 	if err != nil {
 		return nil, err
