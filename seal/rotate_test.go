@@ -150,7 +150,7 @@ func TestAnUnknownKeyIsAMissAndStays(t *testing.T) {
 // while keys come and go.
 func TestNoReadIsLostWhileKeysChange(t *testing.T) {
 	for mode, opts := range modes {
-		for _, kind := range []string{"memory", "sqlite", "redis", "postgres"} {
+		for _, kind := range []string{"memory", "sqlite", "postgres"} {
 			t.Run(mode+"/"+kind, func(t *testing.T) { testRotation(t, kind, opts) })
 		}
 	}

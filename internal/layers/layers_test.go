@@ -192,7 +192,7 @@ func testFleet(t *testing.T, kind string, order []string) {
 		})
 	}
 	wait.Wait()
-	if n := requests.Load(); n != int64(len(keys)) && !backends[kind].loose {
+	if n := requests.Load(); n != int64(len(keys)) && kind != "mongodb" { // whose test server puts in two steps
 		t.Errorf("%d requests for %d keys", n, len(keys))
 	}
 	first, last := fleet[0].fetcher, fleet[len(fleet)-1].fetcher
