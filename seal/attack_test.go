@@ -274,6 +274,27 @@ func TestAnEntryOfAnotherTableIsNotHandedOut(t *testing.T) {
 	}
 }
 
+// A key is one of its columns: the same values mean something else under other ones.
+func TestAnEntryOfOtherKeyColumnsIsNotHandedOut(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			columns := []driver.Column{{Name: "user", Kind: driver.String}, {Name: "item", Kind: driver.String}}
+			s := openSealed(t, "sqlite", keys(t, 1), opts)
+			e := entry(1, 1)
+			e.Key = driver.Key{"a", "b"}
+			check(t, s.table(t, driver.TableSpec{Name: "tracks", Key: columns}).Put(t.Context(), []driver.Entry{e}))
+			row := rows(t, s.rawTable(t, "tracks"))[e.Status]
+			check(t, s.DropTable(t.Context(), "tracks"))
+			slices.Reverse(columns)
+			table := s.table(t, driver.TableSpec{Name: "tracks", Key: columns})
+			check(t, s.rawTable(t, "tracks").Put(t.Context(), []driver.Entry{row}))
+			if got := rows(t, table); len(got) != 0 {
+				t.Errorf("%v was handed out", got[e.Status].Key)
+			}
+		})
+	}
+}
+
 // The documentation says so: to know that there was a later one takes more than the entry.
 func TestAWholeOlderEntryOfTheKeyIsHandedOut(t *testing.T) {
 	s := openSealed(t, "memory", keys(t, 1), nil)

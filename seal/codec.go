@@ -50,7 +50,7 @@ type codec struct {
 	names    Form
 	digester *digester
 
-	about     []byte   // format and table, with which begins what entries are bound to
+	about     []byte   // format, table and key columns, with which begins what entries are bound to
 	ofColumns [][]byte // what the digests of each column are about
 	ofNames   []byte
 	shares    bool // payloads are the store's own bytes
@@ -64,7 +64,7 @@ func newCodec(s *schema, opts *Options, d *digester, shares bool) *codec {
 	if opts.Mode == Sign {
 		c.format = formatSigned
 	}
-	c.about = appendString([]byte{c.format}, s.spec.Name)
+	c.about = s.append([]byte{c.format})
 	for _, column := range s.spec.Key {
 		c.ofColumns = append(c.ofColumns, about(aboutColumn, s.spec.Name, column.Name))
 	}

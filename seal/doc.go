@@ -11,11 +11,11 @@
 // The meta data of an entry, its header and times, and its payload are sealed apart: a
 // renewal after a 304 changes the ones and neither reads nor writes the other.
 //
-// The seal of the meta data is bound, as associated data, to the format, the table's name, the
-// whole key, the status, the name and both times, as they stand in the store below. In it are the
+// The seal of the meta data is bound, as associated data, to the format, the table's name
+// and key columns, the whole key, the status, the name and both times, as they stand in the store below. In it are the
 // header, the name where that is sealed, the values of key columns that are digests below,
 // both checksums if there are any, and a random number. The payload's seal is bound to the
-// format, the table, the whole key, the status, the encoding and that number. So no part of an
+// format, the table and its columns, the whole key, the status, the encoding and that number. So no part of an
 // entry fits another one: not one of another key or table, nor an older one of the same key. Reads
 // of any part open the meta data, too.
 //

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,6 +69,16 @@ func (s *schema) below() driver.TableSpec {
 	mark = append(append(mark, ':'), s.id...)
 	spec.Key = append(spec.Key, driver.Column{Name: string(mark), Kind: driver.String})
 	return spec
+}
+
+// append appends the table's name and its key columns, as they are below.
+func (s *schema) append(b []byte) []byte {
+	below := s.below()
+	b = binary.AppendUvarint(appendString(b, below.Name), uint64(len(below.Key)))
+	for _, c := range below.Key {
+		b = append(appendString(b, c.Name), byte(c.Kind))
+	}
+	return b
 }
 
 // readSchema is the schema of a table in the store below.
