@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -138,6 +139,13 @@ func (k *Keys) add(key *secretKey, primary bool) {
 	if primary {
 		k.primary = key
 	}
+}
+
+// and returns keys that open what others open, too.
+func (k *Keys) and(others *Keys) *Keys {
+	byID := maps.Clone(others.byID)
+	maps.Copy(byID, k.byID)
+	return &Keys{primary: k.primary, byID: byID}
 }
 
 // check reports keys that cannot do what a mode needs.

@@ -50,17 +50,17 @@ type failure struct {
 // read is the memory of one get, which is used again.
 type read struct {
 	t       *table
+	begun   *Keys
 	asked   []driver.Key
 	keys    []driver.Key // as they are below
 	parts   driver.Parts
 	visit   func(int, driver.Entry)
 	onEntry func(int, driver.Entry) // its method
 
-	mu      sync.Mutex
-	opened  int
-	failed  []failure
-	unknown []int        // those that are sealed with a key that is not there
-	old     []driver.Key // those that are to be sealed anew
+	mu     sync.Mutex
+	opened int
+	failed []failure
+	old    []driver.Key // those that are to be sealed anew
 }
 
 func (r *read) open(i int, e driver.Entry) {
@@ -70,9 +70,7 @@ func (r *read) open(i int, e driver.Entry) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	key := r.keys[i]
-	// The keys are those of now, not of when the get began: whoever has stored the entry had
-	// no later ones.
-	in, old, err := r.t.open(s, r.t.store.keys.Load(), key, &e, r.parts)
+	in, old, err := r.t.openSince(r.begun, s, key, &e, r.parts)
 	if err == nil && r.t.any {
 		if s.bound = r.t.appendValues(s.bound[:0], r.asked[i]); string(s.bound) != string(in.values) {
 			err = errMismatch
@@ -84,58 +82,47 @@ func (r *read) open(i int, e driver.Entry) {
 	}
 }
 
+// openSince is open where the keys may have changed since a call began. An entry may be sealed
+// with one of now, as others have stored it meanwhile, or with one of then, if it was read before
+// it was sealed anew.
+func (t *table) openSince(begun *Keys, s *scratch, key driver.Key, e *driver.Entry, parts driver.Parts) (in inside, old bool, err error) {
+	keys := t.store.keys.Load()
+	in, old, err = t.open(s, keys, key, e, parts)
+	if errors.Is(err, errUnknown) && keys != begun {
+		in, old, err = t.open(s, keys.and(begun), key, e, parts)
+	}
+	return in, old, err
+}
+
 // note counts an entry.
 func (r *read) note(i int, e *driver.Entry, old bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case err == nil:
-		r.opened++
-		if old {
-			r.old = append(r.old, r.keys[i])
-		}
-	case errors.Is(err, errUnknown):
-		r.unknown = append(r.unknown, i)
-	default:
+	if err != nil {
 		found := *e
 		found.Payload = nil
 		r.failed = append(r.failed, failure{r.keys[i], found, err})
+		return
+	}
+	r.opened++
+	if old {
+		r.old = append(r.old, r.keys[i])
 	}
 }
 
 // Get implements [driver.Table].
 func (t *table) Get(ctx context.Context, keys []driver.Key, sel driver.Selection, visit func(int, driver.Entry)) error {
 	r := t.reads.Get().(*read)
-	r.asked, r.keys, r.parts, r.visit = keys, t.keys(keys), sel.Parts, visit
-	sel = t.selection(sel)
-	err := t.Table.Get(ctx, r.keys, sel, r.onEntry)
-	if len(r.unknown) > 0 && err == nil {
-		err = r.again(ctx, sel)
-	}
+	r.begun, r.asked, r.keys, r.parts, r.visit = t.store.keys.Load(), keys, t.keys(keys), sel.Parts, visit
+	err := t.Table.Get(ctx, r.keys, t.selection(sel), r.onEntry)
 	t.store.opened.Add(uint64(r.opened)) //nolint:gosec // a count
 	if len(r.old) > 0 {
 		t.store.resealer.add(t, r.old)
 	}
 	failed := r.failed
-	r.asked, r.keys, r.visit, r.failed, r.unknown, r.old, r.opened = nil, nil, nil, nil, nil, nil, 0
+	r.begun, r.asked, r.keys, r.visit, r.failed, r.old, r.opened = nil, nil, nil, nil, nil, nil, 0
 	t.reads.Put(r)
 	t.disarm(ctx, failed)
-	return err
-}
-
-// again reads once more what is sealed with a key that is not there: it was sealed anew, if
-// that key was left out meanwhile.
-func (r *read) again(ctx context.Context, sel driver.Selection) error {
-	unknown := r.unknown
-	r.unknown = nil
-	keys := make([]driver.Key, len(unknown))
-	for j, i := range unknown {
-		keys[j] = r.keys[i]
-	}
-	err := r.t.Table.Get(ctx, keys, sel, func(j int, e driver.Entry) { r.open(unknown[j], e) })
-	for range r.unknown {
-		r.t.store.reports.found(r.t.spec.Name, errUnknown)
-	}
 	return err
 }
 
@@ -173,13 +160,14 @@ func (t *table) filter(f driver.Filter) (below driver.Filter, rest bool) {
 func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (driver.Entry, bool, error) {
 	below, _ := t.filter(f)
 	own := t.key(key)
+	begun := t.store.keys.Load()
 	e, ok, err := t.Table.Pop(ctx, own, below)
 	if err != nil || !ok || ruined.Is(&e) {
 		return driver.Entry{}, false, err
 	}
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
-	if _, _, err := t.open(s, t.store.keys.Load(), own, &e, driver.Payload|driver.Meta); err != nil {
+	if _, _, err := t.openSince(begun, s, own, &e, driver.Payload|driver.Meta); err != nil {
 		t.store.reports.found(t.spec.Name, err)
 		return driver.Entry{}, false, nil
 	}
@@ -207,6 +195,7 @@ func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 // opening opens the entries of an iteration or a listing.
 type opening struct {
 	t      *table
+	begun  *Keys
 	ctx    context.Context
 	sel    driver.Selection // what the caller wants
 	rest   bool             // the filter has to be asked again
@@ -216,7 +205,7 @@ type opening struct {
 }
 
 func (t *table) opening(ctx context.Context, sel driver.Selection) *opening {
-	o := &opening{t: t, ctx: ctx, sel: sel}
+	o := &opening{t: t, begun: t.store.keys.Load(), ctx: ctx, sel: sel}
 	_, o.rest = t.filter(sel.Filter)
 	return o
 }
@@ -244,7 +233,7 @@ func (o *opening) open(e *driver.Entry) bool {
 	if o.rest {
 		parts |= driver.Meta
 	}
-	_, old, err := o.t.open(s, o.t.store.keys.Load(), key, e, parts)
+	_, old, err := o.t.openSince(o.begun, s, key, e, parts)
 	if err != nil {
 		found := *e
 		found.Payload = nil

@@ -238,6 +238,31 @@ func testRotation(t *testing.T, kind string, opts *seal.Options) {
 	}
 }
 
+// TestWhatHasBegunGoesOnWithTheKeysThatItBeganWith leaves a key out while what it has sealed is
+// on its way to the reader.
+func TestWhatHasBegunGoesOnWithTheKeysThatItBeganWith(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			s := openSealed(t, "sqlite", keys(t, 1), opts)
+			table := s.table(t, spec)
+			all, _ := entries(100, 1)
+			check(t, table.Put(t.Context(), all))
+			n := 0
+			for _, err := range table.Entries(t.Context(), everything) {
+				check(t, err)
+				if n++; n == 1 {
+					check(t, s.SetKeys(keys(t, 2, 1)))
+					reseal(t, s, -1)
+					check(t, s.SetKeys(keys(t, 2)))
+				}
+			}
+			if n != len(all) {
+				t.Errorf("an iteration yields %d entries of %d", n, len(all))
+			}
+		})
+	}
+}
+
 func TestResealGoesOnWhereItWasBrokenOff(t *testing.T) {
 	s := openSealed(t, "sqlite", keys(t, 1), nil)
 	table := s.table(t, spec)
