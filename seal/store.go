@@ -21,6 +21,7 @@ type Store struct {
 	keys     atomic.Pointer[Keys]
 	reports  reports
 	resealer resealer
+	watches  watches
 	opened   atomic.Uint64
 	resealed atomic.Uint64
 
@@ -76,6 +77,7 @@ func (s *Store) SetKeys(keys *Keys) error {
 		return err
 	}
 	s.keys.Store(keys)
+	s.watches.tellAll()
 	return nil
 }
 
@@ -84,8 +86,9 @@ func (s *Store) Stats() Stats {
 	return Stats{Opened: s.opened.Load(), Failed: s.reports.failed.Load(), Resealed: s.resealed.Load()}
 }
 
-// Unwrap returns the store below, or what of it can be used beside this one: where key
-// columns may be digests, that is only a [driver.Watcher] that tells no such keys.
+// Unwrap returns the store below, or what of it can be used beside this one. A [driver.Watcher]
+// among it tells of other keys to seal with, too. Where key columns may be digests, nothing else
+// is found, and it tells no such keys.
 func (s *Store) Unwrap() driver.Store { return s.hidden }
 
 // Traits are those of the store below, except that entries cannot be damaged unnoticed.
