@@ -170,9 +170,13 @@ var errPanic = errors.New("the store below has panicked")
 
 func nothing(int, *item) *item { return nil }
 
-// stored is what is left of an entry that was put. The caller may go on to change its payload.
-// What is held is checked once: its hits need not be.
-func stored(e driver.Entry, asOf time.Time) *item {
+// stored is what is left of an entry that was put, unless that is too much to be held, or nothing
+// is held. The caller may go on to change its payload. What is held is checked once: its hits need
+// not be.
+func (t *table) stored(e driver.Entry, asOf time.Time) *item {
+	if held := t.store.held; !held.inUse() || int64(len(e.Payload)) > held.max {
+		return nil
+	}
 	e.Payload = bytes.Clone(e.Payload)
 	checksum.Settle(e.Key, &e)
 	e.Key, e.UsedAt, e.Size = nil, time.Time{}, 0
@@ -184,7 +188,7 @@ func (t *table) Put(ctx context.Context, entries []driver.Entry) error {
 	asOf := time.Now()
 	return t.write(ctx, len(entries), func(i int) driver.Key { return entries[i].Key },
 		func() error { return t.Table.Put(ctx, entries) },
-		func(i int, _ *item) *item { return stored(entries[i], asOf) })
+		func(i int, _ *item) *item { return t.stored(entries[i], asOf) })
 }
 
 // PutIf implements [driver.Table]. Of the key of an entry that is not stored, somebody else has
@@ -200,7 +204,7 @@ func (t *table) PutIf(ctx context.Context, entries []driver.Entry, c driver.Cond
 			if !done[i] {
 				return nil
 			}
-			return stored(entries[i], asOf)
+			return t.stored(entries[i], asOf)
 		})
 	return done, err
 }

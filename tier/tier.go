@@ -136,8 +136,8 @@ func New(below driver.Store, opts *Options) (*Store, error) {
 // Traits are those of the store below, but that payloads are shared, and that it lags.
 func (s *Store) Traits() driver.Traits { return s.traits }
 
-// Unwrap returns the store below, whose optional interfaces can be used beside this one. What is
-// written past this store is seen as others' changes are.
+// Unwrap returns the store below, whose optional interfaces can be used beside this one. Entries
+// must not be written there: most stores do not tell of what they change themselves.
 func (s *Store) Unwrap() driver.Store { return s.below }
 
 // OpenTable implements [driver.Store].
