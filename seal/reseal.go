@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/gate"
 	"github.com/endpointcache/endpointcache/internal/ruined"
 )
 
@@ -22,6 +24,9 @@ import (
 // them. There is one exception: what another process changes of an entry's expiry alone, in
 // the milliseconds in which it is sealed anew here, is undone.
 func (s *Store) Reseal(ctx context.Context) (int, error) {
+	if err := s.awaitWriters(ctx); err != nil {
+		return 0, err
+	}
 	specs, err := s.below.Tables(ctx)
 	if err != nil {
 		return 0, err
@@ -40,13 +45,26 @@ func (s *Store) Reseal(ctx context.Context) (int, error) {
 	return n, nil
 }
 
+// awaitWriters returns when whoever has begun to write with older keys has ended. It waits for
+// those of tables that are not there now, too: others may make such a table anew.
+func (s *Store) awaitWriters(ctx context.Context) error {
+	if err := gate.Usable(ctx); err != nil {
+		return s.opError("seal anew in", "", err)
+	}
+	s.mu.Lock()
+	tables := maps.Clone(s.tables)
+	s.mu.Unlock()
+	for name, sh := range tables {
+		if err := sh.writes.Acquire(ctx, allWrites); err != nil {
+			return s.opError("seal anew in", name, err)
+		}
+		sh.writes.Release(allWrites)
+	}
+	return nil
+}
+
 // resealAll seals anew what is old in a table.
 func (t *table) resealAll(ctx context.Context) (n int, err error) {
-	// Whoever has begun to write with older keys has ended then.
-	if err := t.begin(ctx, allWrites); err != nil {
-		return 0, err
-	}
-	t.end(ctx, allWrites)
 	var old []driver.Key
 	flush := func() error {
 		done, err := t.resealUntilDone(ctx, old)
