@@ -30,7 +30,8 @@ import (
 //
 // As that takes as long as to save a row, a change of one row does without it where nobody
 // watched shortly before. If it is not done soon, it tells afterwards, and who begins to
-// watch waits that long. So a change can be missed only if its process dies meanwhile.
+// watch waits that long. So a change can be missed only if it takes longer, and its process dies
+// or gives it up meanwhile.
 type teller struct {
 	id       string // of the store, which is not told what it has changed itself
 	channel  string
