@@ -90,6 +90,20 @@ func TestResealWaitsForWhoHasBegunWithAnOlderKey(t *testing.T) {
 	}
 }
 
+// What was begun before a drop may be stored when the table is there again.
+func TestResealWaitsForWritersOfATableThatIsNotThere(t *testing.T) {
+	s, _, _, end := heldPut(t)
+	check(t, s.DropTable(t.Context(), spec.Name))
+	resealed := make(chan error, 1)
+	go func() {
+		_, err := s.Reseal(t.Context())
+		resealed <- err
+	}()
+	waitfor.True(t, "reseal waits", func() bool { return s.Waits(spec.Name) })
+	end()
+	check(t, waitfor.Receive(t, "reseal ends", resealed))
+}
+
 // A renewal that leaves CachedAt as it is would not be noticed by a put that asks for it.
 func TestResealUndoesNoRenewalOfThisProcess(t *testing.T) {
 	s, table, below, end := heldPut(t)
