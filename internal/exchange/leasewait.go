@@ -215,17 +215,21 @@ func (l *leases) decide(t *Table, q *queue, due []*queued, seen []driver.Entry) 
 	now := leaseNow()
 	var ended, given, waiting, asking []*queued
 	var givenRows []driver.Entry
+	wanted := make(map[flightKey]bool)
 	for i, w := range due {
-		row := &seen[i]
+		row, key := &seen[i], w.flight.ask.flightKey()
+		live := row.Key != nil && row.Live(now)
 		switch {
-		case row.Key == nil, !row.Live(now):
-			ended = append(ended, w)
-		case row.Header == "": // it is held
+		case live && row.Header == "": // it is held
 			waiting = append(waiting, w)
-		case row.CachedAt.Before(w.since):
-			given, givenRows = append(given, w), append(givenRows, *row)
-		default:
+		case live && !row.CachedAt.Before(w.since):
 			asking = append(asking, w)
+		case wanted[key]: // by another flight of this process
+			waiting = append(waiting, w)
+		case live:
+			given, givenRows, wanted[key] = append(given, w), append(givenRows, *row), true
+		default:
+			ended, wanted[key] = append(ended, w), true
 		}
 	}
 	l.launch(asking, true)
@@ -259,13 +263,17 @@ func (l *leases) contend(t *Table, due []*queued, get func([]*Flight) ([]bool, e
 			waiting = append(waiting, w)
 		}
 	}
-	_, answered := l.check(t, flightsOf(winners))
+	ask, _ := l.check(t, flightsOf(winners))
+	asks := make(map[*Flight]bool, len(ask))
+	for _, f := range ask {
+		asks[f] = true
+	}
 	var asking, served []*queued
 	for _, w := range winners {
-		if slices.Contains(answered, w.flight) {
-			served = append(served, w)
-		} else {
+		if asks[w.flight] {
 			asking = append(asking, w)
+		} else {
+			served = append(served, w)
 		}
 	}
 	tellWaited(hooks.LeaseAwaited, served)
