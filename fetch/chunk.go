@@ -50,6 +50,7 @@ func (c *chunk[K, V]) prepare(ctx context.Context) error {
 			return err
 		}
 		values = values[:from+len(a.Key)]
+		c.doors[i].batches = r.batches
 		a.Batched, a.Bare, a.MostUnsaved = true, true, r.unsavedMost
 		a.Doubt, a.Answers = &r.doubt, &r.answers
 	}

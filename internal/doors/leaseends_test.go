@@ -4,12 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/prefetch"
 )
 
 // ends fails a test whose call goes on for ever.
@@ -122,4 +129,68 @@ func (t *unreadableTable) Renew(ctx context.Context, r []driver.Renewal) ([]bool
 		return make([]bool, len(r)), nil
 	}
 	return t.Table.Renew(ctx, r)
+}
+
+// numbered are so many keys.
+func numbered(n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprint(i)
+	}
+	return ids
+}
+
+// awaitAll waits until all keys of a run wait for the leases of another process.
+func (h *house) awaitAll(keys int) {
+	h.t.Helper()
+	table := exchange.OfRepository(h.fetcher.Repository().Responses).View()
+	waitfor.True(h.t, "all flights are under way", func() bool {
+		flights, _ := table.Pending()
+		return flights == keys
+	})
+}
+
+// A run keeps to its concurrency, and counts its requests, also where it has waited for another
+// process in vain.
+func TestAPrefetchThatHasWaitedKeepsToItsConcurrency(t *testing.T) {
+	for _, gather := range []time.Duration{0, time.Millisecond} {
+		t.Run(fmt.Sprint("gather ", gather), func(t *testing.T) {
+			const keys, most = 40, 2
+			o := leased(policy.Policy{})
+			o.fetcher = fetch.FetcherOptions{Concurrency: keys, Gather: gather}
+			first := newHouse(t, o)
+			second := first.another(o)
+			first.api.says(http.StatusInternalServerError)
+			release := first.api.block()
+			ended := make(chan error, 2)
+			go func() {
+				_, err := first.fetcher.FetchMany(t.Context(), numbered(keys))
+				ended <- err
+			}()
+			first.awaitRequests(keys)
+			var result *prefetch.Result[string]
+			go func() {
+				var err error
+				result, err = prefetch.Run(t.Context(), second.fetcher, slices.Values(numbered(keys)), &prefetch.Options{Concurrency: most})
+				ended <- err
+			}()
+			second.awaitAll(keys)
+			var inFlight, highest atomic.Int64
+			first.api.mu.Lock()
+			first.api.answer = func(w http.ResponseWriter, _ *http.Request) {
+				n := inFlight.Add(1)
+				defer inFlight.Add(-1)
+				for h := highest.Load(); n > h && !highest.CompareAndSwap(h, n); h = highest.Load() {
+				}
+				fmt.Fprint(w, "{}")
+			}
+			first.api.mu.Unlock()
+			release()
+			check(t, waitfor.Receive(t, "a call has ended", ended))
+			check(t, waitfor.Receive(t, "the other has ended", ended))
+			if highest.Load() > most || result.Requests != keys {
+				t.Errorf("%d requests, %d at once at most: %s", result.Requests, highest.Load(), result.Report())
+			}
+		})
+	}
 }
