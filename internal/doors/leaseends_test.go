@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/hooks"
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
@@ -190,6 +193,42 @@ func TestAPrefetchThatHasWaitedKeepsToItsConcurrency(t *testing.T) {
 			check(t, waitfor.Receive(t, "the other has ended", ended))
 			if highest.Load() > most || result.Requests != keys {
 				t.Errorf("%d requests, %d at once at most: %s", result.Requests, highest.Load(), result.Report())
+			}
+		})
+	}
+}
+
+// Functions of the program that end their goroutine, as a test's FailNow does, hold up nobody.
+func TestFunctionsThatEndTheirGoroutine(t *testing.T) {
+	for name, change := range map[string]func(*option){
+		"a hook": func(o *option) {
+			o.cache.Hooks.Lease = func(context.Context, hooks.LeaseEvent) { runtime.Goexit() }
+		},
+		"a policy": func(o *option) {
+			o.settings.Policy.Serve = func(*policy.Exchange) bool {
+				runtime.Goexit()
+				return false
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, d := range doors {
+				t.Run(d.name, func(t *testing.T) {
+					o := leased(policy.Policy{})
+					first := newHouse(t, o)
+					change(&o)
+					second := first.another(o)
+					release := first.api.block()
+					var wait sync.WaitGroup
+					wait.Go(func() { d.ask(t.Context(), first, "a") })
+					first.awaitRequests(1)
+					wait.Go(func() {
+						ends(t, "the call", func(ctx context.Context) { d.ask(ctx, second, "a") })
+					})
+					second.awaitWaiting()
+					release()
+					wait.Wait()
+				})
 			}
 		})
 	}

@@ -31,6 +31,7 @@ type queued struct {
 	next    time.Time // when it is looked for what has become of that
 	pause   time.Duration
 	verdict chan<- bool // whether it may ask; nil: see Door.Launch
+	decided bool        // it waits no more, or again
 }
 
 // wait adds flights to the queue of their table.
@@ -76,7 +77,7 @@ func (l *leases) attend(t *Table, q *queue) {
 			return
 		}
 		if len(due) > 0 {
-			l.look(t, q, due)
+			l.lookApart(t, q, due)
 			continue
 		}
 		timer := time.NewTimer(next)
@@ -150,6 +151,19 @@ func (w *queued) gone() bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	return w.flight.landed || w.flight.abandoned
+}
+
+// lookApart is look on a goroutine of its own, which a function of a policy or of an endpoint may
+// end. Those that it has not come to ask.
+func (l *leases) lookApart(t *Table, q *queue, due []*queued) {
+	for _, w := range due {
+		w.decided = false
+	}
+	if apart(func() { l.look(t, q, due) }) {
+		return
+	}
+	left := slices.DeleteFunc(due, func(w *queued) bool { return w.decided })
+	apart(func() { l.launch(left, true) })
 }
 
 // look sees what has become of the leases that flights wait for: some are answered, some may
@@ -238,7 +252,7 @@ func (l *leases) decide(t *Table, q *queue, due []*queued, seen []driver.Entry) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, w := range waiting {
-		w.pause = min(w.pause*3/2, latestLook)
+		w.decided, w.pause = true, min(w.pause*3/2, latestLook)
 		w.next = now.Add(jittered(w.pause))
 	}
 	q.waiting = append(q.waiting, waiting...)
@@ -292,6 +306,7 @@ func (l *leases) launch(due []*queued, without bool) {
 	}
 	var together []*Flight
 	for _, w := range due {
+		w.decided = true
 		if w.verdict != nil {
 			w.verdict <- true
 		} else {
@@ -305,6 +320,7 @@ func (l *leases) launch(due []*queued, without bool) {
 
 // answered ends a flight for which another process has asked.
 func (w *queued) answered() {
+	w.decided = true
 	if w.verdict != nil {
 		w.verdict <- false
 	} else {
