@@ -4,8 +4,10 @@ import (
 	"fmt"
 
 	"github.com/endpointcache/endpointcache"
+	"github.com/endpointcache/endpointcache/observe"
 	"github.com/endpointcache/endpointcache/origin"
 	"github.com/endpointcache/endpointcache/pages"
+	"github.com/endpointcache/endpointcache/seal"
 )
 
 type AlbumKey struct {
@@ -26,4 +28,6 @@ var (
 	next        pages.Next[AlbumKey, Album]
 	playlists   *fetch.Fetcher[TrackKey, Album]
 	user        struct{ ID string }
+	secrets     *seal.Keys
+	observer    *observe.Observer
 )
