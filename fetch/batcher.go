@@ -234,9 +234,22 @@ func (b *batcher[K, V]) board(flights []*exchange.Flight) ([]*exchange.Flight, *
 	return left, trip
 }
 
+// claim gets the leases of flights, and returns those that may be sent now.
+func (b *batcher[K, V]) claim(flights []*exchange.Flight) (mine []*exchange.Flight) {
+	claimed := false
+	defer func() {
+		if !claimed { // the user's code has ended the goroutine
+			b.fail(flights, nil)
+		}
+	}()
+	mine = exchange.Claim(flights)
+	claimed = true
+	return mine
+}
+
 // run makes the request for flights, and halves of it where they are refused together.
 func (b *batcher[K, V]) run(flights []*exchange.Flight) {
-	if flights = exchange.Claim(flights); len(flights) == 0 {
+	if flights = b.claim(flights); len(flights) == 0 {
 		return
 	}
 	left, trip := b.board(flights)

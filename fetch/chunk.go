@@ -20,14 +20,15 @@ type chunk[K comparable, V any] struct {
 	doors  []door[K, V]
 	values driver.Key
 	asks   *exchange.Many
+	again  []again[K, V] // what the keys were before, where they are looked up once more
 
 	mu     sync.Mutex // guards what joins, ends and settles flights
 	flying map[int]bool
 	forget func() bool // lets the run's context hold the chunk no longer; nil where it does not
 }
 
-func (r *fill[K, V]) newChunk(keys ...K) *chunk[K, V] {
-	return &chunk[K, V]{run: r, keys: keys, flying: make(map[int]bool)}
+func (r *fill[K, V]) newChunk() *chunk[K, V] {
+	return &chunk[K, V]{run: r, flying: make(map[int]bool)}
 }
 
 // prepare makes an ask for each key.
@@ -49,9 +50,14 @@ func (c *chunk[K, V]) prepare(ctx context.Context) error {
 			return err
 		}
 		values = values[:from+len(a.Key)]
+		c.doors[i].batches = r.batches
 		a.Batched, a.Bare, a.MostUnsaved = true, true, r.unsavedMost
 		a.Doubt, a.Answers = &r.doubt, &r.answers
 	}
+	for i, before := range c.again {
+		c.memory[i].Repeat(&before.chunk.memory[before.i])
+	}
+	c.again = nil
 	c.asks = r.f.table.Exchange().NewMany(c.memory, c.found)
 	c.asks.Tally = r.tally
 	return nil
@@ -245,12 +251,8 @@ func (c *chunk[K, V]) settle(ctx context.Context, i int, answers int64) {
 	case ctx.Err() != nil:
 		r.call(Filled[K]{Key: c.keys[i], Status: Cancelled})
 	default:
-		r.flying.Add(1)
-		go func() {
-			defer r.flying.Done()
-			r.begin(ctx, r.newChunk(c.keys[i]))
-			r.batches.flush()
-		}()
+		r.flying.Add(1) // until it was looked up
+		r.again = append(r.again, again[K, V]{c, i})
 	}
 }
 

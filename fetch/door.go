@@ -12,8 +12,9 @@ import (
 
 // door asks the origin for a key on behalf of the exchange.
 type door[K comparable, V any] struct {
-	f   *Fetcher[K, V]
-	key K
+	f       *Fetcher[K, V]
+	key     K
+	batches *batcher[K, V] // of the fill that asks; nil: it is none
 }
 
 // Begin implements [exchange.Door]. The flight counts among what the client does.
@@ -52,20 +53,25 @@ func (d *door[K, V]) Build() *http.Request {
 	return req
 }
 
-// Launch implements [exchange.Door]. Flights of other fetchers are theirs.
+// Launch implements [exchange.Door]. Flights of other fetchers and fills are theirs.
 func (d *door[K, V]) Launch(flights ...*exchange.Flight) {
 	var now, others []*exchange.Flight
 	for _, fl := range flights {
-		switch b := d.f.shared; {
-		case fl.Ask().Door.(*door[K, V]).f != d.f:
+		switch other := fl.Ask().Door.(*door[K, V]); {
+		case other.f != d.f || other.batches != d.batches:
 			others = append(others, fl)
 		case fl.Renews() && d.f.renewals != nil:
 			d.f.renewals.add(fl)
-		case b != nil:
-			b.add(fl)
+		case !fl.Renews() && d.batches != nil:
+			d.batches.add(fl)
+		case d.f.shared != nil:
+			d.f.shared.add(fl)
 		default:
 			now = append(now, fl)
 		}
+	}
+	if d.batches != nil { // none of these waits for more than those that have come with it
+		d.batches.flush()
 	}
 	if len(now) > 0 {
 		newBatcher(d.f, 0).flushed(now...)

@@ -149,6 +149,7 @@ type fill[K comparable, V any] struct {
 	taken    []report[K, V]    // that are being reported
 	next     int               // of these
 	doubted  []exchange.Result // absences that are not believed yet
+	again    []again[K, V]     // keys to be looked up once more
 	answered int64             // answers of use before the last failure
 	row      int               // failures since the last answer of use
 	unsaved  int               // answers that could not be saved since one was
@@ -358,6 +359,30 @@ func (r *fill[K, V]) begin(ctx context.Context, c *chunk[K, V]) (free bool) {
 	return c.fly(ctx)
 }
 
+// again is a key of a chunk that is looked up once more: its flight has brought no answer, and
+// the store may have one.
+type again[K comparable, V any] struct {
+	chunk *chunk[K, V]
+	i     int
+}
+
+// lookUpAgain looks those keys up together.
+func (r *fill[K, V]) lookUpAgain(ctx context.Context) {
+	if len(r.again) == 0 {
+		return
+	}
+	c := r.newChunk()
+	c.again, r.again = r.again, nil
+	for _, a := range c.again {
+		c.keys = append(c.keys, a.chunk.keys[a.i])
+	}
+	go func() {
+		defer r.flying.Add(-len(c.keys))
+		r.begin(ctx, c)
+		r.batches.flush()
+	}()
+}
+
 // report tells of keys until there are no more to come. Where the user's function ends
 // the goroutine, another one goes on without it.
 func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}, reported chan<- struct{}) {
@@ -377,6 +402,7 @@ func (r *fill[K, V]) report(ctx context.Context, ended <-chan struct{}, reported
 			r.next++
 			r.reportOne(ctx, one)
 		}
+		r.lookUpAgain(ctx)
 		r.reported(len(r.taken))
 		r.tally.Tell(ctx, r.f.table, 0)
 		clear(r.taken)

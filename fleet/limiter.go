@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,7 +37,7 @@ type Limits struct {
 
 	// Burst is how many requests may be sent at once, if fewer than Rate allows were sent
 	// before. In any time there are at most Burst requests more than Rate allows. The
-	// default is 1: requests are spaced evenly.
+	// default is 1: requests are spaced evenly. It is at most as many as Rate allows in a year.
 	Burst int
 
 	// Alone is the rate of this process while the store does not answer. The default is
@@ -46,6 +47,9 @@ type Limits struct {
 	// StoreTimeout is how long the store may take to answer. The default is a second.
 	StoreTimeout time.Duration
 }
+
+// longest is how long the slots of Burst may last, so that no time is out of range.
+const longest = 365 * 24 * time.Hour
 
 // Limiter lets requests be sent at a rate that all processes share. Many goroutines may use it at
 // once. It has nothing that has to be closed: the store is its caller's.
@@ -62,8 +66,11 @@ type Limiter struct {
 	waiting atomic.Int64
 	cleared atomic.Int64 // when expired slots were last removed, in seconds
 
-	turn  chan struct{} // holds an element while somebody has slots
+	turn  chan struct{} // holds an element while somebody takes a slot
 	slots slots
+
+	mu       sync.Mutex
+	returned []int64 // slots that were given back
 }
 
 // New returns a limiter on the store, in which it creates its table if it is absent.
@@ -79,6 +86,9 @@ func New(ctx context.Context, store driver.Store, limits Limits) (*Limiter, erro
 		return nil, errors.New("fleet: Burst, Alone or StoreTimeout is no number from 0 on")
 	}
 	limits.Burst = max(limits.Burst, 1)
+	if float64(limits.Burst)/limits.Rate > longest.Seconds() {
+		return nil, fmt.Errorf("fleet: %d requests at a Rate of %v take more than a year", limits.Burst, limits.Rate)
+	}
 	limits.StoreTimeout = cmp.Or(limits.StoreTimeout, time.Second)
 	period := time.Duration(math.Ceil(float64(time.Second) / limits.Rate))
 	l := &Limiter{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/tracktest"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
@@ -118,7 +120,7 @@ func TestSlotsBehindManyOthers(t *testing.T) {
 	now := time.Now()
 	one.now = func() time.Time { return now }
 	var rows []driver.Entry
-	first := one.first()
+	first := one.first(0)
 	for i := range int64(3000) {
 		rows = append(rows, driver.Entry{Key: driver.Key{one.name, first + i}, CachedAt: now.UTC().Truncate(time.Microsecond)})
 	}
@@ -138,8 +140,8 @@ func TestLimitersOfOneStore(t *testing.T) {
 		l := limiter(t, store, limits)
 		now := time.Now()
 		l.now = func() time.Time { return now }
-		if slot, err := l.take(t.Context()); err != nil || slot != l.first() {
-			t.Errorf("slot %d, %v, want the first one, %d", slot, err, l.first())
+		if slot, err := l.take(t.Context()); err != nil || slot != l.first(0) {
+			t.Errorf("slot %d, %v, want the first one, %d", slot, err, l.first(0))
 		}
 		now = now.Add(time.Hour)
 		if _, err := l.take(t.Context()); err != nil {
@@ -149,6 +151,71 @@ func TestLimitersOfOneStore(t *testing.T) {
 			t.Errorf("%d slots of long ago are left, %v", n, err)
 		}
 	}
+}
+
+// Slots are put ahead of the time that the store takes, so that they are not past by then.
+func TestAStoreThatTakesManySlots(t *testing.T) {
+	slow := &slowStore{Store: tracktest.Opened[*memory.Store](t)(memory.New(nil)), takes: 3 * time.Millisecond}
+	l := limiter(t, slow, Limits{Rate: 100_000})
+	for range 10 {
+		slot, err := l.take(t.Context())
+		if err != nil || slot < 1 {
+			t.Fatalf("slot %d, %v", slot, err)
+		}
+	}
+	if n := slow.puts.Load(); n > 50 {
+		t.Errorf("10 slots have taken %d operations of the store", n)
+	}
+}
+
+// slowStore takes some time to put entries, or waits until it may.
+type slowStore struct {
+	driver.Store
+	takes time.Duration
+	puts  atomic.Int64
+	gate  chan struct{}
+}
+
+func (s *slowStore) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
+	table, err := s.Store.OpenTable(ctx, spec)
+	return &slowTable{table, s}, err
+}
+
+type slowTable struct {
+	driver.Table
+	of *slowStore
+}
+
+func (t *slowTable) PutIf(ctx context.Context, entries []driver.Entry, c driver.Condition) ([]bool, error) {
+	t.of.puts.Add(1)
+	time.Sleep(t.of.takes)
+	if t.of.gate != nil {
+		<-t.of.gate
+	}
+	return t.Table.PutIf(ctx, entries, c)
+}
+
+// A caller that gives up does not wait for the store that another one waits for.
+func TestACallerThatGivesUpDoesNotWait(t *testing.T) {
+	slow := &slowStore{Store: tracktest.Opened[*memory.Store](t)(memory.New(nil))}
+	l := limiter(t, slow, Limits{Rate: 0.001})
+	if err := l.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan error, 1)
+	go func() { waiting <- l.Wait(ctx) }()
+	waitfor.True(t, "it has a slot", func() bool { return slow.puts.Load() == 2 && l.waiting.Load() == 0 })
+	slow.gate = make(chan struct{})
+	var other sync.WaitGroup
+	other.Go(func() { _, _ = l.take(t.Context()) })
+	waitfor.True(t, "another one waits for the store", func() bool { return slow.puts.Load() == 3 })
+	cancel()
+	if err := waitfor.Receive(t, "the first has given up", waiting); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+	close(slow.gate)
+	other.Wait()
 }
 
 func TestAStoreThatFails(t *testing.T) {
@@ -172,7 +239,7 @@ func TestAStoreThatFails(t *testing.T) {
 
 func TestLimitsThatCannotBe(t *testing.T) {
 	store := tracktest.Opened[*memory.Store](t)(memory.New(nil))
-	for _, limits := range []Limits{{}, {Rate: -1}, {Rate: 1e6}, {Rate: 1, Burst: -1}, {Rate: 1, Alone: -1}, {Rate: 1, StoreTimeout: -1}} {
+	for _, limits := range []Limits{{}, {Rate: -1}, {Rate: 1e6}, {Rate: math.NaN()}, {Rate: 1e-300}, {Rate: 1, Burst: math.MaxInt32}, {Rate: 1, Burst: -1}, {Rate: 1, Alone: -1}, {Rate: 1, StoreTimeout: -1}} {
 		if _, err := New(t.Context(), store, limits); err == nil {
 			t.Errorf("%+v are accepted", limits)
 		}

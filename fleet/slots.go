@@ -14,6 +14,7 @@ import (
 type slots struct {
 	own   []int64        // that it has put and nobody uses yet, in order
 	taken map[int64]bool // that are somebody's
+	lead  time.Duration  // how long the store has last taken to put some: those until then are past
 }
 
 const (
@@ -33,8 +34,10 @@ const (
 func (l *Limiter) at(t time.Time) int64       { return t.UnixNano() / int64(l.period) }
 func (l *Limiter) start(slot int64) time.Time { return time.Unix(0, slot*int64(l.period)) }
 
-// first is the first slot that can still be used.
-func (l *Limiter) first() int64 { return l.at(l.now()) - int64(l.limits.Burst) + 1 }
+// first is the first slot that can still be used after so long.
+func (l *Limiter) first(after time.Duration) int64 {
+	return l.at(l.now().Add(after)) - int64(l.limits.Burst) + 1
+}
 
 // take returns a slot of the caller's own. Callers come one after the other, and the one whose
 // turn it is puts slots for those behind it, too.
@@ -47,18 +50,18 @@ func (l *Limiter) take(ctx context.Context) (slot int64, err error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	for window := 1; ; window *= 2 {
+	for window := 1; ; window = min(2*window, mostLooked/mostAtOnce) {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		l.forget()
+		l.collect()
 		if len(l.slots.own) > 0 {
 			slot := l.slots.own[0]
 			l.slots.own = l.slots.own[1:]
 			return slot, nil
 		}
 		if window > 1 { // others are ahead
-			if err := l.look(ctx, min(mostAtOnce*window, mostLooked)); err != nil {
+			if err := l.look(ctx, mostAtOnce*window); err != nil {
 				return 0, err
 			}
 		}
@@ -68,19 +71,30 @@ func (l *Limiter) take(ctx context.Context) (slot int64, err error) {
 	}
 }
 
-// giveBack lets somebody else use a slot.
+// giveBack lets somebody else use a slot. It does not wait for a turn.
 func (l *Limiter) giveBack(slot int64) {
-	l.turn <- struct{}{}
-	defer func() { <-l.turn }()
-	at, _ := slices.BinarySearch(l.slots.own, slot)
-	l.slots.own = slices.Insert(l.slots.own, at, slot)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.returned = append(l.returned, slot)
 }
 
-// forget lets go of what is past.
-func (l *Limiter) forget() {
-	first := l.first()
-	past, _ := slices.BinarySearch(l.slots.own, first)
+// collect adds the slots that were given back to those of the process, without what is past.
+func (l *Limiter) collect() {
+	l.mu.Lock()
+	l.slots.own = append(l.slots.own, l.returned...)
+	returned := len(l.returned) > 0
+	l.returned = nil
+	l.mu.Unlock()
+	if returned {
+		slices.Sort(l.slots.own)
+	}
+	past, _ := slices.BinarySearch(l.slots.own, l.first(0))
 	l.slots.own = l.slots.own[past:]
+}
+
+// forget lets go of the slots of others that are past.
+func (l *Limiter) forget() {
+	first := l.first(0)
 	for slot := range l.slots.taken {
 		if slot < first {
 			delete(l.slots.taken, slot)
@@ -92,6 +106,7 @@ func (l *Limiter) forget() {
 // many times as wide. So processes that have lost against each other do not all try the same
 // ones again.
 func (l *Limiter) put(ctx context.Context, window int) error {
+	l.forget()
 	tried := l.choose(int(min(l.waiting.Load(), mostAtOnce)), window)
 	rows := make([]driver.Entry, len(tried))
 	now := l.now().UTC().Truncate(time.Microsecond)
@@ -104,7 +119,9 @@ func (l *Limiter) put(ctx context.Context, window int) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.limits.StoreTimeout)
 	defer cancel()
+	began := time.Now()
 	stored, err := l.table.PutIf(ctx, rows, driver.Condition{If: driver.IfAbsent})
+	l.slots.lead = time.Since(began)
 	if err != nil {
 		return err
 	}
@@ -151,10 +168,11 @@ func (l *Limiter) choose(n, window int) []int64 {
 	return chosen
 }
 
-// free are the next n slots that are nobody's, as far as this process knows.
+// free are the next n slots that are nobody's, as far as this process knows, and that are not
+// past before they are put.
 func (l *Limiter) free(n int) []int64 {
 	free := make([]int64, 0, n)
-	for slot := l.first(); len(free) < n; slot++ {
+	for slot := l.first(l.slots.lead); len(free) < n; slot++ {
 		if !l.slots.taken[slot] {
 			free = append(free, slot)
 		}

@@ -10,8 +10,7 @@
 //		},
 //	}})
 //
-// Functions are called on the goroutine that does the work, which waits for them: they should
-// be quick. Many goroutines may call them at once, never with a lock held, so they may use the
+// The work that a function is told of waits for it: it should be quick. Many goroutines may call them at once, never with a lock held, so they may use the
 // cache. One that panics is logged and counted among the cache's Stats, and does no other harm.
 // A function that is not set costs a comparison with nil.
 //

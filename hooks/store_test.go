@@ -269,3 +269,56 @@ func TestJoinedHooksAreCalledInTheirOrder(t *testing.T) {
 		t.Error("there are hooks that none of them has")
 	}
 }
+
+// Hooks that panic do not keep others, before and behind them, from being called.
+func TestJoinedHooksThatPanic(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		var called []string
+		one := func(name string) hooks.Hooks {
+			return hooks.Hooks{
+				Answered: func(context.Context, hooks.Answer) { called = append(called, name+" answered") },
+				Requesting: func(context.Context, hooks.Request) (context.Context, func(hooks.RequestEnd)) {
+					called = append(called, name+" begun")
+					return nil, func(hooks.RequestEnd) { called = append(called, name+" ended") }
+				},
+				Prefetching: func(context.Context, hooks.Prefetch) func(hooks.Progress) {
+					return func(hooks.Progress) { called = append(called, name+" told") }
+				},
+			}
+		}
+		bad := hooks.Hooks{
+			Answered: func(context.Context, hooks.Answer) { panic("answered") },
+			Requesting: func(context.Context, hooks.Request) (context.Context, func(hooks.RequestEnd)) {
+				if !ends {
+					panic("begun")
+				}
+				return nil, func(hooks.RequestEnd) { panic("ended") }
+			},
+			Prefetching: func(context.Context, hooks.Prefetch) func(hooks.Progress) {
+				if !ends {
+					panic("begun")
+				}
+				return func(hooks.Progress) { panic("told") }
+			},
+		}
+		panics := 0
+		try := func(call func()) {
+			defer func() {
+				if recover() != nil {
+					panics++
+				}
+			}()
+			call()
+		}
+		all := hooks.Join(one("a"), bad, one("b"))
+		try(func() { all.Answered(t.Context(), hooks.Answer{}) })
+		_, end := all.Requesting(t.Context(), hooks.Request{})
+		try(func() { end(hooks.RequestEnd{}) })
+		tell := all.Prefetching(t.Context(), hooks.Prefetch{})
+		try(func() { tell(hooks.Progress{}) })
+		want := []string{"a answered", "b answered", "a begun", "b begun", "b ended", "a ended", "a told", "b told"}
+		if !slices.Equal(called, want) || panics != 3 {
+			t.Errorf("%d panics, and called are %q, want %q", panics, called, want)
+		}
+	}
+}

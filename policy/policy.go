@@ -115,7 +115,7 @@ type Policy struct {
 	// is how long a process that dies meanwhile keeps the others from asking; while it
 	// lives, it may take as long as it needs to. Some seconds are a good choice. The clocks
 	// of the machines have to agree to within a fraction of it, or else the origin may be
-	// asked more often.
+	// asked more often. It is at least 100 milliseconds.
 	//
 	// It costs a fetch two operations of the store before the request. If the store fails,
 	// each process asks. Waiting callers are answered with what is stored where
@@ -232,6 +232,9 @@ var uncacheable = []int{
 	http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable,
 }
 
+// shortestLease is one that a process can extend in time.
+const shortestLease = 100 * time.Millisecond
+
 // Validate reports what keeps a policy from being used.
 func (p Policy) Validate() error {
 	if p.Use > Disabled || p.CacheControl > Off || p.Cookies > Off {
@@ -258,6 +261,9 @@ func (p Policy) Validate() error {
 		if status < 400 || status > 599 {
 			return fmt.Errorf("policy: status %d among StaleStatuses is neither of class 4xx nor 5xx", status)
 		}
+	}
+	if p.Lease > 0 && p.Lease < shortestLease {
+		return fmt.Errorf("policy: Lease is %v, which is less than %v", p.Lease, shortestLease)
 	}
 	if !(p.RefreshAhead < 1) { // NaN is not, either
 		return errors.New("policy: RefreshAhead is not below 1")

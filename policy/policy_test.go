@@ -70,6 +70,7 @@ func TestPoliciesThatCannotBe(t *testing.T) {
 		"stale for an unknown class": {StaleStatuses: []int{600}},
 		"stale for no status":        {StaleStatuses: []int{0}},
 		"all of the life":            {RefreshAhead: 1},
+		"a lease that is too short":  {Lease: time.Millisecond},
 		"more than the life":         {RefreshAhead: 20},
 		"a share that is no number":  {RefreshAhead: math.NaN()},
 		"a beta that is no number":   {RefreshBeta: math.NaN()},
@@ -94,6 +95,8 @@ func TestPoliciesThatCanBe(t *testing.T) {
 		"limits":               {StaleIfError: time.Hour, StaleWhileRevalidate: time.Hour, SoftTimeout: time.Second, HardTimeout: time.Minute},
 		"no limits":            {StaleIfError: -1, StaleWhileRevalidate: -1, SoftTimeout: -1, HardTimeout: -1},
 		"renewal":              {RefreshAhead: 0.1, RefreshBeta: 1},
+		"a lease":              {Lease: time.Second},
+		"no lease":             {Lease: -1},
 		"almost all its life":  {RefreshAhead: 0.999, RefreshBeta: 20},
 		"no renewal":           {RefreshAhead: -1, RefreshBeta: -1},
 	} {

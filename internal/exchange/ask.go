@@ -94,6 +94,11 @@ type Door interface {
 // read from it, or where whole is true it is payload.
 type Send func(ctx context.Context, stored http.Header) (resp *http.Response, payload []byte, whole bool, err error)
 
+// Repeat makes a, which asks the same, one that goes on from where another has ended.
+func (a *Ask) Repeat(before *Ask) {
+	a.looked, a.below, a.alone, a.Distrust = before.looked, before.below, before.alone, before.Distrust
+}
+
 func (a *Ask) flightKey() flightKey {
 	if a.key == "" {
 		a.key = encodeKey(a.Key)

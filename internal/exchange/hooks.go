@@ -22,6 +22,24 @@ func told[E any](ctx context.Context, x *Exchange, hook func(context.Context, E)
 	hook(ctx, e)
 }
 
+// toldApart is told on a goroutine of the hook's own, which it may end, as a test's FailNow does:
+// the caller's has more to do.
+func toldApart[E any](ctx context.Context, x *Exchange, hook func(context.Context, E), e E) {
+	apart(func() { told(ctx, x, hook, e) })
+}
+
+// apart runs a function on a goroutine of its own, and reports whether it has returned.
+func apart(run func()) (returned bool) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		run()
+		returned = true
+	}()
+	<-ended
+	return returned
+}
+
 // recovered, deferred around a hook, ends its panic.
 func (x *Exchange) recovered() {
 	if p := recover(); p != nil {
@@ -336,7 +354,7 @@ func (b *measuredBody) Close() error {
 func (x *Exchange) renewing(f *Flight) {
 	x.counts.renewed.Add(1)
 	if hook := x.opts.Hooks.Renewing; hook != nil {
-		told(f.values, x, hook, hooks.Renewal{Repository: f.ask.Table.Name, Store: x.opts.Store, Outcome: hooks.RenewalBegun})
+		toldApart(f.values, x, hook, hooks.Renewal{Repository: f.ask.Table.Name, Store: x.opts.Store, Outcome: hooks.RenewalBegun})
 	}
 }
 
@@ -358,13 +376,13 @@ func (f *Flight) tellRenewed() {
 	case f.resp != nil && (f.body == nil || f.body.err == nil) && (f.resp.StatusCode < http.StatusBadRequest || Gone(f.resp.StatusCode)):
 		outcome = hooks.RenewalFetched
 	}
-	told(f.values, f.x, hook, hooks.Renewal{Repository: f.ask.Table.Name, Store: f.x.opts.Store, Outcome: outcome, Duration: time.Since(f.begun)})
+	toldApart(f.values, f.x, hook, hooks.Renewal{Repository: f.ask.Table.Name, Store: f.x.opts.Store, Outcome: outcome, Duration: time.Since(f.begun)})
 }
 
 // evicted tells of entries that have left.
 func (x *Exchange) evicted(table string, reason hooks.Reason, gone driver.Size) {
 	if hook := x.opts.Hooks.Evicted; hook != nil && gone.Entries > 0 {
-		told(x.running.ctx, x, hook, hooks.Eviction{Repository: table, Store: x.opts.Store, Reason: reason, Entries: gone.Entries, Bytes: gone.Bytes})
+		toldApart(x.running.ctx, x, hook, hooks.Eviction{Repository: table, Store: x.opts.Store, Reason: reason, Entries: gone.Entries, Bytes: gone.Bytes})
 	}
 }
 
@@ -372,7 +390,7 @@ func (x *Exchange) evicted(table string, reason hooks.Reason, gone driver.Size) 
 func (x *Exchange) damaged(table string, n int) {
 	x.counts.damaged.Add(int64(n))
 	if hook := x.opts.Hooks.Damaged; hook != nil {
-		told(x.running.ctx, x, hook, hooks.Damage{Repository: table, Store: x.opts.Store, Entries: n})
+		toldApart(x.running.ctx, x, hook, hooks.Damage{Repository: table, Store: x.opts.Store, Entries: n})
 	}
 }
 
@@ -380,7 +398,7 @@ func (x *Exchange) damaged(table string, n int) {
 func (x *Exchange) storeFailed(ctx context.Context, t *Table, op string, err error) {
 	x.counts.storeErrors.Add(1)
 	if hook := x.opts.Hooks.StoreFailed; hook != nil {
-		told(ctx, x, hook, hooks.StoreFailure{
+		toldApart(ctx, x, hook, hooks.StoreFailure{
 			Repository: t.Name, Store: x.opts.Store, Operation: op,
 			Skipped: errors.Is(err, ErrStoreDown), ErrorType: errorType(err),
 		})
@@ -391,7 +409,7 @@ func (x *Exchange) storeFailed(ctx context.Context, t *Table, op string, err err
 func (x *Exchange) storeState(s *hooks.StoreState) {
 	if hook := x.opts.Hooks.StoreState; hook != nil && s != nil {
 		s.Store = x.opts.Store
-		told(x.running.ctx, x, hook, *s)
+		toldApart(x.running.ctx, x, hook, *s)
 	}
 }
 
@@ -403,7 +421,7 @@ func tellLeases(outcome hooks.LeaseOutcome, flights []*Flight, waited time.Durat
 	}
 	f := flights[0]
 	if hook := f.x.opts.Hooks.Lease; hook != nil {
-		told(f.values, f.x, hook, hooks.LeaseEvent{
+		toldApart(f.values, f.x, hook, hooks.LeaseEvent{
 			Repository: f.ask.Table.Name, Store: f.x.opts.Store, Keys: len(flights), Outcome: outcome, Waited: waited,
 		})
 	}

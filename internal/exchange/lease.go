@@ -28,6 +28,8 @@ type lease struct {
 	row    driver.Entry
 	period time.Duration // how long it lives when it is put or extended
 	kept   bool          // the answer that it was for is stored
+
+	doubtful bool // the store has failed to extend it: it may be another process's by now
 }
 
 // leases are those of an exchange's store. They go by the machine's clock, and not by the
@@ -66,9 +68,13 @@ func leaseKey(t *Table, key string) driver.Key {
 }
 
 // takesLease reports whether the flight needs a lease before the origin is asked: the
-// answer can be shared by way of the store.
+// answer can be shared by way of the store. It is not where its caller has looked for an answer
+// there in vain, though there seemed to be one.
 func (f *Flight) takesLease() bool {
-	if f.ask.Rules.lease <= 0 || f.ask.alone || f.ask.wantsNews() || f.part != nil || !f.storable() {
+	if f.ask.Rules.lease <= 0 || f.ask.Alone || f.ask.alone || f.ask.wantsNews() || f.part != nil || !f.storable() {
+		return false
+	}
+	if f.ask.looked >= maxLooks {
 		return false
 	}
 	f.x.leases.mu.Lock()
@@ -234,12 +240,14 @@ func (l *leases) isLeft(key flightKey, s *Stored) bool {
 }
 
 // withoutOwn are the flights whose lease this process does not have already. The others
-// have overtaken a flight that has, and do not wait for it.
+// have overtaken a flight that has, or is to get it with them, and do not wait for it.
 func (l *leases) withoutOwn(flights []*Flight) (foreign, own []*Flight) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	wanted := make(map[flightKey]bool, len(flights))
 	for _, f := range flights {
-		if l.held[f.ask.flightKey()] == nil {
+		if key := f.ask.flightKey(); l.held[key] == nil && !wanted[key] {
+			wanted[key] = true
 			foreign = append(foreign, f)
 			continue
 		}

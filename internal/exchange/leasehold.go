@@ -31,7 +31,7 @@ func (l *leases) hold(flights []*Flight, rows []driver.Entry, won []bool) {
 		}
 		got := &lease{key: f.ask.flightKey(), table: f.ask.Table, row: rows[i], period: f.ask.Rules.lease}
 		if f.unleased {
-			l.freed = append(l.freed, got)
+			l.free(got)
 			continue
 		}
 		f.lease, l.held[got.key] = got, got
@@ -52,6 +52,11 @@ func (f *Flight) freeLease(kept bool) {
 	}
 	delete(l.held, held.key)
 	held.kept = kept
+	l.free(held)
+}
+
+// free has a lease that is not held any more given back. The lock is held.
+func (l *leases) free(held *lease) {
 	l.freed = append(l.freed, held)
 	l.giving[held.key] = true
 	l.keepHeld()
@@ -125,7 +130,7 @@ func (l *leases) giveBack(freed []*lease) {
 	var keys []driver.Key
 	var renewals []driver.Renewal
 	for _, held := range freed {
-		if held.kept && held.row.ExpiresAt.Sub(now) > held.period/3 {
+		if held.kept && !held.doubtful && held.row.ExpiresAt.Sub(now) > held.period/3 {
 			keys = append(keys, held.row.Key)
 			continue
 		}
@@ -183,7 +188,7 @@ func (l *leases) extend(due []*lease) {
 			}
 			continue
 		}
-		held.row.ExpiresAt = rows[i].ExpiresAt // where the store has failed, it is tried again then
+		held.row.ExpiresAt, held.doubtful = rows[i].ExpiresAt, err != nil // it is tried again then
 	}
 }
 

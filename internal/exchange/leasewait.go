@@ -31,6 +31,7 @@ type queued struct {
 	next    time.Time // when it is looked for what has become of that
 	pause   time.Duration
 	verdict chan<- bool // whether it may ask; nil: see Door.Launch
+	decided bool        // it waits no more, or again
 }
 
 // wait adds flights to the queue of their table.
@@ -76,7 +77,7 @@ func (l *leases) attend(t *Table, q *queue) {
 			return
 		}
 		if len(due) > 0 {
-			l.look(t, q, due)
+			l.lookApart(t, q, due)
 			continue
 		}
 		timer := time.NewTimer(next)
@@ -152,6 +153,19 @@ func (w *queued) gone() bool {
 	return w.flight.landed || w.flight.abandoned
 }
 
+// lookApart is look on a goroutine of its own, which a function of a policy or of an endpoint may
+// end. Those that it has not come to ask.
+func (l *leases) lookApart(t *Table, q *queue, due []*queued) {
+	for _, w := range due {
+		w.decided = false
+	}
+	if apart(func() { l.look(t, q, due) }) {
+		return
+	}
+	left := slices.DeleteFunc(due, func(w *queued) bool { return w.decided })
+	apart(func() { l.launch(left, true) })
+}
+
 // look sees what has become of the leases that flights wait for: some are answered, some may
 // ask, the others go on waiting.
 func (l *leases) look(t *Table, q *queue, due []*queued) {
@@ -215,17 +229,21 @@ func (l *leases) decide(t *Table, q *queue, due []*queued, seen []driver.Entry) 
 	now := leaseNow()
 	var ended, given, waiting, asking []*queued
 	var givenRows []driver.Entry
+	wanted := make(map[flightKey]bool)
 	for i, w := range due {
-		row := &seen[i]
+		row, key := &seen[i], w.flight.ask.flightKey()
+		live := row.Key != nil && row.Live(now)
 		switch {
-		case row.Key == nil, !row.Live(now):
-			ended = append(ended, w)
-		case row.Header == "": // it is held
+		case live && row.Header == "": // it is held
 			waiting = append(waiting, w)
-		case row.CachedAt.Before(w.since):
-			given, givenRows = append(given, w), append(givenRows, *row)
-		default:
+		case live && !row.CachedAt.Before(w.since):
 			asking = append(asking, w)
+		case wanted[key]: // by another flight of this process
+			waiting = append(waiting, w)
+		case live:
+			given, givenRows, wanted[key] = append(given, w), append(givenRows, *row), true
+		default:
+			ended, wanted[key] = append(ended, w), true
 		}
 	}
 	l.launch(asking, true)
@@ -234,7 +252,7 @@ func (l *leases) decide(t *Table, q *queue, due []*queued, seen []driver.Entry) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, w := range waiting {
-		w.pause = min(w.pause*3/2, latestLook)
+		w.decided, w.pause = true, min(w.pause*3/2, latestLook)
 		w.next = now.Add(jittered(w.pause))
 	}
 	q.waiting = append(q.waiting, waiting...)
@@ -259,13 +277,17 @@ func (l *leases) contend(t *Table, due []*queued, get func([]*Flight) ([]bool, e
 			waiting = append(waiting, w)
 		}
 	}
-	_, answered := l.check(t, flightsOf(winners))
+	ask, _ := l.check(t, flightsOf(winners))
+	asks := make(map[*Flight]bool, len(ask))
+	for _, f := range ask {
+		asks[f] = true
+	}
 	var asking, served []*queued
 	for _, w := range winners {
-		if slices.Contains(answered, w.flight) {
-			served = append(served, w)
-		} else {
+		if asks[w.flight] {
 			asking = append(asking, w)
+		} else {
+			served = append(served, w)
 		}
 	}
 	tellWaited(hooks.LeaseAwaited, served)
@@ -284,6 +306,7 @@ func (l *leases) launch(due []*queued, without bool) {
 	}
 	var together []*Flight
 	for _, w := range due {
+		w.decided = true
 		if w.verdict != nil {
 			w.verdict <- true
 		} else {
@@ -297,6 +320,7 @@ func (l *leases) launch(due []*queued, without bool) {
 
 // answered ends a flight for which another process has asked.
 func (w *queued) answered() {
+	w.decided = true
 	if w.verdict != nil {
 		w.verdict <- false
 	} else {

@@ -75,7 +75,7 @@ func Board(flights []*Flight) (boarded []*Flight, t *Trip) {
 	now := x.Now()
 	x.flights.mu.Lock()
 	for _, f := range flights {
-		if f.abandoned {
+		if f.abandoned || f.landed {
 			continue
 		}
 		f.trip = t
