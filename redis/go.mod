@@ -9,10 +9,7 @@ require (
 	go.uber.org/goleak v1.3.0
 )
 
-require (
-	github.com/maypok86/otter/v2 v2.4.0 // indirect
-	golang.org/x/sys v0.50.0 // indirect
-)
+require golang.org/x/sys v0.50.0 // indirect
 
 replace (
 	github.com/endpointcache/endpointcache => ..
