@@ -117,7 +117,7 @@ func harness(apart func(o *dynamodb.Options, name string), open func(testing.TB,
 		return open(tb, &o)
 	})
 	h.MaxKey, h.MaxPayload = 128<<10, dynamodb.MaxPayload
-	h.Many = 2_000 // DynamoDB Local does some thousand in a second
+	h.Many = 600 // several requests of each kind; DynamoDB Local is slow
 	if testing.Short() {
 		h.Many = 250
 	}
@@ -141,7 +141,7 @@ func TestConformance(t *testing.T) {
 	t.Run("a table for each repository, the caller's client, all compressed, other attributes, no TTL", func(t *testing.T) {
 		topics := []string{"Open", "Names", "Values", "Delete", "Parts", "Tables"}
 		if !testing.Short() { // keys, states and conditions do not differ
-			topics = append(topics, "Schema", "Keys", "PutIf", "Renew", "Pop", "Expiry", "Clear", "Leading", "Where", "Usage")
+			topics = append(topics, "Schema", "Keys", "Renew", "Pop", "Expiry", "Clear", "Usage")
 		}
 		drivertest.RunTopics(t, separate(), topics...)
 	})

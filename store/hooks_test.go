@@ -12,7 +12,7 @@ import (
 
 // whatHooksCanChange are the topics that are run with hooks over each store; in package hooks,
 // two stores have the whole suite.
-var whatHooksCanChange = []string{"Values", "PutIf", "PutIfKept", "Renew", "Pop", "Where", "Iterate", "Context", "Close", "Errors"}
+var whatHooksCanChange = []string{"Values", "PutIfKept", "Renew", "Pop", "Context", "Close", "Errors"}
 
 // TestOperationsOfEveryStoreCanBeTold does without in the short form: then the stores of package
 // hooks' own test are enough.
