@@ -37,7 +37,8 @@ type Limits struct {
 
 	// Burst is how many requests may be sent at once, if fewer than Rate allows were sent
 	// before. In any time there are at most Burst requests more than Rate allows. The
-	// default is 1: requests are spaced evenly. It is at most as many as Rate allows in a year.
+	// default is 1: requests are spaced evenly, and each waits for a slot to begin.
+	// It is at most as many as Rate allows in a year.
 	Burst int
 
 	// Alone is the rate of this process while the store does not answer. The default is

@@ -96,7 +96,7 @@ func TestTheRateIsThatOfAllProcesses(t *testing.T) {
 // What a caller does not use is for the next one.
 func TestACallerThatGivesUpWastesNoSlot(t *testing.T) {
 	store := tracktest.Opened[*memory.Store](t)(memory.New(nil))
-	l := limiter(t, store, Limits{Rate: 0.001})
+	l := limiter(t, store, Limits{Rate: 0.001, Burst: 2})
 	if err := l.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func (t *slowTable) PutIf(ctx context.Context, entries []driver.Entry, c driver.
 // A caller that gives up does not wait for the store that another one waits for.
 func TestACallerThatGivesUpDoesNotWait(t *testing.T) {
 	slow := &slowStore{Store: tracktest.Opened[*memory.Store](t)(memory.New(nil))}
-	l := limiter(t, slow, Limits{Rate: 0.001})
+	l := limiter(t, slow, Limits{Rate: 0.001, Burst: 2})
 	if err := l.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -34,9 +34,10 @@ const (
 func (l *Limiter) at(t time.Time) int64       { return t.UnixNano() / int64(l.period) }
 func (l *Limiter) start(slot int64) time.Time { return time.Unix(0, slot*int64(l.period)) }
 
-// first is the first slot that can still be used after so long.
+// first is the first slot that can still be used after so long. A slot that has begun cannot,
+// with a Burst of 1: used late, it would be followed too soon by the next one.
 func (l *Limiter) first(after time.Duration) int64 {
-	return l.at(l.now().Add(after)) - int64(l.limits.Burst) + 1
+	return l.at(l.now().Add(after+l.period-1)) - int64(l.limits.Burst) + 1
 }
 
 // take returns a slot of the caller's own. Callers come one after the other, and the one whose
