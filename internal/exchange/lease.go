@@ -174,7 +174,7 @@ func (l *leases) claim(flights []*Flight, verdict chan bool) (mine, ended []*Fli
 	if len(lost) > 0 {
 		l.wait(t, lost, since, verdict)
 	}
-	asking, answered := l.check(t, flights)
+	answered, asking := split(flights, l.check(t, flights))
 	tellLeases(hooks.LeaseAcquired, asking, 0)
 	tellLeases(hooks.LeaseAwaited, answered, 0)
 	return append(mine, asking...), append(left, answered...)
@@ -268,12 +268,13 @@ func (l *leases) without(flights []*Flight) []*Flight {
 	return flights
 }
 
-func split(flights []*Flight, of []bool) (in, out []*Flight) {
-	for i, f := range flights {
+// split takes apart those of which something is true, and the others.
+func split[T any](all []T, of []bool) (in, out []T) {
+	for i, one := range all {
 		if of[i] {
-			in = append(in, f)
+			in = append(in, one)
 		} else {
-			out = append(out, f)
+			out = append(out, one)
 		}
 	}
 	return in, out
@@ -326,21 +327,22 @@ func renewalOf(seen, row driver.Entry) driver.Renewal {
 }
 
 // check looks what has been stored for the keys of flights that have a lease since their
-// callers looked, and returns those that are to ask the origin and those that need not:
-// these have no lease any more.
-func (l *leases) check(t *Table, flights []*Flight) (asking, answered []*Flight) {
+// callers looked, and reports which of them need not ask the origin: these have no lease any
+// more.
+func (l *leases) check(t *Table, flights []*Flight) []bool {
 	if len(flights) == 0 {
-		return nil, nil
+		return nil
 	}
-	found, err := l.x.answered(t, flights)
+	answered, err := l.x.answered(t, flights)
 	if err != nil {
-		return flights, nil
+		return make([]bool, len(flights))
 	}
-	answered, asking = split(flights, found)
-	for _, f := range answered {
-		f.freeLease(true)
+	for i, f := range flights {
+		if answered[i] {
+			f.freeLease(true)
+		}
 	}
-	return asking, answered
+	return answered
 }
 
 // answered reports which of the flights are answered by what is stored now, and is newer

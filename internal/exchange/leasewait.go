@@ -174,14 +174,7 @@ func (l *leases) look(t *Table, q *queue, due []*queued) {
 		l.launch(due, true) // the store is no more than a help
 		return
 	}
-	var left, served []*queued
-	for i, w := range due {
-		if answered[i] {
-			served = append(served, w)
-		} else {
-			left = append(left, w)
-		}
-	}
+	served, left := split(due, answered)
 	tellWaited(hooks.LeaseAwaited, served)
 	for _, w := range served {
 		w.answered()
@@ -269,27 +262,8 @@ func (l *leases) contend(t *Table, due []*queued, get func([]*Flight) ([]bool, e
 		l.launch(due, true)
 		return nil
 	}
-	var winners []*queued
-	for i, w := range due {
-		if won[i] {
-			winners = append(winners, w)
-		} else {
-			waiting = append(waiting, w)
-		}
-	}
-	ask, _ := l.check(t, flightsOf(winners))
-	asks := make(map[*Flight]bool, len(ask))
-	for _, f := range ask {
-		asks[f] = true
-	}
-	var asking, served []*queued
-	for _, w := range winners {
-		if asks[w.flight] {
-			asking = append(asking, w)
-		} else {
-			served = append(served, w)
-		}
-	}
+	winners, waiting := split(due, won)
+	served, asking := split(winners, l.check(t, flightsOf(winners)))
 	tellWaited(hooks.LeaseAwaited, served)
 	tellWaited(hooks.LeaseTakenOver, asking)
 	for _, w := range served {
