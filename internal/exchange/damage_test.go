@@ -10,6 +10,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/declared"
+	"github.com/endpointcache/endpointcache/internal/spell"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -133,7 +134,7 @@ func TestDamageIsToldOnceForASpell(t *testing.T) {
 	if told() != 2 {
 		t.Errorf("told %d times:\n%s", told(), &d.log)
 	}
-	d.clock = d.clock.Add(2 * tellEvery)
+	d.clock = d.clock.Add(2 * spell.Every)
 	d.Exchange.damage.found("tracks", 5)
 	if told() != 3 || !strings.Contains(d.log.String(), "entries=14") {
 		t.Errorf("told %d times:\n%s", told(), &d.log)
