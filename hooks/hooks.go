@@ -229,30 +229,6 @@ type Prefetch struct {
 	Store      string // the kind of the cache's store
 }
 
-// Progress is how far a prefetch has come: prefetch.Progress, whose fields it has.
-type Progress struct {
-	Done      int // all but Cancelled
-	Total     int // as far as it is known; 0: unknown
-	Cached    int
-	Fetched   int // saved, too
-	Confirmed int // by a 304
-	Stale     int // not refreshed, as the origin failed
-	Absent    int
-	Failed    int
-	Cancelled int // in the last call; these are not Done
-
-	InFlight int // requests that are not answered yet
-	Requests int // requests that were sent, retries included
-
-	Bytes   int64 // the size of the bodies that were fetched and saved
-	Elapsed time.Duration
-
-	Rate float64       // keys done in a second, in the last ten seconds
-	Left time.Duration // what the rest takes at that rate; negative: unknown
-
-	Ended bool // it is the last call
-}
-
 // name is the i-th of the names, from 1.
 func name(i int, names ...string) string {
 	if i < 1 || i > len(names) {

@@ -40,7 +40,7 @@ func (l *ledger[K]) enter(key K) bool {
 func (l *ledger[K]) decide(f fetch.Filled[K]) {
 	item := Item[K]{Key: f.Key, Status: f.Status, Err: f.Err}
 	l.mu.Lock()
-	l.counts.add(f.Status, f.Size)
+	add(&l.counts, f.Status, f.Size)
 	if f.Status == Failed {
 		l.causes.add(f.Key, f.Err)
 	}

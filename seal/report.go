@@ -11,7 +11,6 @@ import (
 
 // reports tells of entries that cannot be opened, by table and reason.
 type reports struct {
-	log    *slog.Logger
 	failed atomic.Uint64
 	spells spell.Spells[cause]
 }
@@ -19,7 +18,6 @@ type reports struct {
 type cause struct{ table, reason string }
 
 func (r *reports) init(log *slog.Logger) {
-	r.log = log
 	r.spells.Tell = func(c cause, n int) {
 		log.Warn("endpointcache: sealed entries are not used", "table", c.table, "reason", c.reason, "entries", n)
 	}
