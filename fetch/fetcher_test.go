@@ -158,8 +158,9 @@ func fetchManyOf(t *testing.T, e *fetcher, keys ...string) []result {
 }
 
 func TestFetchManyMakesTheFewestRequestsAtOnce(t *testing.T) {
+	join := waitfor.Meeting(3)
 	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(time.Millisecond)
+		join()
 		serve(w, r)
 	})
 	store := &wrapped{Store: inMemory(t)}

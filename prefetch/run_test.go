@@ -144,8 +144,9 @@ func TestPoliciesOfTheCallApply(t *testing.T) {
 
 func TestConcurrencyIsNeverExceeded(t *testing.T) {
 	repo := tracksOf(t, byID)
+	join := waitfor.Meeting(3)
 	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(2 * time.Millisecond)
+		join()
 		serveTrack(w, r)
 	})
 	result := run(t, over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), &prefetch.Options{Concurrency: 3}, numbered(0, 60)...)

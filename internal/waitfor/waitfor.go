@@ -3,6 +3,7 @@
 package waitfor
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -49,5 +50,22 @@ func Receive[T any](tb testing.TB, what string, from <-chan T) T {
 	case <-time.After(Limit):
 		tb.Fatalf("not within %v: %s", Limit, what)
 		panic("unreachable")
+	}
+}
+
+// Meeting returns a function that returns once it has been called n times, or after
+// [Limit]: tests that count what happens at once let it happen. Calls after that do not
+// wait.
+func Meeting(n int) (join func()) {
+	var came atomic.Int64
+	met := make(chan struct{})
+	return func() {
+		if came.Add(1) == int64(n) {
+			close(met)
+		}
+		select {
+		case <-met:
+		case <-time.After(Limit):
+		}
 	}
 }
