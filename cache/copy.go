@@ -61,6 +61,9 @@ func (c *ResponseCache) CopyTo(ctx context.Context, to *ResponseCache, opts *Cop
 	if opts == nil {
 		opts = &CopyOptions{}
 	}
+	if ctx == nil {
+		return CopyProgress{}, fmt.Errorf("cache: copy: %w", errNoContext)
+	}
 	o := exchange.CopyOptions{Repositories: opts.Repositories, Replace: opts.Replace}
 	if opts.Progress != nil {
 		o.Progress = func(p exchange.CopyProgress) { opts.Progress(CopyProgress(p)) }

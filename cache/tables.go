@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -56,6 +57,17 @@ func (c *ResponseCache) Tables(ctx context.Context) ([]Table, error) {
 		}
 	}
 	return tables, nil
+}
+
+// Tables returns the tables that have the contents, by name in byte order. It reads no responses.
+func (s *Contents) Tables(ctx context.Context) ([]Table, error) {
+	all, err := s.cache.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(t Table) bool {
+		return t.Repository == "" || t.Left || len(s.repositories) > 0 && !slices.Contains(s.repositories, t.Repository)
+	}), nil
 }
 
 // Drop removes the tables of a repository from the store, those of all origins, with what the

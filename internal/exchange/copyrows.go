@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -110,7 +111,7 @@ func (r *rowCopy) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.use(ctx, append(used, put...)); err != nil {
+	if err := useEach(ctx, r.to, append(used, put...)); err != nil {
 		return err
 	}
 	if r.c.Progress != nil && r.counted {
@@ -215,8 +216,8 @@ func (r *rowCopy) putEach(ctx context.Context, entries []driver.Entry) (put []dr
 // usesAtOnce is how many instants of use are recorded at a time.
 const usesAtOnce = 8
 
-// use records when entries were used last, which a put takes for their CachedAt.
-func (r *rowCopy) use(ctx context.Context, entries []driver.Entry) error {
+// useEach records when entries were used last, which a put takes for their CachedAt.
+func useEach(ctx context.Context, table driver.Table, entries []driver.Entry) error {
 	byTime := make(map[time.Time][]driver.Key)
 	for _, e := range entries {
 		if e.UsedAt.After(e.CachedAt) {
@@ -226,14 +227,11 @@ func (r *rowCopy) use(ctx context.Context, entries []driver.Entry) error {
 	if len(byTime) == 0 {
 		return nil
 	}
-	times := make([]time.Time, 0, len(byTime))
-	for at := range byTime {
-		times = append(times, at)
-	}
+	times := slices.Collect(maps.Keys(byTime))
 	n := min(len(times), usesAtOnce)
 	return parallel.Do(n, func(part int) error {
 		for i := part; i < len(times); i += n {
-			if err := r.to.Use(ctx, byTime[times[i]], times[i]); err != nil {
+			if err := table.Use(ctx, byTime[times[i]], times[i]); err != nil {
 				return err
 			}
 		}
