@@ -104,7 +104,7 @@ func (b *saveBatch) add(ctx context.Context, e *Stored) error {
 		return err
 	}
 	row := driver.Entry{
-		Name: e.Name, Status: e.Status, Header: exchange.HeaderOf(e.Entry), Payload: e.Payload,
+		Name: e.Name, Status: e.Status, Header: exchange.HeadOf(e.Entry), Payload: e.Payload,
 	}
 	if row.Key, err = keyOfColumns(t.Spec(), e.Key); err == nil {
 		err = setTimes(&row, e)
@@ -237,7 +237,12 @@ func (b *saveBatch) open(ctx context.Context, from place, e *Stored) (*exchange.
 	if t := b.opened[name]; t != nil {
 		return t, nil
 	}
-	return x.Raw(ctx, b.contents.cache.store, declared.Table{TableSpec: driver.TableSpec{Name: name, Key: key}, Declared: own})
+	marked, err := x.HasMarks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	listed := declared.Table{TableSpec: driver.TableSpec{Name: name, Key: key}, Declared: own, Declaration: d}
+	return x.Raw(ctx, b.contents.cache.store, listed, marked)
 }
 
 func (b *saveBatch) flush(ctx context.Context) error {

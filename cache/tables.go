@@ -50,11 +50,7 @@ func (c *ResponseCache) Tables(ctx context.Context) ([]Table, error) {
 	}
 	tables := make([]Table, len(known))
 	for i, t := range known {
-		tables[i] = Table{
-			Name: t.Name, Key: t.Key, Repository: t.Repository, Origin: t.Origin, Declaration: t.Declaration,
-			Left:  t.Repository != "" && !t.Current,
-			InUse: t.Repository != "" && c.uses(t.Repository),
-		}
+		tables[i] = c.asTable(t)
 	}
 	return tables, nil
 }
@@ -68,6 +64,14 @@ func (s *Contents) Tables(ctx context.Context) ([]Table, error) {
 	return slices.DeleteFunc(all, func(t Table) bool {
 		return t.Repository == "" || t.Left || len(s.repositories) > 0 && !slices.Contains(s.repositories, t.Repository)
 	}), nil
+}
+
+func (c *ResponseCache) asTable(t declared.Table) Table {
+	return Table{
+		Name: t.Name, Key: t.Key, Repository: t.Repository, Origin: t.Origin, Declaration: t.Declaration,
+		Left:  t.Repository != "" && !t.Current,
+		InUse: t.Repository != "" && c.uses(t.Repository),
+	}
 }
 
 // Drop removes the tables of a repository from the store, those of all origins, with what the

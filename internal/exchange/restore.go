@@ -10,9 +10,6 @@ import (
 	"github.com/endpointcache/endpointcache/settings"
 )
 
-// HeaderOf returns the head of a repository.Entry as it is stored. Package repository sets it.
-var HeaderOf func(entry any) string
-
 // PlaceFor finds the table for entries of a repository that were stored by a declaration, nil if none is
 // known, in tables with these key columns: its name, and the one that it would have without a change
 // of the declaration. The store remembers what it has to know of the table, which may have to be made.
