@@ -59,10 +59,12 @@ var parts = cmp.Options{
 	cmpopts.IgnoreFields(cache.Stored{}, "Size"), cmp.AllowUnexported(repository.Entry{}), cmpopts.EquateEmpty(),
 }
 
-// contentsOf are the responses of a store, sorted.
+// contentsOf are the responses of a store, sorted, as they appear at an instant when all invalidations
+// have been.
 func contentsOf(t *testing.T, store driver.Store) []cache.Stored {
 	t.Helper()
-	all := entriesOf(t, cacheOn(t, store, nil).Contents(), cache.Query{Bodies: true})
+	late := &cache.Options{Now: func() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }, KeepExpired: -1}
+	all := entriesOf(t, cacheOn(t, store, late).Contents(), cache.Query{Bodies: true})
 	slices.SortFunc(all, func(a, b cache.Stored) int {
 		return slices.Compare([]string{a.Table, fmt.Sprint(a.Key)}, []string{b.Table, fmt.Sprint(b.Key)})
 	})
