@@ -231,4 +231,3 @@ func (s *session) at(t time.Time) time.Time {
 	}
 	return t.In(s.zone())
 }
-

@@ -6,7 +6,9 @@ require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/dustin/go-humanize v1.1.0
 	github.com/endpointcache/endpointcache v0.1.0
+	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
 	github.com/endpointcache/endpointcache/store v0.1.0
+	github.com/google/go-cmp v0.7.0
 	github.com/jotaen/kong-completion v0.0.14
 	github.com/rivo/uniseg v0.4.7
 	golang.org/x/term v0.48.0

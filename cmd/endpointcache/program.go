@@ -100,6 +100,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // run does what the arguments say, and returns the exit code.
 func (p *program) run(ctx context.Context, args []string) (code int) {
 	var c commands
+	command := ""
 	ended := false // by --help or the like
 	parser, err := kong.New(&c,
 		kong.Name("endpointcache"), kong.Description(description), kong.Vars{"stores": storeForms()},
@@ -108,7 +109,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		kong.UsageOnError(),
 	)
 	if err != nil {
-		return p.report(ctx, err)
+		return p.report(ctx, command, err)
 	}
 	kongcompletion.Register(parser)
 	if ended {
@@ -118,11 +119,17 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	if ended {
 		return code
 	}
+	if wrong := (*kong.ParseError)(nil); errors.As(err, &wrong) {
+		parsed = wrong.Context
+	}
+	if parsed != nil && parsed.Selected() != nil {
+		command = parsed.Selected().Name + " "
+	}
 	if err != nil {
-		return p.report(ctx, usageError{err})
+		return p.report(ctx, command, usageError{err})
 	}
 	if c.Timeout < 0 {
-		return p.report(ctx, usagef("--timeout is negative"))
+		return p.report(ctx, command, usagef("--timeout is negative"))
 	}
 	if c.Timeout > 0 {
 		limited, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("not done after %v, as --timeout says", c.Timeout))
@@ -139,11 +146,11 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	if ended && err == nil {
 		return code
 	}
-	return p.report(ctx, err)
+	return p.report(ctx, command, err)
 }
 
-// report tells an error, and returns the exit code for it.
-func (p *program) report(ctx context.Context, err error) int {
+// report tells an error of a command, and returns the exit code for it.
+func (p *program) report(ctx context.Context, command string, err error) int {
 	switch {
 	case err == nil, errors.Is(err, syscall.EPIPE): // whoever reads has seen enough
 		return exitOK
@@ -161,7 +168,7 @@ func (p *program) report(ctx context.Context, err error) int {
 	}
 	p.say("%v", err)
 	if usage := (usageError{}); errors.As(err, &usage) {
-		fmt.Fprintln(p.stderr, "endpointcache --help tells what there is, and with a command what that takes.")
+		fmt.Fprintf(p.stderr, "See endpointcache %s--help.\n", command)
 		return exitUsage
 	}
 	return exitError

@@ -34,7 +34,7 @@ func (s *storeURL) Decode(ctx *kong.DecodeContext) error {
 
 // target is the store that a command looks into.
 type target struct {
-	Store storeURL `arg:"" env:"ENDPOINTCACHE_STORE" help:"The URL of the store: ${stores}."`
+	Store storeURL `arg:"" optional:"" env:"ENDPOINTCACHE_STORE" help:"The URL of the store: ${stores}."`
 	Name  string   `help:"The name that keeps the program's tables apart from others on a server: a schema, a prefix or a namespace." placeholder:"NAME"`
 }
 
@@ -56,6 +56,9 @@ func (t target) with(ctx context.Context, s *session, change bool, do func(*cach
 
 // openCache opens a cache by the URL of its store, which nothing is removed from unless the caller does.
 func (s *session) openCache(ctx context.Context, url, name string, change bool) (*cache.ResponseCache, error) {
+	if url == "" {
+		return nil, usagef("it is not said which store: give its URL, one of %s, or set %s", storeForms(), storeVariable)
+	}
 	open := s.open
 	if open == nil {
 		open = store.Open

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -26,26 +27,24 @@ func (o *Output) json(v any, indent string) error {
 	return err
 }
 
-// visible is JSON with what does not show written as escapes: it stands in strings only, but for the line breaks between them.
-func visible(text []byte) []byte {
-	if bytes.IndexFunc(text, hiddenInJSON) < 0 {
-		return text
+// visible is JSON with what does not show written as escapes: that can stand in strings only.
+func visible(document []byte) []byte {
+	if bytes.IndexFunc(document, hidden) < 0 {
+		return document
 	}
 	var b bytes.Buffer
-	for len(text) > 0 {
-		r, size := utf8.DecodeRune(text)
-		switch {
-		case !hiddenInJSON(r):
-			b.Write(text[:size])
-		case r > 0xffff:
-			r -= 0x10000
-			fmt.Fprintf(&b, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
+	for len(document) > 0 {
+		r, size := utf8.DecodeRune(document)
+		if !hidden(r) {
+			b.Write(document[:size])
+		} else {
+			for _, unit := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
 		}
-		text = text[size:]
+		document = document[size:]
 	}
 	return b.Bytes()
 }
 
-func hiddenInJSON(r rune) bool { return r != '\n' && Hidden(r) }
+func hidden(r rune) bool { return r >= 0x7f && Text(string(r)) != string(r) }
