@@ -56,6 +56,9 @@ type commands struct {
 	Touch  touchCommand  `cmd:"" help:"Make entries live on." group:"change"`
 	Clear  clearCommand  `cmd:"" help:"Delete what has expired, or everything." group:"change"`
 
+	Record recordCommand `cmd:"" help:"Answer as an API does, and record its answers." group:"cassette"`
+	Replay replayCommand `cmd:"" help:"Answer as the recorded API did, without it." group:"cassette"`
+
 	Completion kongcompletion.Completion `cmd:"" help:"Tell how a shell completes this program's arguments." group:"other" completion-shell-default:"true"`
 }
 
@@ -151,11 +154,14 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 
 // report tells an error of a command, and returns the exit code for it.
 func (p *program) report(ctx context.Context, command string, err error) int {
+	var child childExit
 	switch {
 	case err == nil, errors.Is(err, syscall.EPIPE): // whoever reads has seen enough
 		return exitOK
 	case errors.Is(err, errDifferent):
 		return exitDifferent
+	case errors.As(err, &child):
+		return int(child)
 	case errors.Is(err, errNothing):
 		p.say("%v", err)
 		return exitNothing
