@@ -106,36 +106,37 @@ func indent(out *writer, plain []byte, whole, sequence bool) (fits, ok bool) {
 
 // token writes a token of an object or array, of which length names and values stand before it. depth is
 // that behind the token.
-func (out *writer) token(next jsontext.Kind, token []byte, depth int, kind jsontext.Kind, length int64) bool {
+func (w *writer) token(next jsontext.Kind, token []byte, depth int, kind jsontext.Kind, length int64) bool {
 	switch next {
 	case jsontext.KindEndObject, jsontext.KindEndArray:
-		return (length == 0 || out.line(depth)) && out.raw(token)
+		return (length == 0 || w.line(depth)) && w.raw(token)
 	case jsontext.KindBeginObject, jsontext.KindBeginArray:
 		depth--
+	default:
 	}
-	return out.before(depth, kind, length) && out.visible(token, inJSON)
+	return w.before(depth, kind, length) && w.visible(token, inJSON)
 }
 
 // before writes what stands between a token of the given depth and the one before it.
-func (out *writer) before(depth int, kind jsontext.Kind, length int64) bool {
+func (w *writer) before(depth int, kind jsontext.Kind, length int64) bool {
 	switch {
 	case kind == jsontext.KindBeginObject && length%2 == 1:
-		return out.raw([]byte(": "))
+		return w.raw([]byte(": "))
 	case kind == jsontext.KindInvalid:
-		return len(out.text) == 0 || out.raw([]byte("\n"))
-	case length > 0 && !out.raw([]byte(",")):
+		return len(w.text) == 0 || w.raw([]byte("\n"))
+	case length > 0 && !w.raw([]byte(",")):
 		return false
 	}
-	return out.line(depth)
+	return w.line(depth)
 }
 
 // line begins a line of the given depth.
-func (out *writer) line(depth int) bool {
-	if !out.raw([]byte("\n")) {
+func (w *writer) line(depth int) bool {
+	if !w.raw([]byte("\n")) {
 		return false
 	}
 	for range depth {
-		if !out.raw([]byte("  ")) {
+		if !w.raw([]byte("  ")) {
 			return false
 		}
 	}

@@ -149,3 +149,16 @@ func unescaped(text []byte) string {
 	}
 	return plain
 }
+
+// UTF8 returns a body that is JSON or text as it is compared with another: without its Content-Encoding, and in UTF-8 if it
+// is in another charset that is known. whole is false where that cannot be done, or would be more than 256 MiB.
+func UTF8(header http.Header, body []byte) (text []byte, whole bool) {
+	plain, whole, err := Plain(header, body, 0)
+	if err != nil || !whole {
+		return nil, false
+	}
+	if text, ok := asUTF8(header, plain, true); ok {
+		return text, true
+	}
+	return plain, true
+}
