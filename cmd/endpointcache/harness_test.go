@@ -28,8 +28,8 @@ var update = flag.Bool("update", false, "write what the commands print on SQLite
 // noon is when the tests take place: long after now, as Redis removes by its own clock what has expired.
 var noon = time.Date(2126, 11, 29, 12, 0, 0, 0, time.UTC)
 
-// place is a store that commands are run on.
-type place struct {
+// location is a store that commands are run on.
+type location struct {
 	kind, url, name string
 	program         program
 	normal          []string // pairs: what differs from run to run, and what stands in golden files instead
@@ -39,16 +39,16 @@ type place struct {
 var kinds = []string{"sqlite", "filesystem", "memory", "postgres", "redis", "mongodb", "dynamodb"}
 
 // onEveryStore runs a test on an empty place of each kind.
-func onEveryStore(t *testing.T, test func(t *testing.T, p *place)) {
+func onEveryStore(t *testing.T, test func(t *testing.T, p *location)) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) { test(t, newPlace(t, kind)) })
 	}
 }
 
 // newPlace is an empty place for a store. Commands find it by the environment.
-func newPlace(tb testing.TB, kind string) *place {
+func newPlace(tb testing.TB, kind string) *location {
 	tb.Helper()
-	p := &place{kind: kind, url: "memory:", name: tracktest.NewName()}
+	p := &location{kind: kind, url: "memory:", name: tracktest.NewName()}
 	p.program.now = func() time.Time { return noon }
 	if newURL, lasting := places.Lasting[kind]; lasting {
 		p.url = newURL(tb, p.name)
@@ -72,7 +72,7 @@ func (unclosed) Close() error { return nil }
 func (u unclosed) Unwrap() driver.Store { return u.Store }
 
 // cache opens the cache at the place, as the program whose cache it is does.
-func (p *place) cache(tb testing.TB, opts *cache.Options) *cache.ResponseCache {
+func (p *location) cache(tb testing.TB, opts *cache.Options) *cache.ResponseCache {
 	tb.Helper()
 	open := p.program.open
 	if open == nil {
@@ -99,7 +99,7 @@ type result struct {
 }
 
 // run runs a command on the place, of which the environment tells it. input is typed at its terminal; without any it has no terminal.
-func (p *place) run(tb testing.TB, input string, args ...string) result {
+func (p *location) run(tb testing.TB, input string, args ...string) result {
 	tb.Helper()
 	tb.Setenv(storeVariable, p.url)
 	program := p.program
@@ -132,7 +132,7 @@ func withName(args []string, name string) []string {
 //
 // Sizes are left out, as each store counts its own way, and with them the widths of columns. So one file holds for all stores.
 // substitutions are pairs as of strings.NewReplacer.
-func (p *place) golden(t *testing.T, name string, substitutions ...string) {
+func (p *location) golden(t *testing.T, name string, substitutions ...string) {
 	t.Helper()
 	path := filepath.Join("testdata", name+".txt")
 	text, err := os.ReadFile(path)

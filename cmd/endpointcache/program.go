@@ -48,8 +48,11 @@ type common struct {
 type commands struct {
 	common
 
+	Ls   lsCommand   `cmd:"" help:"List repositories: how many entries they have, how much they take, how old they are." group:"look"`
 	Keys keysCommand `cmd:"" help:"List the keys of stored responses." group:"look"`
 	Find findCommand `cmd:"" help:"List stored responses: status, size, age, expiry." group:"look"`
+	Show showCommand `cmd:"" help:"Show one entry: status, headers, times, body, and what would become of it now." group:"look"`
+	Why  whyCommand  `cmd:"" help:"Tell why a request is a hit or a miss." group:"look"`
 
 	Rm     rmCommand     `cmd:"" help:"Delete entries." group:"change"`
 	Expire expireCommand `cmd:"" help:"Make entries expire, so that the origin is asked again." group:"change"`
@@ -65,6 +68,7 @@ var groups = []kong.Group{
 	{Key: "move", Title: "Copy and exchange:"},
 	{Key: "cassette", Title: "Record and replay an API:"},
 	{Key: "other", Title: "Others:"},
+	{Key: "request", Title: "The request:"},
 	{Key: "select", Title: "Conditions, of which entries fulfil all:"},
 }
 
@@ -89,6 +93,11 @@ var (
 	errNothing   = errors.New("nothing found")
 	errDifferent = errors.New("differences or faults found")
 )
+
+// told is an error of which the output has told already.
+type told struct{ error }
+
+func (e told) Unwrap() error { return e.error }
 
 // usageError is an error of who wrote the command line.
 type usageError struct{ error }
@@ -157,7 +166,9 @@ func (p *program) report(ctx context.Context, command string, err error) int {
 	case errors.Is(err, errDifferent):
 		return exitDifferent
 	case errors.Is(err, errNothing):
-		p.say("%v", err)
+		if already := (told{}); !errors.As(err, &already) {
+			p.say("%v", err)
+		}
 		return exitNothing
 	case errors.Is(context.Cause(ctx), context.Canceled):
 		p.say("interrupted")
