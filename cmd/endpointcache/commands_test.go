@@ -6,7 +6,7 @@ import "testing"
 func TestCommandsOnEveryStore(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, p *location) {
 		filled(t, p)
-		for _, name := range []string{"keys", "find", "change"} {
+		for _, name := range []string{"keys", "find", "show", "stats", "change"} {
 			t.Run(name, func(t *testing.T) { p.golden(t, name) })
 		}
 	})

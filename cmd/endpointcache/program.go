@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"syscall"
 	"time"
 
@@ -22,9 +23,10 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	now         func() time.Time // nil: time.Now
-	open        opener           // nil: store.Open
-	interactive bool             // stdin is asked though it is no terminal
+	now         func() time.Time  // nil: time.Now
+	open        opener            // nil: store.Open
+	origin      http.RoundTripper // nil: http.DefaultTransport
+	interactive bool              // stdin is asked though it is no terminal
 }
 
 type opener func(ctx context.Context, url string, opts *store.Options) (driver.Store, error)
@@ -53,6 +55,10 @@ type commands struct {
 	Find findCommand `cmd:"" help:"List stored responses: status, size, age, expiry." group:"look"`
 	Show showCommand `cmd:"" help:"Show one entry: status, headers, times, body, and what would become of it now." group:"look"`
 	Why  whyCommand  `cmd:"" help:"Tell why a request is a hit or a miss." group:"look"`
+
+	Diff   diffCommand   `cmd:"" help:"Compare an entry with what the origin answers at this moment." group:"look"`
+	Stats  statsCommand  `cmd:"" help:"Tell in numbers what is stored: by status, age, expiry and size." group:"look"`
+	Verify verifyCommand `cmd:"" help:"Read entries whole, and tell with which something is wrong." group:"look"`
 
 	Rm     rmCommand     `cmd:"" help:"Delete entries." group:"change"`
 	Expire expireCommand `cmd:"" help:"Make entries expire, so that the origin is asked again." group:"change"`
