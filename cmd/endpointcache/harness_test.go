@@ -17,6 +17,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 	"github.com/endpointcache/endpointcache/internal/testserver/places"
 	"github.com/endpointcache/endpointcache/internal/tracktest"
 	"github.com/endpointcache/endpointcache/memory"
@@ -41,12 +42,12 @@ var kinds = []string{"sqlite", "filesystem", "memory", "postgres", "redis", "mon
 // onEveryStore runs a test on an empty place of each kind.
 func onEveryStore(t *testing.T, test func(t *testing.T, p *location)) {
 	for _, kind := range kinds {
-		t.Run(kind, func(t *testing.T) { test(t, newPlace(t, kind)) })
+		t.Run(kind, func(t *testing.T) { test(t, newLocation(t, kind)) })
 	}
 }
 
-// newPlace is an empty place for a store. Commands find it by the environment.
-func newPlace(tb testing.TB, kind string) *location {
+// newLocation is an empty place for a store. Commands find it by the environment.
+func newLocation(tb testing.TB, kind string) *location {
 	tb.Helper()
 	p := &location{kind: kind, url: "memory:", name: tracktest.NewName()}
 	p.program.now = func() time.Time { return noon }
@@ -57,7 +58,12 @@ func newPlace(tb testing.TB, kind string) *location {
 		s, err := memory.New(nil)
 		check(tb, err)
 		tb.Cleanup(func() { check(tb, s.Close()) })
-		p.program.open = func(context.Context, string, *store.Options) (driver.Store, error) { return unclosed{s}, nil }
+		p.program.open = func(_ context.Context, _ string, opts *store.Options) (driver.Store, error) {
+			if opts.ReadOnly {
+				return readonly.Store(unclosed{s}), nil
+			}
+			return unclosed{s}, nil
+		}
 	}
 	p.normal = []string{p.url, "STORE", p.name, "NAME"}
 	return p

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/endpointcache/endpointcache/cache"
@@ -145,10 +146,7 @@ func (p place) only(ctx context.Context, c *cache.ResponseCache) (scope, error) 
 	if err != nil {
 		return scope{}, err
 	}
-	chosen, err := choose(tables, []string{e.Table})
-	if err != nil {
-		return scope{}, err
-	}
+	chosen := slices.DeleteFunc(slices.Clone(tables), func(t cache.Table) bool { return t.Name != e.Table })
 	return among(c, cache.Query{Key: keyMap(e.Key)}, tables, chosen), nil
 }
 
@@ -192,7 +190,7 @@ func theEntry(ctx context.Context, c *cache.ResponseCache, at place, values map[
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return cache.Stored{}, ambiguous(found)
+		return cache.Stored{}, ambiguous(tables, found)
 	case wrong != nil:
 		return cache.Stored{}, usageError{wrong}
 	}
@@ -200,10 +198,14 @@ func theEntry(ctx context.Context, c *cache.ResponseCache, at place, values map[
 }
 
 // ambiguous is the error where several entries are meant.
-func ambiguous(found []cache.Stored) error {
+func ambiguous(tables []cache.Table, found []cache.Stored) error {
 	var b strings.Builder
 	for _, e := range found[:min(len(found), sample)] {
-		fmt.Fprintf(&b, "\n  %s %s", term.Quote(e.Table), keyWords(e.Key))
+		for _, t := range tables {
+			if t.Name == e.Table {
+				fmt.Fprintf(&b, "\n  %s %s", term.Quote(nameOf(tables, t)), keyWords(e.Key))
+			}
+		}
 	}
 	if len(found) > sample {
 		b.WriteString("\n  …")
