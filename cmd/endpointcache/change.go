@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -16,9 +15,8 @@ import (
 // changing selects what a command changes: one entry by its table and key, or many by conditions.
 type changing struct {
 	target
-	Table string   `arg:"" optional:"" help:"The repository, or table."`
-	Words []string `arg:"" optional:"" name:"value" sep:"none" help:"The key of one entry: values in order, or column=value."`
-	All   bool     `help:"All of the table, or without one of the store."`
+	place
+	All bool `help:"All of the table, or without one of the store."`
 	conditions
 	consent
 }
@@ -26,12 +24,12 @@ type changing struct {
 // scope is what the arguments select.
 func (c *changing) scope(ctx context.Context, s *session, rc *cache.ResponseCache) (scope, error) {
 	switch {
-	case len(c.Words) > 0 && (c.All || c.set()):
-		return scope{}, usagef("a key selects one entry: without it, conditions select many")
-	case len(c.Words) > 0:
-		return one(ctx, rc, c.Table, c.Words)
+	case (len(c.Words) > 0 || isURL(c.Table)) && (c.All || c.set()):
+		return scope{}, usagef("a key or a URL selects one entry: without it, conditions select many")
+	case len(c.Words) > 0 || isURL(c.Table):
+		return c.only(ctx, rc)
 	case !c.All && !c.set():
-		return scope{}, usagef("it is not said which entries: give a table and a key, conditions such as --status 404, or --all")
+		return scope{}, usagef("it is not said which entries: give a table and a key, or a URL, or conditions such as --status 404, or --all")
 	}
 	var names []string
 	if c.Table != "" {
@@ -179,75 +177,4 @@ func (c *clearCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	return s.tell(result, ch)
-}
-
-// one is the scope of the only entry of that name and key.
-func one(ctx context.Context, rc *cache.ResponseCache, name string, words []string) (scope, error) {
-	e, err := theEntry(ctx, rc, name, words)
-	if err != nil {
-		return scope{}, err
-	}
-	tables, err := rc.Tables(ctx)
-	if err != nil {
-		return scope{}, err
-	}
-	chosen, err := choose(tables, []string{e.Table})
-	if err != nil {
-		return scope{}, err
-	}
-	key := make(map[string]any)
-	for _, c := range e.Key {
-		key[c.Name] = c.Value
-	}
-	return among(rc, cache.Query{Key: key}, tables, chosen), nil
-}
-
-// theEntry is the only entry of the table, or of the repository's tables, with that key. Columns may be left out where
-// no other entry is meant with the rest.
-func theEntry(ctx context.Context, rc *cache.ResponseCache, name string, words []string) (cache.Stored, error) {
-	tables, err := rc.Tables(ctx)
-	if err != nil {
-		return cache.Stored{}, err
-	}
-	chosen, err := choose(tables, []string{name})
-	if err != nil {
-		return cache.Stored{}, err
-	}
-	const most = 10
-	var found []cache.Stored
-	var wrong error
-	for _, t := range chosen {
-		key, err := parseKey(t, words)
-		if err != nil {
-			wrong = err
-			continue
-		}
-		sc := among(rc, cache.Query{Key: maps.Clone(key)}, tables, []cache.Table{t})
-		page, err := sc.contents.List(ctx, cache.Listing{Query: sc.query, Limit: most})
-		if err != nil {
-			return cache.Stored{}, err
-		}
-		found = append(found, page.Entries...)
-	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		return cache.Stored{}, ambiguous(found)
-	case wrong != nil:
-		return cache.Stored{}, usageError{wrong}
-	}
-	return cache.Stored{}, errNothing
-}
-
-// ambiguous is the error where several entries are meant.
-func ambiguous(found []cache.Stored) error {
-	var b strings.Builder
-	for _, e := range found[:min(len(found), sample)] {
-		fmt.Fprintf(&b, "\n  %s %s", term.Quote(e.Table), keyWords(e.Key))
-	}
-	if len(found) > sample {
-		b.WriteString("\n  …")
-	}
-	return usagef("several entries are meant: give more of the key, or the table, of one of them%s", b.String())
 }

@@ -4,9 +4,9 @@ import "testing"
 
 // Every command prints the same whatever the store is.
 func TestCommandsOnEveryStore(t *testing.T) {
-	onEveryStore(t, func(t *testing.T, p *place) {
+	onEveryStore(t, func(t *testing.T, p *location) {
 		filled(t, p)
-		for _, name := range []string{"keys", "find", "change"} {
+		for _, name := range []string{"keys", "find", "show", "stats", "change"} {
 			t.Run(name, func(t *testing.T) { p.golden(t, name) })
 		}
 	})

@@ -73,7 +73,7 @@ func fill(tb testing.TB, c *cache.ResponseCache) {
 }
 
 // filled is a place with what fill saves.
-func filled(tb testing.TB, p *place) *place {
+func filled(tb testing.TB, p *location) *location {
 	tb.Helper()
 	c := p.cache(tb, nil)
 	fill(tb, c)

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/alecthomas/kong v1.17.0
+	github.com/creack/pty v1.1.24
 	github.com/dustin/go-humanize v1.1.0
 	github.com/endpointcache/endpointcache v0.1.0
 	github.com/endpointcache/endpointcache/internal/testserver v0.1.0

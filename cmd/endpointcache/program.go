@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"syscall"
 	"time"
 
@@ -22,9 +23,10 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	now         func() time.Time // nil: time.Now
-	open        opener           // nil: store.Open
-	interactive bool             // stdin is asked though it is no terminal
+	now         func() time.Time  // nil: time.Now
+	open        opener            // nil: store.Open
+	origin      http.RoundTripper // nil: http.DefaultTransport
+	interactive bool              // stdin is asked though it is no terminal
 }
 
 type opener func(ctx context.Context, url string, opts *store.Options) (driver.Store, error)
@@ -48,8 +50,15 @@ type common struct {
 type commands struct {
 	common
 
+	Ls   lsCommand   `cmd:"" help:"List repositories: how many entries they have, how much they take, how old they are." group:"look"`
 	Keys keysCommand `cmd:"" help:"List the keys of stored responses." group:"look"`
 	Find findCommand `cmd:"" help:"List stored responses: status, size, age, expiry." group:"look"`
+	Show showCommand `cmd:"" help:"Show one entry: status, headers, times, body, and what would become of it now." group:"look"`
+	Why  whyCommand  `cmd:"" help:"Tell why a request is a hit or a miss." group:"look"`
+
+	Diff   diffCommand   `cmd:"" help:"Compare an entry with what the origin answers at this moment." group:"look"`
+	Stats  statsCommand  `cmd:"" help:"Tell in numbers what is stored: by status, age, expiry and size." group:"look"`
+	Verify verifyCommand `cmd:"" help:"Read entries whole, and tell with which something is wrong." group:"look"`
 
 	Rm     rmCommand     `cmd:"" help:"Delete entries." group:"change"`
 	Expire expireCommand `cmd:"" help:"Make entries expire, so that the origin is asked again." group:"change"`
@@ -68,6 +77,7 @@ var groups = []kong.Group{
 	{Key: "move", Title: "Copy and exchange:"},
 	{Key: "cassette", Title: "Record and replay an API:"},
 	{Key: "other", Title: "Others:"},
+	{Key: "request", Title: "The request:"},
 	{Key: "select", Title: "Conditions, of which entries fulfil all:"},
 }
 
@@ -92,6 +102,11 @@ var (
 	errNothing   = errors.New("nothing found")
 	errDifferent = errors.New("differences or faults found")
 )
+
+// told is an error of which the output has told already.
+type told struct{ error }
+
+func (e told) Unwrap() error { return e.error }
 
 // usageError is an error of who wrote the command line.
 type usageError struct{ error }
@@ -163,7 +178,9 @@ func (p *program) report(ctx context.Context, command string, err error) int {
 	case errors.As(err, &child):
 		return int(child)
 	case errors.Is(err, errNothing):
-		p.say("%v", err)
+		if already := (told{}); !errors.As(err, &already) {
+			p.say("%v", err)
+		}
 		return exitNothing
 	case errors.Is(context.Cause(ctx), context.Canceled):
 		p.say("interrupted")

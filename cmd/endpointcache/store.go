@@ -54,7 +54,7 @@ func (t target) with(ctx context.Context, s *session, change bool, do func(*cach
 	return errors.Join(do(c), c.Close())
 }
 
-// openCache opens a cache by the URL of its store, which nothing is removed from unless the caller does.
+// openCache opens a cache by the URL of its store, to be read, or also to be changed. It removes nothing by itself.
 func (s *session) openCache(ctx context.Context, url, name string, change bool) (*cache.ResponseCache, error) {
 	if url == "" {
 		return nil, usagef("it is not said which store: give its URL, one of %s, or set %s", storeForms(), storeVariable)
@@ -63,10 +63,10 @@ func (s *session) openCache(ctx context.Context, url, name string, change bool) 
 	if open == nil {
 		open = store.Open
 	}
-	opened, err := open(ctx, url, &store.Options{Name: name})
+	opened, err := open(ctx, url, &store.Options{Name: name, ReadOnly: !change})
 	if err != nil {
 		if store.Kind(url) == "" {
-			err = usageError{err}
+			err = usagef("%w; %s can have it, too", err, storeVariable)
 		}
 		return nil, err
 	}
