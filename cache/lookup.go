@@ -33,8 +33,9 @@ type Lookup struct {
 
 	// Near are stored responses that a caller has perhaps meant, at most 10, the likeliest
 	// first: of the same key for other origins, and such whose keys differ from the request's
-	// in a single column. They are looked for if nothing is found, among the keys around the
-	// request's, so that others may be missing.
+	// in a single column; in the first one, only those with values that are alike. They are
+	// looked for if nothing is found, among the keys around the request's, so that others may be
+	// missing.
 	Near []Stored
 
 	// Reasons are sentences that tell why this is a hit or a miss, the deciding one first. They
@@ -156,6 +157,10 @@ func (l *lookup) find(ctx context.Context) (Lookup, error) {
 	if err != nil || own.Repository != "" {
 		return own, err
 	}
+	if byGet.Explanation.Verdict == Revalidate {
+		byGet.Explanation.Verdict = Fetch
+		byGet.Reasons = append(byGet.Reasons, "A HEAD is not answered by that: it is sent to the origin as it is.")
+	}
 	return byGet, nil
 }
 
@@ -264,9 +269,10 @@ func (f *Lookup) miss(e Explanation, reason string) {
 	f.Explanation, f.Reasons = e, []string{reason}
 }
 
+// columnsOf are the values of a key with their columns.
 func columnsOf(columns []driver.Column, key driver.Key) (all []KeyColumn) {
-	for i, c := range columns {
-		all = append(all, KeyColumn{c.Name, key[i]})
+	for i, v := range key {
+		all = append(all, KeyColumn{columns[i].Name, v})
 	}
 	return all
 }
