@@ -93,14 +93,21 @@ func (r *recordCommand) Run(ctx context.Context, s *session) error {
 	if api == "" {
 		return usagef("it is not said what to record: give the API's URL, such as https://api.example.com/v1")
 	}
+	if err := r.check(); err != nil {
+		return err
+	}
 	for i, method := range r.Methods {
 		r.Methods[i] = strings.ToUpper(method)
 	}
+	chosen := cassette.Settings{
+		API: api, Methods: r.Methods, MatchHeaders: r.MatchHeader, IgnoreQuery: r.IgnoreQuery, IgnoreBody: r.IgnoreBody, SortQuery: r.SortQuery,
+		Redact: redact.Rules{Headers: r.RedactHeader, Query: r.RedactQuery, JSON: r.RedactJSON}, Cookies: r.Cookies,
+	}
+	if err := chosen.Validate(); err != nil {
+		return usageError{err}
+	}
 	return r.target().with(ctx, s, true, func(c *cache.ResponseCache) error {
-		tape, err := cassette.Record(ctx, c, r.Repository, cassette.Settings{
-			API: api, Methods: r.Methods, MatchHeaders: r.MatchHeader, IgnoreQuery: r.IgnoreQuery, IgnoreBody: r.IgnoreBody, SortQuery: r.SortQuery,
-			Redact: redact.Rules{Headers: r.RedactHeader, Query: r.RedactQuery, JSON: r.RedactJSON}, Cookies: r.Cookies,
-		})
+		tape, err := cassette.Record(ctx, c, r.Repository, chosen)
 		if errors.Is(err, cassette.ErrOther) {
 			return fmt.Errorf("%w: leave the flags away to add to it as it is, or record into another store or --repository", err)
 		}
@@ -135,6 +142,9 @@ It prints the base URL to use instead of the API's; a command finds it in ENDPOI
 // Run replays.
 func (r *replayCommand) Run(ctx context.Context, s *session) error {
 	_, command := r.words(r.all())
+	if err := r.check(); err != nil {
+		return err
+	}
 	return r.target().with(ctx, s, false, func(c *cache.ResponseCache) error {
 		tape, err := cassette.Open(ctx, c, r.Repository)
 		if errors.Is(err, cassette.ErrNone) {
@@ -203,8 +213,8 @@ type listening struct {
 	AllowRemote bool   `help:"Let other machines connect: --listen may be an address of the network."`
 }
 
-// listen serves until use returns or the context ends. use gets the base URL.
-func (l *listening) listen(ctx context.Context, s *session, handler http.Handler, use func(ctx context.Context, base string) error) error {
+// check reports what is wrong with the flags.
+func (l *listening) check() error {
 	host, _, err := net.SplitHostPort(l.Listen)
 	if err != nil {
 		return usagef("--listen: %w", err)
@@ -212,6 +222,11 @@ func (l *listening) listen(ctx context.Context, s *session, handler http.Handler
 	if !l.AllowRemote && !hostname.IsLoopback(host) {
 		return usagef("--listen %s could be reached from other machines: --allow-remote lets it", l.Listen)
 	}
+	return nil
+}
+
+// listen serves until use returns or the context ends. use gets the base URL.
+func (l *listening) listen(ctx context.Context, s *session, handler http.Handler, use func(ctx context.Context, base string) error) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.Listen)
 	if err != nil {
 		return err
