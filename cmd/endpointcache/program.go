@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"syscall"
 	"time"
 
@@ -121,7 +122,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		kong.Name("endpointcache"), kong.Description(description), kong.Vars{"stores": storeForms()},
 		kong.Writers(p.stdout, p.stderr), kong.Exit(func(n int) { ended, code = true, n }),
 		kong.ExplicitGroups(groups), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.UsageOnError(),
+		kong.KindMapper(reflect.String, kong.MapperFunc(decodeString)),
 	)
 	if err != nil {
 		return p.report(ctx, command, err)
@@ -162,6 +163,16 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		return code
 	}
 	return p.report(ctx, command, err)
+}
+
+// decodeString takes an argument as it is: kong's own way is by JSON, which has no bytes other than UTF-8.
+func decodeString(ctx *kong.DecodeContext, to reflect.Value) error {
+	token, err := ctx.Scan.PopValue("string")
+	if err != nil {
+		return err
+	}
+	to.SetString(token.String())
+	return nil
 }
 
 // report tells an error of a command, and returns the exit code for it.
