@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
@@ -136,7 +135,7 @@ type touchCommand struct {
 
 // Run makes entries live on.
 func (c *touchCommand) Run(ctx context.Context, s *session) error {
-	var d time.Duration = settings.NeverExpire
+	d := settings.NeverExpire
 	switch {
 	case !c.Never && c.For == "":
 		return usagef("it is not said how long they live: give --for 24h, or --never")

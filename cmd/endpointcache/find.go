@@ -35,23 +35,26 @@ func (l *listing) list(ctx context.Context, s *session, each func(cache.Stored) 
 	if l.Limit < 0 {
 		return "", usagef("--limit is negative")
 	}
-	c, err := l.openTo(ctx, s, false)
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	scope, err := l.scope(ctx, s, c, l.Tables)
-	if err != nil {
-		return "", err
-	}
-	n := 0
-	for after := l.After; ; {
+	err = l.with(ctx, s, false, func(c *cache.ResponseCache) error {
+		sc, err := l.scope(ctx, s, c, l.Tables)
+		if err != nil {
+			return err
+		}
+		next, err = l.pages(ctx, sc, each)
+		return err
+	})
+	return next, err
+}
+
+// pages reads page by page until there are as many as are wanted.
+func (l *listing) pages(ctx context.Context, sc scope, each func(cache.Stored) error) (next string, err error) {
+	for n, after := 0, l.After; ; {
 		size := batch
 		if l.Limit > 0 {
 			size = min(size, l.Limit-n)
 		}
-		page, err := scope.contents.List(ctx, cache.Listing{
-			Query: scope.query, Order: orders[l.Sort], Descending: l.Desc, After: after, Limit: size,
+		page, err := sc.contents.List(ctx, cache.Listing{
+			Query: sc.query, Order: orders[l.Sort], Descending: l.Desc, After: after, Limit: size,
 		})
 		if err != nil {
 			return "", err
@@ -62,11 +65,10 @@ func (l *listing) list(ctx context.Context, s *session, each func(cache.Stored) 
 			}
 		}
 		n += len(page.Entries)
-		after = page.Next
-		if after == "" || n == l.Limit {
-			if n == 0 {
-				return "", errNothing
-			}
+		switch after = page.Next; {
+		case n == 0:
+			return "", errNothing
+		case after == "" || n == l.Limit:
 			return after, nil
 		}
 	}
