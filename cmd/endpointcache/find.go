@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -56,7 +57,10 @@ func (l *listing) pages(ctx context.Context, sc scope, each func(cache.Stored) e
 		page, err := sc.contents.List(ctx, cache.Listing{
 			Query: sc.query, Order: orders[l.Sort], Descending: l.Desc, After: after, Limit: size,
 		})
-		if err != nil {
+		switch {
+		case errors.Is(err, cache.ErrPosition):
+			return "", usagef("--after %s is not what a page of this listing tells", term.Quote(l.After))
+		case err != nil:
 			return "", err
 		}
 		for _, e := range page.Entries {
@@ -175,7 +179,7 @@ func (s *session) entryTableTo(out *term.Output) entryTable {
 	return entryTable{out.Table(
 		term.Column{Title: "TABLE"}, term.Column{Title: "KEY"}, term.Column{Title: "NAME"}, term.Column{Title: "STATUS", Right: true, Fixed: true},
 		term.Column{Title: "SIZE", Right: true, Fixed: true}, term.Column{Title: "AGE", Right: true, Fixed: true}, term.Column{Title: "EXPIRES", Fixed: true},
-	), s.clock()}
+	), s.begun}
 }
 
 func (t entryTable) row(e cache.Stored) {
@@ -222,7 +226,7 @@ type entry struct {
 func (s *session) entryOf(e cache.Stored) entry {
 	return entry{
 		identityOf(e), text(e.Name), e.Status, e.Size, s.at(e.CachedAt), s.at(e.ExpiresAt), s.at(e.UsedAt),
-		!e.ExpiresAt.IsZero() && !s.clock().Before(e.ExpiresAt),
+		!e.ExpiresAt.IsZero() && !s.begun.Before(e.ExpiresAt),
 	}
 }
 

@@ -36,8 +36,9 @@ type opener func(ctx context.Context, url string, opts *store.Options) (driver.S
 type session struct {
 	*program
 	common
-	out *term.Output // what the command has to tell; all else goes to stderr
-	log *slog.Logger
+	begun time.Time    // ages are those of this instant, so that what is shown is what is changed
+	out   *term.Output // what the command has to tell; all else goes to stderr
+	log   *slog.Logger
 }
 
 // common are the flags of all commands.
@@ -152,7 +153,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		defer cancel()
 		ctx = limited
 	}
-	s := &session{program: p, common: c.common, out: term.New(p.stdout)}
+	s := &session{program: p, common: c.common, begun: p.clock(), out: term.New(p.stdout)}
 	s.log = slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	err = parsed.Run(s)
