@@ -58,8 +58,8 @@ func (s *session) fact(subject, text string) {
 // instant is a time as people read it, with how far it is.
 func (s *session) instant(t time.Time) string {
 	const layout = "2006-01-02 15:04:05 MST"
-	far := human.Duration(t.Sub(s.clock()).Abs())
-	if t.After(s.clock()) {
+	far := human.Duration(t.Sub(s.begun).Abs())
+	if t.After(s.begun) {
 		return s.at(t).Format(layout) + ", in " + far
 	}
 	return s.at(t).Format(layout) + ", " + far + " ago"

@@ -94,7 +94,7 @@ func (a asked) request(ctx context.Context, address string) (*http.Request, erro
 			method = http.MethodPost
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, address, body)
+	req, err := http.NewRequestWithContext(ctx, method, address, body) // #nosec G704 -- it is for the user to say
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -81,8 +82,7 @@ func (s *session) writeNew(path string, content []byte) (err error) {
 		err = closed
 	}
 	if err != nil {
-		os.Remove(path) // half of a body is of no use
-		return err
+		return errors.Join(err, os.Remove(path)) // half of a body is of no use
 	}
 	fmt.Fprintf(s.stderr, "%s written to %s\n", human.Size(int64(len(content))), term.Text(path))
 	return nil

@@ -21,7 +21,7 @@ const storeVariable = "ENDPOINTCACHE_STORE"
 type storeURL string
 
 // Decode reads the argument, and leaves it where it is another one.
-func (s *storeURL) Decode(ctx *kong.DecodeContext) error {
+func (s *storeURL) Decode(ctx *kong.DecodeContext) error { //nolint:unparam // the method is kong.MapperValue
 	text, _ := ctx.Scan.Peek().Value.(string)
 	if set := os.Getenv(storeVariable); set != "" && store.Kind(text) == "" {
 		*s = storeURL(set)
