@@ -18,7 +18,8 @@ type comparison struct {
 	Stored     int         `json:"storedStatus"`
 	Now        int         `json:"originStatus"`
 	Changes    []changeRow `json:"changes"`
-	More       int         `json:"more,omitempty"` // changes that are left out
+	Volatile   []changeRow `json:"volatile,omitempty"` // headers that differ from answer to answer
+	More       int         `json:"more,omitempty"`     // changes that are left out
 	Link       string      `json:"-"`
 	Address    string      `json:"-"`
 }
@@ -63,14 +64,18 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 		Repository: printable(e.Repository, 200), Key: keyText(e.Key, 100), Request: printable(req.Method+" "+req.URL.String(), shownValue),
 		Stored: e.Status, Now: now.Status, Changes: []changeRow{}, Link: "entry?" + addressOf(e), Address: addressOf(e),
 	}
-	for n, change := range diff.Compare(diff.Response{Status: e.Status, Header: header, Body: e.Payload}, now) {
-		if n >= shownChanges {
-			c.More++
-			continue
-		}
-		c.Changes = append(c.Changes, changeRow{
+	for _, change := range diff.Compare(diff.Response{Status: e.Status, Header: header, Body: e.Payload}, now) {
+		row := changeRow{
 			printable(change.Path, 500), string(change.Op), printable(change.From, shownValue), printable(change.To, shownValue),
-		})
+		}
+		switch {
+		case change.Volatile:
+			c.Volatile = append(c.Volatile, row)
+		case len(c.Changes) < shownChanges:
+			c.Changes = append(c.Changes, row)
+		default:
+			c.More++
+		}
 	}
 	return &page{template: "diff", title: "Compared with the origin: " + c.Key, data: c}, nil
 }

@@ -74,12 +74,16 @@ type named struct {
 
 // bodyView is a body as it is shown.
 type bodyView struct {
-	Kind      string    `json:"kind"`
-	MediaType string    `json:"mediaType,omitempty"`
-	Size      int       `json:"size"`
-	Truncated bool      `json:"truncated"`
-	Text      string    `json:"text,omitempty"`
-	Tree      *jsonNode `json:"-"`
+	Kind      string `json:"kind"`
+	MediaType string `json:"mediaType,omitempty"`
+	Coding    string `json:"coding,omitempty"`
+	Size      int    `json:"size"`
+	Truncated bool   `json:"truncated"`
+	Text      string `json:"text,omitempty"`
+
+	Tree     []*jsonNode `json:"-"`
+	TreeCut  bool        `json:"-"`
+	Foldable bool        `json:"-"`
 }
 
 const (
@@ -212,9 +216,10 @@ func freshnessOf(x cache.Explanation, now time.Time) freshness {
 
 func viewBody(header http.Header, body []byte) bodyView {
 	shown := preview.Of(header, body, shownBody)
-	v := bodyView{Kind: string(shown.Kind), MediaType: printable(shown.MediaType, 200), Size: shown.Size, Truncated: shown.Truncated, Text: shown.Text}
+	v := bodyView{Kind: string(shown.Kind), MediaType: printable(shown.MediaType, 200), Coding: printable(shown.Coding, 100), Size: shown.Size, Truncated: shown.Truncated, Text: shown.Text}
 	if shown.Kind == preview.JSON {
-		v.Tree = parseTree(body)
+		v.Tree, v.TreeCut = parseTree(header, body)
+		v.Foldable = slices.ContainsFunc(v.Tree, (*jsonNode).Container)
 	}
 	return v
 }

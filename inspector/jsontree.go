@@ -2,15 +2,20 @@ package inspector
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"net/http"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/endpointcache/endpointcache/internal/preview"
 )
 
 // jsonNode is a value of JSON as the page folds and colours it. Numbers and the order of members
 // are as they were sent.
 type jsonNode struct {
 	Name     string // with its quotes, empty for what is no member
-	Kind     string // "object", "array", "string", "number", "literal" or "cut"
+	Kind     string // "object", "array", "string", "number" or "literal"
 	Text     string // of what is neither object nor array
 	Children []*jsonNode
 	Members  int
@@ -21,105 +26,116 @@ type jsonNode struct {
 
 // What a page shows of a tree: the rest is in the file.
 const (
+	treeBytes  = 4 << 20
 	treeNodes  = 5000
 	treeDepth  = 100
 	treeString = 2000
 	openNodes  = 400 // with fewer, all is unfolded
 )
 
-// parseTree is nil for what is no JSON.
-func parseTree(body []byte) *jsonNode {
-	p := treeParser{left: treeNodes}
-	p.decoder = jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	root, err := p.value(0)
-	if err != nil || root == nil {
-		return nil
+// parseTree returns the values of a JSON body: one, or of JSON Lines several. There are none where
+// the body is no JSON. cut reports whether some are left out.
+func parseTree(header http.Header, body []byte) (roots []*jsonNode, cut bool) {
+	plain, whole, err := preview.Plain(header, body, treeBytes)
+	if err != nil {
+		return nil, false
 	}
-	root.Last = true
-	root.unfold(0, treeNodes-p.left <= openNodes)
-	return root
+	p := treeParser{left: treeNodes}
+	plain = bytes.TrimPrefix(plain, []byte("\ufeff"))
+	p.decoder = jsontext.NewDecoder(bytes.NewBuffer(plain), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	for p.decoder.PeekKind() != 0 && !p.ended() {
+		if root := p.value(0); root != nil {
+			root.Last = true
+			roots = append(roots, root)
+		}
+	}
+	if _, err := p.decoder.ReadToken(); !p.ended() && !errors.Is(err, io.EOF) {
+		p.broken = true
+	}
+	if p.broken && whole {
+		return nil, false
+	}
+	for _, root := range roots {
+		root.unfold(0, treeNodes-p.left <= openNodes)
+	}
+	return roots, p.ended() || !whole
 }
 
 type treeParser struct {
 	decoder *jsontext.Decoder
-	left    int
+	left    int  // nodes that there is room for
+	broken  bool // what follows is no JSON, or is cut off
 }
 
-// value reads the next value. Where the page has enough, it is cut, and the decoder stays before
-// it.
-func (p *treeParser) value(depth int) (*jsonNode, error) {
-	if p.left--; p.left < 0 {
-		return &jsonNode{Kind: "cut"}, nil
+func (p *treeParser) ended() bool { return p.left <= 0 || p.broken }
+
+// value reads the next value, nil where there is none.
+func (p *treeParser) value(depth int) *jsonNode {
+	p.left--
+	kind := p.decoder.PeekKind()
+	if kind == '{' || kind == '[' {
+		if depth < treeDepth {
+			return p.container(kind, depth)
+		}
+		p.broken = p.decoder.SkipValue() != nil
+		return &jsonNode{Kind: "literal", Text: "…"}
 	}
-	switch kind := p.decoder.PeekKind(); kind {
-	case '{', '[':
-		if depth == treeDepth {
-			return &jsonNode{Kind: "literal", Text: "…"}, p.decoder.SkipValue()
-		}
-		return p.container(kind, depth)
-	default:
-		text, err := p.decoder.ReadValue()
-		if err != nil {
-			return nil, err
-		}
-		node := &jsonNode{Kind: "literal", Text: printable(string(text), treeString)}
-		switch kind {
-		case '"':
-			node.Kind = "string"
-		case '0':
-			node.Kind = "number"
-		}
-		return node, nil
+	text, err := p.decoder.ReadValue()
+	if err != nil {
+		p.broken = true
+		return nil
 	}
+	node := &jsonNode{Kind: "literal", Text: printable(string(text), treeString)}
+	switch kind {
+	case '"':
+		node.Kind = "string"
+	case '0':
+		node.Kind = "number"
+	}
+	return node
 }
 
-func (p *treeParser) container(kind jsontext.Kind, depth int) (*jsonNode, error) {
+// container reads an object or an array, as far as there is room for it.
+func (p *treeParser) container(kind jsontext.Kind, depth int) *jsonNode {
 	node := &jsonNode{Kind: "array"}
 	if kind == '{' {
 		node.Kind = "object"
 	}
-	if _, err := p.decoder.ReadToken(); err != nil {
-		return nil, err
-	}
+	_, _ = p.decoder.ReadToken() // its kind is known
 	for {
 		if next := p.decoder.PeekKind(); next == '}' || next == ']' {
 			_, err := p.decoder.ReadToken()
-			return node.closed(), err
+			p.broken = err != nil
+			break
 		}
-		if p.left <= 0 {
-			node.Cut = true
-			return node.closed(), nil
+		if node.Cut = p.ended(); node.Cut {
+			break
 		}
 		name := ""
 		if kind == '{' {
 			text, err := p.decoder.ReadValue()
 			if err != nil {
-				return nil, err
+				node.Cut, p.broken = true, true
+				break
 			}
 			name = printable(string(text), 200)
 		}
-		child, err := p.value(depth + 1)
-		if err != nil {
-			return nil, err
+		child := p.value(depth + 1)
+		if child == nil {
+			node.Cut = true
+			break
 		}
 		child.Name = name
 		node.Children = append(node.Children, child)
-		if p.left <= 0 && child.unfinished() {
-			node.Cut = true
-			return node.closed(), nil
+		if p.ended() && (child.Cut || p.broken) {
+			node.Cut = true // the decoder is still within the child
+			break
 		}
 	}
-}
-
-// unfinished reports whether the decoder is still within the node.
-func (n *jsonNode) unfinished() bool { return n.Cut || n.Kind == "cut" }
-
-func (n *jsonNode) closed() *jsonNode {
-	n.Members = len(n.Children)
-	if n.Members > 0 && !n.Cut {
-		n.Children[n.Members-1].Last = true
+	if node.Members = len(node.Children); node.Members > 0 && !node.Cut {
+		node.Children[node.Members-1].Last = true
 	}
-	return n
+	return node
 }
 
 // unfold opens the outer levels, or all.

@@ -6,8 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/endpointcache/endpointcache/internal/preview"
 )
 
 // functions are those of the templates.
@@ -20,43 +21,16 @@ var functions = template.FuncMap{
 	"percent": percent,
 }
 
-// printable is a text as it can be shown on one line: what is not UTF-8, control characters and
-// those that turn the direction of text around are spelled out, and what is beyond limit bytes
-// is left out.
+// printable is a text as it can be shown on one line, see [preview.Line]. What is beyond limit
+// bytes is left out.
 func printable(text string, limit int) string {
-	cut := ""
-	if len(text) > limit {
-		for limit > 0 && !utf8.RuneStart(text[limit]) {
-			limit--
-		}
-		text, cut = text[:limit], "…"
+	if len(text) <= limit {
+		return preview.Line(text)
 	}
-	if !strings.ContainsFunc(text, hidden) && utf8.ValidString(text) {
-		return text + cut
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
 	}
-	var b strings.Builder
-	for len(text) > 0 {
-		r, size := utf8.DecodeRuneInString(text)
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, text[0])
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case hidden(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-		text = text[size:]
-	}
-	return b.String() + cut
-}
-
-// hidden reports whether a character cannot be seen, or changes how others are seen.
-func hidden(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' || r == '\ufeff'
+	return preview.Line(text[:limit]) + "…"
 }
 
 // count is a number with its thousands apart.
