@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/declared"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 )
 
 // ErrNoRequest means that nobody knows what a request for an entry looks like.
@@ -41,4 +45,8 @@ type Lookup struct {
 // body of the request that has no GetBody.
 func (s *Contents) Lookup(ctx context.Context, req *http.Request) (Lookup, error) {
 	return Lookup{}, errors.ErrUnsupported
+}
+
+func (s *Contents) request(ctx context.Context, listed declared.Table, t *exchange.Table, key driver.Key) (*http.Request, error) {
+	return nil, ErrNoRequest
 }

@@ -23,6 +23,7 @@ type Responses struct {
 
 func init() {
 	exchange.EntryOf = func(ctx context.Context, t *exchange.Table, e driver.Entry) any { return newEntry(ctx, t, e) }
+	exchange.HeadOf = func(entry any) string { return entry.(Entry).head }
 	exchange.OfRepository = func(responses any) *exchange.Table { return responses.(*Responses).table }
 	exchange.Bind = func(responses any, view func(context.Context) (*exchange.Table, error)) any {
 		bound := *responses.(*Responses)

@@ -17,10 +17,11 @@ import (
 var EntryOf func(ctx context.Context, t *Table, e driver.Entry) any
 
 // Raw returns a table of the store without its declaration. What it writes outdates what
-// was asked for before, as writes to the declared table do.
-func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.Table) (*Table, error) {
+// was asked for before, as writes to the declared table do. Marked tells that there are marks,
+// see [Exchange.HasMarks]: they show in its entries as they do in those of the declared table.
+func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.Table, marked bool) (*Table, error) {
 	spec := listed.TableSpec
-	if t := x.openedRaw(spec); t != nil {
+	if t := x.openedRaw(spec, marked); t != nil {
 		return t, nil
 	}
 	opened, err := store.OpenTable(ctx, spec) // without the lock: a store that hangs holds up nobody else
@@ -29,12 +30,14 @@ func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.
 	}
 	x.rawMu.Lock()
 	defer x.rawMu.Unlock()
-	if t := x.rawOf(spec); t != nil {
+	if t := x.rawOf(spec, marked); t != nil {
 		return t, nil
 	}
-	own := Declaration{Name: listed.Declared, Key: spec.Key, Declared: settings.Declaration{Key: spec.Key}}
-	t := x.newTable(own, x.fixed, nil, nil)
+	t := x.newTable(asListed(listed), x.fixed, nil, nil)
 	t.stored, t.raw = spec.Name, true
+	if marked {
+		t.Tags = func(driver.Key, any) []string { return nil } // the entries tell which they have
+	}
 	if err := t.take(ctx, store, opened); err != nil {
 		return nil, err
 	}
@@ -46,15 +49,24 @@ func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.
 	return t, nil
 }
 
-func (x *Exchange) openedRaw(spec driver.TableSpec) *Table {
+// asListed is the declaration of a table as far as the store remembers it.
+func asListed(listed declared.Table) Declaration {
+	d := Declaration{Name: listed.Declared, Key: listed.Key, Declared: settings.Declaration{Key: listed.Key}}
+	if known := listed.Declaration; known != nil && slices.Equal(declared.Columns(*known), listed.Key) {
+		d.Key, d.Beside, d.Scope, d.Declared = known.Key, known.Beside, known.Scope, *known
+	}
+	return d
+}
+
+func (x *Exchange) openedRaw(spec driver.TableSpec, marked bool) *Table {
 	x.rawMu.Lock()
 	defer x.rawMu.Unlock()
-	return x.rawOf(spec)
+	return x.rawOf(spec, marked)
 }
 
 // rawOf is the table that Raw has opened, nil for none. The lock is held.
-func (x *Exchange) rawOf(spec driver.TableSpec) *Table {
-	if t, ok := x.raw[spec.Name]; ok && slices.Equal(t.Declaration.Key, spec.Key) {
+func (x *Exchange) rawOf(spec driver.TableSpec, marked bool) *Table {
+	if t, ok := x.raw[spec.Name]; ok && slices.Equal(t.columns(), spec.Key) && t.Marked() == marked {
 		return t
 	}
 	return nil
@@ -63,6 +75,9 @@ func (x *Exchange) rawOf(spec driver.TableSpec) *Table {
 // Marked reports whether entries have marks, which Count and Clear know nothing of: what
 // Entries and List yield in a state differs from what these count and remove.
 func (t *Table) Marked() bool { return t.marked != nil }
+
+// Undeclared reports whether the table was opened without its declaration.
+func (t *Table) Undeclared() bool { return t.raw }
 
 // Spec describes the table in the store.
 func (t *Table) Spec() driver.TableSpec {
