@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -23,24 +24,39 @@ import (
 // hang is how long a step in the browser takes at most, on a machine that has much else to do.
 const hang = 2 * time.Minute
 
-// browser starts the one browser of all tests; each tab has cookies and storage of its own.
-var browser = sync.OnceValues(func() (context.Context, context.CancelFunc) {
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(os.Getenv("CHROMIUM_TEST_PATH")), chromedp.WSURLReadTimeout(hang))
+// browser is the one of all tests; its tabs have cookies and storage of their own.
+var browser struct {
+	once sync.Once
+	ctx  context.Context
+	stop func()
+	err  error
+}
+
+func startBrowser(path string) {
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.WSURLReadTimeout(hang))
 	if os.Geteuid() == 0 {
-		opts = append(opts, chromedp.NoSandbox) // root has no sandbox
+		opts = append(opts, chromedp.NoSandbox) // root has none
 	}
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, cancel := chromedp.NewContext(allocator)
-	return ctx, func() { cancel(); stop() }
-})
+	browser.ctx, browser.stop = ctx, func() { cancel(); stop() }
+	browser.err = chromedp.Do(ctx)
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if browser.stop != nil {
+		browser.stop()
+	}
+	os.Exit(code)
+}
 
 // look is how a tab shows a page.
 type look struct {
-	width    int // 0: 1280
-	height   int // 0: 900
-	scale    float64
-	dark     bool
-	scripted bool
+	width, height int     // 0: 1280 by 900
+	scale         float64 // 0: 1
+	dark          bool
+	noScript      bool
 }
 
 // tab is a page in the browser. What pages must never do is a failure of the test: a dialog, a request to
@@ -51,79 +67,100 @@ type tab struct {
 	base string // of the pages
 }
 
-// open opens a tab for the pages at base.
-func open(t *testing.T, base string, l look) *tab {
+// open opens a tab for the pages of a server.
+func open(t *testing.T, server string, l look) *tab {
 	t.Helper()
-	testenv.URL(t, "CHROMIUM_TEST_PATH")
-	parent, _ := browser()
-	must(t, chromedp.Run(parent)) // it is started by the first test
-	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext())
-	t.Cleanup(cancel)
-	b := &tab{t, ctx, base + mounted}
-	home, err := url.Parse(base)
+	path := testenv.URL(t, "CHROMIUM_TEST_PATH")
+	browser.once.Do(func() { startBrowser(path) })
+	must(t, browser.err)
+	home, err := url.Parse(server)
 	must(t, err)
-	chromedp.ListenTarget(ctx, func(event any) {
+	dialogs := make(chan struct{}, 100)
+	ctx, cancel := chromedp.NewContext(browser.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(func(event any) {
 		switch e := event.(type) {
 		case *page.EventJavascriptDialogOpening:
 			t.Errorf("a dialog: %q", e.Message)
-			go func() { _ = chromedp.Run(ctx, page.HandleJavaScriptDialog(true)) }()
+			dialogs <- struct{}{}
 		case *network.EventRequestWillBeSent:
 			if u, err := url.Parse(e.Request.URL); err != nil || u.Host != home.Host {
 				t.Errorf("a request to elsewhere: %s", e.Request.URL)
 			}
 		case *log.EventEntryAdded:
-			if e.Entry.Level == log.LevelError && !expected(e.Entry) {
+			if e.Entry.Level == log.EntryLevelError && !isStatus(e.Entry) {
 				t.Errorf("the browser logs: %s %s", e.Entry.Text, e.Entry.URL)
 			}
 		case *runtime.EventExceptionThrown:
-			t.Errorf("an exception: %s", e.ExceptionDetails.Error())
+			t.Errorf("an exception: %v", e.ExceptionDetails)
 		}
-	})
-	if l.width == 0 {
-		l.width = 1280
-	}
-	if l.height == 0 {
-		l.height = 900
-	}
-	scheme := "light"
-	if l.dark {
-		scheme = "dark"
-	}
-	b.run(
-		network.Enable(), log.Enable(), page.Enable(),
-		chromedp.EmulateViewport(int64(l.width), int64(l.height), chromedp.EmulateScale(max(l.scale, 1))),
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-		emulation.SetScriptExecutionDisabled(!l.scripted),
-	)
+	}))
+	go func() { // a dialog holds up the page
+		for range dialogs {
+			_, _ = chromedp.Call(ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true})
+		}
+	}()
+	t.Cleanup(func() { cancel(); close(dialogs) })
+	b := &tab{t, ctx, server + mounted}
+	b.show(l)
 	return b
 }
 
-// expected reports whether a line of the log is no fault: the status of an error page is also logged.
-func expected(e *log.Entry) bool {
-	return e.Source == log.SourceNetwork && strings.Contains(e.Text, "responded with a status of 4")
+// isStatus reports whether a line of the log only tells that a page has an error's status.
+func isStatus(e *log.Entry) bool {
+	return e.Source == log.EntrySourceNetwork && strings.Contains(e.Text, "responded with a status of 4")
 }
 
-func (b *tab) run(actions ...chromedp.Action) {
+func (b *tab) show(l look) {
+	b.t.Helper()
+	width, height, scheme := l.width, l.height, "light"
+	if width == 0 {
+		width = 1280
+	}
+	if height == 0 {
+		height = 900
+	}
+	if l.dark {
+		scheme = "dark"
+	}
+	b.do(chromedp.EmulateViewport(int64(width), int64(height), chromedp.EmulateScale(max(l.scale, 1))))
+	call(b, network.Enable, network.EnableParams{})
+	call(b, log.Enable, cdp.Empty{})
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: l.noScript})
+}
+
+func call[P, R any](b *tab, c cdp.Command[P, R], params P) R {
+	b.t.Helper()
+	r, err := chromedp.Call(b.ctx, c, params)
+	must(b.t, err)
+	return r
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, hang)
 	defer cancel()
-	if err := chromedp.Run(ctx, actions...); err != nil {
-		b.t.Fatal(err)
-	}
+	must(b.t, chromedp.Do(ctx, steps...))
+}
+
+func get[T any](b *tab, a chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, hang)
+	defer cancel()
+	v, err := chromedp.Run(ctx, a)
+	must(b.t, err)
+	return v
 }
 
 // visit opens a page.
 func (b *tab) visit(page string) {
 	b.t.Helper()
-	b.run(chromedp.Navigate(b.base + page))
+	b.do(chromedp.Navigate(b.base + page))
 }
 
 // text is what the page shows.
 func (b *tab) text() string {
 	b.t.Helper()
-	var text string
-	b.run(chromedp.Text("body", &text, chromedp.ByQuery))
-	return text
+	return get(b, chromedp.Text(chromedp.CSS("body")))
 }
 
 // shows fails the test unless the page shows each of the texts.
@@ -148,47 +185,29 @@ func (b *tab) hides(texts ...string) {
 	}
 }
 
-// click clicks on what has that selector and waits for the page that it leads to.
-func (b *tab) click(selector string) {
+// leave does something that leads to another page, and waits for that.
+func (b *tab) leave(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, hang)
 	defer cancel()
-	_, err := chromedp.RunResponse(ctx, chromedp.Click(selector, chromedp.ByQuery))
-	if err != nil {
-		b.t.Fatalf("click on %s: %v", selector, err)
-	}
+	_, err := chromedp.RunResponse(ctx, steps...)
+	must(b.t, err)
 }
 
 // follow clicks on the link or button with that text.
 func (b *tab) follow(text string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, hang)
-	defer cancel()
-	path := fmt.Sprintf(`//a[normalize-space()=%[1]q] | //button[normalize-space()=%[1]q]`, text)
-	if _, err := chromedp.RunResponse(ctx, chromedp.Click(path, chromedp.BySearch)); err != nil {
-		b.t.Fatalf("follow %s: %v", text, err)
-	}
+	b.leave(chromedp.Click(fmt.Sprintf(`//a[normalize-space()=%[1]q] | //button[normalize-space()=%[1]q]`, text)))
 }
 
-// type_ sets the field with that id.
-func (b *tab) set(id, value string) {
+// fill sets a field.
+func (b *tab) fill(id, value string) {
 	b.t.Helper()
-	b.run(chromedp.SetValue("#"+id, value, chromedp.ByQuery))
+	b.do(chromedp.SetValue(chromedp.CSS("#"+id), value))
 }
 
-// eval is what an expression gives.
-func eval[T any](b *tab, expression string) T {
+// count is how many elements of the page a selector has.
+func (b *tab) count(selector string) int {
 	b.t.Helper()
-	var v T
-	b.run(chromedp.Evaluate(expression, &v, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
-	return v
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if os.Getenv("CHROMIUM_TEST_PATH") != "" {
-		_, stop := browser()
-		stop()
-	}
-	os.Exit(code)
+	return get(b, chromedp.Evaluate[int](fmt.Sprintf("document.querySelectorAll(%q).length", selector)))
 }

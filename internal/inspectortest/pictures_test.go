@@ -51,18 +51,17 @@ func TestPictures(t *testing.T) {
 		name, page string
 		look       look
 	}{
-		{"inspector-repositories", "", look{height: 420, scripted: true}},
-		{"inspector-list", "list?repository=tracks&order=used&descending=1", look{height: 760, scripted: true}},
-		{"inspector-entry", entry, look{height: 1000, scripted: true}},
-		{"inspector-entry-dark", entry, look{height: 1000, dark: true, scripted: true}},
-		{"inspector-live", "live", look{height: 1260, scripted: true}},
-		{"inspector-live-dark", "live", look{height: 1260, dark: true, scripted: true}},
-		{"inspector-phone", entry, look{width: 360, height: 760, scripted: true}},
+		{"inspector-repositories", "", look{height: 420}},
+		{"inspector-list", "list?repository=tracks&order=used&descending=1", look{height: 760}},
+		{"inspector-entry", entry, look{height: 1000}},
+		{"inspector-entry-dark", entry, look{height: 1000, dark: true}},
+		{"inspector-live", "live", look{height: 1260}},
+		{"inspector-live-dark", "live", look{height: 1260, dark: true}},
+		{"inspector-phone", entry, look{width: 360, height: 760}},
 	} {
 		b := open(t, m.pages.URL, p.look)
 		b.visit(p.page)
-		var png []byte
-		b.run(chromedp.CaptureScreenshot(&png))
+		png := get(b, chromedp.CaptureScreenshot())
 		must(t, os.WriteFile(filepath.Join(*pictures, p.name+".png"), png, 0o644))
 	}
 	stop()
