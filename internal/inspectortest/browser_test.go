@@ -99,6 +99,7 @@ func open(t *testing.T, server string, l look) *tab {
 		}
 	}()
 	t.Cleanup(func() { cancel(); close(dialogs) })
+	must(t, chromedp.Do(ctx)) // the first one's context is that of the tab's life
 	b := &tab{t, ctx, server + mounted}
 	b.show(l)
 	return b
@@ -122,15 +123,15 @@ func (b *tab) show(l look) {
 		scheme = "dark"
 	}
 	b.do(chromedp.EmulateViewport(int64(width), int64(height), chromedp.EmulateScale(max(l.scale, 1))))
-	call(b, network.Enable, network.EnableParams{})
-	call(b, log.Enable, cdp.Empty{})
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: l.noScript})
 }
 
 func call[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 	b.t.Helper()
-	r, err := chromedp.Call(b.ctx, c, params)
+	ctx, cancel := context.WithTimeout(b.ctx, hang)
+	defer cancel()
+	r, err := chromedp.Call(ctx, c, params)
 	must(b.t, err)
 	return r
 }
