@@ -49,13 +49,17 @@ func (c *ResponseCache) Tables(ctx context.Context) ([]Table, error) {
 	}
 	tables := make([]Table, len(known))
 	for i, t := range known {
-		tables[i] = Table{
-			Name: t.Name, Key: t.Key, Repository: t.Repository, Origin: t.Origin, Declaration: t.Declaration,
-			Left:  t.Repository != "" && !t.Current,
-			InUse: t.Repository != "" && c.uses(t.Repository),
-		}
+		tables[i] = c.asTable(t)
 	}
 	return tables, nil
+}
+
+func (c *ResponseCache) asTable(t declared.Table) Table {
+	return Table{
+		Name: t.Name, Key: t.Key, Repository: t.Repository, Origin: t.Origin, Declaration: t.Declaration,
+		Left:  t.Repository != "" && !t.Current,
+		InUse: t.Repository != "" && c.uses(t.Repository),
+	}
 }
 
 // Drop removes the tables of a repository from the store, those of all origins, with what the

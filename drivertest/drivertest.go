@@ -103,6 +103,7 @@ var topics = []topic{
 	{"Where", testWhere},
 	{"List", testList},
 	{"Usage", testUsage},
+	{"Summarize", testSummarize},
 	{"Tables", testTables},
 	{"Watch", testWatch},
 	{"Bulk", testBulk},

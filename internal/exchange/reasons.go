@@ -150,13 +150,12 @@ func (g *telling) outdated() string {
 
 // then is the end of a sentence: what becomes of it.
 func (g *telling) then(v verdict, header http.Header) string {
-	switch v {
-	case revalidateIt:
+	switch {
+	case v == revalidateIt:
 		return ", and it has " + validator(header) + ": the origin is asked whether it still holds."
-	case unanswered:
+	case v == unanswered:
 		return "."
-	}
-	if rfc9111.HasValidator(header) {
+	case rfc9111.HasValidator(header):
 		return ": the origin is asked for it anew."
 	}
 	return ", and it has neither an ETag nor a Last-Modified: the origin is asked for it anew."

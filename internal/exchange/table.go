@@ -83,6 +83,7 @@ type Table struct {
 	x        *Exchange
 	stored   string       // the table's name in the store, which is another than Name after a change
 	table    driver.Table // nil: nothing is stored
+	base     driver.Table // as the store has it, without the layers of table
 	traits   driver.Traits
 	isPrompt bool
 	near     driver.NearTable    // the table, where some of its entries are near; else nil
@@ -152,6 +153,7 @@ func (t *Table) take(ctx context.Context, store driver.Store, table driver.Table
 	for _, column := range spec.Key {
 		t.probeKey = append(t.probeKey, map[driver.Kind]driver.Value{driver.String: "", driver.Int: int64(0), driver.Bool: false}[column.Kind])
 	}
+	t.base = table
 	if t.table, err = t.x.keep(store, table, spec, t.upkeep()); err != nil {
 		return err
 	}
