@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 )
 
 // schema is what a table's file table.json holds.
@@ -58,10 +59,14 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	if err != nil {
 		return nil, err
 	}
+	var opened driver.Table = t
 	if t.local {
-		return localTable{t}, nil
+		opened = localTable{t}
 	}
-	return t, nil
+	if s.opts.ReadOnly {
+		return readonly.Table(kind, spec.Name, opened), nil
+	}
+	return opened, nil
 }
 
 // keep returns the table of that name, which has been opened before or is now.
@@ -71,7 +76,9 @@ func (s *Store) keep(ctx context.Context, spec driver.TableSpec, f *folder) (*ta
 	t := s.tables[spec.Name]
 	if t == nil || !slices.Equal(t.id.spec.Key, spec.Key) { // or its folder was removed
 		t = newTable(s, spec, f)
-		s.warnOfOthers(ctx, f.root, t.path("."))
+		if !s.opts.ReadOnly {
+			s.warnOfOthers(ctx, f.root, t.path("."))
+		}
 		s.tables[spec.Name] = t
 		s.all = append(s.all, t)
 		return t, nil
@@ -99,6 +106,9 @@ func (s *Store) checkSchema(ctx context.Context, f *folder, spec driver.TableSpe
 	found, err := f.compareSchema(spec)
 	if err != nil || found {
 		return err
+	}
+	if s.opts.ReadOnly {
+		return readonly.ErrNoTable
 	}
 	return s.createSchema(ctx, f, spec)
 }

@@ -115,6 +115,11 @@ func newStore(ctx context.Context, db *mongo.Database, own bool, o Options) (*St
 		s.ferret = newFerretDB()
 	}
 	s.ttl = !isFerretDB && o.KeepExpired > 0
+	if o.ReadOnly {
+		if err := s.find(ctx); err != nil {
+			return nil, errors.Join(openError(explain(ctx, err)), s.disconnect())
+		}
+	}
 	return s, nil
 }
 
@@ -144,7 +149,9 @@ func (s *Store) askServer(ctx context.Context) (isFerretDB bool, err error) {
 }
 
 // Traits implements [driver.Store].
-func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind, Vanishes: s.ttl} }
+func (s *Store) Traits() driver.Traits {
+	return driver.Traits{Kind: kind, Vanishes: s.ttl, ReadOnly: s.opts.ReadOnly}
+}
 
 const kind = "mongodb"
 

@@ -121,7 +121,11 @@ func New(ctx context.Context, client rueidis.Client, opts *Options) (*Store, err
 
 func newStore(ctx context.Context, client rueidis.Client, own bool, o Options) (*Store, error) {
 	s := &Store{client: client, own: own, opts: o, cluster: client.Mode() == rueidis.ClientModeCluster}
-	if err := s.ping(ctx); err != nil {
+	err := s.ping(ctx)
+	if err == nil && o.ReadOnly {
+		err = s.find(undated(ctx))
+	}
+	if err != nil {
 		s.closeClient()
 		return nil, openError(explain(ctx, err))
 	}
@@ -141,7 +145,9 @@ func (s *Store) ping(ctx context.Context) error {
 }
 
 // Traits implements [driver.Store].
-func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind, Vanishes: true} }
+func (s *Store) Traits() driver.Traits {
+	return driver.Traits{Kind: kind, Vanishes: true, ReadOnly: s.opts.ReadOnly}
+}
 
 const kind = "redis"
 
