@@ -21,7 +21,7 @@ type comparison struct {
 	Volatile   []changeRow `json:"volatile,omitempty"` // headers that differ from answer to answer
 	More       int         `json:"more,omitempty"`     // changes that are left out
 	Link       string      `json:"-"`
-	Address    string      `json:"-"`
+	Again      string      `json:"-"`
 }
 
 // changeRow is a part that differs.
@@ -62,7 +62,7 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	c := &comparison{
 		Repository: printable(e.Repository, 200), Key: keyText(e.Key, 100), Request: printable(req.Method+" "+req.URL.String(), shownValue),
-		Stored: e.Status, Now: now.Status, Changes: []changeRow{}, Link: "entry?" + addressOf(e), Address: addressOf(e),
+		Stored: e.Status, Now: now.Status, Changes: []changeRow{}, Link: "entry?" + addressOf(e), Again: "diff?" + addressOf(e),
 	}
 	for _, change := range diff.Compare(diff.Response{Status: e.Status, Header: header, Body: e.Payload}, now) {
 		row := changeRow{

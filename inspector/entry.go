@@ -35,12 +35,20 @@ type response struct {
 	Body       bodyView    `json:"body"`
 
 	Notice     string `json:"-"`
-	Address    string `json:"-"` // the query of its pages
+	Links      links  `json:"-"`
 	Repo       string `json:"-"` // the address of its repository's list
 	CanDiff    bool   `json:"-"`
 	CanChange  bool   `json:"-"`
 	NoRequest  string `json:"-"` // why its request is not known
 	KeyInTitle string `json:"-"`
+}
+
+// links are where a response's page leads to.
+type links struct{ Body, Diff, Expire, Delete string }
+
+func linksOf(e cache.Stored) links {
+	q := "?" + addressOf(e)
+	return links{"body" + q, "diff" + q, "expire" + q, "delete" + q}
 }
 
 // keyField is a column of a key.
@@ -136,7 +144,7 @@ func (i *Inspector) response(ctx context.Context, e cache.Stored) *response {
 		Repository: printable(e.Repository, 200), Table: printable(e.Table, 200), Origin: printable(e.Origin, 200),
 		Name: printable(e.Name, shownValue), Status: e.Status, StatusText: http.StatusText(e.Status), Size: e.Size,
 		Used: momentOf(e.UsedAt, now), Freshness: i.freshness(ctx, e, now),
-		Address: addressOf(e), Repo: search{Repository: e.Repository, Order: "key", Limit: defaultLimit}.address(),
+		Links: linksOf(e), Repo: search{Repository: e.Repository, Order: "key", Limit: defaultLimit}.address(),
 		CanChange: i.opts.AllowChanges, KeyInTitle: keyText(e.Key, 60),
 	}
 	for _, c := range e.Key {

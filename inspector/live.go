@@ -174,7 +174,7 @@ func runRowOf(r run, now time.Time) runRow {
 		row.Elapsed = durationWords(p.Elapsed)
 	}
 	if !p.Ended && p.Left >= 0 && p.Total > 0 {
-		row.Left = durationWords(p.Left.Truncate(time.Second))
+		row.Left = coarse(p.Left)
 	}
 	return row
 }

@@ -111,7 +111,7 @@ func plotsOf(points []step, from time.Time, length time.Duration) []*plot {
 			layer{"answer, median", "a", quantile(answerTime, 0.5)},
 			layer{"answer, 95 %", "b", quantile(answerTime, 0.95)},
 			layer{"origin, median", "d", quantile(originTime, 0.5)},
-			layer{"origin, 95 %", "e", quantile(originTime, 0.95)}),
+			layer{"origin, 95 %", "c", quantile(originTime, 0.95)}),
 		newPlot("received", "Received from the origin", "bytes a second", points,
 			layer{"bodies", "d", rate(func(s *step) int64 { return s.received })}),
 		newPlot("size", "Stored", "bytes", points,
@@ -164,10 +164,10 @@ func shortNumber(v float64) string {
 		return strconv.FormatFloat(v, 'g', 2, 64)
 	case v < 10_000:
 		return count(int64(math.Round(v)))
-	case v < 1e6:
-		return strconv.FormatFloat(v/1e3, 'f', -1, 64)[:min(len(strconv.FormatFloat(v/1e3, 'f', -1, 64)), 4)] + " k"
+	case v < 999_500:
+		return threeDigits(v/1e3) + " k"
 	}
-	return strconv.FormatFloat(v/1e6, 'f', 1, 64) + " M"
+	return threeDigits(v/1e6) + " M"
 }
 
 // draw makes the lines and the texts.

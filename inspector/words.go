@@ -87,6 +87,8 @@ func percent(part float64) string { return strconv.FormatFloat(100*part, 'f', 1,
 // durationWords is a duration in its two greatest units: "3 h 20 min".
 func durationWords(d time.Duration) string {
 	switch {
+	case d == 0:
+		return "0 s"
 	case d < 0:
 		return "−" + durationWords(-d)
 	case d < time.Millisecond:
@@ -143,16 +145,15 @@ func relative(t, now time.Time) string {
 
 // coarse is a duration in its greatest unit.
 func coarse(d time.Duration) string {
-	words, _, _ := strings.Cut(durationWords(d.Truncate(time.Second)), " ")
-	switch {
-	case d < time.Minute:
-		return strconv.Itoa(int(d.Seconds())) + " s"
-	case d < time.Hour:
-		return words + " min"
-	case d < 48*time.Hour:
-		return words + " h"
+	for _, unit := range []struct {
+		length, until time.Duration
+		name          string
+	}{{time.Second, time.Minute, "s"}, {time.Minute, time.Hour, "min"}, {time.Hour, 48 * time.Hour, "h"}} {
+		if rounded := d.Round(unit.length); rounded < unit.until {
+			return fmt.Sprintf("%d %s", rounded/unit.length, unit.name)
+		}
 	}
-	return words + " d"
+	return count(int(d.Round(24*time.Hour)/(24*time.Hour))) + " d"
 }
 
 func instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
