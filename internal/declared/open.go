@@ -194,12 +194,16 @@ func (o *Opening) use(ctx context.Context, r *record) (string, driver.Table, err
 	if err != nil {
 		return "", nil, err
 	}
-	if d := r.declaration; d.Version == 0 && o.Given.Version > 0 || d.Endpoint == "" && o.Given.Endpoint != "" || d.Payload == "" {
+	switch d := r.declaration; {
+	case d.Version == 0 && o.Given.Version > 0 || d.Endpoint == "" && o.Given.Endpoint != "" || d.Payload == "":
 		r.declaration = o.Given
 		r.declaration.Version = max(d.Version, o.Given.Version)
 		if _, err := o.replace(ctx, o.Name, r); err != nil { // a store that may not be written can be read
 			o.Log.Warn("endpointcache: the version of a declaration cannot be remembered now", "repository", o.Name, "error", err)
 		}
+	case o.Given.Recipe != nil && (!slices.Equal(d.Recipe, o.Given.Recipe) || d.Recipe == nil || d.Endpoint != o.Given.Endpoint):
+		r.declaration.Endpoint, r.declaration.Recipe = o.Given.Endpoint, o.Given.Recipe
+		_, _ = o.replace(ctx, o.Name, r) // whoever looks into the store knows less without it, and no more is lost
 	}
 	o.sweep(ctx, r)
 	return spec.Name, table, nil

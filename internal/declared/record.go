@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,6 +92,10 @@ func (f fields) setDeclaration(prefix string, d settings.Declaration) {
 		f[prefix+"key"] = append(f[prefix+"key"], c.Name+" "+c.Kind.String())
 	}
 	f[prefix+"beside"] = d.Beside
+	f[prefix+"recipe"] = d.Recipe
+	if d.Recipe != nil && len(d.Recipe) == 0 {
+		f[prefix+"recipe"] = []string{""}
+	}
 }
 
 func decodeRecord(encoded string, seen time.Time) (*record, error) {
@@ -156,6 +161,9 @@ func (p *parser) declaration(prefix string) settings.Declaration {
 	d := settings.Declaration{
 		Version: p.number(prefix + "version"), Endpoint: p.first(prefix + "endpoint"), Payload: p.first(prefix + "payload"),
 		Beside: p.fields[prefix+"beside"], DeclaredAt: p.time(prefix + "declared"),
+	}
+	if recipe, ok := p.fields[prefix+"recipe"]; ok && len(recipe) > 0 {
+		d.Recipe = slices.DeleteFunc(recipe, func(line string) bool { return line == "" })
 	}
 	for scope := p.first(prefix + "scope"); d.Scope.String() != scope; d.Scope++ {
 		if d.Scope == settings.PerIdentity {

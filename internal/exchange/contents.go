@@ -8,6 +8,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/declared"
+	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -21,19 +22,23 @@ var EntryOf func(ctx context.Context, t *Table, e driver.Entry) any
 // see [Exchange.HasMarks]: they show in its entries as they do in those of the declared table.
 func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.Table, marked bool) (*Table, error) {
 	spec := listed.TableSpec
-	if t := x.openedRaw(spec, marked); t != nil {
+	if t := x.openedRaw(listed, marked); t != nil {
 		return t, nil
 	}
 	opened, err := store.OpenTable(ctx, spec) // without the lock: a store that hangs holds up nobody else
 	if err != nil {
 		return nil, err
 	}
+	d, err := x.asListed(ctx, listed)
+	if err != nil {
+		return nil, err
+	}
 	x.rawMu.Lock()
 	defer x.rawMu.Unlock()
-	if t := x.rawOf(spec, marked); t != nil {
+	if t := x.rawOf(listed, marked); t != nil {
 		return t, nil
 	}
-	t := x.newTable(asListed(listed), x.fixed, nil, nil)
+	t := x.newTable(d, x.fixed, nil, nil)
 	t.stored, t.raw = spec.Name, true
 	if marked {
 		t.Tags = func(driver.Key, any) []string { return nil } // the entries tell which they have
@@ -49,27 +54,52 @@ func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.
 	return t, nil
 }
 
-// asListed is the declaration of a table as far as the store remembers it.
-func asListed(listed declared.Table) Declaration {
+// asListed is the declaration of a table as far as the store remembers it. Of an endpoint that
+// makes digests, it needs the key for these, of which it makes none.
+func (x *Exchange) asListed(ctx context.Context, listed declared.Table) (Declaration, error) {
 	d := Declaration{Name: listed.Declared, Key: listed.Key, Declared: settings.Declaration{Key: listed.Key}}
-	if known := listed.Declaration; known != nil && slices.Equal(declared.Columns(*known), listed.Key) {
-		d.Key, d.Beside, d.Scope, d.Declared = known.Key, known.Beside, known.Scope, *known
+	known := listed.Declaration
+	if known == nil || !slices.Equal(declared.Columns(*known), listed.Key) {
+		return d, nil
 	}
-	return d
+	d.Key, d.Beside, d.Scope, d.Declared = known.Key, known.Beside, known.Scope, *known
+	e, err := endpoint.Remembered(known.Endpoint, known.Recipe, known.Key, known.Scope == settings.PerIdentity)
+	if err != nil {
+		return d, nil //nolint:nilerr // it is not known
+	}
+	if endpoint.WantsDigestKey(e) {
+		has, err := x.HasDigestKey(ctx)
+		if err != nil {
+			return d, err
+		}
+		if has {
+			key, err := x.DigestKey(ctx)
+			if err != nil {
+				return d, err
+			}
+			e = endpoint.WithDigestKey(e, key).(endpoint.Untyped)
+		}
+	}
+	d.Endpoint, d.Methods, d.Match, d.Request = e, endpoint.MethodsOf(e), e.KeyValues, e.RequestFor
+	return d, nil
 }
 
-func (x *Exchange) openedRaw(spec driver.TableSpec, marked bool) *Table {
+func (x *Exchange) openedRaw(listed declared.Table, marked bool) *Table {
 	x.rawMu.Lock()
 	defer x.rawMu.Unlock()
-	return x.rawOf(spec, marked)
+	return x.rawOf(listed, marked)
 }
 
 // rawOf is the table that Raw has opened, nil for none. The lock is held.
-func (x *Exchange) rawOf(spec driver.TableSpec, marked bool) *Table {
-	if t, ok := x.raw[spec.Name]; ok && slices.Equal(t.columns(), spec.Key) && t.Marked() == marked {
-		return t
+func (x *Exchange) rawOf(listed declared.Table, marked bool) *Table {
+	t, ok := x.raw[listed.Name]
+	if !ok || !slices.Equal(t.columns(), listed.Key) || t.Marked() != marked {
+		return nil
 	}
-	return nil
+	if d := listed.Declaration; d != nil && (d.Endpoint != t.Declared.Endpoint || !slices.Equal(d.Recipe, t.Declared.Recipe)) {
+		return nil
+	}
+	return t
 }
 
 // Marked reports whether entries have marks, which Count and Clear know nothing of: what

@@ -87,6 +87,8 @@ func (t *Table) Explain(ctx context.Context, e driver.Entry, asked Asked) (Expla
 	}
 	v, on := judge(useful, &a.Terms, now, 0)
 	switch {
+	case a.Alone && !a.neverForward():
+		v, on = fetchIt, originAlone
 	case a.Rules.Use() == policy.Disabled:
 		on = policyDisables
 	case useful == nil && a.Rules.Use() == policy.Reload:
@@ -103,7 +105,7 @@ func (x *Exchange) explainedUse(ctx context.Context, a *Ask, s *Stored, exactly 
 	case a.Rules.Use() == policy.Disabled:
 		return nil, nil
 	case exactly:
-		return x.stored(ctx, a, s.Entry)
+		return x.asExactly(ctx, a, s)
 	case !a.useful(s.Entry.Status):
 		return a.unfit(hasNoValue), nil
 	}
@@ -130,6 +132,7 @@ func (t *Table) explained(ctx context.Context, key driver.Key, asked Asked) (*As
 		if rules.Controls() {
 			a.Directives = rfc9111.ParseRequestDirectives(req.Header)
 		}
+		a.Alone = rfc9111.HasPrecondition(req.Header)
 		hasBody := req.Body != nil && req.Body != http.NoBody
 		ranged := len(req.Header["Range"]) > 0
 		isGet := req.Method == "" || req.Method == http.MethodGet
@@ -201,7 +204,7 @@ func (g *telling) explanation(v verdict, on ground) Explanation {
 	if s.old && isCutShort(s.Entry) {
 		e.ExpiresAt = s.Entry.ExpiresAt.Add(time.Nanosecond)
 	}
-	if !s.old && !e.ExpiresAt.IsZero() && on != isUnreadable {
+	if !s.old && !e.ExpiresAt.IsZero() && !on.ofNoUse() {
 		if d := g.a.renewable(s); d > 0 && !s.isPart() && g.a.Repeatable && !g.a.neverForward() {
 			e.RenewableUntil = later(e.ExpiresAt, d)
 		}

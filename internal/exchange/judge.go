@@ -59,7 +59,11 @@ const (
 	isUnaskedPart         // it is a part, which is not for the request
 	leadsBack             // it is a redirect that would lead to itself
 	policyRefuses         // the policy's Serve refuses it
+	originAlone           // the request is one that only the origin can answer
 )
+
+// ofNoUse reports whether what is stored is of no use, not even where the origin fails.
+func (g ground) ofNoUse() bool { return g >= policyDisables || g == lacksBytes }
 
 // judge decides whether a stored response, nil for none, may be used at now, and says on what
 // ground. Random is a number from 0 to 1, which decides about early renewals.

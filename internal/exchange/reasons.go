@@ -115,6 +115,8 @@ func (g *telling) ofNoUse(on ground) string {
 		return "It is a part of a response, which is used for requests with a Range alone, and where the policy has CacheControl on: the origin is asked."
 	case leadsBack:
 		return "It is a redirect that would lead to itself: the origin is asked."
+	case originAlone:
+		return "The request is to be done only where the origin's state is as its If-Match or If-Unmodified-Since says: the origin is asked."
 	case policyRefuses:
 		return "The policy's Serve refuses it: the origin is asked."
 	default:
