@@ -132,12 +132,19 @@ func Open(ctx context.Context, c *cache.ResponseCache, name string) (*Cassette, 
 	return newCassette(ctx, c, name, known)
 }
 
+// usualMethods are those of which a lookup explains what is not found.
+var usualMethods = []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
+
 func catchAll(name string, s Settings) settings.RepositorySettings[request.AnyKey, []byte] {
 	all := settings.CatchAll(name, &request.AnyOptions{
 		Headers: slices.Concat(alwaysMatched, s.MatchHeaders), IgnoreQuery: s.IgnoreQuery, IgnoreBody: s.IgnoreBody, SortQuery: s.SortQuery,
 		Secret: s.Redact.Query, MaxBody: MaxBody,
 	})
 	all.Expire, all.Scope, all.Redact = settings.NeverExpire, settings.Shared, s.Redact
+	all.Policy.Methods = s.Methods
+	if len(s.Methods) == 0 {
+		all.Policy.Methods = usualMethods
+	}
 	if s.Cookies {
 		all.Policy.Cookies = policy.On
 	}
