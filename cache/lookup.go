@@ -264,9 +264,10 @@ func (f *Lookup) miss(e Explanation, reason string) {
 	f.Explanation, f.Reasons = e, []string{reason}
 }
 
+// columnsOf are the values of a key with their columns.
 func columnsOf(columns []driver.Column, key driver.Key) (all []KeyColumn) {
-	for i, c := range columns {
-		all = append(all, KeyColumn{c.Name, key[i]})
+	for i, v := range key {
+		all = append(all, KeyColumn{columns[i].Name, v})
 	}
 	return all
 }
