@@ -115,6 +115,8 @@ var topics = []topic{
 	{"Close", testClose},
 	{"Errors", testErrors},
 	{"Limits", testLimits},
+	{"Diagnose", testDiagnose},
+	{"Compact", testCompact},
 }
 
 // Run tests that the stores of h keep the promises of package driver.

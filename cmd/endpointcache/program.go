@@ -59,13 +59,24 @@ type commands struct {
 	Why  whyCommand  `cmd:"" help:"Tell why a request is a hit or a miss." group:"look"`
 
 	Diff   diffCommand   `cmd:"" help:"Compare an entry with what the origin answers at this moment." group:"look"`
+	Serve  serveCommand  `cmd:"" help:"Show the cache as pages in a browser." group:"look"`
 	Stats  statsCommand  `cmd:"" help:"Tell in numbers what is stored: by status, age, expiry and size." group:"look"`
 	Verify verifyCommand `cmd:"" help:"Read entries whole, and tell with which something is wrong." group:"look"`
+	Doctor doctorCommand `cmd:"" help:"Tell how the store is set up, and what is not as it should be." group:"look"`
 
 	Rm     rmCommand     `cmd:"" help:"Delete entries." group:"change"`
 	Expire expireCommand `cmd:"" help:"Make entries expire, so that the origin is asked again." group:"change"`
 	Touch  touchCommand  `cmd:"" help:"Make entries live on." group:"change"`
 	Clear  clearCommand  `cmd:"" help:"Delete what has expired, or everything." group:"change"`
+
+	Vacuum vacuumCommand `cmd:"" help:"Give back the space that deleted entries have left." group:"change"`
+
+	Cp     cpCommand     `cmd:"" help:"Copy a cache to another store." group:"move"`
+	Export exportCommand `cmd:"" help:"Write stored responses to a HAR or JSON lines." group:"move"`
+	Import importCommand `cmd:"" help:"Read responses from a HAR or JSON lines." group:"move"`
+
+	Record recordCommand `cmd:"" help:"Answer as an API does, and record its answers." group:"cassette"`
+	Replay replayCommand `cmd:"" help:"Answer as the recorded API did, without it." group:"cassette"`
 
 	Completion kongcompletion.Completion `cmd:"" help:"Tell how a shell completes this program's arguments." group:"other" completion-shell-default:"true"`
 }
@@ -178,11 +189,14 @@ func decodeString(ctx *kong.DecodeContext, to reflect.Value) error {
 
 // report tells an error of a command, and returns the exit code for it.
 func (p *program) report(ctx context.Context, command string, err error) int {
+	var child childExit
 	switch {
 	case err == nil, errors.Is(err, syscall.EPIPE): // whoever reads has seen enough
 		return exitOK
 	case errors.Is(err, errDifferent):
 		return exitDifferent
+	case errors.As(err, &child):
+		return int(child)
 	case errors.Is(err, errNothing):
 		if already := (told{}); !errors.As(err, &already) {
 			p.say("%v", err)

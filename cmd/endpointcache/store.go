@@ -11,6 +11,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/store"
 )
@@ -67,6 +68,19 @@ func (t target) with(ctx context.Context, s *session, change bool, do func(*cach
 
 // openCache opens a cache by the URL of its store, to be read, or also to be changed. It removes nothing by itself.
 func (s *session) openCache(ctx context.Context, url, name string, change bool) (*cache.ResponseCache, error) {
+	opened, err := s.openStore(ctx, url, name, change)
+	if err != nil {
+		return nil, err
+	}
+	c, err := cache.New(opened, &cache.Options{KeepExpired: -1, Logger: s.log, Now: s.now})
+	if err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return c, nil
+}
+
+// openStore opens a store by its URL, to be read, or also to be changed.
+func (s *session) openStore(ctx context.Context, url, name string, change bool) (driver.Store, error) {
 	if url == "" {
 		return nil, usagef("it is not said which store: give its URL, one of %s, or set %s", storeForms(), storeVariable)
 	}
@@ -75,17 +89,10 @@ func (s *session) openCache(ctx context.Context, url, name string, change bool) 
 		open = store.Open
 	}
 	opened, err := open(ctx, url, &store.Options{Name: name, ReadOnly: !change})
-	if err != nil {
-		if store.Kind(url) == "" {
-			err = usageError{err}
-		}
-		return nil, err
+	if err != nil && store.Kind(url) == "" {
+		err = usageError{err}
 	}
-	c, err := cache.New(opened, &cache.Options{KeepExpired: -1, Logger: s.log, Now: s.now})
-	if err != nil {
-		return nil, errors.Join(err, opened.Close())
-	}
-	return c, nil
+	return opened, err
 }
 
 // lines is text of several lines, such as that of joined errors, without secrets and without what a terminal obeys.
