@@ -78,15 +78,14 @@ func TestDiffSendsWhatIsSaid(t *testing.T) {
 func TestDiffOfAPostAsks(t *testing.T) {
 	p := newLocation(t, "sqlite")
 	c := p.cache(t, nil)
-	r, err := cache.CreateRepository(t.Context(), c, settings.CatchAll("rest", nil))
+	_, err := cache.CreateRepository(t.Context(), c, settings.CatchAll("rest", nil))
 	check(t, err)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, music+"/search", strings.NewReader("q=1"))
 	check(t, err)
-	saved, err := c.SaveResponse(t.Context(), &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: req, Body: io.NopCloser(strings.NewReader("found"))})
+	saved, err := c.SaveResponse(t.Context(), &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: req, ContentLength: -1, Body: io.NopCloser(strings.NewReader("found"))})
 	if err != nil || !saved {
 		t.Fatal(saved, err)
 	}
-	_ = r
 	check(t, c.Close())
 	origin := theAPI()
 	p.program.origin = origin
@@ -125,4 +124,40 @@ type hanging struct{}
 func (hanging) RoundTrip(req *http.Request) (*http.Response, error) {
 	<-req.Context().Done()
 	return nil, req.Context().Err()
+}
+
+// Of entries of any origin, the command line tells which one to ask.
+func TestDiffWithAnyOrigin(t *testing.T) {
+	p := newLocation(t, "sqlite")
+	c := p.cache(t, nil)
+	anywhere := tracks
+	anywhere.Pattern, anywhere.BaseURL = "GET /v1/tracks/{id}", settings.AnyBaseURL
+	r, err := cache.CreateRepository(t.Context(), c, anywhere)
+	check(t, err)
+	check(t, r.Save(t.Context(), trackKey{"harder", "DE"}, track{"harder", "Harder, Better"}))
+	check(t, c.Close())
+	origin := theAPI()
+	p.program.origin = origin
+	for _, args := range [][]string{
+		{"diff", "tracks", "harder", "--base", "http://there.test:81"},
+		{"diff", "/v1/tracks/harder?market=DE", "--base", "http://there.test:81/"},
+		{"diff", "tracks", "harder", "--url", "http://there.test:81/v1/tracks/harder?market=DE"},
+	} {
+		origin.requests = nil
+		if r := p.run(t, "", args...); r.code != exitOK {
+			t.Errorf("%q: %+v", args, r)
+		}
+		if len(origin.requests) != 1 || origin.requests[0].URL.String() != "http://there.test:81/v1/tracks/harder?market=DE" {
+			t.Errorf("%q sends %v", args, origin.requests)
+		}
+	}
+	for _, args := range [][]string{
+		{"diff", "tracks", "harder"}, {"diff", "/v1/tracks/harder?market=DE"}, {"diff", "tracks", "harder", "--base", "there.test"},
+		{"diff", "tracks", "harder", "--base", "ftp://there.test"}, {"diff", "tracks", "harder", "--base", "http://there.test/v2"},
+		{"diff", "tracks", "harder", "-X", "POST"}, {"diff", "tracks", "harder", "-H", "nonsense"},
+	} {
+		if r := p.run(t, "", args...); r.code != exitUsage {
+			t.Errorf("%q: %+v", args, r)
+		}
+	}
 }

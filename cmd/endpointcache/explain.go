@@ -41,10 +41,10 @@ func (s *session) explanationOf(e cache.Explanation) explanation {
 }
 
 // verdict writes what a request would bring about, and why.
-func (s *session) verdict(e cache.Explanation, reasons []string) {
+func (s *session) verdict(e cache.Explanation) {
 	v := verdicts[e.Verdict]
 	s.fact("Now", s.out.Styled(v.style, v.words))
-	for _, reason := range reasons {
+	for _, reason := range e.Reasons {
 		s.fact("", term.Text(reason))
 	}
 }

@@ -137,7 +137,7 @@ func (s *session) show(e cache.Stored, head repository.Head, why cache.Explanati
 	if e.UsedAt.After(e.CachedAt) {
 		s.fact("Used", s.instant(e.UsedAt))
 	}
-	s.verdict(why, why.Reasons)
+	s.verdict(why)
 	s.fact("Stored", human.Size(e.Size))
 	s.header("Headers", head.Header)
 	s.header("Trailers", head.Trailer)

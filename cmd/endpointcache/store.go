@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -22,16 +23,26 @@ const storeVariable = "ENDPOINTCACHE_STORE"
 type storeURL string
 
 // Decode reads the argument, and leaves it where it is another one.
-func (s *storeURL) Decode(ctx *kong.DecodeContext) error { //nolint:unparam // the method is kong.MapperValue
-	text, _ := ctx.Scan.Peek().Value.(string)
-	if set := os.Getenv(storeVariable); set != "" && store.Kind(text) == "" {
+func (s *storeURL) Decode(ctx *kong.DecodeContext) error {
+	token := ctx.Scan.Peek()
+	text, _ := token.Value.(string)
+	set := os.Getenv(storeVariable)
+	switch {
+	case store.Kind(text) != "", token.Type != kong.PositionalArgumentToken: // the environment's own is judged when it is opened
+		ctx.Scan.Pop()
+		*s = storeURL(text)
+	case set != "":
 		*s = storeURL(set)
-		return nil
+	case strings.Contains(text, ":"):
+		return errStoreURL
+	default:
+		return fmt.Errorf("%w: for a file such as music.db, write sqlite:music.db", errStoreURL)
 	}
-	ctx.Scan.Pop()
-	*s = storeURL(text)
 	return nil
 }
+
+// errStoreURL does not show what was given, as that may have a password.
+var errStoreURL = fmt.Errorf("it is none of %s, which %s can have, too", storeForms(), storeVariable)
 
 // target is the store that a command looks into.
 type target struct {
@@ -79,7 +90,7 @@ func (s *session) openStore(ctx context.Context, url, name string, change bool) 
 	}
 	opened, err := open(ctx, url, &store.Options{Name: name, ReadOnly: !change})
 	if err != nil && store.Kind(url) == "" {
-		err = usagef("%w; %s can have it, too", err, storeVariable)
+		err = usageError{err}
 	}
 	return opened, err
 }
