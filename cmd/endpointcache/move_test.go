@@ -5,20 +5,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-)
 
-// sortedLines are the lines of a file in their own order: each store lists entries in another.
-func sortedLines(t *testing.T, file string) []string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	check(t, err)
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	slices.Sort(lines)
-	return lines
-}
+	"github.com/google/go-cmp/cmp"
+)
 
 // succeeds runs a command that has to succeed.
 func (p *location) succeeds(t *testing.T, args ...string) string {
@@ -52,14 +43,20 @@ func TestContentsTravelBetweenStores(t *testing.T) {
 		filled(t, p)
 		dir := t.TempDir()
 		file := func(name string) string { return filepath.Join(dir, name) }
-		if got, want := p.succeeds(t, "export", "-o", file("all.jsonl"), "--json"), `{"exported":11,"file":"`+file("all.jsonl")+"\"}\n"; got != want {
+		read := func(name string) []string {
+			t.Helper()
+			text, err := os.ReadFile(file(name))
+			check(t, err)
+			return strings.Split(string(text), "\n")
+		}
+		if got, want := p.succeeds(t, "export", "-o", file("all.jsonl"), "--sorted", "--json"), `{"exported":11,"file":"`+file("all.jsonl")+"\"}\n"; got != want {
 			t.Errorf("export tells %s", got)
 		}
-		want := sortedLines(t, file("all.jsonl"))
+		want := read("all.jsonl")
 		same := func(what, name string) {
 			t.Helper()
-			if got := sortedLines(t, file(name)); !slices.Equal(got, want) {
-				t.Errorf("%s: got\n%s\nwant\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			if d := cmp.Diff(want, read(name)); d != "" {
+				t.Errorf("%s: %s", what, d)
 			}
 		}
 		aside := func(url string) *location { // in SQLite
@@ -72,12 +69,12 @@ func TestContentsTravelBetweenStores(t *testing.T) {
 		if got := p.copies(t, append(p.named("--from-name"), p.url, copied.url)...); !strings.HasPrefix(got, "Copied 11 of 11 entries, ") {
 			t.Errorf("cp tells %s", got)
 		}
-		copied.succeeds(t, "export", "-o", file("copy.jsonl"))
+		copied.succeeds(t, "export", "-o", file("copy.jsonl"), "--sorted")
 		same("copied", "copy.jsonl")
 
 		imported := aside("sqlite:" + file("import.db"))
 		imported.succeeds(t, "import", file("all.jsonl"))
-		imported.succeeds(t, "export", "-o", file("import.jsonl"))
+		imported.succeeds(t, "export", "-o", file("import.jsonl"), "--sorted")
 		same("imported", "import.jsonl")
 
 		p.succeeds(t, "clear", "--all", "--yes")
@@ -85,7 +82,7 @@ func TestContentsTravelBetweenStores(t *testing.T) {
 		if got := p.copies(t, append(p.named("--to-name"), copied.url, p.url, "--yes", "--json")...); got != `{"looked":11,"copied":0,"equal":11,"kept":0,"damaged":0,"tooLarge":0,"bytes":0,"dryRun":false}`+"\n" {
 			t.Errorf("a second copy: %s", got)
 		}
-		p.succeeds(t, "export", "-o", file("back.jsonl"))
+		p.succeeds(t, "export", "-o", file("back.jsonl"), "--sorted")
 		same("back", "back.jsonl")
 
 		p.succeeds(t, "export", "tracks", "-o", file("tracks.har"))
