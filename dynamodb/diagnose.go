@@ -40,14 +40,13 @@ type diagnosis struct {
 
 func (d *diagnosis) all(ctx context.Context, thorough bool) error {
 	o := d.store.client.Options()
-	where := "AWS"
-	if endpoint := aws.ToString(o.BaseEndpoint); endpoint != "" {
-		where = endpoint // which has neither user nor password
-		if !strings.HasPrefix(endpoint, "https:") {
-			d.Encryption(false, isHere(endpoint))
-		}
+	endpoint := aws.ToString(o.BaseEndpoint) // which has neither user nor password
+	if endpoint == "" {
+		d.Good("server", "AWS, region %s", o.Region)
+	} else {
+		d.Good("server", "%s, region %s", endpoint, o.Region)
 	}
-	d.Good("server", "%s, region %s", where, o.Region)
+	d.Encryption(!strings.HasPrefix(endpoint, "http:"), isHere(endpoint))
 	if d.store.opts.EventualReads {
 		d.Good("reads", "may be a second old (EventualReads)")
 	} else {
@@ -113,6 +112,9 @@ func (d *diagnosis) ofTable(ctx context.Context, name string) error {
 	}
 	if err := t.check(found); err != nil {
 		var schema *driver.SchemaError
+		if errors.As(err, &schema) && d.store.opts.TablePrefix != "" {
+			return nil // another program's, whose name begins so, too
+		}
 		if errors.As(err, &schema) {
 			d.Fault(subject, "is no table of a cache", "Give the cache another one: "+schema.Have+".")
 			return nil

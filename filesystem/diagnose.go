@@ -13,6 +13,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/access"
 	"github.com/endpointcache/endpointcache/internal/filelock"
 	"github.com/endpointcache/endpointcache/internal/findings"
+	"github.com/endpointcache/endpointcache/internal/mount"
 )
 
 var _ driver.Diagnoser = (*Store)(nil)
@@ -45,7 +46,8 @@ func (d *diagnosis) all(ctx context.Context, thorough bool) error {
 	}
 	defer func() { _ = root.Close() }() // which was only read
 	d.Good("folder", "%s", s.Path())
-	d.FileSystem(s.Path(), driver.Warning,
+	system, err := mount.At(s.Path())
+	d.FileSystem(system, err, driver.Warning,
 		"Each response is a file of its own, and changes of others are not told there: a store with a server is faster, and so is a SQLite file on a disk of this machine.")
 	d.Space(s.Path())
 	d.Files(s.Path())
@@ -140,8 +142,11 @@ func (d *diagnosis) left(l left) {
 	if l.abandoned > 0 {
 		level = driver.Warning
 	}
-	d.Judge(level, "temporary files", fmt.Sprintf("%d, of which %d are older than an hour", l.temporary, l.abandoned),
-		"Processes have died while they saved: compact the store, which removes what they have left.")
+	value := "none"
+	if l.temporary > 0 {
+		value = fmt.Sprintf("%d, of which %d are older than an hour", l.temporary, l.abandoned)
+	}
+	d.Judge(level, "temporary files", value, "Processes have died while they saved: compact the store, which removes what they have left.")
 	if l.dropped > 0 {
 		d.Warning("dropped tables", findings.Count(int64(l.dropped), "folder")+" not removed to the end",
 			"Compact the store, which removes them.")

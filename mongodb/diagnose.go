@@ -159,7 +159,7 @@ func (d *diagnosis) ofRole(ctx context.Context) error {
 	case hello.Set != "":
 		d.Good(subject, "the primary of the replica set %s", hello.Set)
 	default:
-		d.Good(subject, "a single server: what it loses, nobody has")
+		d.Good(subject, "a single server, without replicas")
 	}
 	return nil
 }

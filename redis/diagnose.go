@@ -48,7 +48,7 @@ func (d *diagnosis) all(ctx context.Context, thorough bool) error {
 	for _, address := range addresses {
 		n := node{diagnosis: d, client: nodes[address], address: address}
 		if len(nodes) > 1 {
-			n.suffix = " of " + address
+			n.suffix = " (" + address + ")"
 		}
 		if err := n.all(ctx); err != nil {
 			return err
@@ -96,7 +96,7 @@ type facts map[string]string
 
 func parseFacts(text string) facts {
 	all := make(facts)
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(strings.TrimPrefix(text, "txt:")) { // of a verbatim string
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
 			all[name] = value
 		}

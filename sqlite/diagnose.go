@@ -49,7 +49,8 @@ func (d *diagnosis) ofFile(f *file) {
 	if f.mode == inWAL {
 		remote, advice = driver.Fault, "Users on several machines damage the file, as Network is NetworkIgnore: keep it on a disk of this machine, or leave that option."
 	}
-	d.FileSystem(folder, remote, advice)
+	system, err := mountAt(folder)
+	d.FileSystem(system, err, remote, advice)
 	d.Space(folder)
 	d.Permissions("permissions of the file", f.path)
 	d.Permissions("permissions of the log", f.path+"-wal")
@@ -181,7 +182,11 @@ func (d *diagnosis) ofTables(all []layout) {
 			}
 		}
 	}
-	d.Good("tables", "%d, and %d that are not of a cache", ours, len(all)-ours)
+	if others := len(all) - ours; others > 0 {
+		d.Good("tables", "%d, and %d that are not of a cache", ours, others)
+	} else {
+		d.Good("tables", "%d", ours)
+	}
 	if old > 0 {
 		d.Warning("tables of an earlier version", strconv.Itoa(old), "A program that opens them to write brings them up to date.")
 	}

@@ -12,11 +12,10 @@ import (
 	"github.com/endpointcache/endpointcache/internal/mount"
 )
 
-// FileSystem tells on what kind of file system a folder is. Of one that other machines may
-// change, remote is what that is worth.
-func (l *List) FileSystem(folder string, remote driver.Level, advice string) {
+// FileSystem tells on what kind of file system a folder is, as [mount.At] has found it. Of one that
+// other machines may change, remote is what that is worth.
+func (l *List) FileSystem(system mount.System, err error, remote driver.Level, advice string) {
 	const subject = "file system"
-	system, err := mount.At(folder)
 	switch {
 	case err != nil || system.Name == "" && !system.Remote:
 		l.Good(subject, "unknown")
