@@ -12,6 +12,10 @@ import (
 	"github.com/endpointcache/endpointcache/settings"
 )
 
+type idKey struct {
+	ID string `path:"id"`
+}
+
 // What was changed past the store is found, told and left as it is.
 func TestVerifyFindsDamage(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, p *location) {
@@ -19,14 +23,14 @@ func TestVerifyFindsDamage(t *testing.T) {
 			t.Skip("nothing can change what is in memory past its store")
 		}
 		c := p.cache(t, nil)
-		r, err := cache.CreateRepository(t.Context(), c, settings.RepositorySettings[string, string]{
-			Name: "tracks", Payload: payload.String(), NameOf: func(string) string { return "name-a" },
+		r, err := cache.CreateRepository(t.Context(), c, settings.RepositorySettings[idKey, string]{
+			Name: "tracks", Pattern: "GET api.music.test/{id}", Payload: payload.String(), NameOf: func(string) string { return "name-a" },
 		})
 		check(t, err)
 		for _, id := range []string{"whole", "broken"} {
 			e, err := repository.NewEntry(http.StatusOK, repository.Head{Header: http.Header{"X-Part": {"header-a"}}}, []byte("payload-a and more"))
 			check(t, err)
-			check(t, r.SaveEntry(t.Context(), id, e))
+			check(t, r.SaveEntry(t.Context(), idKey{id}, e))
 		}
 		check(t, c.Close())
 		if r := p.run(t, "", "verify"); r.code != exitOK || !strings.Contains(r.stdout, "2 entries read, 0 faults.") {
