@@ -109,6 +109,7 @@ type column struct {
 type declaration struct {
 	Version    int       `json:"version,omitempty"`
 	Endpoint   string    `json:"endpoint,omitempty"`
+	Recipe     []string  `json:"recipe"` // null where nothing is known
 	Payload    string    `json:"payload,omitempty"`
 	Key        []column  `json:"key"`
 	Beside     []string  `json:"beside,omitempty"`
@@ -120,7 +121,7 @@ func tableOf(t cache.Table) table {
 	out := table{Name: t.Name, Repository: t.Repository, Origin: t.Origin, Key: columnsOf(t.Key)}
 	if d := t.Declaration; d != nil {
 		out.Declaration = &declaration{
-			Version: d.Version, Endpoint: d.Endpoint, Payload: d.Payload, Key: columnsOf(d.Key), Beside: d.Beside,
+			Version: d.Version, Endpoint: d.Endpoint, Recipe: d.Recipe, Payload: d.Payload, Key: columnsOf(d.Key), Beside: d.Beside,
 			Scope: d.Scope.String(), DeclaredAt: d.DeclaredAt,
 		}
 	}
@@ -146,7 +147,7 @@ func (t *table) stored() (cache.Table, error) {
 			return cache.Table{}, fmt.Errorf("table %q: %w", t.Name, err)
 		}
 		out.Declaration = &settings.Declaration{
-			Version: d.Version, Endpoint: d.Endpoint, Payload: d.Payload, Key: key, Beside: d.Beside, DeclaredAt: d.DeclaredAt,
+			Version: d.Version, Endpoint: d.Endpoint, Recipe: d.Recipe, Payload: d.Payload, Key: key, Beside: d.Beside, DeclaredAt: d.DeclaredAt,
 		}
 		scope := &out.Declaration.Scope
 		for ; scope.String() != d.Scope; *scope++ {
@@ -229,8 +230,13 @@ func responseOf(e *cache.Stored) (response, error) {
 	if encoded == "" {
 		return r, nil
 	}
-	if _, err := head.Decode(encoded); err != nil {
+	h, err := head.Decode(encoded)
+	if err != nil {
 		return r, fmt.Errorf("table %q: %w: is it sealed?", e.Table, err)
+	}
+	// Some stores have an order of their own, and what is the same is to be the same text.
+	if encoded, err = head.Encode(h); err != nil {
+		return r, fmt.Errorf("table %q: %w", e.Table, err)
 	}
 	r.Head = json.RawMessage(encoded)
 	return r, nil

@@ -49,7 +49,7 @@ func (s *Contents) Save(ctx context.Context, responses iter.Seq2[Stored, error],
 	if ctx == nil {
 		return 0, fmt.Errorf("cache: save: %w", errNoContext)
 	}
-	b := saveBatch{contents: s, opts: opts, places: make(map[provenance]*exchange.Table)}
+	b := saveBatch{contents: s, opts: opts, places: make(map[whence]*exchange.Table)}
 	err := b.saveAll(ctx, responses)
 	if err != nil {
 		err = fmt.Errorf("cache: save: %w", err)
@@ -63,15 +63,14 @@ const (
 	saveBytes  = 4 << 20
 )
 
-// provenance is where responses come from.
-type provenance struct{ table, repository, origin string }
+// whence is where responses come from.
+type whence struct{ table, repository, origin string }
 
 // saveBatch are responses that are to be saved.
 type saveBatch struct {
 	contents *Contents
 	opts     *SaveOptions
-	places   map[provenance]*exchange.Table
-	opened   map[string]*exchange.Table
+	places   map[whence]*exchange.Table
 
 	tables  []*exchange.Table // in the order in which they were met
 	rows    map[*exchange.Table][]driver.Entry
@@ -166,8 +165,8 @@ func keyOfColumns(spec driver.TableSpec, columns []KeyColumn) (driver.Key, error
 	return keyOf(spec, values)
 }
 
-// columnsTold are the columns that a response's key tells.
-func columnsTold(key []KeyColumn) ([]driver.Column, error) {
+// columnsOfKey are the columns that a response's key tells.
+func columnsOfKey(key []KeyColumn) ([]driver.Column, error) {
 	columns := make([]driver.Column, len(key))
 	for i, c := range key {
 		columns[i].Name = c.Name
@@ -185,7 +184,7 @@ func columnsTold(key []KeyColumn) ([]driver.Column, error) {
 
 // tableOf is the table for a response.
 func (b *saveBatch) tableOf(ctx context.Context, e *Stored) (*exchange.Table, error) {
-	from := provenance{e.Table, e.Repository, e.Origin}
+	from := whence{e.Table, e.Repository, e.Origin}
 	if from.repository == "" {
 		from.repository, from.origin = splitTable(e.Table)
 	}
@@ -203,7 +202,7 @@ func (b *saveBatch) tableOf(ctx context.Context, e *Stored) (*exchange.Table, er
 	return t, nil
 }
 
-func (b *saveBatch) open(ctx context.Context, from provenance, e *Stored) (*exchange.Table, error) {
+func (b *saveBatch) open(ctx context.Context, from whence, e *Stored) (*exchange.Table, error) {
 	var key []driver.Column
 	var d *settings.Declaration
 	origin := from.origin
@@ -220,7 +219,7 @@ func (b *saveBatch) open(ctx context.Context, from provenance, e *Stored) (*exch
 	}
 	if key == nil {
 		var err error
-		if key, err = columnsTold(e.Key); err != nil {
+		if key, err = columnsOfKey(e.Key); err != nil {
 			return nil, err
 		}
 	}
@@ -229,12 +228,11 @@ func (b *saveBatch) open(ctx context.Context, from provenance, e *Stored) (*exch
 	if err != nil {
 		return nil, err
 	}
-	if b.opened == nil {
-		if b.opened, err = b.contents.opened(ctx); err != nil {
-			return nil, err
-		}
+	opened, err := b.contents.opened(ctx) // with the table of an origin that is met now
+	if err != nil {
+		return nil, err
 	}
-	if t := b.opened[name]; t != nil {
+	if t := opened[name]; t != nil {
 		return t, nil
 	}
 	marked, err := x.HasMarks(ctx)

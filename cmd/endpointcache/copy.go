@@ -56,6 +56,13 @@ func (c *cpCommand) Run(ctx context.Context, s *session) error {
 }
 
 func (c *cpCommand) from(ctx context.Context, s *session, from *cache.ResponseCache) error {
+	tables, err := from.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := choose(tables, c.Repositories); err != nil {
+		return err
+	}
 	n, err := from.Contents(c.Repositories...).Count(ctx, cache.Query{})
 	if err != nil {
 		return err

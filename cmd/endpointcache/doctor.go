@@ -35,7 +35,10 @@ func (c *doctorCommand) Run(ctx context.Context, s *session) error {
 	return c.withStore(ctx, s, false, func(st driver.Store) error {
 		d, ok := driver.As[driver.Diagnoser](st)
 		if !ok {
-			return errors.New("this store has nothing to tell of itself")
+			if !s.JSON {
+				s.out.Printf("This store has nothing to tell of itself.\n")
+			}
+			return nil
 		}
 		findings, err := d.Diagnose(ctx, c.Thorough)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/endpointcache/endpointcache/archive"
@@ -42,6 +43,7 @@ type exportCommand struct {
 	format
 	Output string `short:"o" help:"The file to write; - is the standard output." default:"-" placeholder:"FILE"`
 	Force  bool   `short:"f" help:"Replace the file if it is there."`
+	Sorted bool   `help:"Order JSON lines by table and key, so that two exports can be compared. They are held in memory for that."`
 }
 
 // Help is what --help tells besides.
@@ -64,6 +66,9 @@ func (c *exportCommand) Run(ctx context.Context, s *session) error {
 	if !ok {
 		return usagef("it is not said as what: give --har or --jsonl, or a file that is named .har or .jsonl")
 	}
+	if har && c.Sorted {
+		return usagef("--sorted is for JSON lines")
+	}
 	toFile := c.Output != "-"
 	if _, terminal := term.Width(s.stdout); !toFile && terminal && har {
 		return usagef("a HAR is not for a terminal: -o FILE writes it to a file")
@@ -77,8 +82,11 @@ func (c *exportCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		write := archive.WriteLines
-		if har {
+		switch {
+		case har:
 			write = archive.WriteHAR
+		case c.Sorted:
+			write = writeSorted
 		}
 		n := 0
 		if !toFile {
@@ -99,6 +107,26 @@ func (c *exportCommand) Run(ctx context.Context, s *session) error {
 		}
 		return nil
 	})
+}
+
+// writeSorted writes JSON lines, those of responses in the order of their texts: table and key come first there.
+func writeSorted(ctx context.Context, w io.Writer, from *cache.Contents, q cache.Query) (int, error) {
+	var b bytes.Buffer
+	n, err := archive.WriteLines(ctx, &b, from, q)
+	if err != nil {
+		return 0, err
+	}
+	all := bytes.SplitAfter(b.Bytes(), []byte("\n"))
+	isResponse := func(line []byte) bool { return bytes.HasPrefix(line, []byte(`{"response"`)) }
+	if first := slices.IndexFunc(all, isResponse); first >= 0 {
+		slices.SortFunc(all[first:first+n], bytes.Compare)
+	}
+	for _, line := range all {
+		if _, err := w.Write(line); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
 }
 
 // writeFile writes a file that only its owner can read, whole or not at all.

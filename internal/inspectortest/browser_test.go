@@ -65,6 +65,24 @@ type tab struct {
 	t    *testing.T
 	ctx  context.Context
 	base string // of the pages
+
+	mu       sync.Mutex
+	problems []string
+}
+
+func (b *tab) problem(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.problems = append(b.problems, fmt.Sprintf(format, args...))
+}
+
+// caught returns the problems so far, and forgets them.
+func (b *tab) caught() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	caught := b.problems
+	b.problems = nil
+	return caught
 }
 
 // open opens a tab for the pages of a server.
@@ -75,32 +93,39 @@ func open(t *testing.T, server string, l look) *tab {
 	must(t, browser.err)
 	home, err := url.Parse(server)
 	must(t, err)
+	b := &tab{t: t, base: server + mounted}
 	dialogs := make(chan struct{}, 100)
 	ctx, cancel := chromedp.NewContext(browser.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(func(event any) {
 		switch e := event.(type) {
 		case *page.EventJavascriptDialogOpening:
-			t.Errorf("a dialog: %q", e.Message)
+			b.problem("a dialog: %q", e.Message)
 			dialogs <- struct{}{}
 		case *network.EventRequestWillBeSent:
 			if u, err := url.Parse(e.Request.URL); err != nil || u.Host != home.Host {
-				t.Errorf("a request to elsewhere: %s", e.Request.URL)
+				b.problem("a request to elsewhere: %s", e.Request.URL)
 			}
 		case *log.EventEntryAdded:
 			if e.Entry.Level == log.EntryLevelError && !isStatus(e.Entry) {
-				t.Errorf("the browser logs: %s %s", e.Entry.Text, e.Entry.URL)
+				b.problem("the browser logs: %s %s", e.Entry.Text, e.Entry.URL)
 			}
 		case *runtime.EventExceptionThrown:
-			t.Errorf("an exception: %v", e.ExceptionDetails)
+			b.problem("an exception: %v", e.ExceptionDetails)
 		}
 	}))
+	b.ctx = ctx
 	go func() { // a dialog holds up the page
 		for range dialogs {
 			_, _ = chromedp.Call(ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true})
 		}
 	}()
-	t.Cleanup(func() { cancel(); close(dialogs) })
+	t.Cleanup(func() {
+		for _, problem := range b.caught() {
+			t.Error(problem)
+		}
+		cancel()
+		close(dialogs)
+	})
 	must(t, chromedp.Do(ctx)) // the first one's context is that of the tab's life
-	b := &tab{t, ctx, server + mounted}
 	b.show(l)
 	return b
 }

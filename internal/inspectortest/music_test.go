@@ -109,4 +109,3 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
-

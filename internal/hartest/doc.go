@@ -1,0 +1,3 @@
+// Package hartest shows that the HAR documents which package archive writes are ones to programs that are not
+// ours: two packages of npm check and read them. It is a module of its own, as it needs Node.js.
+package hartest
