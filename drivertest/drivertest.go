@@ -104,6 +104,7 @@ var topics = []topic{
 	{"List", testList},
 	{"Usage", testUsage},
 	{"Summarize", testSummarize},
+	{"Examine", testExamine},
 	{"Tables", testTables},
 	{"Watch", testWatch},
 	{"Bulk", testBulk},

@@ -317,6 +317,8 @@ type faults struct {
 	summarize func(context.Context, driver.Store, driver.TableSpec, time.Time) (driver.Summary, error)
 	drop      func(context.Context, driver.Store, string) error
 
+	examine func(sel *driver.Selection, found *driver.Examined) // found is nil before the first
+
 	entries func(context.Context, driver.Table, driver.Selection) iter.Seq2[driver.Entry, error]
 	yields  func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool
 

@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"strconv"
 	"testing"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -28,7 +27,7 @@ func TestFindingsOfEviction(t *testing.T) {
 	c := newClient(t, own.URL())
 	s := open(t, own.URL(), nil)
 	tracktest.WantFinding(t, s, false, "eviction", "noeviction", driver.Good)
-	configure(t, c, "maxmemory", strconv.Itoa(64<<30))
+	configure(t, c, "maxmemory", "68719476736")
 	tracktest.WantFinding(t, s, false, "memory", "of 64.0 GiB (maxmemory)", driver.Good)
 	for policy, level := range map[string]driver.Level{
 		"noeviction": driver.Warning, "allkeys-lru": driver.Warning, "allkeys-random": driver.Warning,

@@ -9,7 +9,7 @@ import (
 func TestCommandsOnEveryStore(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, p *location) {
 		filled(t, p)
-		for _, name := range []string{"ls", "keys", "find", "show", "stats", "why", "change"} {
+		for _, name := range []string{"ls", "keys", "find", "show", "stats", "why", "verify", "change"} {
 			t.Run(name, func(t *testing.T) { p.golden(t, name) })
 		}
 	})

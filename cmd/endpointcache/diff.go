@@ -40,10 +40,11 @@ func (c *diffCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	header, err := stored.Header()
+	head, err := headOf(stored)
 	if err != nil {
 		return err
 	}
+	header := head.Header
 	if coding := header.Get("Content-Encoding"); coding != "" && req.Header.Get("Accept-Encoding") == "" {
 		req.Header.Set("Accept-Encoding", coding) // or the headers would differ
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -78,18 +79,15 @@ func TestDiffSendsWhatIsSaid(t *testing.T) {
 func TestDiffOfAPostAsks(t *testing.T) {
 	p := newLocation(t, "sqlite")
 	c := p.cache(t, nil)
-	_, err := cache.CreateRepository(t.Context(), c, settings.CatchAll("rest", nil))
+	r, err := cache.CreateRepository(t.Context(), c, settings.RepositorySettings[string, string]{
+		Name: "searches", Pattern: "POST api.music.test/v1/searches/{id}", Payload: payload.String(),
+	})
 	check(t, err)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, music+"/search", strings.NewReader("q=1"))
-	check(t, err)
-	saved, err := c.SaveResponse(t.Context(), &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: req, ContentLength: -1, Body: io.NopCloser(strings.NewReader("found"))})
-	if err != nil || !saved {
-		t.Fatal(saved, err)
-	}
+	check(t, r.Save(t.Context(), "1", "found"))
 	check(t, c.Close())
 	origin := theAPI()
 	p.program.origin = origin
-	args := []string{"diff", music + "/search", "-X", "POST", "-d", "q=1"}
+	args := []string{"diff", "searches", "1"}
 	if r := p.run(t, "", args...); r.code != exitUsage || len(origin.requests) > 0 {
 		t.Errorf("without a terminal: %+v", r)
 	}

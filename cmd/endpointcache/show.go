@@ -46,7 +46,7 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 		case c.Output != "":
 			return s.writeNew(c.Output, e.Payload)
 		}
-		head, err := e.Head()
+		head, err := headOf(e)
 		if err != nil {
 			return err
 		}
@@ -60,6 +60,15 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 		s.show(e, head, why, c.Full)
 		return nil
 	})
+}
+
+// headOf is the head of an entry.
+func headOf(e cache.Stored) (repository.Head, error) {
+	head, err := e.Head()
+	if err != nil {
+		err = fmt.Errorf("the entry is damaged, or sealed with keys that only its program has: %w", err)
+	}
+	return head, err
 }
 
 // raw writes a body as it is, but not what a terminal would obey.
