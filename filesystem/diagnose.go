@@ -13,6 +13,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/access"
 	"github.com/endpointcache/endpointcache/internal/filelock"
 	"github.com/endpointcache/endpointcache/internal/findings"
+	"github.com/endpointcache/endpointcache/internal/findings/ondisk"
 	"github.com/endpointcache/endpointcache/internal/mount"
 )
 
@@ -47,11 +48,11 @@ func (d *diagnosis) all(ctx context.Context, thorough bool) error {
 	defer func() { _ = root.Close() }() // which was only read
 	d.Good("folder", "%s", s.Path())
 	system, err := mount.At(s.Path())
-	d.FileSystem(system, err, driver.Warning,
+	ondisk.FileSystem(&d.List, system, err, driver.Warning,
 		"Each response is a file of its own, and changes of others are not told there: a store with a server is faster, and so is a SQLite file on a disk of this machine.")
-	d.Space(s.Path())
-	d.Files(s.Path())
-	d.Permissions("permissions of the folder", s.Path())
+	ondisk.Space(&d.List, s.Path())
+	ondisk.Files(&d.List, s.Path())
+	ondisk.Permissions(&d.List, "permissions of the folder", s.Path())
 	d.access()
 	if filelock.EndWithProcess {
 		d.Good("locks", "of the system")

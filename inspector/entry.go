@@ -212,8 +212,8 @@ func freshnessOf(x cache.Explanation, now time.Time) freshness {
 		name string
 		at   time.Time
 	}{
-		{"requested", x.CachedAt}, {"expires", x.ExpiresAt},
-		{"may be served while it is renewed until", x.RenewableUntil}, {"may stand in for a failing origin until", x.StandsInUntil},
+		{"Requested", x.CachedAt}, {"Expires", x.ExpiresAt},
+		{"Served while it is renewed until", x.RenewableUntil}, {"Stands in for a failing origin until", x.StandsInUntil},
 	} {
 		if !t.at.IsZero() {
 			f.Times = append(f.Times, named{t.name, momentOf(t.at, now)})

@@ -107,7 +107,7 @@ func plotsOf(points []step, from time.Time, length time.Duration) []*plot {
 			layer{"confirmed (304)", "b", requests(requestConfirmed)},
 			layer{"absent (404, 410)", "c", requests(requestAbsent)},
 			layer{"failed", "e", requests(requestFailed)}),
-		newPlot("latency", "Latency", "time", points,
+		newPlot("latency", "Latency", "logarithmic", points,
 			layer{"answer, median", "a", quantile(answerTime, 0.5)},
 			layer{"answer, 95 %", "b", quantile(answerTime, 0.95)},
 			layer{"origin, median", "d", quantile(originTime, 0.5)},

@@ -276,6 +276,11 @@ func (r *Recorder) points(w window) (points []step, from time.Time, length time.
 			}
 		}
 	}
+	for p := range points[1:] {
+		if before, s := &points[p], &points[p+1]; before.sized && !s.sized {
+			s.entries, s.size, s.sized = before.entries, before.size, true // as it was known last
+		}
+	}
 	return points, from, length
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/findings"
+	"github.com/endpointcache/endpointcache/internal/findings/ondisk"
 )
 
 var _ driver.Diagnoser = (*Store)(nil)
@@ -50,11 +51,11 @@ func (d *diagnosis) ofFile(f *file) {
 		remote, advice = driver.Fault, "Users on several machines damage the file, as Network is NetworkIgnore: keep it on a disk of this machine, or leave that option."
 	}
 	system, err := mountAt(folder)
-	d.FileSystem(system, err, remote, advice)
-	d.Space(folder)
-	d.Permissions("permissions of the file", f.path)
-	d.Permissions("permissions of the log", f.path+"-wal")
-	d.Permissions("permissions of the folder", folder)
+	ondisk.FileSystem(&d.List, system, err, remote, advice)
+	ondisk.Space(&d.List, folder)
+	ondisk.Permissions(&d.List, "permissions of the file", f.path)
+	ondisk.Permissions(&d.List, "permissions of the log", f.path+"-wal")
+	ondisk.Permissions(&d.List, "permissions of the folder", folder)
 	switch {
 	case f.opts.ReadOnly:
 		d.Good("access", "opened to be read")

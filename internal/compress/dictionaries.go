@@ -22,9 +22,6 @@ var Columns = []driver.Column{{Name: "repository", Kind: driver.String}, {Name: 
 // turn is the ID of no dictionary: its entry is there while one is being made.
 const turn = int64(0)
 
-// IsTurn reports whether an entry with a key of Columns is no dictionary, but the right to make one.
-func IsTurn(key driver.Key) bool { return key[1] == turn }
-
 // turnEnds is how long a process has for making a dictionary, before it is taken for dead.
 const turnEnds = 10 * time.Minute
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
-	"github.com/endpointcache/endpointcache/internal/compress"
 	"github.com/endpointcache/endpointcache/internal/declared"
 )
 
@@ -86,6 +85,9 @@ func (c *copying) run(ctx context.Context) error {
 	if oneOf(layersOf(c.from.store.Store), layersOf(c.to.store.Store)) {
 		return ErrSameStore
 	}
+	if c.from.opaque() || c.to.opaque() {
+		return c.runOpaque(ctx)
+	}
 	repositories, err := c.repositories(ctx)
 	if err != nil {
 		return err
@@ -101,7 +103,7 @@ func (c *copying) run(ctx context.Context) error {
 	if c.to.store.Records, err = c.to.x.records.open(ctx); err != nil {
 		return err
 	}
-	if err := c.apart(ctx); err != nil {
+	if err := c.apart(ctx, c.to.x.records.spec); err != nil {
 		return err
 	}
 	marks, err := c.digests(ctx)
@@ -126,6 +128,10 @@ func (c *copying) run(ctx context.Context) error {
 			return fmt.Errorf("%q: %w", job.table.Name, err)
 		}
 	}
+	return c.ended()
+}
+
+func (c *copying) ended() error {
 	if n := c.progress.TooLarge; n > 0 {
 		return fmt.Errorf("%d entries were left out: %w", n, driver.ErrTooLarge)
 	}
@@ -146,7 +152,7 @@ func (s *side) look(ctx context.Context) error {
 	for _, spec := range specs {
 		s.specs[spec.Name] = spec
 	}
-	if s.has(&s.x.records.ownTable) {
+	if s.has(&s.x.records.ownTable) && !s.opaque() {
 		s.store.Records, err = s.x.records.open(ctx)
 	}
 	return err
@@ -312,34 +318,44 @@ const copyRecord = "copy"
 
 // apart reports two stores that are one, which may have been opened twice, or have different layers:
 // what is written to one of them is seen in the other.
-func (c *copying) apart(ctx context.Context) error {
-	seen, err := c.shows(ctx)
+func (c *copying) apart(ctx context.Context, records driver.TableSpec) error {
+	seen, err := c.shows(ctx, records)
 	if err == nil && seen {
 		err = ErrSameStore
 	}
 	return err
 }
 
-func (c *copying) shows(ctx context.Context) (seen bool, err error) {
-	key, now := driver.Key{copyRecord, rand.Text()}, instant(time.Now())
-	left := driver.Filter{State: driver.Expired, Now: now, Leading: key[:1]} // of copies that were killed
-	if _, err := c.to.store.Records.Clear(ctx, left); err != nil {
+func (c *copying) shows(ctx context.Context, records driver.TableSpec) (seen bool, err error) {
+	there, err := c.to.store.OpenTable(ctx, records)
+	if err != nil {
 		return false, err
 	}
-	if err := c.to.store.Records.Put(ctx, []driver.Entry{{
+	key, now := make(driver.Key, len(records.Key)), instant(time.Now())
+	for i := range key {
+		key[i] = ""
+	}
+	key[0], key[1] = copyRecord, rand.Text()
+	left := driver.Filter{State: driver.Expired, Now: now, Leading: key[:1]} // of copies that were killed
+	if _, err := there.Clear(ctx, left); err != nil {
+		return false, err
+	}
+	if err := there.Put(ctx, []driver.Entry{{
 		Key: key, Status: http.StatusOK, CachedAt: now, ExpiresAt: instant(now.Add(time.Hour)),
 	}}); err != nil {
 		return false, err
 	}
 	defer func() {
-		_, deleteErr := c.to.store.Records.Delete(context.WithoutCancel(ctx), []driver.Key{key})
+		_, deleteErr := there.Delete(context.WithoutCancel(ctx), []driver.Key{key})
 		err = errors.Join(err, deleteErr)
 	}()
 	specs, err := c.from.store.Tables(ctx)
-	if err != nil || !slices.ContainsFunc(specs, func(s driver.TableSpec) bool { return s.Name == RecordsTable }) {
+	if err != nil || !slices.ContainsFunc(specs, func(s driver.TableSpec) bool {
+		return s.Name == records.Name && slices.Equal(s.Key, records.Key)
+	}) {
 		return false, err
 	}
-	table, err := c.from.raw(ctx, &c.from.x.records.ownTable)
+	table, err := c.from.store.OpenTable(ctx, records)
 	if err != nil {
 		return false, err
 	}
@@ -384,7 +400,7 @@ func (c *copying) copyTable(ctx context.Context, job copyJob, marks *markCopy) e
 		r := rowCopy{
 			c: c, counted: counted, filter: driver.Filter{Leading: driver.Key{from}},
 			rename: func(k driver.Key) { k[0] = to },
-			keep:   func(e *driver.Entry) bool { return o != &c.from.x.dictionaries || !compress.IsTurn(e.Key) },
+			keep:   func(e *driver.Entry) bool { return o != &c.from.x.dictionaries || lasts(e) },
 		}
 		if from == to {
 			r.rename = nil

@@ -1,5 +1,5 @@
-// Package findings gathers what stores tell of themselves, and looks at what those on a disk, or
-// on a server, have in common.
+// Package findings gathers what stores tell of themselves, and words what those with a server have
+// in common.
 package findings
 
 import (

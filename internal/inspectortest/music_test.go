@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 	"github.com/endpointcache/endpointcache/examples/musicsdk"
 	"github.com/endpointcache/endpointcache/examples/musicsdk/musicapi"
 	"github.com/endpointcache/endpointcache/fetch"
-	"github.com/endpointcache/endpointcache/hooks"
 	"github.com/endpointcache/endpointcache/inspector"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
@@ -27,6 +28,7 @@ type music struct {
 	artists  *fetch.Fetcher[musicsdk.ArtistKey, musicsdk.Artist]
 	recorder *inspector.Recorder
 	pages    *httptest.Server
+	behind   atomic.Int64 // how far the cache's clock is behind the time
 }
 
 // newMusic serves the pages under a path, as a program would mount them.
@@ -39,7 +41,11 @@ func newMusic(t *testing.T, delay time.Duration, opts inspector.Options) *music 
 	t.Cleanup(m.api.Close)
 	store, err := sqlite.OpenTemp(ctx, nil)
 	must(t, err)
-	m.cache = newCache(t, store, &cache.Options{Name: "music", Hooks: hooks.Join(m.recorder.Hooks())})
+	m.cache = newCache(t, store, &cache.Options{
+		Name: "music", Hooks: m.recorder.Hooks(),
+		Now:    func() time.Time { return time.Now().Add(-time.Duration(m.behind.Load())) },
+		Policy: policy.Policy{StaleWhileRevalidate: 48 * time.Hour, StaleIfError: 96 * time.Hour},
+	})
 	client, err := fetch.NewClient(&fetch.Options{BaseURL: m.api.URL})
 	must(t, err)
 	t.Cleanup(func() { must(t, client.Close()) })

@@ -28,10 +28,18 @@ func TestPictures(t *testing.T) {
 		t.Skip("it makes the pictures of the documentation: -pictures says where")
 	}
 	m := newMusic(t, 4*time.Millisecond, inspector.Options{AllowChanges: true})
+	m.behind.Store(int64(6 * 24 * time.Hour)) // it was filled days ago
 	m.fill(t.Context(), t, 400)
+	m.behind.Store(0)
 	ctx, cancel := context.WithTimeout(t.Context(), *traffic)
 	defer cancel()
 	m.use(ctx)
+	entry := "entry?table=tracks&key=" + musicapi.TrackID(7) + "&key=DE"
+	m.picture(t, "inspector-repositories", "", look{height: 420})
+	m.picture(t, "inspector-list", "list?repository=tracks&name=Lantern*&order=used&descending=1", look{height: 640})
+	m.picture(t, "inspector-entry", entry, look{height: 980})
+	m.picture(t, "inspector-entry-dark", entry, look{height: 980, dark: true})
+	m.picture(t, "inspector-phone", entry, look{width: 360, height: 760})
 	running, stop := context.WithCancel(t.Context())
 	prefetched := make(chan struct{})
 	go func() {
@@ -46,26 +54,17 @@ func TestPictures(t *testing.T) {
 		}, &prefetch.Options{Total: 6000})
 	}()
 	time.Sleep(6 * time.Second)
-	entry := "entry?table=tracks&key=" + musicapi.TrackID(7) + "&key=DE"
-	for _, p := range []struct {
-		name, page string
-		look       look
-	}{
-		{"inspector-repositories", "", look{height: 420}},
-		{"inspector-list", "list?repository=tracks&order=used&descending=1", look{height: 760}},
-		{"inspector-entry", entry, look{height: 1000}},
-		{"inspector-entry-dark", entry, look{height: 1000, dark: true}},
-		{"inspector-live", "live", look{height: 1260}},
-		{"inspector-live-dark", "live", look{height: 1260, dark: true}},
-		{"inspector-phone", entry, look{width: 360, height: 760}},
-	} {
-		b := open(t, m.pages.URL, p.look)
-		b.visit(p.page)
-		png := get(b, chromedp.CaptureScreenshot())
-		must(t, os.WriteFile(filepath.Join(*pictures, p.name+".png"), png, 0o644))
-	}
+	m.picture(t, "inspector-live", "live", look{height: 1240})
+	m.picture(t, "inspector-live-dark", "live", look{height: 1240, dark: true})
 	stop()
 	<-prefetched
+}
+
+func (m *music) picture(t *testing.T, name, page string, l look) {
+	t.Helper()
+	b := open(t, m.pages.URL, l)
+	b.visit(page)
+	must(t, os.WriteFile(filepath.Join(*pictures, name+".png"), get(b, chromedp.CaptureScreenshot()), 0o644))
 }
 
 // use asks for tracks as programs do: some often, and more at some times.

@@ -1,4 +1,6 @@
-package findings
+// Package ondisk finds out what stores on a disk have in common: file system, free space and
+// permissions. It is apart from the findings of servers, whose modules need not know disks.
+package ondisk
 
 import (
 	"errors"
@@ -9,12 +11,13 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/access"
+	"github.com/endpointcache/endpointcache/internal/findings"
 	"github.com/endpointcache/endpointcache/internal/mount"
 )
 
 // FileSystem tells on what kind of file system a folder is, as [mount.At] has found it. Of one that
 // other machines may change, remote is what that is worth.
-func (l *List) FileSystem(system mount.System, err error, remote driver.Level, advice string) {
+func FileSystem(l *findings.List, system mount.System, err error, remote driver.Level, advice string) {
 	const subject = "file system"
 	switch {
 	case err != nil || system.Name == "" && !system.Remote:
@@ -32,25 +35,25 @@ const (
 )
 
 // Space tells how many bytes may still be written to the file system of a folder.
-func (l *List) Space(folder string) {
+func Space(l *findings.List, folder string) {
 	const subject = "free space"
 	free, err := mount.Free(folder)
 	switch {
 	case err != nil:
 		l.Good(subject, "unknown")
 	case free < noSpace:
-		l.Fault(subject, Size(free), "Nothing more can be saved: make room on the disk, or clear something of the cache.")
+		l.Fault(subject, findings.Size(free), "Nothing more can be saved: make room on the disk, or clear something of the cache.")
 	case free < littleSpace:
-		l.Warning(subject, Size(free), "Saves fail when the disk is full: make room, or give the cache a limit.")
+		l.Warning(subject, findings.Size(free), "Saves fail when the disk is full: make room, or give the cache a limit.")
 	default:
-		l.Good(subject, "%s", Size(free))
+		l.Good(subject, "%s", findings.Size(free))
 	}
 }
 
 const fewFiles = 100_000
 
 // Files tells how many more files the file system of a folder can have, where that is limited.
-func (l *List) Files(folder string) {
+func Files(l *findings.List, folder string) {
 	const subject = "free files"
 	free, err := mount.FreeFiles(folder)
 	switch {
@@ -72,7 +75,7 @@ const (
 
 // Permissions tells who may do what with a file or a folder. Where it is absent, or the system
 // has no such permissions, it tells nothing.
-func (l *List) Permissions(subject, path string) {
+func Permissions(l *findings.List, subject, path string) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || runtime.GOOS == "windows" {
 		return
