@@ -91,6 +91,7 @@ func (p *treeParser) value(depth int) *jsonNode {
 		node.Kind = "string"
 	case '0':
 		node.Kind = "number"
+	default:
 	}
 	return node
 }

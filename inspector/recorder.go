@@ -14,7 +14,7 @@ import (
 )
 
 // Recorder remembers what a cache did in the last day: numbers alone, no keys, in steps of 5
-// seconds for an hour and of 2 minutes for a day. It takes about 1 MiB, from its first event on,
+// seconds for an hour and of 2 minutes for a day. It takes 1.5 MB, from its first event on,
 // whatever the cache does. The zero value is ready to use. Many goroutines may use it at once, and
 // several caches may share one: their numbers are added up.
 type Recorder struct {

@@ -25,28 +25,31 @@ import (
 const hang = 2 * time.Minute
 
 // browser is the one of all tests; its tabs have cookies and storage of their own.
-var browser struct {
-	once sync.Once
+type browser struct {
 	ctx  context.Context
 	stop func()
 	err  error
 }
 
-func startBrowser(path string) {
+var (
+	startOnce sync.Once
+	started   *browser // nil: no test needs one
+)
+
+func newBrowser(path string) *browser {
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.WSURLReadTimeout(hang))
 	if os.Geteuid() == 0 {
 		opts = append(opts, chromedp.NoSandbox) // root has none
 	}
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, cancel := chromedp.NewContext(allocator)
-	browser.ctx, browser.stop = ctx, func() { cancel(); stop() }
-	browser.err = chromedp.Do(ctx)
+	return &browser{ctx, func() { cancel(); stop() }, chromedp.Do(ctx)}
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if browser.stop != nil {
-		browser.stop()
+	if started != nil {
+		started.stop()
 	}
 	os.Exit(code)
 }
@@ -89,13 +92,13 @@ func (b *tab) caught() []string {
 func open(t *testing.T, server string, l look) *tab {
 	t.Helper()
 	path := testenv.URL(t, "CHROMIUM_TEST_PATH")
-	browser.once.Do(func() { startBrowser(path) })
-	must(t, browser.err)
+	startOnce.Do(func() { started = newBrowser(path) })
+	must(t, started.err)
 	home, err := url.Parse(server)
 	must(t, err)
 	b := &tab{t: t, base: server + mounted}
 	dialogs := make(chan struct{}, 100)
-	ctx, cancel := chromedp.NewContext(browser.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(func(event any) {
+	ctx, cancel := chromedp.NewContext(started.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(func(event any) {
 		switch e := event.(type) {
 		case *page.EventJavascriptDialogOpening:
 			b.problem("a dialog: %q", e.Message)
