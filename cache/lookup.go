@@ -156,6 +156,10 @@ func (l *lookup) find(ctx context.Context) (Lookup, error) {
 	if err != nil || own.Repository != "" {
 		return own, err
 	}
+	if byGet.Explanation.Verdict == Revalidate {
+		byGet.Explanation.Verdict = Fetch
+		byGet.Reasons = append(byGet.Reasons, "A HEAD is not answered by that: it is sent to the origin as it is.")
+	}
 	return byGet, nil
 }
 
