@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -11,7 +10,7 @@ type Summary struct {
 	Table
 
 	Live    int   // entries that have not expired
-	Expired int   // entries that have
+	Expired int   // entries that have, or that an invalidation has made old
 	Absent  int   // entries of both kinds which say that the origin has nothing, a 404 or 410
 	Bytes   int64 // as in Size
 
@@ -21,7 +20,28 @@ type Summary struct {
 }
 
 // Summaries returns what each table of the contents holds, by name in byte order. It reads no
-// bodies, and changes nothing.
+// bodies, and changes nothing. SQLite, PostgreSQL and MongoDB sum up a table in one statement,
+// which reads each row, without the pages of large bodies; of other stores, each entry is read.
+// Where something was invalidated, the live entries of the tables concerned are looked at, too.
 func (s *Contents) Summaries(ctx context.Context) ([]Summary, error) {
-	return nil, errors.ErrUnsupported
+	listed, err := s.listed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := s.open(ctx, listed)
+	if err != nil {
+		return nil, err
+	}
+	summaries := make([]Summary, len(tables))
+	for i, t := range tables {
+		sum, err := t.Summarize(ctx)
+		if err != nil {
+			return nil, err
+		}
+		summaries[i] = Summary{
+			Table: s.cache.asTable(listed[i]), Live: sum.Live, Expired: sum.Entries - sum.Live, Absent: sum.Absent,
+			Bytes: sum.Bytes, Oldest: sum.Oldest, Newest: sum.Newest,
+		}
+	}
+	return summaries, nil
 }

@@ -103,6 +103,8 @@ var topics = []topic{
 	{"Where", testWhere},
 	{"List", testList},
 	{"Usage", testUsage},
+	{"Summarize", testSummarize},
+	{"Examine", testExamine},
 	{"Tables", testTables},
 	{"Watch", testWatch},
 	{"Bulk", testBulk},

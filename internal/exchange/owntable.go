@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,4 +63,13 @@ func (o *ownTable) opened() driver.Table {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.table
+}
+
+// isThere reports whether the table is in the store: unlike open, it does not make it.
+func (o *ownTable) isThere(ctx context.Context) (bool, error) {
+	if o.opened() != nil {
+		return true, nil
+	}
+	specs, err := o.keptIn().Tables(ctx)
+	return slices.ContainsFunc(specs, func(s driver.TableSpec) bool { return s.Name == o.spec.Name }), err
 }
