@@ -104,30 +104,37 @@ func (w *world) only(t *testing.T) cache.Stored {
 // did is what a request of the transport brought about.
 func (w *world) did(t *testing.T, url string) cache.Verdict {
 	t.Helper()
+	return w.does(t, get(t, url))
+}
+
+func (w *world) does(t *testing.T, req *http.Request) cache.Verdict {
+	t.Helper()
 	plain, asked := w.origin.counts()
-	resp := w.ask(t, url, nil)
-	status := resp.Header.Get("Cache-Status")
-	if strings.Contains(status, "; hit") {
-		renewed := func() bool {
+	renewals := w.Stats().Renewed
+	own := req.Header.Get("If-None-Match") != ""
+	resp, err := w.client.Do(req)
+	check(t, err)
+	_, err = io.Copy(io.Discard, resp.Body)
+	check(t, err)
+	check(t, resp.Body.Close())
+	if strings.Contains(resp.Header.Get("Cache-Status"), "; hit") {
+		if w.Stats().Renewed == renewals {
+			return cache.Serve
+		}
+		waitfor.True(t, "the renewal", func() bool {
 			p, a := w.origin.counts()
 			return p+a > plain+asked
-		}
-		if w.Stats().Renewed > 0 {
-			waitfor.True(t, "the renewal", renewed)
-		}
-		if renewed() {
-			return cache.ServeAndRenew
-		}
-		return cache.Serve
+		})
+		return cache.ServeAndRenew
 	}
 	now, nowAsked := w.origin.counts()
 	switch {
-	case nowAsked > asked:
-		return cache.Revalidate
-	case now > plain:
-		return cache.Fetch
-	default:
+	case now+nowAsked == plain+asked:
 		return cache.Unanswered
+	case nowAsked > asked && (!own || strings.Contains(resp.Header.Get("Cache-Status"), "fwd=stale") || strings.Contains(resp.Header.Get("Cache-Status"), "fwd=request")):
+		return cache.Revalidate
+	default:
+		return cache.Fetch
 	}
 }
 

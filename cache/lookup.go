@@ -156,6 +156,10 @@ func (l *lookup) find(ctx context.Context) (Lookup, error) {
 	if err != nil || own.Repository != "" {
 		return own, err
 	}
+	if byGet.Explanation.Verdict == Revalidate {
+		byGet.Explanation.Verdict = Fetch
+		byGet.Reasons = append(byGet.Reasons, "A HEAD is not answered by that: it is sent to the origin as it is.")
+	}
 	return byGet, nil
 }
 
@@ -264,9 +268,10 @@ func (f *Lookup) miss(e Explanation, reason string) {
 	f.Explanation, f.Reasons = e, []string{reason}
 }
 
+// columnsOf are the values of a key with their columns.
 func columnsOf(columns []driver.Column, key driver.Key) (all []KeyColumn) {
-	for i, c := range columns {
-		all = append(all, KeyColumn{c.Name, key[i]})
+	for i, v := range key {
+		all = append(all, KeyColumn{columns[i].Name, v})
 	}
 	return all
 }

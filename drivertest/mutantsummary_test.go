@@ -3,12 +3,13 @@ package drivertest_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
 
-// summing are mutants that sum up tables wrongly.
+// summing are mutants that sum up tables, or examine them, wrongly.
 var summing = []mutant{
 	{"takes expired entries for live ones", "Summarize", "", summaryOf(func(s *driver.Summary, _ time.Time) { s.Live = s.Entries })},
 	{"takes the instant of an expiry for life", "Summarize", "a_summary_is_that", faults{summarize: func(ctx context.Context, s driver.Store, spec driver.TableSpec, now time.Time) (driver.Summary, error) {
@@ -26,6 +27,20 @@ var summing = []mutant{
 			sum.Entries = 1
 		}
 		return sum, err
+	}}},
+
+	{"examines whatever is selected", "Examine", "entries_that_are_not", faults{examine: func(sel *driver.Selection, _ *driver.Examined) {
+		sel.Filter = driver.Filter{}
+	}}},
+	{"examines without payloads", "Examine", "entries_that_are_not", faults{examine: func(_ *driver.Selection, found *driver.Examined) {
+		if found != nil {
+			found.Payload = nil
+		}
+	}}},
+	{"finds everything damaged", "Examine", "entries_that_are_not", faults{examine: func(_ *driver.Selection, found *driver.Examined) {
+		if found != nil {
+			found.Fault = errors.New("damaged")
+		}
 	}}},
 }
 
@@ -54,4 +69,26 @@ func (s faultyStore) Summarize(ctx context.Context, spec driver.TableSpec, now t
 		return f(ctx, s.Store, spec, now)
 	}
 	return driver.Summary{}, errors.ErrUnsupported
+}
+
+// Examine implements [driver.Examiner].
+func (s faultyStore) Examine(ctx context.Context, spec driver.TableSpec, sel driver.Selection) iter.Seq2[driver.Examined, error] {
+	return func(yield func(driver.Examined, error) bool) {
+		t, err := s.OpenTable(ctx, spec)
+		if err != nil {
+			yield(driver.Examined{}, err)
+			return
+		}
+		if f := s.faults.examine; f != nil {
+			f(&sel, nil)
+		}
+		for found, err := range driver.Examine(ctx, s.Store, t, spec, sel) {
+			if f := s.faults.examine; f != nil {
+				f(&sel, &found)
+			}
+			if !yield(found, err) {
+				return
+			}
+		}
+	}
 }

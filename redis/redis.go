@@ -71,6 +71,8 @@ type Store struct {
 	opts    Options
 	cluster bool
 
+	encrypted bool // the connections of the store's own client are
+
 	gate gate.Gate
 	used atomic.Int64 // when something was last sent once and answered, in nanoseconds
 }
@@ -101,7 +103,12 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, openError(explain(ctx, err))
 	}
-	return newStore(ctx, client, true, o)
+	s, err := newStore(ctx, client, true, o)
+	if err != nil {
+		return nil, err
+	}
+	s.encrypted = option.TLSConfig != nil
+	return s, nil
 }
 
 // New returns a store on the caller's own client, which Close leaves open. Its

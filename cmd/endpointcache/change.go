@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"strings"
-	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
@@ -16,9 +14,8 @@ import (
 // changing selects what a command changes: one entry by its table and key, or many by conditions.
 type changing struct {
 	target
-	Table string   `arg:"" optional:"" help:"The repository, or table."`
-	Words []string `arg:"" optional:"" name:"value" sep:"none" help:"The key of one entry: values in order, or column=value."`
-	All   bool     `help:"All of the table, or without one of the store."`
+	place
+	All bool `help:"All of the table, or without one of the store."`
 	conditions
 	consent
 }
@@ -26,12 +23,12 @@ type changing struct {
 // scope is what the arguments select.
 func (c *changing) scope(ctx context.Context, s *session, rc *cache.ResponseCache) (scope, error) {
 	switch {
-	case len(c.Words) > 0 && (c.All || c.set()):
-		return scope{}, usagef("a key selects one entry: without it, conditions select many")
-	case len(c.Words) > 0:
-		return one(ctx, rc, c.Table, c.Words)
+	case (len(c.Words) > 0 || isURL(c.Table)) && (c.All || c.set()):
+		return scope{}, usagef("a key or a URL selects one entry: without it, conditions select many")
+	case len(c.Words) > 0 || isURL(c.Table):
+		return c.only(ctx, rc)
 	case !c.All && !c.set():
-		return scope{}, usagef("it is not said which entries: give a table and a key, conditions such as --status 404, or --all")
+		return scope{}, usagef("it is not said which entries: give a table and a key, or a URL, or conditions such as --status 404, or --all")
 	}
 	var names []string
 	if c.Table != "" {
@@ -42,9 +39,14 @@ func (c *changing) scope(ctx context.Context, s *session, rc *cache.ResponseCach
 
 // change is what a command does with what was selected.
 type change struct {
-	verb, done string // "delete", "Deleted"
-	do         func(*cache.Contents, cache.Query) (int, error)
+	verb, done string
+	do         func(*cache.Contents, context.Context, cache.Query) (int, error)
 }
+
+var (
+	deleting = change{"delete", "Deleted", (*cache.Contents).Delete}
+	expiring = change{"expire", "Expired", (*cache.Contents).Expire}
+)
 
 // changed is the result of a change in JSON.
 type changed struct {
@@ -85,7 +87,7 @@ func (t target) apply(ctx context.Context, s *session, ask consent, chosen func(
 		if err != nil {
 			return err
 		}
-		result.Changed, err = ch.do(sc.contents, sc.query)
+		result.Changed, err = ch.do(sc.contents, ctx, sc.query)
 		return err
 	})
 	return result, err
@@ -117,18 +119,12 @@ func (c *changing) run(ctx context.Context, s *session, ch change) error {
 type rmCommand struct{ changing }
 
 // Run deletes entries.
-func (c *rmCommand) Run(ctx context.Context, s *session) error { return c.run(ctx, s, deleting(ctx)) }
-
-func deleting(ctx context.Context) change {
-	return change{"delete", "Deleted", func(of *cache.Contents, q cache.Query) (int, error) { return of.Delete(ctx, q) }}
-}
+func (c *rmCommand) Run(ctx context.Context, s *session) error { return c.run(ctx, s, deleting) }
 
 type expireCommand struct{ changing }
 
 // Run makes entries expire.
-func (c *expireCommand) Run(ctx context.Context, s *session) error {
-	return c.run(ctx, s, change{"expire", "Expired", func(of *cache.Contents, q cache.Query) (int, error) { return of.Expire(ctx, q) }})
-}
+func (c *expireCommand) Run(ctx context.Context, s *session) error { return c.run(ctx, s, expiring) }
 
 type touchCommand struct {
 	changing
@@ -138,7 +134,7 @@ type touchCommand struct {
 
 // Run makes entries live on.
 func (c *touchCommand) Run(ctx context.Context, s *session) error {
-	var d time.Duration = settings.NeverExpire
+	d := settings.NeverExpire
 	switch {
 	case !c.Never && c.For == "":
 		return usagef("it is not said how long they live: give --for 24h, or --never")
@@ -151,7 +147,9 @@ func (c *touchCommand) Run(ctx context.Context, s *session) error {
 			return usagef("--for %s is no time at all: endpointcache expire makes entries expire", c.For)
 		}
 	}
-	return c.run(ctx, s, change{"touch", "Touched", func(of *cache.Contents, q cache.Query) (int, error) { return of.Touch(ctx, q, d) }})
+	return c.run(ctx, s, change{"touch", "Touched", func(of *cache.Contents, ctx context.Context, q cache.Query) (int, error) {
+		return of.Touch(ctx, q, d)
+	}})
 }
 
 type clearCommand struct {
@@ -173,81 +171,9 @@ func (c *clearCommand) Run(ctx context.Context, s *session) error {
 	default:
 		return usagef("it is not said what to clear: give --expired, or --all")
 	}
-	ch := deleting(ctx)
-	result, err := c.apply(ctx, s, c.consent, func(rc *cache.ResponseCache) (scope, error) { return which.scope(ctx, s, rc, c.Tables) }, ch)
+	result, err := c.apply(ctx, s, c.consent, func(rc *cache.ResponseCache) (scope, error) { return which.scope(ctx, s, rc, c.Tables) }, deleting)
 	if err != nil {
 		return err
 	}
-	return s.tell(result, ch)
-}
-
-// one is the scope of the only entry of that name and key.
-func one(ctx context.Context, rc *cache.ResponseCache, name string, words []string) (scope, error) {
-	e, err := theEntry(ctx, rc, name, words)
-	if err != nil {
-		return scope{}, err
-	}
-	tables, err := rc.Tables(ctx)
-	if err != nil {
-		return scope{}, err
-	}
-	chosen, err := choose(tables, []string{e.Table})
-	if err != nil {
-		return scope{}, err
-	}
-	key := make(map[string]any)
-	for _, c := range e.Key {
-		key[c.Name] = c.Value
-	}
-	return among(rc, cache.Query{Key: key}, tables, chosen), nil
-}
-
-// theEntry is the only entry of the table, or of the repository's tables, with that key. Columns may be left out where
-// no other entry is meant with the rest.
-func theEntry(ctx context.Context, rc *cache.ResponseCache, name string, words []string) (cache.Stored, error) {
-	tables, err := rc.Tables(ctx)
-	if err != nil {
-		return cache.Stored{}, err
-	}
-	chosen, err := choose(tables, []string{name})
-	if err != nil {
-		return cache.Stored{}, err
-	}
-	const most = 10
-	var found []cache.Stored
-	var wrong error
-	for _, t := range chosen {
-		key, err := parseKey(t, words)
-		if err != nil {
-			wrong = err
-			continue
-		}
-		sc := among(rc, cache.Query{Key: maps.Clone(key)}, tables, []cache.Table{t})
-		page, err := sc.contents.List(ctx, cache.Listing{Query: sc.query, Limit: most})
-		if err != nil {
-			return cache.Stored{}, err
-		}
-		found = append(found, page.Entries...)
-	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		return cache.Stored{}, ambiguous(found)
-	case wrong != nil:
-		return cache.Stored{}, usageError{wrong}
-	}
-	return cache.Stored{}, errNothing
-}
-
-// ambiguous is the error where several entries are meant.
-func ambiguous(found []cache.Stored) error {
-	var b strings.Builder
-	for _, e := range found[:min(len(found), sample)] {
-		fmt.Fprintf(&b, "\n  %s %s", term.Quote(e.Table), keyWords(e.Key))
-	}
-	if len(found) > sample {
-		b.WriteString("\n  …")
-	}
-	return usagef("several entries are meant: give more of the key, or the table, of one of them%s", b.String())
+	return s.tell(result, deleting)
 }

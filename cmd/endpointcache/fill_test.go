@@ -68,12 +68,12 @@ func fill(tb testing.TB, c *cache.ResponseCache) {
 	check(tb, err)
 	for i := range 7 {
 		at := repository.AsOf(noon.Add(-time.Duration(i) * 24 * time.Hour))
-		check(tb, p.Save(ctx, pageKey{i - 1, i%2 == 0}, strings.Repeat(fmt.Sprint("line ", i, "\n"), 10*i), at, repository.ExpireIn(4*24*time.Hour)))
+		check(tb, p.Save(ctx, pageKey{i - 1, i%2 == 0}, strings.Repeat(fmt.Sprint("line ", i, "\n"), 4*i), at, repository.ExpireIn(4*24*time.Hour)))
 	}
 }
 
 // filled is a place with what fill saves.
-func filled(tb testing.TB, p *place) *place {
+func filled(tb testing.TB, p *location) *location {
 	tb.Helper()
 	c := p.cache(tb, nil)
 	fill(tb, c)

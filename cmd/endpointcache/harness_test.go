@@ -17,6 +17,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 	"github.com/endpointcache/endpointcache/internal/testserver/places"
 	"github.com/endpointcache/endpointcache/internal/tracktest"
 	"github.com/endpointcache/endpointcache/memory"
@@ -25,11 +26,11 @@ import (
 
 var update = flag.Bool("update", false, "write what the commands print on SQLite into the golden files")
 
-// noon is when the tests take place.
-var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+// noon is when the tests take place: long after now, as Redis removes by its own clock what has expired.
+var noon = time.Date(2126, 11, 29, 12, 0, 0, 0, time.UTC)
 
-// place is a store that commands are run on.
-type place struct {
+// location is a store that commands are run on.
+type location struct {
 	kind, url, name string
 	program         program
 	normal          []string // pairs: what differs from run to run, and what stands in golden files instead
@@ -39,16 +40,16 @@ type place struct {
 var kinds = []string{"sqlite", "filesystem", "memory", "postgres", "redis", "mongodb", "dynamodb"}
 
 // onEveryStore runs a test on an empty place of each kind.
-func onEveryStore(t *testing.T, test func(t *testing.T, p *place)) {
+func onEveryStore(t *testing.T, test func(t *testing.T, p *location)) {
 	for _, kind := range kinds {
-		t.Run(kind, func(t *testing.T) { test(t, newPlace(t, kind)) })
+		t.Run(kind, func(t *testing.T) { test(t, newLocation(t, kind)) })
 	}
 }
 
-// newPlace is an empty place for a store. Commands find it by the environment.
-func newPlace(tb testing.TB, kind string) *place {
+// newLocation is an empty place for a store. Commands find it by the environment.
+func newLocation(tb testing.TB, kind string) *location {
 	tb.Helper()
-	p := &place{kind: kind, url: "memory:", name: tracktest.NewName()}
+	p := &location{kind: kind, url: "memory:", name: tracktest.NewName()}
 	p.program.now = func() time.Time { return noon }
 	if newURL, lasting := places.Lasting[kind]; lasting {
 		p.url = newURL(tb, p.name)
@@ -57,7 +58,15 @@ func newPlace(tb testing.TB, kind string) *place {
 		s, err := memory.New(nil)
 		check(tb, err)
 		tb.Cleanup(func() { check(tb, s.Close()) })
-		p.program.open = func(context.Context, string, *store.Options) (driver.Store, error) { return unclosed{s}, nil }
+		p.program.open = func(ctx context.Context, url string, opts *store.Options) (driver.Store, error) {
+			if url != p.url {
+				return store.Open(ctx, url, opts)
+			}
+			if opts.ReadOnly {
+				return readonly.Store(unclosed{s}), nil
+			}
+			return unclosed{s}, nil
+		}
 	}
 	p.normal = []string{p.url, "STORE", p.name, "NAME"}
 	return p
@@ -72,7 +81,7 @@ func (unclosed) Close() error { return nil }
 func (u unclosed) Unwrap() driver.Store { return u.Store }
 
 // cache opens the cache at the place, as the program whose cache it is does.
-func (p *place) cache(tb testing.TB, opts *cache.Options) *cache.ResponseCache {
+func (p *location) cache(tb testing.TB, opts *cache.Options) *cache.ResponseCache {
 	tb.Helper()
 	open := p.program.open
 	if open == nil {
@@ -99,7 +108,7 @@ type result struct {
 }
 
 // run runs a command on the place, of which the environment tells it. input is typed at its terminal; without any it has no terminal.
-func (p *place) run(tb testing.TB, input string, args ...string) result {
+func (p *location) run(tb testing.TB, input string, args ...string) result {
 	tb.Helper()
 	tb.Setenv(storeVariable, p.url)
 	program := p.program
@@ -132,7 +141,7 @@ func withName(args []string, name string) []string {
 //
 // Sizes are left out, as each store counts its own way, and with them the widths of columns. So one file holds for all stores.
 // substitutions are pairs as of strings.NewReplacer.
-func (p *place) golden(t *testing.T, name string, substitutions ...string) {
+func (p *location) golden(t *testing.T, name string, substitutions ...string) {
 	t.Helper()
 	path := filepath.Join("testdata", name+".txt")
 	text, err := os.ReadFile(path)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"reflect"
 	"syscall"
 	"time"
 
@@ -22,9 +24,10 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	now         func() time.Time // nil: time.Now
-	open        opener           // nil: store.Open
-	interactive bool             // stdin is asked though it is no terminal
+	now         func() time.Time  // nil: time.Now
+	open        opener            // nil: store.Open
+	origin      http.RoundTripper // nil: http.DefaultTransport
+	interactive bool              // stdin is asked though it is no terminal
 }
 
 type opener func(ctx context.Context, url string, opts *store.Options) (driver.Store, error)
@@ -33,8 +36,9 @@ type opener func(ctx context.Context, url string, opts *store.Options) (driver.S
 type session struct {
 	*program
 	common
-	out *term.Output // what the command has to tell; all else goes to stderr
-	log *slog.Logger
+	begun time.Time    // ages are those of this instant, so that what is shown is what is changed
+	out   *term.Output // what the command has to tell; all else goes to stderr
+	log   *slog.Logger
 }
 
 // common are the flags of all commands.
@@ -48,13 +52,31 @@ type common struct {
 type commands struct {
 	common
 
+	Ls   lsCommand   `cmd:"" help:"List repositories: how many entries they have, how much they take, how old they are." group:"look"`
 	Keys keysCommand `cmd:"" help:"List the keys of stored responses." group:"look"`
 	Find findCommand `cmd:"" help:"List stored responses: status, size, age, expiry." group:"look"`
+	Show showCommand `cmd:"" help:"Show one entry: status, headers, times, body, and what would become of it now." group:"look"`
+	Why  whyCommand  `cmd:"" help:"Tell why a request is a hit or a miss." group:"look"`
+
+	Diff   diffCommand   `cmd:"" help:"Compare an entry with what the origin answers at this moment." group:"look"`
+	Serve  serveCommand  `cmd:"" help:"Show the cache as pages in a browser." group:"look"`
+	Stats  statsCommand  `cmd:"" help:"Tell in numbers what is stored: by status, age, expiry and size." group:"look"`
+	Verify verifyCommand `cmd:"" help:"Read entries whole, and tell with which something is wrong." group:"look"`
+	Doctor doctorCommand `cmd:"" help:"Tell how the store is set up, and what is not as it should be." group:"look"`
 
 	Rm     rmCommand     `cmd:"" help:"Delete entries." group:"change"`
 	Expire expireCommand `cmd:"" help:"Make entries expire, so that the origin is asked again." group:"change"`
 	Touch  touchCommand  `cmd:"" help:"Make entries live on." group:"change"`
 	Clear  clearCommand  `cmd:"" help:"Delete what has expired, or everything." group:"change"`
+
+	Vacuum vacuumCommand `cmd:"" help:"Give back the space that deleted entries have left." group:"change"`
+
+	Cp     cpCommand     `cmd:"" help:"Copy a cache to another store." group:"move"`
+	Export exportCommand `cmd:"" help:"Write stored responses to a HAR or JSON lines." group:"move"`
+	Import importCommand `cmd:"" help:"Read responses from a HAR or JSON lines." group:"move"`
+
+	Record recordCommand `cmd:"" help:"Answer as an API does, and record its answers." group:"cassette"`
+	Replay replayCommand `cmd:"" help:"Answer as the recorded API did, without it." group:"cassette"`
 
 	Completion kongcompletion.Completion `cmd:"" help:"Tell how a shell completes this program's arguments." group:"other" completion-shell-default:"true"`
 }
@@ -65,6 +87,7 @@ var groups = []kong.Group{
 	{Key: "move", Title: "Copy and exchange:"},
 	{Key: "cassette", Title: "Record and replay an API:"},
 	{Key: "other", Title: "Others:"},
+	{Key: "request", Title: "The request:"},
 	{Key: "select", Title: "Conditions, of which entries fulfil all:"},
 }
 
@@ -90,6 +113,11 @@ var (
 	errDifferent = errors.New("differences or faults found")
 )
 
+// told is an error of which the output has told already.
+type told struct{ error }
+
+func (e told) Unwrap() error { return e.error }
+
 // usageError is an error of who wrote the command line.
 type usageError struct{ error }
 
@@ -106,7 +134,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		kong.Name("endpointcache"), kong.Description(description), kong.Vars{"stores": storeForms()},
 		kong.Writers(p.stdout, p.stderr), kong.Exit(func(n int) { ended, code = true, n }),
 		kong.ExplicitGroups(groups), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.UsageOnError(),
+		kong.KindMapper(reflect.String, kong.MapperFunc(decodeString)),
 	)
 	if err != nil {
 		return p.report(ctx, command, err)
@@ -136,7 +164,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		defer cancel()
 		ctx = limited
 	}
-	s := &session{program: p, common: c.common, out: term.New(p.stdout)}
+	s := &session{program: p, common: c.common, begun: p.clock(), out: term.New(p.stdout)}
 	s.log = slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	err = parsed.Run(s)
@@ -149,15 +177,30 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	return p.report(ctx, command, err)
 }
 
+// decodeString takes an argument as it is: kong's own way is by JSON, which has no bytes other than UTF-8.
+func decodeString(ctx *kong.DecodeContext, to reflect.Value) error {
+	token, err := ctx.Scan.PopValue("string")
+	if err != nil {
+		return err
+	}
+	to.SetString(token.String())
+	return nil
+}
+
 // report tells an error of a command, and returns the exit code for it.
 func (p *program) report(ctx context.Context, command string, err error) int {
+	var child childExit
 	switch {
 	case err == nil, errors.Is(err, syscall.EPIPE): // whoever reads has seen enough
 		return exitOK
 	case errors.Is(err, errDifferent):
 		return exitDifferent
+	case errors.As(err, &child):
+		return int(child)
 	case errors.Is(err, errNothing):
-		p.say("%v", err)
+		if already := (told{}); !errors.As(err, &already) {
+			p.say("%v", err)
+		}
 		return exitNothing
 	case errors.Is(context.Cause(ctx), context.Canceled):
 		p.say("interrupted")

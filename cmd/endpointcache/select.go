@@ -13,6 +13,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -83,7 +84,8 @@ func among(rc *cache.ResponseCache, q cache.Query, all, chosen []cache.Table) sc
 	return scope{rc.Contents(repositories...), q}
 }
 
-// choose returns the tables of these names, or of the repositories of these names, and without names all.
+// choose returns the tables of these names: that of a repository, for its tables of all origins, or one of a table.
+// Without names it returns all.
 func choose(tables []cache.Table, names []string) ([]cache.Table, error) {
 	tables = slices.DeleteFunc(slices.Clone(tables), func(t cache.Table) bool { return t.Repository == "" || t.Left })
 	if len(names) == 0 {
@@ -91,16 +93,25 @@ func choose(tables []cache.Table, names []string) ([]cache.Table, error) {
 	}
 	var chosen []cache.Table
 	for _, name := range names {
-		found := slices.DeleteFunc(slices.Clone(tables), func(t cache.Table) bool { return t.Name != name && t.Repository != name })
-		if exact := slices.IndexFunc(found, func(t cache.Table) bool { return t.Name == name && t.Repository != name }); exact >= 0 {
-			found = found[exact : exact+1]
-		}
+		found := slices.DeleteFunc(slices.Clone(tables), func(t cache.Table) bool { return t.Repository != name && nameOf(tables, t) != name })
 		if len(found) == 0 {
 			return nil, noTable(tables, name)
 		}
 		chosen = append(chosen, found...)
 	}
 	return chosen, nil
+}
+
+// nameOf is the name of a table among others. The first of a repository with several has the repository's name: an @
+// behind it tells the two apart.
+func nameOf(tables []cache.Table, t cache.Table) string {
+	several := slices.ContainsFunc(tables, func(other cache.Table) bool {
+		return other.Name != t.Name && other.Repository == t.Repository && !other.Left
+	})
+	if several && t.Name == t.Repository {
+		return t.Name + "@"
+	}
+	return t.Name
 }
 
 // noTable is the error for a table that is not there. It tells which are.
@@ -131,6 +142,9 @@ func (c conditions) query(s *session, tables []cache.Table) (q cache.Query, err 
 		if !ok || prefix == "" {
 			return q, fmt.Errorf("--key-prefix %s: it is of the form column=prefix", term.Quote(text))
 		}
+		if !slices.ContainsFunc(tables, func(t cache.Table) bool { i := columnOf(t, name); return i >= 0 && t.Key[i].Kind == driver.String }) {
+			return q, fmt.Errorf("--key-prefix: no table has a key column %s of strings", term.Quote(name))
+		}
 		if q.KeyPrefix == nil {
 			q.KeyPrefix = make(map[string]string)
 		}
@@ -148,7 +162,7 @@ func (c conditions) query(s *session, tables []cache.Table) (q cache.Query, err 
 		if instant.text == "" {
 			continue
 		}
-		if *instant.to, err = human.ParseInstant(instant.text, s.clock(), s.zone()); err != nil {
+		if *instant.to, err = human.ParseInstant(instant.text, s.begun, s.zone()); err != nil {
 			return q, fmt.Errorf("--%s: %w", instant.flag, err)
 		}
 	}

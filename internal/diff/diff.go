@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/preview"
 	"github.com/endpointcache/endpointcache/redact"
 )
@@ -82,7 +83,7 @@ func headers(stored, now http.Header) []Change {
 		to, inTo := now[name]
 		c := Change{Path: "header " + name, Op: Replaced, From: joined(from), To: joined(to), Volatile: isVolatile(name)}
 		switch {
-		case ofConnection[name], inFrom && inTo && c.From == c.To:
+		case head.HopByHop(name), inFrom && inTo && c.From == c.To:
 			continue
 		case !inTo:
 			c.Op = Removed
@@ -170,12 +171,6 @@ func cut(text string) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:mostShown], "") + "…"
-}
-
-// ofConnection are headers that belong to a connection, not to a response, RFC 9110, section 7.6.1.
-var ofConnection = map[string]bool{
-	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-	"Proxy-Authenticate": true, "Proxy-Authentication-Info": true,
 }
 
 // volatile are headers that tell of an answer, not of the response in it.

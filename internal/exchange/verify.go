@@ -16,26 +16,19 @@ import (
 // ErrRuined is the fault of an entry that was found damaged before.
 var ErrRuined = errors.New("it was found damaged before, and waits to be replaced or cleared")
 
-// Examined is an entry with what is wrong with it.
-type Examined struct {
-	driver.Entry       // its payload decompressed, if that can be done
-	Fault        error // nil for nothing
-}
-
 // Examine yields the entries that are selected, whole, with what is wrong with each: as the store
-// has them, below the layers that leave out what is damaged and put it out of the way. It
-// changes nothing. What marks have made old counts by its own expiry.
-func (t *Table) Examine(ctx context.Context, sel driver.Selection) iter.Seq2[Examined, error] {
+// has them, below the layers that leave out what is damaged and put it out of the way. Payloads
+// are decompressed, if that can be done. It changes nothing. What marks have made old counts
+// by its own expiry.
+func (t *Table) Examine(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Examined, error] {
 	sel.Parts = driver.Payload | driver.Meta | driver.Usage
-	return func(yield func(Examined, error) bool) {
-		for e, err := range t.base.Entries(ctx, sel) {
-			if err != nil {
-				yield(Examined{}, err)
-				return
+	return func(yield func(driver.Examined, error) bool) {
+		for found, err := range driver.Examine(ctx, t.x.records.keptIn(), t.base, t.Spec(), sel) {
+			if err == nil && found.Fault == nil {
+				found.Fault, err = t.examine(ctx, &found.Entry)
 			}
-			found := Examined{Entry: e}
-			if found.Fault, err = t.examine(ctx, &found.Entry); err != nil {
-				yield(Examined{}, err)
+			if err != nil {
+				yield(driver.Examined{}, err)
 				return
 			}
 			if !yield(found, nil) {

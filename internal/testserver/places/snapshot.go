@@ -49,7 +49,10 @@ func filesIn(tb testing.TB, address, _ string) []string {
 
 func files(tb testing.TB, folder string) (lines []string) {
 	tb.Helper()
-	check(tb, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(folder)
+	check(tb, err)
+	defer func() { check(tb, root.Close()) }()
+	check(tb, fs.WalkDir(root.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -59,7 +62,7 @@ func files(tb testing.TB, folder string) (lines []string) {
 		}
 		line := fmt.Sprintln(path, info.Mode(), info.Size(), info.ModTime().UnixNano())
 		if !entry.IsDir() {
-			content, err := os.ReadFile(path)
+			content, err := root.ReadFile(path)
 			if err != nil {
 				return err
 			}

@@ -32,24 +32,25 @@ const (
 	year = 365 * day
 )
 
-// Duration is a duration in its two greatest units: "3h20m", "2d4h". It is rounded down, and less than a second is "0s".
+var units = []struct {
+	name string
+	unit time.Duration
+}{{"y", year}, {"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}}
+
+// Duration is a duration in its two greatest units, rounded: "3h20m", "2d4h". Less than half a second is "0s".
 func Duration(d time.Duration) string {
 	if d < 0 {
 		return "-" + Duration(-d)
 	}
-	units := []struct {
-		name string
-		unit time.Duration
-	}{{"y", year}, {"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}}
 	for i, u := range units {
-		if d < u.unit {
+		least := units[min(i+1, len(units)-1)] // the lesser of the two units
+		rounded := d.Round(least.unit)
+		if rounded < u.unit {
 			continue
 		}
-		text := fmt.Sprintf("%d%s", d/u.unit, u.name)
-		if i+1 < len(units) {
-			if rest := d % u.unit / units[i+1].unit; rest > 0 {
-				text += fmt.Sprintf("%d%s", rest, units[i+1].name)
-			}
+		text := fmt.Sprintf("%d%s", rounded/u.unit, u.name)
+		if rest := rounded % u.unit / least.unit; rest > 0 {
+			text += fmt.Sprintf("%d%s", rest, least.name)
 		}
 		return text
 	}
