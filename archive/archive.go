@@ -230,8 +230,13 @@ func responseOf(e *cache.Stored) (response, error) {
 	if encoded == "" {
 		return r, nil
 	}
-	if _, err := head.Decode(encoded); err != nil {
+	h, err := head.Decode(encoded)
+	if err != nil {
 		return r, fmt.Errorf("table %q: %w: is it sealed?", e.Table, err)
+	}
+	// Some stores have an order of their own, and what is the same is to be the same text.
+	if encoded, err = head.Encode(h); err != nil {
+		return r, fmt.Errorf("table %q: %w", e.Table, err)
 	}
 	r.Head = json.RawMessage(encoded)
 	return r, nil

@@ -50,7 +50,7 @@ func (t *transfer) request(ctx context.Context, table string, key driver.Key) (*
 	if !ok {
 		return nil, fmt.Errorf("cache: %w: table %q: %w", ErrNoRequest, table, errNoEndpoint)
 	}
-	return t.contents.request(ctx, found.listed, found.table, key)
+	return t.contents.request(ctx, found.listed, found.table, key, "")
 }
 
 func (t *transfer) placed(ctx context.Context, req *http.Request) (at exchange.Placed, matched, placed bool, err error) {

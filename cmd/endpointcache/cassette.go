@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,7 +14,6 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/cassette"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
-	"github.com/endpointcache/endpointcache/internal/hostname"
 	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/store"
 )
@@ -93,14 +90,21 @@ func (r *recordCommand) Run(ctx context.Context, s *session) error {
 	if api == "" {
 		return usagef("it is not said what to record: give the API's URL, such as https://api.example.com/v1")
 	}
+	if err := r.check(); err != nil {
+		return err
+	}
 	for i, method := range r.Methods {
 		r.Methods[i] = strings.ToUpper(method)
 	}
+	chosen := cassette.Settings{
+		API: api, Methods: r.Methods, MatchHeaders: r.MatchHeader, IgnoreQuery: r.IgnoreQuery, IgnoreBody: r.IgnoreBody, SortQuery: r.SortQuery,
+		Redact: redact.Rules{Headers: r.RedactHeader, Query: r.RedactQuery, JSON: r.RedactJSON}, Cookies: r.Cookies,
+	}
+	if err := chosen.Validate(); err != nil {
+		return usageError{err}
+	}
 	return r.target().with(ctx, s, true, func(c *cache.ResponseCache) error {
-		tape, err := cassette.Record(ctx, c, r.Repository, cassette.Settings{
-			API: api, Methods: r.Methods, MatchHeaders: r.MatchHeader, IgnoreQuery: r.IgnoreQuery, IgnoreBody: r.IgnoreBody, SortQuery: r.SortQuery,
-			Redact: redact.Rules{Headers: r.RedactHeader, Query: r.RedactQuery, JSON: r.RedactJSON}, Cookies: r.Cookies,
-		})
+		tape, err := cassette.Record(ctx, c, r.Repository, chosen)
 		if errors.Is(err, cassette.ErrOther) {
 			return fmt.Errorf("%w: leave the flags away to add to it as it is, or record into another store or --repository", err)
 		}
@@ -135,6 +139,9 @@ It prints the base URL to use instead of the API's; a command finds it in ENDPOI
 // Run replays.
 func (r *replayCommand) Run(ctx context.Context, s *session) error {
 	_, command := r.words(r.all())
+	if err := r.check(); err != nil {
+		return err
+	}
 	return r.target().with(ctx, s, false, func(c *cache.ResponseCache) error {
 		tape, err := cassette.Open(ctx, c, r.Repository)
 		if errors.Is(err, cassette.ErrNone) {
@@ -163,18 +170,7 @@ func (p *proxying) serve(ctx context.Context, s *session, tape *cassette.Cassett
 		if len(command) > 0 {
 			return runCommand(ctx, s, command, p.Env+"="+base)
 		}
-		if s.JSON {
-			if err := s.out.JSON(map[string]string{"url": base, "api": tape.API}); err != nil {
-				return err
-			}
-		} else {
-			s.out.Printf("%s\n", base)
-		}
-		if err := s.out.Flush(); err != nil {
-			return err
-		}
-		<-ctx.Done()
-		return nil
+		return s.announceAt(ctx, base)
 	})
 }
 
@@ -194,49 +190,5 @@ func runCommand(ctx context.Context, s *session, command []string, variable stri
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return childExit(exit.ExitCode())
 	}
-	return err
-}
-
-// listening says where a command serves HTTP.
-type listening struct {
-	Listen      string `help:"The address to listen at; port 0 is any free one." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
-	AllowRemote bool   `help:"Let other machines connect: --listen may be an address of the network."`
-}
-
-// listen serves until use returns or the context ends. use gets the base URL.
-func (l *listening) listen(ctx context.Context, s *session, handler http.Handler, use func(ctx context.Context, base string) error) error {
-	host, _, err := net.SplitHostPort(l.Listen)
-	if err != nil {
-		return usagef("--listen: %w", err)
-	}
-	if !l.AllowRemote && !hostname.IsLoopback(host) {
-		return usagef("--listen %s could be reached from other machines: --allow-remote lets it", l.Listen)
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.Listen)
-	if err != nil {
-		return err
-	}
-	serving, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-		BaseContext: func(net.Listener) context.Context { return serving },
-	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		stop(server.Serve(listener))
-	}()
-	base := "http://" + listener.Addr().String()
-	err = use(serving, base)
-	if cause := context.Cause(serving); err == nil && ctx.Err() == nil && cause != nil {
-		err = cause // it does not serve any more
-	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if server.Shutdown(end) != nil {
-		err = errors.Join(err, server.Close())
-	}
-	<-served
 	return err
 }

@@ -131,5 +131,5 @@ func TestACommandRunsWithTheProxy(t *testing.T) {
 }
 
 func TestMistakesOfRecordAndReplay(t *testing.T) {
-	newLocation(t, "sqlite").golden(t, "cassette")
+	filled(t, newLocation(t, "sqlite")).golden(t, "cassette")
 }

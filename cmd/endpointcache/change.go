@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
@@ -40,9 +39,14 @@ func (c *changing) scope(ctx context.Context, s *session, rc *cache.ResponseCach
 
 // change is what a command does with what was selected.
 type change struct {
-	verb, done string // "delete", "Deleted"
-	do         func(*cache.Contents, cache.Query) (int, error)
+	verb, done string
+	do         func(*cache.Contents, context.Context, cache.Query) (int, error)
 }
+
+var (
+	deleting = change{"delete", "Deleted", (*cache.Contents).Delete}
+	expiring = change{"expire", "Expired", (*cache.Contents).Expire}
+)
 
 // changed is the result of a change in JSON.
 type changed struct {
@@ -83,7 +87,7 @@ func (t target) apply(ctx context.Context, s *session, ask consent, chosen func(
 		if err != nil {
 			return err
 		}
-		result.Changed, err = ch.do(sc.contents, sc.query)
+		result.Changed, err = ch.do(sc.contents, ctx, sc.query)
 		return err
 	})
 	return result, err
@@ -115,18 +119,12 @@ func (c *changing) run(ctx context.Context, s *session, ch change) error {
 type rmCommand struct{ changing }
 
 // Run deletes entries.
-func (c *rmCommand) Run(ctx context.Context, s *session) error { return c.run(ctx, s, deleting(ctx)) }
-
-func deleting(ctx context.Context) change {
-	return change{"delete", "Deleted", func(of *cache.Contents, q cache.Query) (int, error) { return of.Delete(ctx, q) }}
-}
+func (c *rmCommand) Run(ctx context.Context, s *session) error { return c.run(ctx, s, deleting) }
 
 type expireCommand struct{ changing }
 
 // Run makes entries expire.
-func (c *expireCommand) Run(ctx context.Context, s *session) error {
-	return c.run(ctx, s, change{"expire", "Expired", func(of *cache.Contents, q cache.Query) (int, error) { return of.Expire(ctx, q) }})
-}
+func (c *expireCommand) Run(ctx context.Context, s *session) error { return c.run(ctx, s, expiring) }
 
 type touchCommand struct {
 	changing
@@ -136,7 +134,7 @@ type touchCommand struct {
 
 // Run makes entries live on.
 func (c *touchCommand) Run(ctx context.Context, s *session) error {
-	var d time.Duration = settings.NeverExpire
+	d := settings.NeverExpire
 	switch {
 	case !c.Never && c.For == "":
 		return usagef("it is not said how long they live: give --for 24h, or --never")
@@ -149,7 +147,9 @@ func (c *touchCommand) Run(ctx context.Context, s *session) error {
 			return usagef("--for %s is no time at all: endpointcache expire makes entries expire", c.For)
 		}
 	}
-	return c.run(ctx, s, change{"touch", "Touched", func(of *cache.Contents, q cache.Query) (int, error) { return of.Touch(ctx, q, d) }})
+	return c.run(ctx, s, change{"touch", "Touched", func(of *cache.Contents, ctx context.Context, q cache.Query) (int, error) {
+		return of.Touch(ctx, q, d)
+	}})
 }
 
 type clearCommand struct {
@@ -171,10 +171,9 @@ func (c *clearCommand) Run(ctx context.Context, s *session) error {
 	default:
 		return usagef("it is not said what to clear: give --expired, or --all")
 	}
-	ch := deleting(ctx)
-	result, err := c.apply(ctx, s, c.consent, func(rc *cache.ResponseCache) (scope, error) { return which.scope(ctx, s, rc, c.Tables) }, ch)
+	result, err := c.apply(ctx, s, c.consent, func(rc *cache.ResponseCache) (scope, error) { return which.scope(ctx, s, rc, c.Tables) }, deleting)
 	if err != nil {
 		return err
 	}
-	return s.tell(result, ch)
+	return s.tell(result, deleting)
 }

@@ -7,7 +7,9 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
@@ -20,9 +22,10 @@ import (
 
 type diffCommand struct {
 	pick
-	Volatile bool `help:"Tell also of headers that differ from answer to answer, such as Date."`
-	Follow   bool `help:"Follow redirects, of which a stored response may be the end." short:"L"`
-	Yes      bool `short:"y" help:"Send a request that may change something, such as a POST, without asking."`
+	Base     string `help:"The origin to ask, for entries of any origin: https://host, or another one than theirs." placeholder:"URL" group:"request"`
+	Volatile bool   `help:"Tell also of headers that differ from answer to answer, such as Date."`
+	Follow   bool   `help:"Follow redirects, of which a stored response may be the end." short:"L"`
+	Yes      bool   `short:"y" help:"Send a request that may change something, such as a POST, without asking."`
 }
 
 // Bounds of what is asked of the origin.
@@ -37,10 +40,11 @@ func (c *diffCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	header, err := stored.Header()
+	head, err := headOf(stored)
 	if err != nil {
 		return err
 	}
+	header := head.Header
 	if coding := header.Get("Content-Encoding"); coding != "" && req.Header.Get("Accept-Encoding") == "" {
 		req.Header.Set("Accept-Encoding", coding) // or the headers would differ
 	}
@@ -53,15 +57,19 @@ func (c *diffCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	changes := diff.Compare(diff.Response{Status: stored.Status, Header: header, Body: stored.Payload}, now)
+	same := !slices.ContainsFunc(changes, func(ch diff.Change) bool { return !ch.Volatile })
 	if !c.Volatile {
 		changes = slices.DeleteFunc(changes, func(ch diff.Change) bool { return ch.Volatile })
 	}
 	if s.JSON {
-		err = s.out.Document(differencesOf(stored, req, now, changes))
+		err = s.out.Document(differencesOf(stored, req, now, same, changes))
 	} else {
-		s.tellChanges(stored, changes)
+		s.tellChanges(stored, same, changes)
 	}
-	if err == nil && len(changes) > 0 {
+	if now.Status/100 == 3 && stored.Status/100 != 3 && now.Header.Get("Location") != "" {
+		fmt.Fprintln(s.stderr, "The origin redirects this request: --follow follows it.")
+	}
+	if err == nil && !same {
 		err = errDifferent
 	}
 	return err
@@ -69,24 +77,59 @@ func (c *diffCommand) Run(ctx context.Context, s *session) error {
 
 // both are the entry with its body, and the request that it answers. The store is closed then: an origin may take its time.
 func (c *diffCommand) both(ctx context.Context, s *session) (e cache.Stored, req *http.Request, err error) {
+	said := ""
+	if c.Table != "" { // which tells the entry, so that --url tells the request alone
+		said, c.URL = c.URL, ""
+	}
 	err = c.with(ctx, s, false, func(rc *cache.ResponseCache) error {
 		if e, req, err = c.entry(ctx, rc); err != nil {
 			return err
 		}
-		if req == nil {
-			if req, err = rc.Contents().Request(ctx, e); errors.Is(err, cache.ErrNoRequest) {
-				return usagef("%w: --url tells the request, and --header what belongs to it", err)
-			} else if err != nil {
-				return err
-			}
-			if err := c.add(req); err != nil {
-				return err
-			}
+		switch {
+		case said != "":
+			req, err = c.request(ctx, said)
+		case req == nil:
+			req, err = c.requestOf(ctx, rc, e)
+		}
+		if err != nil {
+			return err
 		}
 		e, err = whole(ctx, rc, e)
 		return err
 	})
-	return e, req, err
+	if err != nil {
+		return e, nil, err
+	}
+	return e, req, c.rebase(req)
+}
+
+// requestOf is the request that is made of an entry's key, with the headers of the command line.
+func (c *diffCommand) requestOf(ctx context.Context, rc *cache.ResponseCache, e cache.Stored) (*http.Request, error) {
+	if e.Origin == "" {
+		e.Origin = c.Base // for one whose origin the store does not know
+	}
+	req, err := rc.Contents().Request(ctx, e)
+	if errors.Is(err, cache.ErrNoRequest) {
+		return nil, usagef("%w: --base tells an origin, or --url the whole request", err)
+	} else if err != nil {
+		return nil, err
+	}
+	return req, c.add(req)
+}
+
+// rebase sends the request to another origin, if there is one to be asked.
+func (c *diffCommand) rebase(req *http.Request) error {
+	if c.Base != "" {
+		base, err := url.Parse(c.Base)
+		if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" || strings.Trim(base.Path, "/") != "" || base.RawQuery != "" {
+			return usagef("--base is of the form https://host, without a path")
+		}
+		req.URL.Scheme, req.URL.Host, req.URL.User, req.Host = base.Scheme, base.Host, base.User, ""
+	}
+	if req.URL.Host == "" {
+		return usagef("it is not known which origin to ask: --base https://host tells")
+	}
+	return nil
 }
 
 // add adds what the flags tell to a request that was made of the key.
@@ -181,10 +224,10 @@ type difference struct {
 	Volatile bool    `json:"volatile,omitempty"`
 }
 
-func differencesOf(e cache.Stored, req *http.Request, now diff.Response, changes []diff.Change) differences {
+func differencesOf(e cache.Stored, req *http.Request, now diff.Response, same bool, changes []diff.Change) differences {
 	result := differences{
 		identity: identityOf(e), Request: request{req.Method, text(secret.Mask(req.URL.String()))},
-		Status: now.Status, Same: len(changes) == 0, Changes: []difference{},
+		Status: now.Status, Same: same, Changes: []difference{},
 	}
 	for _, ch := range changes {
 		d := difference{Path: text(ch.Path), Op: ch.Op, Volatile: ch.Volatile}
@@ -200,11 +243,10 @@ func differencesOf(e cache.Stored, req *http.Request, now diff.Response, changes
 }
 
 // tellChanges writes what differs: - is stored, + is what the origin has now.
-func (s *session) tellChanges(e cache.Stored, changes []diff.Change) {
+func (s *session) tellChanges(e cache.Stored, same bool, changes []diff.Change) {
 	s.out.Printf("%s\n", s.out.Styled(term.Bold, term.Text(e.Table)+" "+keyWords(e.Key)))
-	if len(changes) == 0 {
+	if same {
 		s.out.Printf("%s\n", s.out.Styled(term.Good, "The origin's answer is what is stored."))
-		return
 	}
 	for _, ch := range changes {
 		s.out.Printf("%s %s\n", term.Text(ch.Path), ch.Op)

@@ -41,10 +41,10 @@ func (s *session) explanationOf(e cache.Explanation) explanation {
 }
 
 // verdict writes what a request would bring about, and why.
-func (s *session) verdict(e cache.Explanation, reasons []string) {
+func (s *session) verdict(e cache.Explanation) {
 	v := verdicts[e.Verdict]
 	s.fact("Now", s.out.Styled(v.style, v.words))
-	for _, reason := range reasons {
+	for _, reason := range e.Reasons {
 		s.fact("", term.Text(reason))
 	}
 }
@@ -58,8 +58,8 @@ func (s *session) fact(subject, text string) {
 // instant is a time as people read it, with how far it is.
 func (s *session) instant(t time.Time) string {
 	const layout = "2006-01-02 15:04:05 MST"
-	far := human.Duration(t.Sub(s.clock()).Abs())
-	if t.After(s.clock()) {
+	far := human.Duration(t.Sub(s.begun).Abs())
+	if t.After(s.begun) {
 		return s.at(t).Format(layout) + ", in " + far
 	}
 	return s.at(t).Format(layout) + ", " + far + " ago"

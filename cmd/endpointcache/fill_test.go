@@ -68,7 +68,7 @@ func fill(tb testing.TB, c *cache.ResponseCache) {
 	check(tb, err)
 	for i := range 7 {
 		at := repository.AsOf(noon.Add(-time.Duration(i) * 24 * time.Hour))
-		check(tb, p.Save(ctx, pageKey{i - 1, i%2 == 0}, strings.Repeat(fmt.Sprint("line ", i, "\n"), 10*i), at, repository.ExpireIn(4*24*time.Hour)))
+		check(tb, p.Save(ctx, pageKey{i - 1, i%2 == 0}, strings.Repeat(fmt.Sprint("line ", i, "\n"), 4*i), at, repository.ExpireIn(4*24*time.Hour)))
 	}
 }
 

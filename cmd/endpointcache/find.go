@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -35,25 +36,31 @@ func (l *listing) list(ctx context.Context, s *session, each func(cache.Stored) 
 	if l.Limit < 0 {
 		return "", usagef("--limit is negative")
 	}
-	c, err := l.openTo(ctx, s, false)
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	scope, err := l.scope(ctx, s, c, l.Tables)
-	if err != nil {
-		return "", err
-	}
-	n := 0
-	for after := l.After; ; {
+	err = l.with(ctx, s, false, func(c *cache.ResponseCache) error {
+		sc, err := l.scope(ctx, s, c, l.Tables)
+		if err != nil {
+			return err
+		}
+		next, err = l.pages(ctx, sc, each)
+		return err
+	})
+	return next, err
+}
+
+// pages reads page by page until there are as many as are wanted.
+func (l *listing) pages(ctx context.Context, sc scope, each func(cache.Stored) error) (next string, err error) {
+	for n, after := 0, l.After; ; {
 		size := batch
 		if l.Limit > 0 {
 			size = min(size, l.Limit-n)
 		}
-		page, err := scope.contents.List(ctx, cache.Listing{
-			Query: scope.query, Order: orders[l.Sort], Descending: l.Desc, After: after, Limit: size,
+		page, err := sc.contents.List(ctx, cache.Listing{
+			Query: sc.query, Order: orders[l.Sort], Descending: l.Desc, After: after, Limit: size,
 		})
-		if err != nil {
+		switch {
+		case errors.Is(err, cache.ErrPosition):
+			return "", usagef("--after %s is not what a page of this listing tells", term.Quote(l.After))
+		case err != nil:
 			return "", err
 		}
 		for _, e := range page.Entries {
@@ -62,11 +69,10 @@ func (l *listing) list(ctx context.Context, s *session, each func(cache.Stored) 
 			}
 		}
 		n += len(page.Entries)
-		after = page.Next
-		if after == "" || n == l.Limit {
-			if n == 0 {
-				return "", errNothing
-			}
+		switch after = page.Next; {
+		case n == 0:
+			return "", errNothing
+		case after == "" || n == l.Limit:
 			return after, nil
 		}
 	}
@@ -173,7 +179,7 @@ func (s *session) entryTableTo(out *term.Output) entryTable {
 	return entryTable{out.Table(
 		term.Column{Title: "TABLE"}, term.Column{Title: "KEY"}, term.Column{Title: "NAME"}, term.Column{Title: "STATUS", Right: true, Fixed: true},
 		term.Column{Title: "SIZE", Right: true, Fixed: true}, term.Column{Title: "AGE", Right: true, Fixed: true}, term.Column{Title: "EXPIRES", Fixed: true},
-	), s.clock()}
+	), s.begun}
 }
 
 func (t entryTable) row(e cache.Stored) {
@@ -220,7 +226,7 @@ type entry struct {
 func (s *session) entryOf(e cache.Stored) entry {
 	return entry{
 		identityOf(e), text(e.Name), e.Status, e.Size, s.at(e.CachedAt), s.at(e.ExpiresAt), s.at(e.UsedAt),
-		!e.ExpiresAt.IsZero() && !s.clock().Before(e.ExpiresAt),
+		!e.ExpiresAt.IsZero() && !s.begun.Before(e.ExpiresAt),
 	}
 }
 

@@ -58,7 +58,10 @@ func newLocation(tb testing.TB, kind string) *location {
 		s, err := memory.New(nil)
 		check(tb, err)
 		tb.Cleanup(func() { check(tb, s.Close()) })
-		p.program.open = func(_ context.Context, _ string, opts *store.Options) (driver.Store, error) {
+		p.program.open = func(ctx context.Context, url string, opts *store.Options) (driver.Store, error) {
+			if url != p.url {
+				return store.Open(ctx, url, opts)
+			}
 			if opts.ReadOnly {
 				return readonly.Store(unclosed{s}), nil
 			}

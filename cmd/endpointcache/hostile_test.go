@@ -125,7 +125,7 @@ func TestALargeBody(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			p := newLocation(t, kind)
 			c := p.cache(t, nil)
-			r, err := cache.CreateRepository(t.Context(), c, settings.RepositorySettings[string, []byte]{Name: "files", Payload: payload.Bytes("application/json")})
+			r, err := cache.CreateRepository(t.Context(), c, settings.RepositorySettings[string, []byte]{Name: "files", Payload: payload.Bytes()})
 			check(t, err)
 			body := []byte(`{"rows":[` + strings.Repeat(`{"n":12345678901234567890},`, size/27) + `{}]}`)
 			check(t, r.Save(t.Context(), "large", body))

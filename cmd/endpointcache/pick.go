@@ -17,7 +17,7 @@ import (
 
 // place is where one entry is, as arguments tell it.
 type place struct {
-	Table string   `arg:"" optional:"" help:"The repository, or table; or the URL of a request."`
+	Table string   `arg:"" optional:"" help:"The repository, or table; or the URL of a request, of any origin where it is a path."`
 	Words []string `arg:"" optional:"" name:"value" sep:"none" help:"The key of one entry: values in order, or column=value."`
 }
 
@@ -37,8 +37,9 @@ type pick struct {
 	asked
 }
 
+// isURL reports whether an argument is the URL of a request, of any origin where it is only a path.
 func isURL(text string) bool {
-	return strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://")
+	return strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "/")
 }
 
 // entry is the one that the arguments tell, without its body, and the request that it was found by, if there was one.
@@ -94,12 +95,12 @@ func (a asked) request(ctx context.Context, address string) (*http.Request, erro
 			method = http.MethodPost
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, address, body)
+	req, err := http.NewRequestWithContext(ctx, method, address, body) // #nosec G704 -- it is for the user to say
 	if err != nil {
 		return nil, usageError{err}
 	}
-	if req.URL.Host == "" {
-		return nil, usagef("%s is no URL of a request: it begins with https:// or http:// and a host", term.Quote(address))
+	if !isURL(address) || req.URL.Host == "" && address[0] != '/' {
+		return nil, usagef("%s is no URL of a request: it begins with https:// or http:// and a host, or with a slash", term.Quote(address))
 	}
 	for _, line := range a.Header {
 		name, value, ok := strings.Cut(line, ":")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"syscall"
 	"time"
 
@@ -35,8 +36,9 @@ type opener func(ctx context.Context, url string, opts *store.Options) (driver.S
 type session struct {
 	*program
 	common
-	out *term.Output // what the command has to tell; all else goes to stderr
-	log *slog.Logger
+	begun time.Time    // ages are those of this instant, so that what is shown is what is changed
+	out   *term.Output // what the command has to tell; all else goes to stderr
+	log   *slog.Logger
 }
 
 // common are the flags of all commands.
@@ -57,13 +59,21 @@ type commands struct {
 	Why  whyCommand  `cmd:"" help:"Tell why a request is a hit or a miss." group:"look"`
 
 	Diff   diffCommand   `cmd:"" help:"Compare an entry with what the origin answers at this moment." group:"look"`
+	Serve  serveCommand  `cmd:"" help:"Show the cache as pages in a browser." group:"look"`
 	Stats  statsCommand  `cmd:"" help:"Tell in numbers what is stored: by status, age, expiry and size." group:"look"`
 	Verify verifyCommand `cmd:"" help:"Read entries whole, and tell with which something is wrong." group:"look"`
+	Doctor doctorCommand `cmd:"" help:"Tell how the store is set up, and what is not as it should be." group:"look"`
 
 	Rm     rmCommand     `cmd:"" help:"Delete entries." group:"change"`
 	Expire expireCommand `cmd:"" help:"Make entries expire, so that the origin is asked again." group:"change"`
 	Touch  touchCommand  `cmd:"" help:"Make entries live on." group:"change"`
 	Clear  clearCommand  `cmd:"" help:"Delete what has expired, or everything." group:"change"`
+
+	Vacuum vacuumCommand `cmd:"" help:"Give back the space that deleted entries have left." group:"change"`
+
+	Cp     cpCommand     `cmd:"" help:"Copy a cache to another store." group:"move"`
+	Export exportCommand `cmd:"" help:"Write stored responses to a HAR or JSON lines." group:"move"`
+	Import importCommand `cmd:"" help:"Read responses from a HAR or JSON lines." group:"move"`
 
 	Record recordCommand `cmd:"" help:"Answer as an API does, and record its answers." group:"cassette"`
 	Replay replayCommand `cmd:"" help:"Answer as the recorded API did, without it." group:"cassette"`
@@ -124,7 +134,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		kong.Name("endpointcache"), kong.Description(description), kong.Vars{"stores": storeForms()},
 		kong.Writers(p.stdout, p.stderr), kong.Exit(func(n int) { ended, code = true, n }),
 		kong.ExplicitGroups(groups), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.UsageOnError(),
+		kong.KindMapper(reflect.String, kong.MapperFunc(decodeString)),
 	)
 	if err != nil {
 		return p.report(ctx, command, err)
@@ -154,7 +164,7 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		defer cancel()
 		ctx = limited
 	}
-	s := &session{program: p, common: c.common, out: term.New(p.stdout)}
+	s := &session{program: p, common: c.common, begun: p.clock(), out: term.New(p.stdout)}
 	s.log = slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	err = parsed.Run(s)
@@ -165,6 +175,16 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		return code
 	}
 	return p.report(ctx, command, err)
+}
+
+// decodeString takes an argument as it is: kong's own way is by JSON, which has no bytes other than UTF-8.
+func decodeString(ctx *kong.DecodeContext, to reflect.Value) error {
+	token, err := ctx.Scan.PopValue("string")
+	if err != nil {
+		return err
+	}
+	to.SetString(token.String())
+	return nil
 }
 
 // report tells an error of a command, and returns the exit code for it.

@@ -13,6 +13,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -141,6 +142,9 @@ func (c conditions) query(s *session, tables []cache.Table) (q cache.Query, err 
 		if !ok || prefix == "" {
 			return q, fmt.Errorf("--key-prefix %s: it is of the form column=prefix", term.Quote(text))
 		}
+		if !slices.ContainsFunc(tables, func(t cache.Table) bool { i := columnOf(t, name); return i >= 0 && t.Key[i].Kind == driver.String }) {
+			return q, fmt.Errorf("--key-prefix: no table has a key column %s of strings", term.Quote(name))
+		}
 		if q.KeyPrefix == nil {
 			q.KeyPrefix = make(map[string]string)
 		}
@@ -158,7 +162,7 @@ func (c conditions) query(s *session, tables []cache.Table) (q cache.Query, err 
 		if instant.text == "" {
 			continue
 		}
-		if *instant.to, err = human.ParseInstant(instant.text, s.clock(), s.zone()); err != nil {
+		if *instant.to, err = human.ParseInstant(instant.text, s.begun, s.zone()); err != nil {
 			return q, fmt.Errorf("--%s: %w", instant.flag, err)
 		}
 	}

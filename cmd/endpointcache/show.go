@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -45,7 +46,7 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 		case c.Output != "":
 			return s.writeNew(c.Output, e.Payload)
 		}
-		head, err := e.Head()
+		head, err := headOf(e)
 		if err != nil {
 			return err
 		}
@@ -59,6 +60,15 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 		s.show(e, head, why, c.Full)
 		return nil
 	})
+}
+
+// headOf is the head of an entry.
+func headOf(e cache.Stored) (repository.Head, error) {
+	head, err := e.Head()
+	if err != nil {
+		err = fmt.Errorf("the entry is damaged, or sealed with keys that only its program has: %w", err)
+	}
+	return head, err
 }
 
 // raw writes a body as it is, but not what a terminal would obey.
@@ -81,8 +91,7 @@ func (s *session) writeNew(path string, content []byte) (err error) {
 		err = closed
 	}
 	if err != nil {
-		os.Remove(path) // half of a body is of no use
-		return err
+		return errors.Join(err, os.Remove(path)) // half of a body is of no use
 	}
 	fmt.Fprintf(s.stderr, "%s written to %s\n", human.Size(int64(len(content))), term.Text(path))
 	return nil
@@ -137,7 +146,7 @@ func (s *session) show(e cache.Stored, head repository.Head, why cache.Explanati
 	if e.UsedAt.After(e.CachedAt) {
 		s.fact("Used", s.instant(e.UsedAt))
 	}
-	s.verdict(why, why.Reasons)
+	s.verdict(why)
 	s.fact("Stored", human.Size(e.Size))
 	s.header("Headers", head.Header)
 	s.header("Trailers", head.Trailer)

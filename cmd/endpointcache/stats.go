@@ -56,7 +56,7 @@ func (c *statsCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		sc.query.Bodies = c.Bodies
-		t := newTally(s.clock(), c.Largest)
+		t := newTally(s.begun, c.Largest)
 		for e, err := range sc.contents.Entries(ctx, sc.query) {
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/store"
 )
@@ -22,15 +24,25 @@ type storeURL string
 
 // Decode reads the argument, and leaves it where it is another one.
 func (s *storeURL) Decode(ctx *kong.DecodeContext) error {
-	text, _ := ctx.Scan.Peek().Value.(string)
-	if set := os.Getenv(storeVariable); set != "" && store.Kind(text) == "" {
+	token := ctx.Scan.Peek()
+	text, _ := token.Value.(string)
+	set := os.Getenv(storeVariable)
+	switch {
+	case store.Kind(text) != "", token.Type != kong.PositionalArgumentToken: // the environment's own is judged when it is opened
+		ctx.Scan.Pop()
+		*s = storeURL(text)
+	case set != "":
 		*s = storeURL(set)
-		return nil
+	case strings.Contains(text, ":"):
+		return errStoreURL
+	default:
+		return fmt.Errorf("%w: for a file such as music.db, write sqlite:music.db", errStoreURL)
 	}
-	ctx.Scan.Pop()
-	*s = storeURL(text)
 	return nil
 }
+
+// errStoreURL does not show what was given, as that may have a password.
+var errStoreURL = fmt.Errorf("it is none of %s, which %s can have, too", storeForms(), storeVariable)
 
 // target is the store that a command looks into.
 type target struct {
@@ -56,6 +68,19 @@ func (t target) with(ctx context.Context, s *session, change bool, do func(*cach
 
 // openCache opens a cache by the URL of its store, to be read, or also to be changed. It removes nothing by itself.
 func (s *session) openCache(ctx context.Context, url, name string, change bool) (*cache.ResponseCache, error) {
+	opened, err := s.openStore(ctx, url, name, change)
+	if err != nil {
+		return nil, err
+	}
+	c, err := cache.New(opened, &cache.Options{KeepExpired: -1, Logger: s.log, Now: s.now})
+	if err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return c, nil
+}
+
+// openStore opens a store by its URL, to be read, or also to be changed.
+func (s *session) openStore(ctx context.Context, url, name string, change bool) (driver.Store, error) {
 	if url == "" {
 		return nil, usagef("it is not said which store: give its URL, one of %s, or set %s", storeForms(), storeVariable)
 	}
@@ -64,17 +89,10 @@ func (s *session) openCache(ctx context.Context, url, name string, change bool) 
 		open = store.Open
 	}
 	opened, err := open(ctx, url, &store.Options{Name: name, ReadOnly: !change})
-	if err != nil {
-		if store.Kind(url) == "" {
-			err = usagef("%w; %s can have it, too", err, storeVariable)
-		}
-		return nil, err
+	if err != nil && store.Kind(url) == "" {
+		err = usageError{err}
 	}
-	c, err := cache.New(opened, &cache.Options{KeepExpired: -1, Logger: s.log, Now: s.now})
-	if err != nil {
-		return nil, errors.Join(err, opened.Close())
-	}
-	return c, nil
+	return opened, err
 }
 
 // lines is text of several lines, such as that of joined errors, without secrets and without what a terminal obeys.

@@ -16,7 +16,8 @@ type whyCommand struct {
 
 // looked is the result of a lookup in JSON.
 type looked struct {
-	Hit         bool         `json:"hit"`
+	Found       bool         `json:"found"`
+	Hit         bool         `json:"hit"` // it would be served without a question to the origin
 	Reasons     []string     `json:"reasons"`
 	Table       text         `json:"table,omitempty"`
 	Repository  text         `json:"repository,omitempty"`
@@ -57,7 +58,7 @@ func (c *whyCommand) Run(ctx context.Context, s *session) error {
 
 func (s *session) lookedOf(l cache.Lookup) looked {
 	result := looked{
-		Hit: l.Found, Reasons: append([]string{}, l.Reasons...), Table: text(l.Table), Repository: text(l.Repository), Key: jsonKey(l.Key),
+		Found: l.Found, Hit: isHit(l), Reasons: append([]string{}, l.Reasons...), Table: text(l.Table), Repository: text(l.Repository), Key: jsonKey(l.Key),
 		Near: []entry{},
 	}
 	if l.Found {
@@ -70,15 +71,26 @@ func (s *session) lookedOf(l cache.Lookup) looked {
 	return result
 }
 
+// isHit reports whether the answer would come from the store.
+func isHit(l cache.Lookup) bool {
+	return l.Found && (l.Explanation.Verdict == cache.Serve || l.Explanation.Verdict == cache.ServeAndRenew)
+}
+
 func (s *session) tellLookup(l cache.Lookup) {
-	result, style := "miss", term.Warn
-	if l.Found {
-		result, style = "hit", term.Good
+	result, style := "a miss: nothing is stored", term.Bad
+	switch {
+	case isHit(l):
+		result, style = "a hit", term.Good
+	case l.Found:
+		result, style = "a miss, though something is stored", term.Warn
 	}
 	s.fact("Result", s.out.Styled(style, result))
 	if l.Table != "" {
 		s.fact("Table", term.Text(l.Table))
 		s.fact("Key", keyWords(l.Key))
+	}
+	if l.Found {
+		s.fact("Now", verdicts[l.Explanation.Verdict].words)
 	}
 	for i, reason := range l.Reasons {
 		subject := ""
@@ -86,9 +98,6 @@ func (s *session) tellLookup(l cache.Lookup) {
 			subject = "Why"
 		}
 		s.fact(subject, term.Text(reason))
-	}
-	if l.Found {
-		s.verdict(l.Explanation, l.Explanation.Reasons)
 	}
 	if len(l.Near) > 0 {
 		s.out.Printf("\n%s\n", s.out.Styled(term.Bold, "Near it"))

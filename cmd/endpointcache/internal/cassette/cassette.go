@@ -39,6 +39,18 @@ type Settings struct {
 	Cookies      bool         `json:"cookies,omitempty"`
 }
 
+// Validate reports what is wrong with the settings.
+func (s Settings) Validate() error {
+	if _, err := apiOf(s.API); err != nil {
+		return err
+	}
+	_, err := catchAll("cassette", s).Resolve()
+	if cause := errors.Unwrap(err); cause != nil {
+		return cause // without the name of the repository
+	}
+	return err
+}
+
 // ErrOther means that a recording was made with other settings than those given.
 var ErrOther = errors.New("the recording was made with other settings")
 
@@ -71,10 +83,10 @@ func settingsOf(name string) settings.RepositorySettings[settingsKey, Settings] 
 // Record opens a recording to add to it: one that exists, or a new one. The settings are those of the recording where
 // none are given besides the API. The cache stays the caller's to close.
 func Record(ctx context.Context, c *cache.ResponseCache, name string, s Settings) (*Cassette, error) {
-	var err error
-	if s.API, err = apiOf(s.API); err != nil {
+	if err := s.Validate(); err != nil {
 		return nil, err
 	}
+	s.API, _ = apiOf(s.API)
 	kept, err := cache.CreateRepository(ctx, c, settingsOf(name))
 	if err != nil {
 		return nil, err
@@ -120,20 +132,31 @@ func Open(ctx context.Context, c *cache.ResponseCache, name string) (*Cassette, 
 	return newCassette(ctx, c, name, known)
 }
 
-func newCassette(ctx context.Context, c *cache.ResponseCache, name string, s Settings) (*Cassette, error) {
-	api, err := url.Parse(s.API)
-	if err != nil {
-		return nil, err
-	}
+// usualMethods are those of which a lookup explains what is not found.
+var usualMethods = []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
+
+func catchAll(name string, s Settings) settings.RepositorySettings[request.AnyKey, []byte] {
 	all := settings.CatchAll(name, &request.AnyOptions{
 		Headers: slices.Concat(alwaysMatched, s.MatchHeaders), IgnoreQuery: s.IgnoreQuery, IgnoreBody: s.IgnoreBody, SortQuery: s.SortQuery,
 		Secret: s.Redact.Query, MaxBody: MaxBody,
 	})
 	all.Expire, all.Scope, all.Redact = settings.NeverExpire, settings.Shared, s.Redact
+	all.Policy.Methods = s.Methods
+	if len(s.Methods) == 0 {
+		all.Policy.Methods = usualMethods
+	}
 	if s.Cookies {
 		all.Policy.Cookies = policy.On
 	}
-	responses, err := cache.CreateRepository(ctx, c, all)
+	return all
+}
+
+func newCassette(ctx context.Context, c *cache.ResponseCache, name string, s Settings) (*Cassette, error) {
+	api, err := url.Parse(s.API)
+	if err != nil {
+		return nil, err
+	}
+	responses, err := cache.CreateRepository(ctx, c, catchAll(name, s))
 	if err != nil {
 		return nil, err
 	}
