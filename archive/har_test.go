@@ -318,6 +318,23 @@ func TestAHARForEndpoints(t *testing.T) {
 	}
 }
 
+// A file cannot fill the store with tables.
+func TestAHAROfManyHosts(t *testing.T) {
+	c := newCache(t)
+	_, err := cache.CreateRepository(t.Context(), c, settings.RepositorySettings[string, string]{
+		Name: "tracks", Pattern: "GET /tracks/{id}", Payload: payload.String(),
+	})
+	check(t, err)
+	var entries []string
+	for i := range 80 {
+		entries = append(entries, harEntry(fmt.Sprintf("https://%d.test/tracks/1", i), "2026-11-29T12:00:00Z", "", ok))
+	}
+	saved, skipped, err := archive.ReadHAR(t.Context(), strings.NewReader(browser(entries...)), c.Contents(), archive.HARTarget{})
+	if saved != 65 || skipped != 15 || err != nil {
+		t.Errorf("%d saved, %d skipped, %v", saved, skipped, err)
+	}
+}
+
 func TestHARsThatCannotBeRead(t *testing.T) {
 	whole := browser(harEntry("https://api.test/a", "2026-11-29T12:00:00Z", "", ok), harEntry("https://api.test/b", "2026-11-29T12:00:00Z", "", ok))
 	second := strings.LastIndex(whole, `{"_initiator"`)

@@ -46,8 +46,9 @@ type HARTarget struct {
 // without their Content-Encoding, and text in UTF-8: the headers are made to fit. Credentials in a
 // request make a difference to a catch-all's key, where a digest stands for them, as they do in a
 // transport; they are stored nowhere. Skipped are entries without a response that can be stored: of
-// status 0, 1xx, 206 or 304, without a body that the response had, of another method than GET, HEAD and POST, of
-// a URL that is not http, or for an endpoint for which nobody knows whose the response is.
+// status 0, 1xx, 206 or 304, without a body that the response had, of another method than GET, HEAD
+// and POST, of a URL that is not http, for an endpoint for which nobody knows whose the response is,
+// or for further hosts of an endpoint that has tables for 65.
 //
 // An error names the entry, counted from 1, and what came before it is saved. It wraps [ErrFormat]
 // or [ErrCutShort] for a document that is none, and [ErrVersion] for one of a newer version of this package.

@@ -23,13 +23,17 @@ func (s *Contents) transfer(ctx context.Context, writes bool) (*exchange.Transfe
 			return nil, err
 		}
 	}
-	t := &transfer{lookup: lookup{contents: s}, tables: make(map[string]transferTable)}
+	t := &transfer{lookup: lookup{contents: s}, tables: make(map[string]transferTable), origins: make(map[string]map[string]bool)}
 	if err := t.collect(ctx); err != nil {
 		return nil, err
 	}
 	for _, p := range t.known {
+		t.origins[p.repository] = make(map[string]bool)
 		for i, listed := range p.listed {
 			t.tables[listed.Name] = transferTable{listed, p.tables[i]}
+			if listed.Origin != "" {
+				t.origins[p.repository][listed.Origin] = true
+			}
 		}
 	}
 	return &exchange.Transfer{Request: t.request, Place: t.placed, DigestKey: s.cache.exchange.DigestKey}, nil
@@ -37,7 +41,8 @@ func (s *Contents) transfer(ctx context.Context, writes bool) (*exchange.Transfe
 
 type transfer struct {
 	lookup
-	tables map[string]transferTable // whose endpoints are known, by name
+	tables  map[string]transferTable   // whose endpoints are known, by name
+	origins map[string]map[string]bool // that have tables, or are going to, by repository
 }
 
 type transferTable struct {
@@ -65,6 +70,11 @@ func (t *transfer) placed(ctx context.Context, req *http.Request) (at exchange.P
 	at = exchange.Placed{Repository: p.repository, Columns: p.table.Spec().Key, Key: whole}
 	if !p.table.HasAllOrigins() {
 		at.Origin = seen.origin
+		origins := t.origins[p.repository]
+		if !origins[at.Origin] && len(origins) >= exchange.MostOrigins {
+			return at, true, false, nil // as those of a client's requests
+		}
+		origins[at.Origin] = true
 	}
 	return at, true, true, nil
 }

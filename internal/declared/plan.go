@@ -141,6 +141,9 @@ func (p *Plan) Place(origin string) (name, declared string) {
 	return table(p.repository, p.number, origin), declared
 }
 
+// Others is how many origins have a table besides the first, with those that were placed.
+func (p *Plan) Others() int { return len(p.others) }
+
 // Do has the store remember what the plan says.
 func (p *Plan) Do(ctx context.Context) error {
 	err := p.remember(ctx)

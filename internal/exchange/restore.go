@@ -12,7 +12,8 @@ import (
 
 // PlaceFor finds the table for entries of a repository that were stored by a declaration, nil if none is
 // known, in tables with these key columns: its name, and the one that it would have without a change
-// of the declaration. The store remembers what it has to know of the table, which may have to be made.
+// of the declaration. The store remembers what it has to know of the table, which may have to be made. The error is
+// [ErrUnkept] where the repository has tables for too many other origins.
 func (x *Exchange) PlaceFor(ctx context.Context, repository, origin string, d *settings.Declaration, key []driver.Column) (name, own string, err error) {
 	if err := checkName(repository); err != nil {
 		return "", "", err
@@ -28,7 +29,11 @@ func (x *Exchange) PlaceFor(ctx context.Context, repository, origin string, d *s
 	if err != nil {
 		return "", "", err
 	}
+	before := p.Others()
 	name, own = p.Place(origin)
+	if before >= mostOrigins && p.Others() > before {
+		return "", "", ErrUnkept
+	}
 	return name, own, p.Do(ctx)
 }
 
