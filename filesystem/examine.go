@@ -14,17 +14,9 @@ import (
 // at, by [Store.Paths] to be found.
 func (s *Store) Examine(ctx context.Context, spec driver.TableSpec, sel driver.Selection) iter.Seq2[driver.Examined, error] {
 	return func(yield func(driver.Examined, error) bool) {
-		opened, err := s.OpenTable(ctx, spec)
+		t, err := s.ownTable(ctx, spec)
 		if err != nil {
 			yield(driver.Examined{}, err)
-			return
-		}
-		t, ok := opened.(*table)
-		if local, isLocal := opened.(localTable); isLocal {
-			t, ok = local.table, true
-		}
-		if !ok {
-			yield(driver.Examined{}, opError("examine", spec.Name, fmt.Errorf("a table is a %T", opened)))
 			return
 		}
 		only := t.selection(sel)

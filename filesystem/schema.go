@@ -46,16 +46,7 @@ func (s schema) keyString() string {
 
 // OpenTable implements [driver.Store].
 func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
-	spec.Key = slices.Clone(spec.Key)
-	var t *table
-	err := s.run(ctx, "open table", spec.Name, func() error {
-		f, err := s.openTable(ctx, spec)
-		if err != nil {
-			return err
-		}
-		t, err = s.keep(ctx, spec, f)
-		return err
-	})
+	t, err := s.ownTable(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +58,22 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 		return readonly.Table(kind, spec.Name, opened), nil
 	}
 	return opened, nil
+}
+
+func (s *Store) ownTable(ctx context.Context, spec driver.TableSpec) (t *table, err error) {
+	spec.Key = slices.Clone(spec.Key)
+	err = s.run(ctx, "open table", spec.Name, func() error {
+		f, err := s.openTable(ctx, spec)
+		if err != nil {
+			return err
+		}
+		t, err = s.keep(ctx, spec, f)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // keep returns the table of that name, which has been opened before or is now.
