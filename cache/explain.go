@@ -86,7 +86,7 @@ func (s *Contents) Explain(ctx context.Context, e Stored) (Explanation, error) {
 		return Explanation{}, fmt.Errorf("cache: explain: %w", err)
 	}
 	asked := exchange.Asked{Typed: !t.Undeclared() && t.Endpoint == nil}
-	if req, err := s.request(ctx, listed, t, entry.Key); err == nil {
+	if req, err := s.request(ctx, listed, t, entry.Key, e.Origin); err == nil {
 		asked.Request = req
 	}
 	told, err := t.Explain(ctx, entry, asked)

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,8 @@ var ErrNoRequest = errors.New("the request is not known")
 
 // Request returns the request that a stored response answers, as its repository's endpoint makes
 // it: that of the cache, or else as far as the store remembers it. It is for the origin that the
-// response came from, and has the body that the key tells, but no credentials: for a response of
+// response came from; where the store does not know that, as with settings.AnyBaseURL, e.Origin
+// can tell one. It has the body that the key tells, but no credentials: for a response of
 // one identity, or of a repository that is settings.Shared, the caller adds them. It lacks headers
 // that are not part of the key, such as those that a response varies by. e is one of these
 // contents; its body is not needed.
@@ -39,17 +41,17 @@ func (s *Contents) Request(ctx context.Context, e Stored) (*http.Request, error)
 	if err != nil {
 		return nil, fmt.Errorf("cache: request: %w", err)
 	}
-	return s.request(ctx, listed, t, entry.Key)
+	return s.request(ctx, listed, t, entry.Key, e.Origin)
 }
 
-func (s *Contents) request(ctx context.Context, listed declared.Table, t *exchange.Table, key driver.Key) (*http.Request, error) {
+func (s *Contents) request(ctx context.Context, listed declared.Table, t *exchange.Table, key driver.Key, otherwise string) (*http.Request, error) {
 	none := func(err error) (*http.Request, error) {
 		return nil, fmt.Errorf("cache: %w: table %q: %w", ErrNoRequest, t.Spec().Name, err)
 	}
 	if t.Request == nil || t.Match == nil {
 		return none(errNoEndpoint)
 	}
-	base, err := baseOf(listed, t)
+	base, err := baseOf(listed, t, otherwise)
 	if err != nil {
 		return none(err)
 	}
@@ -84,13 +86,13 @@ type base struct {
 	host string   // that is to answer, if it is another one than the URL's
 }
 
-// baseOf is that of the table's origin.
-func baseOf(listed declared.Table, t *exchange.Table) (base, error) {
+// baseOf is that of the table's origin, or of another one where that is not known.
+func baseOf(listed declared.Table, t *exchange.Table, otherwise string) (base, error) {
 	origin := listed.Origin
 	if origin == "" && !t.Undeclared() && t.Origin != settings.AnyBaseURL {
 		origin = t.Origin
 	}
-	if origin == "" {
+	if origin = cmp.Or(origin, otherwise); origin == "" {
 		return base{}, nil
 	}
 	return parseBase(origin)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -52,6 +53,17 @@ func (c *ResponseCache) Tables(ctx context.Context) ([]Table, error) {
 		tables[i] = c.asTable(t)
 	}
 	return tables, nil
+}
+
+// Tables returns the tables that have the contents, by name in byte order. It reads no responses.
+func (s *Contents) Tables(ctx context.Context) ([]Table, error) {
+	all, err := s.cache.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(t Table) bool {
+		return t.Repository == "" || t.Left || len(s.repositories) > 0 && !slices.Contains(s.repositories, t.Repository)
+	}), nil
 }
 
 func (c *ResponseCache) asTable(t declared.Table) Table {

@@ -114,6 +114,9 @@ func (r *record) tables(name string, origins []string, known map[string]Table) {
 }
 
 func (s *Store) items(ctx context.Context, f driver.Filter) (items []driver.Entry, err error) {
+	if s.Records == nil {
+		return nil, nil
+	}
 	for e, err := range s.Records.Entries(ctx, driver.Selection{Filter: f, Parts: driver.Payload | driver.Meta}) {
 		if err != nil {
 			return nil, err

@@ -152,15 +152,21 @@ func (o *Opening) meet(ctx context.Context, refused error) error {
 	if at < 0 {
 		return refused
 	}
-	stored := settings.Declaration{Key: specs[at].Key, DeclaredAt: o.Given.DeclaredAt}
-	if identity := Columns(settings.Declaration{Scope: settings.PerIdentity})[0]; stored.Key[0] == identity {
-		stored.Key, stored.Scope = stored.Key[1:], settings.PerIdentity
-	}
+	stored := declarationOf(specs[at].Key, o.Given.DeclaredAt)
 	if _, ok := o.Migration(stored); !ok && o.Changed != settings.Recreate {
 		return refused
 	}
 	_, err = o.create(ctx, o.Name, &record{declaration: stored, table: 1})
 	return err
+}
+
+// declarationOf is the declaration of a table as far as it tells by itself.
+func declarationOf(key []driver.Column, at time.Time) settings.Declaration {
+	d := settings.Declaration{Key: key, DeclaredAt: at}
+	if key[0] == Columns(settings.Declaration{Scope: settings.PerIdentity})[0] {
+		d.Key, d.Scope = key[1:], settings.PerIdentity
+	}
+	return d
 }
 
 // beginAnew takes the place of a record that is damaged. Nobody knows by which declaration the

@@ -10,6 +10,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/declared"
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -38,7 +39,11 @@ func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.
 	if t := x.rawOf(listed, marked); t != nil {
 		return t, nil
 	}
-	t := x.newTable(d, x.fixed, nil, nil)
+	redactor, err := redact.New(x.opts.Redact)
+	if err != nil {
+		return nil, err
+	}
+	t := x.newTable(d, x.fixed, nil, redactor)
 	t.stored, t.raw = spec.Name, true
 	if marked {
 		t.Tags = func(driver.Key, any) []string { return nil } // the entries tell which they have
@@ -184,22 +189,13 @@ func (t *Table) renew(ctx context.Context, entries []driver.Entry, expires time.
 	if err != nil {
 		return 0, err
 	}
-	used := make(map[time.Time][]driver.Key) // a renewal is a use as of CachedAt
+	renewed := entries[:0:0]
 	for i, e := range entries {
-		if !done[i] {
-			continue
-		}
-		changed++
-		if e.UsedAt.After(e.CachedAt) {
-			used[e.UsedAt] = append(used[e.UsedAt], e.Key)
+		if done[i] {
+			renewed = append(renewed, e)
 		}
 	}
-	for at, keys := range used {
-		if err := t.table.Use(ctx, keys, at); err != nil {
-			return changed, err
-		}
-	}
-	return changed, nil
+	return len(renewed), useEach(ctx, t.table, renewed) // a renewal is a use as of CachedAt
 }
 
 // withoutVariants is the encoded header of an entry whose variants are not found any more,
