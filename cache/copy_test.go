@@ -39,6 +39,19 @@ func newStores(t *testing.T) (from, to driver.Store) {
 	return kept{file}, kept{memoryStore(t)}
 }
 
+// clock is one that goes on when it is told, for caches with work in the background.
+type clock struct{ us atomic.Int64 }
+
+func newClock(at time.Time) *clock {
+	c := &clock{}
+	c.us.Store(at.UnixMicro())
+	return c
+}
+
+func (c *clock) now() time.Time { return time.UnixMicro(c.us.Load()).UTC() }
+
+func (c *clock) goOn() { c.us.Add(time.Second.Microseconds()) }
+
 func cacheOn(t *testing.T, store driver.Store, opts *cache.Options) *cache.ResponseCache {
 	t.Helper()
 	c, err := cache.New(store, opts)
@@ -102,8 +115,8 @@ func bodyOf(i int) string {
 
 func TestACopyIsReadAsTheSourceIs(t *testing.T) {
 	from, to := newStores(t)
-	now := time.Now().Truncate(time.Microsecond)
-	opts := &cache.Options{Now: func() time.Time { return now }}
+	clock := newClock(time.Now())
+	opts := &cache.Options{Now: clock.now}
 	source := cacheOn(t, from, opts)
 	pages, err := cache.CreateRepository(t.Context(), source, pagesOf)
 	check(t, err)
@@ -139,9 +152,9 @@ func TestACopyIsReadAsTheSourceIs(t *testing.T) {
 		return dictionaries(t, from) > 0
 	})
 	check(t, pages.SaveMany(alice, values)) // which are compressed with it
-	now = now.Add(time.Second)
+	clock.goOn()
 	check(t, source.InvalidateTags(t.Context(), "b"))
-	now = now.Add(time.Second)
+	clock.goOn()
 	check(t, pages.Save(bob, page{"b"}, "saved after the invalidation"))
 	check(t, source.Close())
 
@@ -497,8 +510,8 @@ func TestACopyToAStoreWithEntriesOfItsOwn(t *testing.T) {
 // digests with keys of their own.
 func TestACopyToAStoreWithOtherTables(t *testing.T) {
 	from, to := newStores(t)
-	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
-	opts := &cache.Options{Now: func() time.Time { return now }}
+	clock := newClock(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC))
+	opts := &cache.Options{Now: clock.now}
 	users := settings.RepositorySettings[string, string]{
 		Name: "users", Pattern: "GET /users/{id}", Payload: payload.String(), Scope: settings.PerIdentity, Version: 2,
 		Policy: policy.Policy{CacheControl: policy.On, Lease: time.Minute},
@@ -550,11 +563,11 @@ func TestACopyToAStoreWithOtherTables(t *testing.T) {
 	}
 	ask(target, "GET", "https://two.test/users/9", "a")
 	ask(target, "GET", "https://two.test/users/8", "a")
-	now = now.Add(time.Second)
+	clock.goOn()
 	ask(source, "PUT", "https://one.test/users/2", "a")
 	ask(source, "PUT", "https://two.test/users/1", "a")
 	ask(target, "PUT", "https://two.test/users/8", "a")
-	now = now.Add(time.Second)
+	clock.goOn()
 	check(t, source.Close())
 	if _, err := copied(t, from, to, nil); err != nil {
 		t.Fatal(err)
