@@ -32,7 +32,11 @@ func (s *Contents) transfer(ctx context.Context, writes bool) (*exchange.Transfe
 			t.tables[listed.Name] = transferTable{listed, p.tables[i]}
 		}
 	}
-	return &exchange.Transfer{Request: t.request, Place: t.placed, DigestKey: s.cache.exchange.DigestKey}, nil
+	x := s.cache.exchange
+	return &exchange.Transfer{
+		Request: t.request, Place: t.placed,
+		DigestKey: x.DigestKey, KeptDigestKey: x.KeptDigestKey, AdoptDigestKey: x.AdoptDigestKey,
+	}, nil
 }
 
 type transfer struct {
