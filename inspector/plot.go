@@ -235,7 +235,7 @@ func (p *plot) axis(least, greatest float64) func(float64) float64 {
 		}
 		every := math.Ceil((high - low) / 4)
 		for power := low; power <= high; power += every {
-			p.Grid = append(p.Grid, grid{position(100 - 100*(power-low)/(high-low)), p.format(math.Pow(10, power) * 1.0000001)})
+			p.rule((power-low)/(high-low), math.Pow(10, power)*1.0000001)
 		}
 		return func(v float64) float64 { return (math.Log10(max(v, least)) - low) / (high - low) }
 	}
@@ -247,10 +247,15 @@ func (p *plot) axis(least, greatest float64) func(float64) float64 {
 		top, steps = roundUpBytes(greatest)
 	}
 	for n := range steps + 1 {
-		value := top * float64(n) / float64(steps)
-		p.Grid = append(p.Grid, grid{position(100 - 100*value/top), p.format(value)})
+		p.rule(float64(n)/float64(steps), top*float64(n)/float64(steps))
 	}
 	return func(v float64) float64 { return v / top }
+}
+
+// rule adds a line to the grid, at a height from 0 to 1.
+func (p *plot) rule(height, value float64) {
+	label := strings.NewReplacer(".00 ", " ", ".0 ", " ").Replace(p.format(value))
+	p.Grid = append(p.Grid, grid{position(100 - 100*height), label})
 }
 
 // roundUp is the next number that can be halved or quartered without many digits.

@@ -1,11 +1,19 @@
 package inspectortest
 
 import (
+	"bytes"
 	"context"
 	"flag"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,40 +39,62 @@ func TestPictures(t *testing.T) {
 	m.behind.Store(int64(6 * 24 * time.Hour)) // it was filled days ago
 	m.fill(t.Context(), t, 400)
 	m.behind.Store(0)
-	ctx, cancel := context.WithTimeout(t.Context(), *traffic)
-	defer cancel()
-	m.use(ctx)
+	running, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer stop()
+	group.Go(func() { m.use(running) })
+	time.Sleep(*traffic)
 	entry := "entry?table=tracks&key=" + musicapi.TrackID(7) + "&key=DE"
 	m.picture(t, "inspector-repositories", "", look{height: 420})
 	m.picture(t, "inspector-list", "list?repository=tracks&name=Lantern*&order=used&descending=1", look{height: 640})
 	m.picture(t, "inspector-entry", entry, look{height: 980})
 	m.picture(t, "inspector-entry-dark", entry, look{height: 980, dark: true})
 	m.picture(t, "inspector-phone", entry, look{width: 360, height: 760})
-	running, stop := context.WithCancel(t.Context())
-	prefetched := make(chan struct{})
-	go func() {
-		defer close(prefetched)
-		_, _ = prefetch.Run(running, m.tracks, func(yield func(musicsdk.TrackKey) bool) {
-			for i := 3000; i < 9000; i++ {
-				time.Sleep(2 * time.Millisecond)
-				if !yield(musicsdk.TrackKey{ID: musicapi.TrackID(i), Market: "DE"}) {
+	group.Go(func() {
+		_, _ = prefetch.Run(running, m.albums, func(yield func(musicsdk.AlbumKey) bool) {
+			for i := range 1000 {
+				time.Sleep(20 * time.Millisecond)
+				if !yield(musicsdk.AlbumKey{ID: musicapi.AlbumID(i)}) {
 					return
 				}
 			}
-		}, &prefetch.Options{Total: 6000})
-	}()
-	time.Sleep(6 * time.Second)
+		}, &prefetch.Options{Total: 1000})
+	})
+	time.Sleep(12 * time.Second)
 	m.picture(t, "inspector-live", "live", look{height: 1240})
 	m.picture(t, "inspector-live-dark", "live", look{height: 1240, dark: true})
-	stop()
-	<-prefetched
 }
 
 func (m *music) picture(t *testing.T, name, page string, l look) {
 	t.Helper()
 	b := open(t, m.pages.URL, l)
 	b.visit(page)
-	must(t, os.WriteFile(filepath.Join(*pictures, name+".png"), get(b, chromedp.CaptureScreenshot()), 0o644))
+	shot, err := png.Decode(bytes.NewReader(get(b, chromedp.CaptureScreenshot())))
+	must(t, err)
+	var out bytes.Buffer
+	must(t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, fewColours(shot)))
+	must(t, os.WriteFile(filepath.Join(*pictures, name+".png"), out.Bytes(), 0o644))
+}
+
+// fewColours is a picture with its 256 most frequent colours, and the nearest of them for others: a third of
+// the size.
+func fewColours(img image.Image) image.Image {
+	count := make(map[color.RGBA]int)
+	bounds := img.Bounds()
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			count[color.RGBAModel.Convert(img.At(x, y)).(color.RGBA)]++
+		}
+	}
+	frequent := slices.SortedFunc(maps.Keys(count), func(a, b color.RGBA) int { return count[b] - count[a] })
+	var palette color.Palette
+	for _, c := range frequent[:min(256, len(frequent))] {
+		palette = append(palette, c)
+	}
+	out := image.NewPaletted(bounds, palette)
+	draw.Draw(out, bounds, img, bounds.Min, draw.Src)
+	return out
 }
 
 // use asks for tracks as programs do: some often, and more at some times.
