@@ -29,7 +29,7 @@ func lookedUp(t *testing.T, c *cache.ResponseCache, req *http.Request) cache.Loo
 	return l
 }
 
-// records changes the record of a repository's declaration past the cache.
+// record changes the record of a repository's declaration past the cache.
 func record(t *testing.T, path, repository string, change func(*head.Head)) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), path, nil)
@@ -50,6 +50,9 @@ func record(t *testing.T, path, repository string, change func(*head.Head)) {
 	check(t, err)
 	check(t, table.Put(t.Context(), []driver.Entry{e}))
 }
+
+// recipe is the name of what a record says of an endpoint.
+const recipe = "recipe"
 
 // What an earlier version has stored does not say how keys are taken from requests, until a program
 // opens the repository.
@@ -78,10 +81,10 @@ func TestDeclarationsOfEarlierVersions(t *testing.T) {
 	check(t, fill().Close())
 	for _, name := range []string{"plain", "several", "market", "rest"} {
 		record(t, path, name, func(h *head.Head) {
-			if len(h.Header["recipe"]) == 0 {
+			if _, ok := h.Header[recipe]; !ok {
 				t.Errorf("%s has no recipe: %v", name, h.Header)
 			}
-			delete(h.Header, "recipe")
+			delete(h.Header, recipe)
 		})
 	}
 	old := openFile(t, path, nil)
@@ -100,7 +103,7 @@ func TestDeclarationsOfEarlierVersions(t *testing.T) {
 		t.Errorf("after it was opened, the requests are %q", got)
 	}
 	for _, lines := range [][]string{{"field string path:\"id\""}, {"field float path:\"id\"", "field string"}, {"of a newer version"}, {"field string path:\"x\"", `field string query:"market"`}} {
-		record(t, path, "market", func(h *head.Head) { h.Header["recipe"] = lines })
+		record(t, path, "market", func(h *head.Head) { h.Header[recipe] = lines })
 		if got := texts(t, openFile(t, path, nil).Contents(), "market"); !slices.Equal(got, []string{""}) {
 			t.Errorf("%q: the requests are %q", lines, got)
 		}

@@ -60,7 +60,6 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	return opened, nil
 }
 
-// ownTable is the table as this package knows it.
 func (s *Store) ownTable(ctx context.Context, spec driver.TableSpec) (t *table, err error) {
 	spec.Key = slices.Clone(spec.Key)
 	err = s.run(ctx, "open table", spec.Name, func() error {
@@ -71,7 +70,10 @@ func (s *Store) ownTable(ctx context.Context, spec driver.TableSpec) (t *table, 
 		t, err = s.keep(ctx, spec, f)
 		return err
 	})
-	return t, err
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // keep returns the table of that name, which has been opened before or is now.

@@ -42,15 +42,15 @@ func TestContentsOnEveryStore(t *testing.T) {
 				url = place(t, name)
 			}
 			now := time.Now().UTC().Truncate(time.Second)
-			open := func() *cache.ResponseCache {
-				s, err := store.Open(t.Context(), url, &store.Options{Name: name})
+			open := func(readOnly bool) *cache.ResponseCache {
+				s, err := store.Open(t.Context(), url, &store.Options{Name: name, ReadOnly: readOnly})
 				check(t, err)
 				c, err := cache.New(s, &cache.Options{Now: func() time.Time { return now }, KeepExpired: -1})
 				check(t, err)
 				t.Cleanup(func() { check(t, c.Close()) })
 				return c
 			}
-			owner := open()
+			owner := open(false)
 			_, err := cache.CreateRepository(t.Context(), owner, settings.RepositorySettings[marketKey, []byte]{
 				Name: "tracks", Pattern: "GET /v1/tracks/{id}", Payload: payload.Bytes(), ExpireAbsent: time.Hour, Expire: 4 * time.Hour,
 				Tags: func(k marketKey, _ []byte) []string { return []string{k.Market} },
@@ -95,9 +95,12 @@ func TestContentsOnEveryStore(t *testing.T) {
 			if place == nil {
 				return
 			}
-			other := open()
-			if d := cmp.Diff(told, tellAll(t, other)); d != "" {
+			if d := cmp.Diff(told, tellAll(t, open(false))); d != "" {
 				t.Errorf("a program without the repositories tells something else:\n%s", d)
+			}
+			other := open(true)
+			if d := cmp.Diff(told, tellAll(t, other)); d != "" {
+				t.Errorf("one that may only read tells something else:\n%s", d)
 			}
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.test/v1/tracks/a?market=US", nil)
 			check(t, err)
