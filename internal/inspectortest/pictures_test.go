@@ -22,6 +22,7 @@ import (
 	"github.com/endpointcache/endpointcache/examples/musicsdk"
 	"github.com/endpointcache/endpointcache/examples/musicsdk/musicapi"
 	"github.com/endpointcache/endpointcache/inspector"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/prefetch"
 )
 
@@ -35,7 +36,7 @@ func TestPictures(t *testing.T) {
 	if *pictures == "" {
 		t.Skip("it makes the pictures of the documentation: -pictures says where")
 	}
-	m := newMusic(t, 4*time.Millisecond, inspector.Options{AllowChanges: true})
+	m := newMusic(t, 4*time.Millisecond, policy.Policy{StaleWhileRevalidate: 48 * time.Hour, StaleIfError: 96 * time.Hour}, inspector.Options{AllowChanges: true})
 	m.behind.Store(int64(6 * 24 * time.Hour)) // it was filled days ago
 	m.fill(t.Context(), t, 400)
 	m.behind.Store(0)
