@@ -17,8 +17,8 @@ type CopyOptions struct {
 	// Without it, they stay.
 	Replace bool
 
-	// Progress is told how far the copy is, after each batch of entries, by the goroutine
-	// that copies; may be nil.
+	// Progress is told how far the copy is, at the beginning and after each batch of entries, by the
+	// goroutine that copies; may be nil.
 	Progress func(CopyProgress)
 }
 

@@ -621,3 +621,19 @@ func TestACopyLeavesOutWhatIsDamaged(t *testing.T) {
 		t.Errorf("the checksums are %x %x, want %x %x", got.PayloadSum, got.MetaSum, want.PayloadSum, want.MetaSum)
 	}
 }
+
+// What limits the target's contents does so for a copy, too.
+func TestACopyToAStoreWithALimit(t *testing.T) {
+	from, to := newStores(t)
+	usedStore(t, from)
+	target := cacheOn(t, to, &cache.Options{Limit: settings.Limit{Entries: 500, Evict: settings.OldestFirst}})
+	progress, err := cacheOn(t, from, nil).CopyTo(t.Context(), target, nil)
+	if err != nil || progress.Copied != progress.Total {
+		t.Errorf("%+v, %v", progress, err)
+	}
+	waitfor.True(t, "no more than the limit", func() bool {
+		n, err := target.Contents().Count(t.Context(), cache.Query{})
+		check(t, err)
+		return n <= 500
+	})
+}

@@ -33,8 +33,9 @@ type Lookup struct {
 
 	// Near are stored responses that a caller has perhaps meant, at most 10, the likeliest
 	// first: of the same key for other origins, and such whose keys differ from the request's
-	// in a single column. They are looked for if nothing is found, among the keys around the
-	// request's, so that others may be missing.
+	// in a single column; in the first one, only those with values that are alike. They are
+	// looked for if nothing is found, among the keys around the request's, so that others may be
+	// missing.
 	Near []Stored
 
 	// Reasons are sentences that tell why this is a hit or a miss, the deciding one first. They

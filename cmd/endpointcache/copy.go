@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -119,9 +120,8 @@ func (s *session) entriesAt(ctx context.Context, url, name string) int {
 	if err != nil {
 		return 0
 	}
-	defer c.Close()
 	n, err := c.Contents().Count(ctx, cache.Query{})
-	if err != nil {
+	if errors.Join(err, c.Close()) != nil {
 		return 0
 	}
 	return n
@@ -170,7 +170,7 @@ func (p *progress) show(done, total int) {
 	if _, terminal := term.Width(p.w); !terminal {
 		if now := time.Now(); now.Sub(p.told) >= tellEvery {
 			p.told = now
-			io.WriteString(p.w, p.what+": "+human.Count(done)+" of "+human.Count(total)+"\n")
+			fmt.Fprintf(p.w, "%s: %s of %s\n", p.what, human.Count(done), human.Count(total))
 		}
 		return
 	}
@@ -191,6 +191,6 @@ func (p *progress) show(done, total int) {
 // end ends the bar's line.
 func (p *progress) end() {
 	if p.bar != nil {
-		io.WriteString(p.w, "\n")
+		fmt.Fprintln(p.w)
 	}
 }

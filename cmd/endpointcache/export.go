@@ -187,7 +187,7 @@ func (c *importCommand) Run(ctx context.Context, s *session) (err error) {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		in = f
 	} else if !c.Yes {
 		return usagef("the input is the file, so nobody can be asked: --yes does it without asking")

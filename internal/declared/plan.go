@@ -118,7 +118,7 @@ func (p *Plan) readOrigins(ctx context.Context) error {
 	for _, origin := range others[1:] { // behind the place of the first one
 		p.others[origin] = true
 	}
-	p.first, _, err = p.store.textAt(ctx, driver.Key{FirstOrigin, p.repository})
+	p.first, err = p.store.textAt(ctx, driver.Key{FirstOrigin, p.repository})
 	return err
 }
 
@@ -178,20 +178,20 @@ func (s *Store) claim(ctx context.Context, c claim) error {
 	if _, err := s.Records.PutIf(ctx, []driver.Entry{e}, driver.Condition{If: driver.IfAbsent}); err != nil {
 		return err
 	}
-	kept, _, err := s.textAt(ctx, c.key)
+	kept, err := s.textAt(ctx, c.key)
 	if err == nil && kept != c.text {
 		err = errChanged
 	}
 	return err
 }
 
-// textAt is the text of a record; ok is false where there is none.
-func (s *Store) textAt(ctx context.Context, key driver.Key) (text string, ok bool, err error) {
+// textAt is the text of a record, empty where there is none.
+func (s *Store) textAt(ctx context.Context, key driver.Key) (text string, err error) {
 	if s.Records == nil {
-		return "", false, nil
+		return "", nil
 	}
 	err = s.Records.Get(ctx, []driver.Key{key}, driver.Selection{Parts: driver.Payload}, func(_ int, e driver.Entry) {
-		text, ok = string(e.Payload), true
+		text = string(e.Payload)
 	})
-	return text, ok, err
+	return text, err
 }

@@ -387,7 +387,14 @@ func (c *copying) count(ctx context.Context) error {
 		}
 		c.progress.Total += n
 	}
+	c.report()
 	return nil
+}
+
+func (c *copying) report() {
+	if c.Progress != nil {
+		c.Progress(c.progress)
+	}
 }
 
 // copyTable copies the entries of a table, and what belongs to them.

@@ -65,9 +65,8 @@ func (s *side) digestKey(ctx context.Context) (row *driver.Entry, key []byte, er
 	case row == nil || !isPlain(row):
 		return row, nil, nil
 	}
-	key, err = base64.RawStdEncoding.DecodeString(string(row.Payload))
-	if err != nil || len(key) < minDigestKey {
-		return row, nil, nil
+	if key, err = base64.RawStdEncoding.DecodeString(string(row.Payload)); err != nil {
+		return nil, nil, fmt.Errorf("key of digests: table %q holds none that is one", RecordsTable)
 	}
 	return row, key, nil
 }

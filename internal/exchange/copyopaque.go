@@ -53,6 +53,7 @@ func (c *copying) runOpaque(ctx context.Context) error {
 		c.progress.Total += n
 		specs = append(specs, spec)
 	}
+	c.report()
 	for i, spec := range specs {
 		if err := c.copyAll(ctx, spec, i > 0 && spec.Name != DictionariesTable); err != nil {
 			return fmt.Errorf("%q: %w", spec.Name, err)

@@ -114,8 +114,8 @@ func (r *rowCopy) flush(ctx context.Context) error {
 	if err := useEach(ctx, r.to, append(used, put...)); err != nil {
 		return err
 	}
-	if r.c.Progress != nil && r.counted {
-		r.c.Progress(r.c.progress)
+	if r.counted {
+		r.c.report()
 	}
 	return nil
 }
