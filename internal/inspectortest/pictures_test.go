@@ -47,7 +47,6 @@ func TestPictures(t *testing.T) {
 	group.Go(func() { m.use(running) })
 	time.Sleep(*traffic)
 	entry := "entry?table=tracks&key=" + musicapi.TrackID(7) + "&key=DE"
-	m.picture(t, "inspector-repositories", "", look{height: 420})
 	m.picture(t, "inspector-list", "list?repository=tracks&name=Lantern*&order=used&descending=1", look{height: 640})
 	m.picture(t, "inspector-entry", entry, look{height: 980})
 	m.picture(t, "inspector-entry-dark", entry, look{height: 980, dark: true})
