@@ -38,7 +38,7 @@ func (b *Book) Serialize(w serialization.SerializationWriter) error {
 
 // Loan is a book that a reader has borrowed.
 type Loan struct {
-	Id        *int32 //nolint:revive // as kiota writes it
+	Id        *int32 //nolint:revive,staticcheck // as kiota writes it
 	Isbn, Due *string
 }
 
