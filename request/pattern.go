@@ -94,9 +94,6 @@ func newPattern[K comparable](text string, opts []PatternOption) *pattern[K] {
 	}
 	e := &pattern[K]{text: text}
 	kt, err := keytype.Of[K]()
-	if reflect.TypeFor[K]() == reflect.TypeFor[struct{}]() {
-		kt, err = &keytype.Type{}, nil // all requests are one
-	}
 	if err == nil {
 		e.plan, err = newPlan(text, options, kt, reflect.New(reflect.TypeFor[K]()).Elem())
 	}
