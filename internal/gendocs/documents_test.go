@@ -13,7 +13,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/testenv"
 )
 
-// document is one of the documents.
+// document is one of the documents: of another module, or of testdata.
 type document struct {
 	name   string // of its package
 	module string
@@ -33,10 +33,15 @@ var documents = []document{
 	{name: "docusign", module: "github.com/pb33f/libopenapi@v0.42.5", file: "test_specs/docusignv3.1.json", gets: 164},
 	{name: "kubernetes", module: "github.com/ogen-go/ogen@v1.25.0", file: "_testdata/examples/k8s.json", gets: 423},
 	{name: "swagger", module: "github.com/pb33f/libopenapi@v0.42.5", file: "test_specs/k8s.json", gets: 426}, // Kubernetes, as Swagger 2
+	{name: "odd", file: "testdata/odd.yaml", gets: 89},
 }
 
 // path is where the document is.
 func (d *document) path(t *testing.T) string {
+	t.Helper()
+	if d.module == "" {
+		return filepath.FromSlash(d.file)
+	}
 	return filepath.Join(download(t, d.module), filepath.FromSlash(d.file))
 }
 

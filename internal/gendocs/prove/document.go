@@ -4,6 +4,7 @@ package prove
 
 import (
 	"encoding/json"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -52,17 +53,33 @@ func Read(name string) (*Document, error) {
 
 var wildcard = regexp.MustCompile(`\{[^}]*\}`)
 
-// pathOf matches the escaped paths of an operation; each wildcard is a group.
+// pathOf matches the paths of an operation as canonical makes them; each wildcard is a group.
 func pathOf(base, template string) *regexp.Regexp {
 	var b strings.Builder
-	b.WriteString("^" + regexp.QuoteMeta(base))
-	at := 0
-	for _, span := range wildcard.FindAllStringIndex(template, -1) {
-		b.WriteString(regexp.QuoteMeta(template[at:span[0]]) + "([^/]+)")
-		at = span[1]
+	b.WriteString("^" + regexp.QuoteMeta(canonical(base)))
+	for i, segment := range strings.Split(template, "/") {
+		if i > 0 {
+			b.WriteString("/")
+		}
+		at := 0
+		for _, span := range wildcard.FindAllStringIndex(segment, -1) {
+			b.WriteString(regexp.QuoteMeta(url.PathEscape(segment[at:span[0]])) + "([^/]+)")
+			at = span[1]
+		}
+		b.WriteString(regexp.QuoteMeta(url.PathEscape(segment[at:])))
 	}
-	b.WriteString(regexp.QuoteMeta(template[at:]) + "$")
-	return regexp.MustCompile(b.String())
+	return regexp.MustCompile(b.String() + "$")
+}
+
+// canonical is an escaped path in which all that can be is escaped in one way.
+func canonical(escaped string) string {
+	segments := strings.Split(escaped, "/")
+	for i, segment := range segments {
+		if text, err := url.PathUnescape(segment); err == nil {
+			segments[i] = url.PathEscape(text)
+		}
+	}
+	return strings.Join(segments, "/")
 }
 
 // rank compares by which segments are literal, from the left.
@@ -82,6 +99,7 @@ func rank(a, b string) int {
 
 // find is the operation of an escaped path, or nil.
 func (d *Document) find(path string) *Operation {
+	path = canonical(path)
 	for i := range d.Operations {
 		if d.Operations[i].path.MatchString(path) {
 			return &d.Operations[i]

@@ -7,100 +7,84 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"slices"
 
 	"github.com/endpointcache/endpointcache/cache"
-	"github.com/endpointcache/endpointcache/fetch"
-	"github.com/endpointcache/endpointcache/pages"
-	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
-// Endpoint is a generated declaration of an operation.
-type Endpoint interface {
-	path() string
-	name() string
-	open(ctx context.Context, c *cache.ResponseCache, client *fetch.Client) error
+// Endpoint is a generated declaration of an operation. It is tried by reflection: programs
+// with code for each of a thousand types of keys take minutes to compile.
+type Endpoint struct {
+	path     string
+	name     string
+	endpoint endpoint
+	err      error
 
-	// keys checks that the requests of all keys are of the operation, and lead back to their
-	// keys.
-	keys(ctx context.Context, base *url.URL, op *Operation) (int, error)
+	keys     []reflect.Value
+	requests []*http.Request
+}
 
-	// send asks for all keys by a client over the cache.
-	send(ctx context.Context, base *url.URL, client *http.Client) error
-
-	// stored checks that the repository has all keys and no others.
-	stored(ctx context.Context) error
-
-	// prefetch returns how many keys were fetched.
-	prefetch(ctx context.Context) (int, error)
-
-	// walk returns how many pages a listing has, 0 where it is none.
-	walk(ctx context.Context) (int, error)
+// endpoint is a request.Endpoint of any key.
+type endpoint interface {
+	Validate() error
 }
 
 // Of is the declaration of the GET of a path of the document.
-func Of[K comparable, V any](path string, s settings.RepositorySettings[K, V]) Endpoint {
-	return &endpoint[K, V]{of: path, settings: s}
-}
-
-// Paged is Of for a listing.
-func Paged[K comparable, V any](path string, s settings.RepositorySettings[K, V], next pages.Next[K, V]) Endpoint {
-	return &endpoint[K, V]{of: path, settings: s, next: next}
-}
-
-type endpoint[K comparable, V any] struct {
-	of       string
-	settings settings.RepositorySettings[K, V]
-	next     pages.Next[K, V]
-	all      []K
-	fetcher  *fetch.Fetcher[K, V]
-}
-
-func (e *endpoint[K, V]) path() string { return e.of }
-func (e *endpoint[K, V]) name() string { return e.settings.Name }
-
-func (e *endpoint[K, V]) open(ctx context.Context, c *cache.ResponseCache, client *fetch.Client) (err error) {
-	e.fetcher, err = fetch.Create(ctx, c, client, e.settings, nil)
-	return err
-}
-
-func (e *endpoint[K, V]) keys(ctx context.Context, base *url.URL, op *Operation) (int, error) {
-	keys, err := keysOf[K]()
-	if err != nil {
-		return 0, err
+func Of[K comparable, V any](path string, s settings.RepositorySettings[K, V]) *Endpoint {
+	e := &Endpoint{path: path, name: s.Name}
+	if s.Endpoint != nil {
+		e.endpoint = s.Endpoint
+	} else {
+		e.endpoint = request.Pattern[K](s.Pattern)
 	}
-	s, err := e.settings.Resolve()
-	if err != nil {
-		return 0, err
+	return e
+}
+
+var errStatus = errors.New("the status is no success")
+
+// makeRequests builds the requests of all keys, and checks that they are of the operation and
+// lead back to their keys.
+func (e *Endpoint) makeRequests(ctx context.Context, base *url.URL, op *Operation) error {
+	if err := e.endpoint.Validate(); err != nil {
+		return err
 	}
-	sent := make(map[string]K)
-	for _, key := range keys {
-		req, err := s.Endpoint.Request(ctx, base, key)
-		if err != nil {
-			return 0, fmt.Errorf("no request for %+v: %w", key, err)
+	of := reflect.ValueOf(e.endpoint)
+	var err error
+	if e.keys, err = keysOf(of.MethodByName("Key").Type().Out(0)); err != nil {
+		return err
+	}
+	sent := make(map[string]any)
+	for _, key := range e.keys {
+		built := of.MethodByName("Request").Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(base), key})
+		if err, _ := built[1].Interface().(error); err != nil {
+			return fmt.Errorf("no request for %+v: %w", key, err)
 		}
-		got, ok, err := s.Endpoint.Key(req)
-		if err != nil || !ok || got != key {
-			return 0, fmt.Errorf("%s has the key %+v, not %+v: %v, %v", req.URL, got, key, ok, err)
+		req, _ := built[0].Interface().(*http.Request)
+		taken := of.MethodByName("Key").Call([]reflect.Value{reflect.ValueOf(req)})
+		if err, _ := taken[2].Interface().(error); err != nil {
+			return err
+		}
+		if !taken[1].Bool() || taken[0].Interface() != key.Interface() {
+			return fmt.Errorf("%s has the key %+v, not %+v: %v", req.URL, taken[0], key, taken[1])
 		}
 		text := fmt.Sprint(req.Method, req.URL, req.Header)
 		if other, ok := sent[text]; ok {
-			return 0, fmt.Errorf("%+v and %+v are one request: %s", other, key, text)
+			return fmt.Errorf("%+v and %+v are one request: %s", other, key, text)
 		}
 		sent[text] = key
 		if err := op.conforms(req, key); err != nil {
-			return 0, fmt.Errorf("%s: %w", req.URL, err)
+			return fmt.Errorf("%s: %w", req.URL, err)
 		}
+		e.requests = append(e.requests, req)
 	}
-	e.all = keys
-	return len(keys), nil
+	return nil
 }
 
 // conforms reports what a request has that the document does not, or lacks.
-func (o *Operation) conforms(req *http.Request, key any) error {
-	groups := o.path.FindStringSubmatch(req.URL.EscapedPath())
+func (o *Operation) conforms(req *http.Request, key reflect.Value) error {
+	groups := o.path.FindStringSubmatch(canonical(req.URL.EscapedPath()))
 	if groups == nil {
 		return fmt.Errorf("the path is not one of %s", o.Path)
 	}
@@ -109,9 +93,9 @@ func (o *Operation) conforms(req *http.Request, key any) error {
 		if err != nil {
 			return err
 		}
-		for _, f := range fieldsOf(reflect.TypeOf(key)) {
+		for _, f := range fieldsOf(key.Type()) {
 			if f.in == "path" && "{"+f.name+"}" == name {
-				if want := fmt.Sprint(reflect.ValueOf(key).Field(f.index)); value != want {
+				if want := fmt.Sprint(key.Field(f.index)); value != want {
 					return fmt.Errorf("%s is %q, not %q", name, value, want)
 				}
 			}
@@ -134,81 +118,38 @@ func (o *Operation) conforms(req *http.Request, key any) error {
 	return nil
 }
 
-func (e *endpoint[K, V]) send(ctx context.Context, base *url.URL, client *http.Client) error {
-	for _, key := range e.all {
-		req, err := e.fetcher.Repository().Settings().Endpoint.Request(ctx, base, key)
-		if err != nil {
-			return err
-		}
-		resp, err := client.Do(req)
+// send asks for all keys.
+func (e *Endpoint) send(ctx context.Context, client http.RoundTripper) error {
+	for _, req := range e.requests {
+		resp, err := client.RoundTrip(req.WithContext(ctx))
 		if err != nil {
 			return err
 		}
 		if err := drain(resp); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", req.URL, err)
 		}
 	}
 	return nil
 }
 
-func (e *endpoint[K, V]) stored(ctx context.Context) error {
-	missing := make(map[K]bool)
-	for _, key := range e.all {
-		missing[key] = true
+// stored checks that the repository has the responses of all keys, and no others.
+func (e *Endpoint) stored(ctx context.Context, c *cache.ResponseCache) error {
+	repo, ok := c.Responses(e.name)
+	if !ok {
+		return errors.New("the cache lacks the repository")
 	}
-	for key, err := range e.fetcher.Repository().Keys(ctx) {
+	for _, req := range e.requests {
+		_, ok, err := repo.GetResponse(ctx, req)
 		if err != nil {
 			return err
 		}
-		if !missing[key] {
-			return fmt.Errorf("the repository has %+v, which is another's", key)
+		if !ok {
+			return fmt.Errorf("%s is not in its repository", req.URL)
 		}
-		delete(missing, key)
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("the repository lacks %d of %d keys, such as %+v", len(missing), len(e.all), first(missing))
+	n, err := repo.Count(ctx, repository.All)
+	if err == nil && n != len(e.requests) {
+		err = fmt.Errorf("the repository has %d responses, not %d", n, len(e.requests))
 	}
-	return nil
+	return err
 }
-
-func first[K comparable](m map[K]bool) (k K) {
-	for k = range m {
-		return k
-	}
-	return k
-}
-
-func (e *endpoint[K, V]) prefetch(ctx context.Context) (int, error) {
-	result, err := prefetch.Run(ctx, e.fetcher, slices.Values(e.all), nil)
-	if err != nil {
-		return 0, err
-	}
-	if done := result.Fetched + result.Cached; done != len(e.all) {
-		return 0, fmt.Errorf("%d of %d keys: %v", done, len(e.all), result.Causes)
-	}
-	return result.Fetched, nil
-}
-
-func (e *endpoint[K, V]) walk(ctx context.Context) (n int, err error) {
-	if e.next == nil {
-		return 0, nil
-	}
-	repo := e.fetcher.Repository()
-	if _, err := repo.Clear(ctx, repository.All); err != nil {
-		return 0, err
-	}
-	var seen []K
-	for page, err := range pages.Walk(ctx, e.fetcher, e.all[0], e.next, &pages.Options{MaxPages: 3}) {
-		if err != nil {
-			return n, err
-		}
-		n++
-		seen = append(seen, page.Key)
-	}
-	if n != 2 {
-		return n, fmt.Errorf("%d pages, not 2: %+v", n, seen)
-	}
-	return n, nil
-}
-
-var errStatus = errors.New("the status is no success")

@@ -51,21 +51,20 @@ func fieldsOf(t reflect.Type) []field {
 	return fields
 }
 
-// keysOf makes different keys of an endpoint: with what is required alone, with each of the
-// other fields, with all, and with texts that have to be escaped.
-func keysOf[K comparable]() ([]K, error) {
-	t := reflect.TypeFor[K]()
+// keysOf makes different keys of a type: with what is required alone, with each of the other
+// fields, with all, and with texts that have to be escaped.
+func keysOf(t reflect.Type) ([]reflect.Value, error) {
 	fields := fieldsOf(t)
 	if fields == nil { // a single value, or nothing
-		var keys []K
-		for _, text := range []string{"v1x", "a b&c=d+e"} {
+		var keys []reflect.Value
+		for n, text := range []string{"v1x", "a b&c=d+e"} {
 			v := reflect.New(t).Elem()
 			if t.Kind() != reflect.Struct {
-				if err := set(v, field{}, text, len(keys)+1); err != nil {
+				if err := set(v, field{}, text, n+1); err != nil {
 					return nil, err
 				}
 			}
-			keys = append(keys, v.Interface().(K))
+			keys = append(keys, v)
 		}
 		return unique(keys), nil
 	}
@@ -82,19 +81,16 @@ func keysOf[K comparable]() ([]K, error) {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	keys := []K{base.Interface().(K)}
-	full := reflect.New(t).Elem()
-	full.Set(base)
-	odd := reflect.New(t).Elem()
+	keys := []reflect.Value{base}
+	full, odd := copyOf(base), copyOf(base)
 	for n, f := range fields {
 		text := fmt.Sprintf("w%dx", n)
 		if err := set(full.Field(f.index), f, text, 100+n); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
-		single := reflect.New(t).Elem()
-		single.Set(base)
+		single := copyOf(base)
 		single.Field(f.index).Set(full.Field(f.index))
-		keys = append(keys, single.Interface().(K))
+		keys = append(keys, single)
 		if f.in != "header" {
 			text = "é b&c=d+%2F;,\"" + text
 		}
@@ -102,17 +98,23 @@ func keysOf[K comparable]() ([]K, error) {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	return unique(append(keys, full.Interface().(K), odd.Interface().(K))), nil
+	return unique(append(keys, full, odd)), nil
 }
 
-func unique[K comparable](keys []K) []K {
-	seen := make(map[K]bool)
-	var some []K
+func copyOf(v reflect.Value) reflect.Value {
+	other := reflect.New(v.Type()).Elem()
+	other.Set(v)
+	return other
+}
+
+func unique(keys []reflect.Value) []reflect.Value {
+	seen := make(map[any]bool)
+	var some []reflect.Value
 	for _, k := range keys {
-		if !seen[k] {
+		if !seen[k.Interface()] {
 			some = append(some, k)
 		}
-		seen[k] = true
+		seen[k.Interface()] = true
 	}
 	return some
 }

@@ -32,7 +32,7 @@ var (
 	list   = settings.RepositorySettings[listKey, thing]{Name: "list", Pattern: "GET /api/things"}
 )
 
-func run(t *testing.T, endpoints []prove.Endpoint, create func(context.Context, *cache.ResponseCache) error) (*prove.Figures, error) {
+func run(t *testing.T, endpoints []*prove.Endpoint, some []prove.Typed) (*prove.Figures, error) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "document.json")
 	data, err := json.Marshal(prove.Document{Base: "/api", Operations: []prove.Operation{
@@ -49,7 +49,7 @@ func run(t *testing.T, endpoints []prove.Endpoint, create func(context.Context, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return prove.Run(t.Context(), d, endpoints, create)
+	return prove.Run(t.Context(), d, create, endpoints, some)
 }
 
 func create(ctx context.Context, c *cache.ResponseCache) error {
@@ -61,13 +61,13 @@ func create(ctx context.Context, c *cache.ResponseCache) error {
 }
 
 func TestGoodDeclarations(t *testing.T) {
-	figures, err := run(t, []prove.Endpoint{
-		prove.Of("/things/{id}", things), prove.Paged("/things", list, pages.Link[listKey, thing]),
-	}, create)
+	figures, err := run(t, []*prove.Endpoint{
+		prove.Of("/things/{id}", things), prove.Of("/things", list),
+	}, []prove.Typed{prove.With("/things/{id}", things, nil), prove.With("/things", list, pages.Link[listKey, thing])})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if figures.Endpoints != 2 || figures.Keys < 5 || figures.Requests < 2*figures.Keys || figures.Listings != 1 {
+	if figures.Endpoints != 2 || figures.Keys < 5 || figures.Requests < 2*figures.Keys || figures.Typed != 2 || figures.Listings != 1 {
 		t.Errorf("so little was tried: %+v", figures)
 	}
 }
@@ -81,27 +81,31 @@ func TestFaultyDeclarations(t *testing.T) {
 	type short struct {
 		ID string `path:"id"`
 	}
-	type any struct {
-		Rest string `path:"rest"`
-		Q    string `query:"q,required"`
+	type deaf struct {
+		ID string `path:"id"`
+		Q  string `query:"q,required"`
 	}
 	last := func(*pages.Page[listKey, thing]) (k listKey, ok bool, err error) { return k, false, nil }
 	back := func(p *pages.Page[listKey, thing]) (listKey, bool, error) { return p.Key, true, nil }
+	none := func(*http.Request) (deaf, bool, error) { return deaf{}, false, nil }
 	for name, c := range map[string]struct {
-		endpoints []prove.Endpoint
-		says      string
+		endpoint *prove.Endpoint
+		typed    []prove.Typed
+		says     string
 	}{
-		"another parameter":  {[]prove.Endpoint{prove.Of("/things/{id}", settings.RepositorySettings[other, thing]{Name: "things", Pattern: "GET /api/things/{id}"})}, "no parameter query"},
-		"another path":       {[]prove.Endpoint{prove.Of("/things/{id}", settings.RepositorySettings[thingKey, thing]{Name: "things", Pattern: "GET /things/{id}"})}, "the path is not one of"},
-		"a missing one":      {[]prove.Endpoint{prove.Of("/things/{id}", settings.RepositorySettings[short, thing]{Name: "things", Pattern: "GET /api/things/{id}"})}, "it has no q"},
-		"no operation":       {[]prove.Endpoint{prove.Of("/nothings", things)}, "the document has no GET"},
-		"no request":         {[]prove.Endpoint{prove.Of("/things/{id}", settings.RepositorySettings[any, thing]{Name: "rest", Endpoint: request.Func(func(*http.Request) (any, bool, error) { return any{}, false, nil }, nil)})}, "no request"},
-		"no next page":       {[]prove.Endpoint{prove.Paged("/things", list, last)}, "1 pages, not 2"},
-		"a page that is its": {[]prove.Endpoint{prove.Paged("/things", list, back)}, "leads back"},
-		"a missing table":    {[]prove.Endpoint{prove.Of("/things", settings.RepositorySettings[listKey, thing]{Name: "missing", Pattern: "GET /api/things"})}, "lacks missing"},
+		"another parameter": {prove.Of("/things/{id}", settings.RepositorySettings[other, thing]{Name: "things", Pattern: "GET /api/things/{id}"}), nil, "no parameter query"},
+		"another path":      {prove.Of("/things/{id}", settings.RepositorySettings[thingKey, thing]{Name: "things", Pattern: "GET /things/{id}"}), nil, "the path is not one of"},
+		"a missing one":     {prove.Of("/things/{id}", settings.RepositorySettings[short, thing]{Name: "things", Pattern: "GET /api/things/{id}"}), nil, "it has no q"},
+		"no pattern":        {prove.Of("/things/{id}", settings.RepositorySettings[thingKey, thing]{Name: "things", Pattern: "GET things"}), nil, "pattern"},
+		"no operation":      {prove.Of("/nothings", things), nil, "the document has no GET"},
+		"no requests":       {prove.Of("/things/{id}", settings.RepositorySettings[deaf, thing]{Name: "things", Endpoint: request.Func(none, nil)}), nil, "no request"},
+		"another's table":   {prove.Of("/things", settings.RepositorySettings[listKey, thing]{Name: "things", Pattern: "GET /api/things"}), nil, "is not in its repository"},
+		"a missing table":   {prove.Of("/things", settings.RepositorySettings[listKey, thing]{Name: "missing", Pattern: "GET /api/things"}), nil, "lacks the repository"},
+		"no next page":      {prove.Of("/things", list), []prove.Typed{prove.With("/things", list, last)}, "1 pages, not 2"},
+		"a page of itself":  {prove.Of("/things", list), []prove.Typed{prove.With("/things", list, back)}, "leads back"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := run(t, c.endpoints, create)
+			_, err := run(t, []*prove.Endpoint{c.endpoint}, c.typed)
 			switch {
 			case err == nil:
 				t.Error("it was not found")

@@ -14,13 +14,18 @@ import (
 	"github.com/endpointcache/endpointcache/identity"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/origin"
-	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/transport"
 )
 
-// Run tries all endpoints of a document. create is the generated function that makes all
-// repositories.
-func Run(ctx context.Context, d *Document, endpoints []Endpoint, create func(context.Context, *cache.ResponseCache) error) (*Figures, error) {
+// Figures tell how much was tried.
+type Figures struct {
+	Endpoints, Keys, Requests int
+	Typed, Listings           int
+}
+
+// Run tries all endpoints of a document, and some of them by their types. create is the
+// generated function that makes all repositories.
+func Run(ctx context.Context, d *Document, create func(context.Context, *cache.ResponseCache) error, endpoints []*Endpoint, some []Typed) (*Figures, error) {
 	ctx = identity.With(ctx, "a user") // those who are kept apart need one
 	s := &server{document: d}
 	api := httptest.NewServer(s)
@@ -29,55 +34,150 @@ func Run(ctx context.Context, d *Document, endpoints []Endpoint, create func(con
 	if err != nil {
 		return nil, err
 	}
-	c, err := open()
-	if err != nil {
+	t := &trial{d: d, s: s, base: base, endpoints: endpoints, typed: some, figures: Figures{Endpoints: len(endpoints), Typed: len(some)}}
+	if err := t.keys(ctx); err != nil {
 		return nil, err
 	}
-	t := &trial{d: d, s: s, c: c, base: base, endpoints: endpoints, figures: &Figures{Endpoints: len(endpoints)}}
-	for _, step := range []func(context.Context) error{t.open, t.keys, t.routes, t.prefetches, t.walks} {
-		if err := step(ctx); err != nil {
-			return nil, errors.Join(err, c.Close())
-		}
-	}
-	return t.figures, errors.Join(created(ctx, endpoints, create), c.Close())
+	return &t.figures, errors.Join(
+		inCache(func(c *cache.ResponseCache) error {
+			if err := create(ctx, c); err != nil {
+				return err
+			}
+			return t.routes(ctx, c)
+		}),
+		inCache(func(c *cache.ResponseCache) error { return t.prefetches(ctx, c) }),
+	)
 }
 
-// Figures tell how much was tried.
-type Figures struct {
-	Endpoints, Keys, Requests, Listings int
+func inCache(do func(c *cache.ResponseCache) error) error {
+	store, err := memory.New(nil)
+	if err != nil {
+		return err
+	}
+	c, err := cache.New(store, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(c), c.Close())
 }
 
 type trial struct {
 	d         *Document
 	s         *server
-	c         *cache.ResponseCache
 	base      *url.URL
-	endpoints []Endpoint
-	figures   *Figures
+	endpoints []*Endpoint
+	typed     []Typed
+	figures   Figures
 }
 
-// each calls do for all endpoints, and joins what it returns.
-func (t *trial) each(do func(e Endpoint, op *Operation) error) error {
+// each calls do for all endpoints, and joins what it returns with what the server says.
+func (t *trial) each(do func(e *Endpoint, op *Operation) error) error {
 	var errs []error
 	for _, e := range t.endpoints {
-		op := t.d.operation(e.path())
+		op := t.d.operation(e.path)
 		if op == nil {
-			errs = append(errs, fmt.Errorf("the document has no GET %s", e.path()))
+			errs = append(errs, fmt.Errorf("the document has no GET %s", e.path))
 			continue
 		}
 		if err := do(e, op); err != nil {
-			errs = append(errs, fmt.Errorf("GET %s, %s: %w", e.path(), e.name(), err))
+			errs = append(errs, fmt.Errorf("GET %s, %s: %w", e.path, e.name, err))
 		}
 	}
+	return errors.Join(append(errs, t.count())...)
+}
+
+func (t *trial) count() error {
 	requests, problems := t.s.taken()
 	t.figures.Requests += requests
+	var errs []error
 	for _, problem := range problems {
 		errs = append(errs, errors.New(problem))
 	}
 	return errors.Join(errs...)
 }
 
-func (t *trial) open(ctx context.Context) error {
+func (t *trial) keys(ctx context.Context) error {
+	return t.each(func(e *Endpoint, op *Operation) error {
+		err := e.makeRequests(ctx, t.base, op)
+		t.figures.Keys += len(e.requests)
+		return err
+	})
+}
+
+// routes sends all requests through a transport over all repositories, twice.
+func (t *trial) routes(ctx context.Context, c *cache.ResponseCache) error {
+	cached := transport.New(c, nil)
+	send := func(e *Endpoint, op *Operation) error { return e.send(ctx, credentials{cached, op.Secured}) }
+	if err := t.each(send); err != nil {
+		return err
+	}
+	if err := t.each(func(e *Endpoint, _ *Operation) error { return e.stored(ctx, c) }); err != nil {
+		return err
+	}
+	before := t.figures.Requests
+	if before != t.figures.Keys {
+		return fmt.Errorf("%d keys took %d requests", t.figures.Keys, before)
+	}
+	if err := t.each(send); err != nil {
+		return err
+	}
+	if n := t.figures.Requests - before; n > 0 {
+		return fmt.Errorf("the second time, clients made %d requests", n)
+	}
+	return nil
+}
+
+// prefetches prefetches some of the endpoints, twice, and walks those that are listings.
+func (t *trial) prefetches(ctx context.Context, c *cache.ResponseCache) error {
+	if err := t.open(ctx, c); err != nil {
+		return err
+	}
+	keys, fetched := 0, 0
+	run := func(some Typed, e *Endpoint) error {
+		n, err := some.prefetch(ctx, e.keys)
+		fetched += n
+		keys += len(e.keys)
+		return err
+	}
+	before := t.figures.Requests
+	if err := t.eachTyped(run); err != nil {
+		return err
+	}
+	if n := t.figures.Requests - before; n != keys || fetched != keys {
+		return fmt.Errorf("%d of %d keys were fetched, by %d requests", fetched, keys, n)
+	}
+	if err := t.eachTyped(run); err != nil {
+		return err
+	}
+	if n := t.figures.Requests - before; n != fetched {
+		return fmt.Errorf("the second prefetch made %d requests", n-fetched)
+	}
+	t.s.walk()
+	return t.eachTyped(func(some Typed, e *Endpoint) error {
+		n, err := some.walk(ctx, e.keys[0])
+		if n > 0 {
+			t.figures.Listings++
+		}
+		return err
+	})
+}
+
+func (t *trial) eachTyped(do func(some Typed, e *Endpoint) error) error {
+	var errs []error
+	for _, some := range t.typed {
+		for _, e := range t.endpoints {
+			if e.path != some.of() {
+				continue
+			}
+			if err := do(some, e); err != nil {
+				errs = append(errs, fmt.Errorf("GET %s: %w", e.path, err))
+			}
+		}
+	}
+	return errors.Join(append(errs, t.count())...)
+}
+
+func (t *trial) open(ctx context.Context, c *cache.ResponseCache) error {
 	public, err := fetch.NewClient(&fetch.Options{BaseURL: t.base.String()})
 	if err != nil {
 		return err
@@ -89,100 +189,12 @@ func (t *trial) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return t.each(func(e Endpoint, op *Operation) error {
-		if op.Secured {
-			return e.open(ctx, t.c, secret)
+	return t.eachTyped(func(some Typed, e *Endpoint) error {
+		if t.d.operation(e.path).Secured {
+			return some.open(ctx, c, secret)
 		}
-		return e.open(ctx, t.c, public)
+		return some.open(ctx, c, public)
 	})
-}
-
-func (t *trial) keys(ctx context.Context) error {
-	return t.each(func(e Endpoint, op *Operation) error {
-		n, err := e.keys(ctx, t.base, op)
-		t.figures.Keys += n
-		return err
-	})
-}
-
-// routes sends each key's request through a transport over all repositories.
-func (t *trial) routes(ctx context.Context) error {
-	cached := transport.New(t.c, nil)
-	send := func(e Endpoint, op *Operation) error {
-		return e.send(ctx, t.base, &http.Client{Transport: credentials{cached, op.Secured}})
-	}
-	if err := t.each(send); err != nil {
-		return err
-	}
-	if err := t.each(func(e Endpoint, _ *Operation) error { return e.stored(ctx) }); err != nil {
-		return err
-	}
-	before := t.figures.Requests
-	if err := t.each(send); err != nil {
-		return err
-	}
-	if n := t.figures.Requests - before; n > 0 {
-		return fmt.Errorf("the second time, clients made %d requests", n)
-	}
-	_, err := t.c.Clear(ctx, repository.All)
-	return err
-}
-
-func (t *trial) prefetches(ctx context.Context) error {
-	fetched := 0
-	run := func(e Endpoint, _ *Operation) error {
-		n, err := e.prefetch(ctx)
-		fetched += n
-		return err
-	}
-	if err := t.each(run); err != nil {
-		return err
-	}
-	if fetched != t.figures.Keys {
-		return fmt.Errorf("%d of %d keys were fetched", fetched, t.figures.Keys)
-	}
-	before := t.figures.Requests
-	if err := t.each(run); err != nil {
-		return err
-	}
-	if n := t.figures.Requests - before; n > 0 || fetched != t.figures.Keys {
-		return fmt.Errorf("the second prefetch made %d requests", n)
-	}
-	return nil
-}
-
-func (t *trial) walks(ctx context.Context) error {
-	t.s.walk()
-	return t.each(func(e Endpoint, _ *Operation) error {
-		n, err := e.walk(ctx)
-		if n > 0 {
-			t.figures.Listings++
-		}
-		return err
-	})
-}
-
-// created checks that the generated function makes all repositories on one cache.
-func created(ctx context.Context, endpoints []Endpoint, create func(context.Context, *cache.ResponseCache) error) error {
-	c, err := open()
-	if err != nil {
-		return err
-	}
-	errs := []error{create(ctx, c)}
-	for _, e := range endpoints {
-		if _, ok := c.Responses(e.name()); !ok {
-			errs = append(errs, fmt.Errorf("the cache lacks %s", e.name()))
-		}
-	}
-	return errors.Join(append(errs, c.Close())...)
-}
-
-func open() (*cache.ResponseCache, error) {
-	store, err := memory.New(nil)
-	if err != nil {
-		return nil, err
-	}
-	return cache.New(store, nil)
 }
 
 // credentials adds a token above the cache, as clients do.
