@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/textproto"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +47,10 @@ type Config struct {
 
 	// Expire is how long responses live, by the kind of the operation.
 	Expire Expire `yaml:"expire"`
+
+	// Headers are headers that make a difference to all answers and that the document does not
+	// name, such as one of the tenant: they are part of all keys.
+	Headers []string `yaml:"headers"`
 
 	// IgnoreQuery are parameters that make no difference to any answer. A name that ends in
 	// "*" stands for all that begin so.
@@ -258,6 +264,11 @@ func (c *Config) validate() error {
 	if c.BatchSize < 0 || c.BatchSize == 1 {
 		return &ConfigError{Err: fmt.Errorf("batch_size is %d: a batch is for 2 keys or more", c.BatchSize)}
 	}
+	for _, name := range c.Headers {
+		if !isToken(name) || slices.Contains(unsent, textproto.CanonicalMIMEHeaderKey(name)) {
+			return &ConfigError{Err: fmt.Errorf("headers: %q cannot be part of a key", name)}
+		}
+	}
 	for schema, text := range c.Types {
 		if _, err := parseType(text); err != nil {
 			return &ConfigError{Err: fmt.Errorf("types: %s: %w", schema, err)}
@@ -351,7 +362,7 @@ func (o Operation) over(under Operation) Operation {
 	if o.ExpireAbsent == 0 {
 		o.ExpireAbsent = under.ExpireAbsent
 	}
-	if o.Pages.Style == "" {
+	if o.Pages == (Pages{}) {
 		o.Pages = under.Pages
 	}
 	if o.Policy == (Policy{}) {

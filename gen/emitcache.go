@@ -8,86 +8,66 @@ import (
 // cacheFile has what puts the declarations into a cache.
 func (p *plan) cacheFile() *source {
 	s := p.newSource()
-	s.repositories()
 	s.create()
-	s.fetchers()
+	s.fetcher()
 	s.client()
 	return s
 }
 
-func (s *source) repositories() {
-	s.comment("", "Repositories are the tables with the responses of the API, by their operations.")
-	s.printf("", "type Repositories struct {\n")
-	for _, e := range s.plan.endpoints {
-		s.printf("repository", "\t%[1]s *repository.ResponseRepository[%[1]sKey, %[2]s]\n", e.name, s.typ(e.payload.goType))
-	}
-	s.printf("", "}\n\n")
-}
-
 func (s *source) create() {
-	s.comment("", "Create adds the repositories to a cache, and declares what the API's writes make old. After an error, those that "+
-		"were added before it stay in the cache.")
-	s.printf("context cache", "func Create(ctx context.Context, c *cache.ResponseCache) (*Repositories, error) {\n\tvar r Repositories\n")
-	s.step(s.plan.endpoints, func(e *endpoint) string { return "add(ctx, c, &r." + e.name + ", " + e.name + ")" })
-	if len(s.plan.writes) > 0 {
-		s.printf("errors", "\tif err := errors.Join(\n")
-		for _, w := range s.plan.writes {
-			s.printf("", "\t\taddWrite(c, %s),\n", w.name)
-		}
-		s.printf("", "\t); err != nil {\n\t\treturn nil, err\n\t}\n")
+	s.comments("", "Create adds the repositories of all operations to a cache, and declares what the API's writes make old. After an "+
+		"error, those that were added before it stay in the cache.",
+		"A repository is there by its types as well: cache.Repository returns it, and [Fetcher] typed calls.")
+	s.printf("context cache", "func Create(ctx context.Context, c *cache.ResponseCache) error {\n")
+	for _, e := range s.plan.endpoints {
+		s.used["errors"] = true
+		s.printf("", "%scache.Declare(ctx, c, %s),\n", first(e == s.plan.endpoints[0], "\terr := errors.Join(\n\t\t", "\t\t"), e.name)
 	}
-	s.printf("", "\treturn &r, nil\n}\n\n")
-	if len(s.plan.endpoints) > 0 {
-		s.printf("context cache repository settings", `func add[K comparable, V any](ctx context.Context, c *cache.ResponseCache, to **repository.ResponseRepository[K, V], s settings.RepositorySettings[K, V]) (err error) {
-	*to, err = cache.CreateRepository(ctx, c, s)
-	return err
+	switch {
+	case len(s.plan.endpoints) == 0:
+		s.printf("", "\treturn nil\n}\n\n")
+		return
+	case len(s.plan.writes) == 0:
+		s.printf("", "\t)\n\treturn err\n}\n\n")
+		return
+	}
+	s.printf("", "\t)\n\tif err != nil {\n\t\treturn err\n\t}\n\treturn errors.Join(\n")
+	for _, w := range s.plan.writes {
+		s.printf("", "\t\taddWrite(c, %s),\n", w.name)
+	}
+	s.printf("cache settings", `	)
 }
 
-`)
-	}
-	if len(s.plan.writes) > 0 {
-		s.printf("cache settings", `func addWrite[K comparable](c *cache.ResponseCache, w settings.WriteSettings[K]) error {
+func addWrite[K comparable](c *cache.ResponseCache, w settings.WriteSettings[K]) error {
 	_, err := cache.AddWrite(c, w)
 	return err
 }
 
 `)
-	}
 }
 
-// step writes calls that may fail, all of which are made.
-func (s *source) step(of []*endpoint, call func(*endpoint) string) {
-	if len(of) == 0 {
+func first(is bool, yes, no string) string {
+	if is {
+		return yes
+	}
+	return no
+}
+
+func (s *source) fetcher() {
+	if len(s.plan.endpoints) == 0 {
 		return
 	}
-	s.printf("errors", "\tif err := errors.Join(\n")
-	for _, e := range of {
-		s.printf("", "\t\t%s,\n", call(e))
+	s.comment("", "Fetcher returns typed calls for one of the declarations, such as ["+s.plan.endpoints[0].name+"], after [Create]. They are "+
+		"for programs without another client of the API, and for prefetch. opts may be nil; the client stays the caller's to close.")
+	s.printf("cache fetch settings", `func Fetcher[K comparable, V any](c *cache.ResponseCache, client *fetch.Client, s settings.RepositorySettings[K, V], opts *fetch.FetcherOptions) (*fetch.Fetcher[K, V], error) {
+	repo, err := cache.Repository[K, V](c, s.Name)
+	if err != nil {
+		return nil, err
 	}
-	s.printf("", "\t); err != nil {\n\t\treturn nil, err\n\t}\n")
-}
-
-func (s *source) fetchers() {
-	s.comment("", "Fetchers are typed calls to the API, for programs without another client of it, and for prefetch.")
-	s.printf("", "type Fetchers struct {\n")
-	for _, e := range s.plan.endpoints {
-		s.printf("fetch", "\t%[1]s *fetch.Fetcher[%[1]sKey, %[2]s]\n", e.name, s.typ(e.payload.goType))
-	}
-	s.printf("", "}\n\n")
-	s.comment("", "Fetchers returns those of the repositories. opts may be nil; the client stays the caller's to close.")
-	s.printf("fetch", "func (r *Repositories) Fetchers(client *fetch.Client, opts *fetch.FetcherOptions) (*Fetchers, error) {\n\tvar f Fetchers\n")
-	s.step(s.plan.endpoints, func(e *endpoint) string {
-		return "addFetcher(client, &f." + e.name + ", r." + e.name + ", opts)"
-	})
-	s.printf("", "\treturn &f, nil\n}\n\n")
-	if len(s.plan.endpoints) > 0 {
-		s.printf("fetch repository", `func addFetcher[K comparable, V any](client *fetch.Client, to **fetch.Fetcher[K, V], repo *repository.ResponseRepository[K, V], opts *fetch.FetcherOptions) (err error) {
-	*to, err = fetch.New(client, repo, opts)
-	return err
+	return fetch.New(client, repo, opts)
 }
 
 `)
-	}
 }
 
 func (s *source) client() {

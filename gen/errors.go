@@ -192,6 +192,34 @@ func (t tree) pointerAt(line, column int) (found string) {
 	return found
 }
 
+// linesOfOperations are where the members of the document's paths begin, by their pointers.
+func (t tree) linesOfOperations() map[string]int {
+	lines := make(map[string]int)
+	if t.root == nil || t.root.Kind != yaml.MappingNode {
+		return lines
+	}
+	eachMember(t.root, func(key, paths *yaml.Node) {
+		if key.Value != "paths" {
+			return
+		}
+		eachMember(paths, func(path, item *yaml.Node) {
+			eachMember(item, func(method, _ *yaml.Node) {
+				lines["/paths/"+escapePointer(path.Value)+"/"+strings.ToLower(method.Value)] = method.Line
+			})
+		})
+	})
+	return lines
+}
+
+func eachMember(node *yaml.Node, visit func(key, value *yaml.Node)) {
+	if node.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		visit(node.Content[i], node.Content[i+1])
+	}
+}
+
 func escapePointer(name string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
 }

@@ -75,6 +75,11 @@ func (p *plan) readKey(e *endpoint) (reason string) {
 		}
 	}
 	p.addAccept(e)
+	for _, name := range p.config.Headers {
+		if name = textproto.CanonicalMIMEHeaderKey(name); !e.has("header", name) {
+			e.addField(&field{source: "header", param: name, goType: "string"})
+		}
+	}
 	if reason := p.addBody(e); reason != "" {
 		return reason
 	}
@@ -420,7 +425,7 @@ func isToken(name string) bool {
 
 // addAccept adds the Accept header where it chooses what is answered.
 func (p *plan) addAccept(e *endpoint) {
-	if !e.payload.negotiated {
+	if !e.payload.negotiated || e.has("header", "Accept") {
 		return
 	}
 	e.addField(&field{

@@ -149,7 +149,7 @@ type names struct{ taken map[string]bool }
 
 func newNames() *names {
 	n := &names{taken: make(map[string]bool)}
-	for _, name := range []string{"Client", "Create", "Fetchers", "Repositories", "Transport"} {
+	for _, name := range []string{"Client", "Create", "Fetcher", "Transport"} {
 		n.taken[name] = true
 	}
 	return n

@@ -132,6 +132,10 @@ func (p *plan) readContent(e *endpoint, content openapi3.Content) (reason string
 		return "its answer is a stream of events"
 	}
 	e.payload.negotiated = len(types) > 1 || strings.Contains(types[0], "*")
+	if json == nil && isStructured(first) && slices.ContainsFunc(types, func(t string) bool { return t == "*/*" || t == "application/*" }) {
+		json = first
+		e.note("the document does not tell the media type of the answer: it is taken for JSON, because of its schema")
+	}
 	switch {
 	case json != nil:
 		e.payload.isJSON, e.payload.schema = true, json.Schema
@@ -140,6 +144,15 @@ func (p *plan) readContent(e *endpoint, content openapi3.Content) (reason string
 		e.payload.goType, e.payload.handler = "string", "payload.String()"
 	}
 	return ""
+}
+
+// isStructured tells whether a schema is one of an object or an array.
+func isStructured(content *openapi3.MediaType) bool {
+	if content == nil {
+		return false
+	}
+	kind := typeOf(schemaOf(only(content.Schema)))
+	return kind == "object" || kind == "array"
 }
 
 func isJSON(mediaType string) bool {

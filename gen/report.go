@@ -34,6 +34,7 @@ type OperationReport struct {
 	Method  string `json:"method"`
 	Path    string `json:"path"`
 	Pointer string `json:"pointer"` // the JSON pointer to it
+	Line    int    `json:"line"`    // where it begins
 
 	// Cached tells that it has a declaration; otherwise Skipped has the reason, unless it is
 	// a write that makes something old.
@@ -86,8 +87,10 @@ func (p *plan) report() Report {
 	if p.doc.converted {
 		r.OpenAPI = "2.0"
 	}
+	lines := parseTree(p.doc.data).linesOfOperations()
 	for _, o := range p.operations {
 		told := o.report()
+		told.Line = lines[told.Pointer]
 		switch {
 		case told.Cached:
 			r.Cached++

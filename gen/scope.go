@@ -71,6 +71,10 @@ func (p *plan) securityOf(o *operation) security {
 	} else if p.config.Scope != "" {
 		s.scope, s.why = p.config.Scope, "by the configuration"
 	}
+	if s.scope == scopeUndeclared && len(s.unknownHeaders)+len(s.unknownQuery) > 0 {
+		// The library would not see that requests carry credentials.
+		s.scope, s.why = scopePerIdentity, "its credentials have names that do not tell what they are"
+	}
 	return s
 }
 

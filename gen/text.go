@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"html"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -14,6 +15,7 @@ func oneLine(text string) string {
 }
 
 var (
+	htmlBlock = regexp.MustCompile(`(?i)</?(?:p|br|li|ul|ol|div|tr|td|th|table|h[1-6]|pre|hr)\b[^<>]*>`)
 	htmlTag   = regexp.MustCompile(`</?[A-Za-z][^<>]*>`)
 	mdLink    = regexp.MustCompile(`\[([^\]\[]+)\]\(([^()\s]*)\)`)
 	mdEmphase = regexp.MustCompile("\\*\\*([^*]+)\\*\\*|`([^`]+)`")
@@ -21,7 +23,8 @@ var (
 
 // plainText is a description in the document's Markdown as the text of a comment.
 func plainText(text string) string {
-	text = htmlTag.ReplaceAllString(text, " ")
+	text = htmlBlock.ReplaceAllString(text, " ")
+	text = html.UnescapeString(htmlTag.ReplaceAllString(text, ""))
 	text = mdLink.ReplaceAllString(text, "$1")
 	text = mdEmphase.ReplaceAllString(text, "$1$2")
 	return oneLine(text)

@@ -17,9 +17,10 @@ type write struct {
 	fields   []*field
 	of       []*operation
 
-	keys []keysOf
-	all  []*endpoint
-	tags []tagOf
+	keys   []keysOf
+	all    []*endpoint
+	tagged []*endpoint // by tags
+	tags   []tagOf
 }
 
 // keysOf are entries by their keys: a field of the endpoint for each of the write.
@@ -116,7 +117,10 @@ func (p *plan) aim(w *write) {
 	for _, e := range targets {
 		w.aimAt(e)
 	}
-	p.typeFields(w)
+	w.typeFields()
+	for _, e := range w.tagged {
+		w.addTag(e)
+	}
 }
 
 // aimAt makes the entries of an endpoint old whose path is the write's or above it.
@@ -136,20 +140,26 @@ func (w *write) aimAt(e *endpoint) {
 	case len(pairs) == 0:
 		w.all = append(w.all, e)
 	default:
-		e.tags = e.template.tag("k", e.key.fields)
-		expression := e.template.tag("k", w.fields)
-		for i := range w.tags {
-			if w.tags[i].expression == expression {
-				w.tags[i].to = append(w.tags[i].to, e)
-				return
-			}
-		}
-		w.tags = append(w.tags, tagOf{expression, []*endpoint{e}})
+		w.tagged = append(w.tagged, e)
 	}
 }
 
+// addTag makes the entries of an endpoint old by a tag. The fields of the write have their
+// types.
+func (w *write) addTag(e *endpoint) {
+	e.tags = e.template.tag("k", e.key.fields)
+	expression := e.template.tag("k", w.fields)
+	for i := range w.tags {
+		if w.tags[i].expression == expression {
+			w.tags[i].to = append(w.tags[i].to, e)
+			return
+		}
+	}
+	w.tags = append(w.tags, tagOf{expression, []*endpoint{e}})
+}
+
 // typeFields gives the fields of a write the types of those that are made of them.
-func (p *plan) typeFields(w *write) {
+func (w *write) typeFields() {
 	for _, keys := range w.keys {
 		for _, pair := range keys.fields {
 			from := fieldNamed(keys.to.key.fields, pair[0])
@@ -162,8 +172,7 @@ func (p *plan) typeFields(w *write) {
 	w.keys = slices.DeleteFunc(w.keys, func(keys keysOf) bool {
 		for _, pair := range keys.fields {
 			if fieldNamed(keys.to.key.fields, pair[0]).typeName() != fieldNamed(w.fields, pair[1]).typeName() {
-				keys.to.tags = keys.to.template.tag("k", keys.to.key.fields)
-				w.tags = append(w.tags, tagOf{keys.to.template.tag("k", w.fields), []*endpoint{keys.to}})
+				w.tagged = append(w.tagged, keys.to)
 				return true
 			}
 		}
