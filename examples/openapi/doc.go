@@ -1,7 +1,7 @@
 // Package openapi goes from an OpenAPI document to clients with a cache. The document is
 // library.yaml; everything that is generated from it is made by
 //
-//	go generate ./examples/openapi
+//	go generate ./examples/openapi/...
 //
 // Its packages:
 //
@@ -15,4 +15,3 @@ package openapi
 
 //go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config oapiclient/config.yaml library.yaml
 //go:generate go run github.com/ogen-go/ogen/cmd/ogen@v1.25.0 -target ogenclient -package ogenclient -config ogenclient/ogen.yaml -clean library.yaml
-//go:generate go run github.com/endpointcache/endpointcache/cmd/endpointcache gen -config cache.yaml -out librarycache library.yaml

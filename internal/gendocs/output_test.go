@@ -79,7 +79,11 @@ func TestReports(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, op := range out.Report.Operations {
-				if !strings.Contains(text.String(), op.Path) || !bytes.Contains(data, []byte(op.Path)) {
+				quoted, err := json.Marshal(op.Path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !strings.Contains(text.String(), op.Path) || !bytes.Contains(data, quoted) {
 					t.Errorf("the report lacks %s", op.Path)
 				}
 			}
@@ -87,20 +91,20 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// The packages of all documents compile without a warning, and do what they are for.
+// The packages of the documents compile without a warning, and do what they are for.
 func TestOutput(t *testing.T) {
-	some := documents
-	if testing.Short() {
-		some = []document{documents[0], documents[len(documents)-1]}
-	}
 	w := newWorkspace(t)
-	for _, d := range some {
-		w.add(t, d.name, d.generate(t), read(t, d.path(t)).document(t))
+	var some []document
+	var packages []string
+	for _, d := range documents {
+		if d.reportOnly || testing.Short() && !d.short {
+			continue
+		}
+		some, packages = append(some, d), append(packages, "./"+d.name)
+		w.add(t, d.name, d.generate(t), read(t, d.path(t)).document(t), 20)
 	}
-	w.run(t, "go", "vet", "./...")
-	if out := w.run(t, staticcheck(t), "-checks", "inherit,ST1003,ST1020,ST1021,ST1022", "./..."); out != "" {
-		t.Errorf("staticcheck: %.4000s", out)
-	}
+	w.run(t, "go", append([]string{"vet"}, packages...)...)
+	w.run(t, staticcheck(t), append([]string{"-checks", "inherit,ST1003,ST1020,ST1021,ST1022"}, packages...)...)
 	for _, d := range some {
 		out := w.run(t, "go", "run", "./"+d.name+"/proof", d.name+".json")
 		var figures prove.Figures
@@ -109,7 +113,7 @@ func TestOutput(t *testing.T) {
 			continue
 		}
 		t.Logf("%s: %+v", d.name, figures)
-		if figures.Keys < 2*figures.Endpoints || figures.Requests < 2*figures.Keys {
+		if figures.Keys < figures.Endpoints || figures.Requests < figures.Keys || figures.Typed == 0 {
 			t.Errorf("%s: so little was tried: %+v", d.name, figures)
 		}
 	}

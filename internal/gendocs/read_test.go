@@ -163,6 +163,10 @@ func (r *reader) answer(op *prove.Operation, operation object) {
 		}
 		return
 	}
+	if _, ok := responses["204"]; ok {
+		op.Status = 204
+		return
+	}
 	op.Body, op.ContentType = []byte("{}"), "application/json" // it says nothing of its body
 	op.Full, op.Last = op.Body, op.Body
 }
@@ -237,17 +241,17 @@ func (r *reader) value(schema any, name string, depth int) any {
 	if kinds, ok := s["type"].([]any); ok && len(kinds) > 0 {
 		kind, _ = kinds[0].(string)
 	}
-	switch {
-	case kind == "array":
+	switch kind {
+	case "array":
 		return []any{r.value(s["items"], name, depth+1)}
-	case kind == "boolean":
+	case "boolean":
 		return true
-	case kind == "integer", kind == "number":
+	case "integer", "number":
 		if lower := strings.ToLower(name); strings.Contains(lower, "total") || strings.Contains(lower, "count") || strings.Contains(lower, "remaining") {
 			return 1000
 		}
 		return 1
-	case kind == "string":
+	case "string":
 		return "text"
 	}
 	made := object{}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/endpointcache/endpointcache/gen"
 	"github.com/endpointcache/endpointcache/internal/gendocs/prove"
@@ -54,8 +55,11 @@ func (w *workspace) run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...) // #nosec G204 -- the test's own commands
 	cmd.Dir = w.folder
-	cmd.Env = append(os.Environ(), "GOWORK="+filepath.Join(w.folder, "go.work"), "GOFLAGS=-buildvcs=false")
+	cmd.Env = append(os.Environ(), "GOWORK="+filepath.Join(w.folder, "go.work"), "GOFLAGS=-buildvcs=false -trimpath")
 	out, err := cmd.CombinedOutput()
+	if s := cmd.ProcessState; s != nil {
+		t.Logf("%s %s: %v of the processors", filepath.Base(name), strings.Join(args, " "), (s.UserTime() + s.SystemTime()).Round(time.Millisecond))
+	}
 	if err != nil {
 		t.Errorf("%s %s: %v\n%.4000s", filepath.Base(name), strings.Join(args, " "), err, out)
 	}
@@ -73,8 +77,9 @@ func staticcheck(t *testing.T) string {
 	return program
 }
 
-// add writes a generated package, and a program beside it that proves it.
-func (w *workspace) add(t *testing.T, name string, out *gen.Output, d *prove.Document) {
+// add writes a generated package, and a program beside it that proves it. It tries the first
+// operation of every so many by its types.
+func (w *workspace) add(t *testing.T, name string, out *gen.Output, d *prove.Document, every int) {
 	t.Helper()
 	if err := out.WriteTo(filepath.Join(w.folder, name)); err != nil {
 		t.Fatal(err)
@@ -84,13 +89,14 @@ func (w *workspace) add(t *testing.T, name string, out *gen.Output, d *prove.Doc
 		t.Fatal(err)
 	}
 	w.write(t, name+".json", data)
-	w.write(t, name+"/proof/main.go", []byte(program(name, out.Report)))
+	w.write(t, name+"/proof/main.go", []byte(program(name, out.Report, every)))
 }
 
-// program is the source of a program that tries all cached GETs of a report.
-func program(name string, report gen.Report) string {
+// program is the source of a program that tries the cached GETs of a report.
+func program(name string, report gen.Report, every int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `package main
+	fmt.Fprintf(&b, `// Proof tries out a generated package.
+package main
 
 import (
 	"context"
@@ -98,7 +104,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/internal/gendocs/prove"
 
 	api %q
@@ -108,7 +113,7 @@ func main() {
 	document, err := prove.Read(os.Args[1])
 	if err == nil {
 		var figures *prove.Figures
-		if figures, err = prove.Run(context.Background(), document, endpoints, create); err == nil {
+		if figures, err = prove.Run(context.Background(), document, api.Create, endpoints, typed); err == nil {
 			err = json.NewEncoder(os.Stdout).Encode(figures)
 		}
 	}
@@ -118,21 +123,23 @@ func main() {
 	}
 }
 
-func create(ctx context.Context, c *cache.ResponseCache) error {
-	_, err := api.Create(ctx, c)
-	return err
-}
-
-var endpoints = []prove.Endpoint{
+var endpoints = []*prove.Endpoint{
 `, module+"/"+name)
+	var some []gen.OperationReport
 	for _, op := range report.Operations {
-		switch {
-		case !op.Cached || op.Method != "GET":
-		case op.Paged != nil:
-			fmt.Fprintf(&b, "\tprove.Paged(%q, api.%s, api.%s),\n", op.Path, op.Var, op.Paged.Var)
-		default:
-			fmt.Fprintf(&b, "\tprove.Of(%q, api.%s),\n", op.Path, op.Var)
+		if !op.Cached || op.Method != "GET" {
+			continue
 		}
+		fmt.Fprintf(&b, "\tprove.Of(%q, api.%s),\n", op.Path, op.Var)
+		some = append(some, op)
+	}
+	b.WriteString("}\n\nvar typed = []prove.Typed{\n")
+	for i := 0; i < len(some); i += every {
+		next := "nil"
+		if some[i].Paged != nil {
+			next = "api." + some[i].Paged.Var
+		}
+		fmt.Fprintf(&b, "\tprove.With(%q, api.%s, %s),\n", some[i].Path, some[i].Var, next)
 	}
 	b.WriteString("}\n")
 	return b.String()

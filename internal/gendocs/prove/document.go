@@ -4,6 +4,7 @@ package prove
 
 import (
 	"encoding/json"
+	"maps"
 	"net/url"
 	"os"
 	"regexp"
@@ -44,7 +45,13 @@ func Read(name string) (*Document, error) {
 	}
 	for i := range d.Operations {
 		op := &d.Operations[i]
-		op.path = pathOf(d.Base, op.Path)
+		path, fixed, _ := strings.Cut(op.Path, "?")
+		values, err := url.ParseQuery(fixed)
+		if err != nil {
+			return nil, err
+		}
+		op.Query = slices.AppendSeq(op.Query, maps.Keys(values))
+		op.path = pathOf(d.Base, path)
 	}
 	// Literal text goes first, as OpenAPI has it for concrete paths before templated ones.
 	slices.SortStableFunc(d.Operations, func(a, b Operation) int { return rank(a.Path, b.Path) })

@@ -20,7 +20,6 @@ type Endpoint struct {
 	path     string
 	name     string
 	endpoint endpoint
-	err      error
 
 	keys     []reflect.Value
 	requests []*http.Request
@@ -139,12 +138,15 @@ func (e *Endpoint) stored(ctx context.Context, c *cache.ResponseCache) error {
 		return errors.New("the cache lacks the repository")
 	}
 	for _, req := range e.requests {
-		_, ok, err := repo.GetResponse(ctx, req)
+		resp, ok, err := repo.GetResponse(ctx, req)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			return fmt.Errorf("%s is not in its repository", req.URL)
+		}
+		if err := resp.Body.Close(); err != nil {
+			return err
 		}
 	}
 	n, err := repo.Count(ctx, repository.All)

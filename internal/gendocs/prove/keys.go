@@ -73,7 +73,7 @@ func keysOf(t reflect.Type) ([]reflect.Value, error) {
 		var err error
 		switch {
 		case f.required():
-			err = set(base.Field(f.index), f, fmt.Sprintf("v%dx", n), n+1)
+			err = set(base.Field(f.index), f, fmt.Sprintf("v%d.x", n), n+1)
 		case f.fallback != "":
 			err = setText(base.Field(f.index), f.fallback)
 		}
@@ -84,7 +84,7 @@ func keysOf(t reflect.Type) ([]reflect.Value, error) {
 	keys := []reflect.Value{base}
 	full, odd := copyOf(base), copyOf(base)
 	for n, f := range fields {
-		text := fmt.Sprintf("w%dx", n)
+		text := fmt.Sprintf("w%d.x", n)
 		if err := set(full.Field(f.index), f, text, 100+n); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
