@@ -3,6 +3,7 @@ package gen
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,11 +78,24 @@ func fileOf(e *endpoint) string {
 
 func cutName(name string) string { return name[:min(len(name), 80)] }
 
+// command generates a package.
+const command = "go run github.com/endpointcache/endpointcache/cmd/endpointcache gen"
+
+// quoteArgument is an argument in a go:generate line.
+func quoteArgument(text string) string {
+	if plainArgument.MatchString(text) {
+		return text
+	}
+	return strconv.Quote(text)
+}
+
+var plainArgument = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
+
 func (p *plan) docFile(o Options) *source {
 	s := p.newSource()
 	info := p.doc.Info
 	title := strings.TrimSpace(oneLine(info.Title) + " " + oneLine(info.Version))
-	s.body.WriteString("//go:generate " + cmp.Or(oneLine(o.Command), "endpointcache gen "+p.doc.name) + "\n")
+	s.body.WriteString("//go:generate " + cmp.Or(oneLine(o.Command), command+" "+quoteArgument(p.doc.name)) + "\n")
 	s.packageComment = func(s *source) {
 		s.comments("", "Package "+p.packageName()+" caches the responses of "+cmp.Or(title, "an API")+".", paragraph(info.Description))
 	}

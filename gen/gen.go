@@ -17,8 +17,8 @@ type Options struct {
 	// nothing is ever fetched.
 	Files fs.FS
 
-	// Command is what generates the package again, for its go:generate line. The default is
-	// "endpointcache gen" and the name.
+	// Command is what generates the package again, for its go:generate line. The default runs
+	// "endpointcache gen" with the name.
 	Command string
 
 	Config Config

@@ -169,7 +169,7 @@ func (p *plan) addParameter(e *endpoint, param *openapi3.Parameter) (reason stri
 		}
 		return "its answer depends on the cookie " + param.Name + ", which cannot be part of a key"
 	default:
-		return "it has the parameter " + param.Name + " in " + strconv.Quote(param.In) + ", which is not known"
+		return ""
 	}
 }
 

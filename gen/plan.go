@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -147,7 +148,16 @@ func (p *plan) readOperations() error {
 		if item == nil {
 			continue
 		}
+		if !strings.HasPrefix(path, "/") {
+			return p.doc.failed("/paths/"+escapePointer(path), errors.New("a path begins with a slash"))
+		}
 		all := item.Operations()
+		if item.Ref != "" && len(all) == 0 {
+			return p.doc.failed("/paths/"+escapePointer(path), fmt.Errorf("the reference %q leads to no operations", item.Ref))
+		}
+		if err := p.checkParameters("/paths/"+escapePointer(path), item.Parameters); err != nil {
+			return err
+		}
 		for _, method := range append(methods, extra(all)...) {
 			op := all[method]
 			if op == nil {
@@ -156,6 +166,9 @@ func (p *plan) readOperations() error {
 			o := &operation{
 				Operation: op, method: method, path: path, item: item,
 				pointer: "/paths/" + escapePointer(path) + "/" + strings.ToLower(method),
+			}
+			if err := p.checkOperation(o); err != nil {
+				return err
 			}
 			o.config = p.configOf(o, matched)
 			o.parameters = o.allParameters()
@@ -171,6 +184,61 @@ func (p *plan) readOperations() error {
 		if !matched["rule "+rule.Match] {
 			return &ConfigError{Err: fmt.Errorf("rules: no operation matches %q", rule.Match)}
 		}
+	}
+	return nil
+}
+
+// checkOperation reports parameters and responses that are none.
+func (p *plan) checkOperation(o *operation) error {
+	if err := p.checkParameters(o.pointer, o.Operation.Parameters); err != nil {
+		return err
+	}
+	if o.Responses == nil {
+		return nil
+	}
+	responses := o.Responses.Map()
+	for _, code := range sortedKeys(responses) {
+		pointer, ref := o.pointer+"/responses/"+escapePointer(code), responses[code]
+		if ref == nil || ref.Value == nil {
+			return p.doc.failed(pointer, errors.New("the reference leads to no response"))
+		}
+		for _, name := range sortedKeys(ref.Value.Content) {
+			if content := ref.Value.Content[name]; content != nil && leadsNowhere(content.Schema) {
+				return p.doc.failed(pointer+"/content/"+escapePointer(name)+"/schema", errNoSchema)
+			}
+		}
+	}
+	return nil
+}
+
+var errNoSchema = errors.New("the reference leads to no schema")
+
+func leadsNowhere(ref *openapi3.SchemaRef) bool {
+	return ref != nil && ref.Ref != "" && ref.Value == nil
+}
+
+// checkParameters reports parameters that are none.
+func (p *plan) checkParameters(pointer string, refs openapi3.Parameters) error {
+	for i, ref := range refs {
+		var err error
+		pointer := pointer + "/parameters/" + strconv.Itoa(i)
+		switch {
+		case ref == nil:
+			err = errors.New("the parameter is empty")
+		case ref.Value == nil:
+			err = fmt.Errorf("the reference %q leads to no parameter", ref.Ref)
+		case ref.Value.Name == "":
+			err = errors.New("the parameter has no name")
+		case !slices.Contains([]string{"path", "query", "header", "cookie"}, ref.Value.In):
+			err = fmt.Errorf(`the parameter %q is in %q, which is none of path, query, header and cookie`, ref.Value.Name, ref.Value.In)
+			pointer += "/in"
+		case leadsNowhere(ref.Value.Schema):
+			err = errNoSchema
+			pointer += "/schema"
+		default:
+			continue
+		}
+		return p.doc.failed(pointer, err)
 	}
 	return nil
 }
@@ -230,9 +298,6 @@ func (o *operation) allParameters() []*openapi3.Parameter {
 	var all []*openapi3.Parameter
 	add := func(refs openapi3.Parameters) {
 		for _, ref := range refs {
-			if ref == nil || ref.Value == nil {
-				continue
-			}
 			same := slices.IndexFunc(all, func(q *openapi3.Parameter) bool {
 				return q.Name == ref.Value.Name && q.In == ref.Value.In
 			})

@@ -166,7 +166,7 @@ func (r Report) Text(w io.Writer) error {
 }
 
 func (o OperationReport) text(b *bufio.Writer) {
-	fmt.Fprintf(b, "  %s %s", o.Method, o.Path)
+	fmt.Fprintf(b, "  %s %s", o.Method, oneLine(o.Path))
 	if o.ID != "" {
 		fmt.Fprintf(b, " (%s)", oneLine(o.ID))
 	}

@@ -68,8 +68,9 @@ func (f *Field) Domain() string {
 
 // Of works out the fields of K. Its error names the field that cannot be part
 // of a key.
-func Of[K comparable]() (*Type, error) {
-	t := reflect.TypeFor[K]()
+func Of[K comparable]() (*Type, error) { return of(reflect.TypeFor[K]()) }
+
+func of(t reflect.Type) (*Type, error) {
 	kt := &Type{goType: t}
 	if kind, form, ok := columnOf(t); ok {
 		kt.scalar = true
