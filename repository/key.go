@@ -50,7 +50,7 @@ func (r *keyed[K, V]) match(req *http.Request) (driver.Key, bool, error) {
 }
 
 // requestFor returns what makes requests for keys without an identity, nil without an endpoint.
-func (r *ResponseRepository[K, V]) requestFor() func(context.Context, *url.URL, driver.Key) (*http.Request, error) {
+func (r *keyed[K, V]) requestFor() func(context.Context, *url.URL, driver.Key) (*http.Request, error) {
 	if r.settings.Endpoint == nil {
 		return nil
 	}
