@@ -10,13 +10,14 @@ import (
 	"io"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/internal/exchange"
 )
 
 // format is the name in the first line of a file.
 const format = "endpointcache"
 
-// The first line of a file tells the format. A line for each table follows, one for each response, and
-// one that tells that this is the end.
+// The first line of a file tells the format. A line for each table follows, perhaps one with the key of digests, one
+// for each response, and one that tells that this is the end.
 type firstLine struct {
 	Format  string `json:"format"`
 	Version int    `json:"version"`
@@ -24,9 +25,10 @@ type firstLine struct {
 
 // line is any other line: one of its members is set.
 type line struct {
-	Table    *table        `json:"table,omitempty"`
-	Response *lineResponse `json:"response,omitempty"`
-	End      *lineEnd      `json:"end,omitempty"`
+	Table     *table        `json:"table,omitempty"`
+	DigestKey []byte        `json:"digestKey,omitempty"`
+	Response  *lineResponse `json:"response,omitempty"`
+	End       *lineEnd      `json:"end,omitempty"`
 }
 
 type lineResponse struct {
@@ -62,6 +64,17 @@ func WriteLines(ctx context.Context, w io.Writer, from *cache.Contents, q cache.
 			return 0, err
 		}
 	}
+	known, err := exchange.TransferOf(ctx, from, false)
+	if err != nil {
+		return 0, err
+	}
+	if key, err := known.KeptDigestKey(ctx); err != nil {
+		return 0, err
+	} else if key != nil {
+		if err := e.Encode(line{DigestKey: key}); err != nil {
+			return 0, err
+		}
+	}
 	q.Bodies = true
 	for stored, err := range from.Entries(ctx, q) {
 		if err != nil {
@@ -89,9 +102,18 @@ func WriteLines(ctx context.Context, w io.Writer, from *cache.Contents, q cache.
 func ReadLines(ctx context.Context, r io.Reader, to *cache.Contents) (n int, err error) {
 	defer wrap(&err, "read")
 	l := &lineReader{r: bufio.NewReader(r)}
-	tables, err := l.begin()
+	tables, digestKey, err := l.begin()
 	if err != nil {
 		return 0, err
+	}
+	if digestKey != nil {
+		known, err := exchange.TransferOf(ctx, to, false)
+		if err != nil {
+			return 0, err
+		}
+		if err := known.AdoptDigestKey(ctx, digestKey); err != nil {
+			return 0, err
+		}
 	}
 	n, err = to.Save(ctx, l.responses(tables), &cache.SaveOptions{Tables: tables})
 	switch {
@@ -121,31 +143,35 @@ type lineReader struct {
 	err  error // of responses
 }
 
-// begin reads the first line, and those of tables.
-func (l *lineReader) begin() (tables []cache.Table, err error) {
+// begin reads the first line, those of tables, and the one of the key of digests.
+func (l *lineReader) begin() (tables []cache.Table, digestKey []byte, err error) {
 	data, err := l.read()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var first firstLine
 	if json.Unmarshal(data, &first) != nil || first.Format != format {
-		return nil, l.bad(errors.New("it does not name the format"))
+		return nil, nil, l.bad(errors.New("it does not name the format"))
 	}
 	if first.Version != version {
-		return nil, fmt.Errorf("line 1: %w: %d, and not %d", ErrVersion, first.Version, version)
+		return nil, nil, fmt.Errorf("line 1: %w: %d, and not %d", ErrVersion, first.Version, version)
 	}
 	for {
 		next, err := l.parse()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if next.DigestKey != nil && digestKey == nil {
+			digestKey = next.DigestKey
+			continue
 		}
 		if next.Table == nil {
 			l.next = next
-			return tables, nil
+			return tables, digestKey, nil
 		}
 		t, err := next.Table.stored()
 		if err != nil {
-			return nil, l.bad(err)
+			return nil, nil, l.bad(err)
 		}
 		tables = append(tables, t)
 	}
@@ -167,7 +193,7 @@ func (l *lineReader) responses(tables []cache.Table) func(yield func(cache.Store
 				l.err = l.end(next.End, n)
 				return
 			case next.Response == nil:
-				l.err = l.bad(errors.New("a table comes behind responses"))
+				l.err = l.bad(errors.New("something comes behind responses that is none"))
 				return
 			}
 			payload, err := next.Response.Body.payload()
@@ -212,13 +238,13 @@ func (l *lineReader) parse() (*line, error) {
 		return nil, l.bad(err)
 	}
 	set := 0
-	for _, is := range []bool{next.Table != nil, next.Response != nil, next.End != nil} {
+	for _, is := range []bool{next.Table != nil, next.DigestKey != nil, next.Response != nil, next.End != nil} {
 		if is {
 			set++
 		}
 	}
 	if set != 1 {
-		return nil, l.bad(errors.New("it is no table, response or end"))
+		return nil, l.bad(errors.New("it is no table, key of digests, response or end"))
 	}
 	return next, nil
 }

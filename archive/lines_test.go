@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,8 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -29,7 +32,7 @@ func lines(t testing.TB, c *cache.ResponseCache, q cache.Query) (text string, n 
 func TestLinesKeepEveryPart(t *testing.T) {
 	from, to := fullCache(t), newCache(t)
 	text, n := lines(t, from, cache.Query{})
-	if n != 8 || strings.Count(text, "\n") != 1+2+8+1 {
+	if n != 8 || strings.Count(text, "\n") != 1+2+1+8+1 {
 		t.Errorf("%d responses in %d lines", n, strings.Count(text, "\n"))
 	}
 	if !strings.HasPrefix(text, `{"format":"endpointcache","version":1}`+"\n") || !strings.Contains(text, `"body":{"text":"{\"title\":\"<Track> & 1\"}"}`) {
@@ -54,8 +57,53 @@ func TestLinesKeepEveryPart(t *testing.T) {
 	if again, _ := lines(t, to, cache.Query{}); !slices.Equal(sorted(again), sorted(text)) {
 		t.Errorf("written again, the text is another")
 	}
-	if some, n := lines(t, from, cache.Query{Name: "Track 1"}); n != 1 || strings.Count(some, "\n") != 5 {
+	if some, n := lines(t, from, cache.Query{Name: "Track 1"}); n != 1 || strings.Count(some, "\n") != 6 {
 		t.Errorf("a query selects %d:\n%s", n, some)
+	}
+}
+
+// What is found by a digest is found in another store, too, unless that makes other digests already.
+func TestTheKeyOfDigestsGoesAlong(t *testing.T) {
+	asked := func() *http.Request {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.test/?access_token=secret", nil)
+		check(t, err)
+		return req
+	}
+	open := func(c *cache.ResponseCache) *repository.ResponseRepository[request.AnyKey, []byte] {
+		all := settings.CatchAll("all", nil)
+		all.Scope = settings.Shared
+		r, err := cache.CreateRepository(t.Context(), c, all)
+		check(t, err)
+		return r
+	}
+	from := newCache(t)
+	r := open(from)
+	key, _, err := r.Key(asked())
+	check(t, err)
+	check(t, r.Save(t.Context(), key, []byte("x")))
+	text, _ := lines(t, from, cache.Query{})
+
+	to := newCache(t)
+	_, err = archive.ReadLines(t.Context(), strings.NewReader(text), to.Contents())
+	check(t, err)
+	if _, ok, err := open(to).GetResponse(t.Context(), asked()); !ok || err != nil {
+		t.Errorf("found in another store: %v, %v", ok, err)
+	}
+
+	other := newCache(t)
+	open(other)
+	keyLine := func() string {
+		text, _ := lines(t, other, cache.Query{})
+		_, rest, _ := strings.Cut(text, `{"digestKey":`)
+		line, _, _ := strings.Cut(rest, "\n")
+		return line
+	}
+	own := keyLine()
+	if _, err = archive.ReadLines(t.Context(), strings.NewReader(text), other.Contents()); err != nil {
+		t.Fatal(err)
+	}
+	if now := keyLine(); now != own || own == "" || strings.Contains(text, own) {
+		t.Errorf("the key %s of a store has become %s", own, now)
 	}
 }
 

@@ -148,7 +148,8 @@ type ResponseCache struct {
 type member struct {
 	name        string
 	endpoint    any // request.Endpoint[K]
-	typed       any // *repository.ResponseRepository[K, V]
+	declared    any // *repository.Declared[K, V]
+	typed       any // *repository.ResponseRepository[K, V], nil before it is asked for
 	responses   *repository.Responses
 	table       *exchange.Table
 	specificity endpoint.Specificity
@@ -255,26 +256,42 @@ func (c *ResponseCache) Close() error {
 // another declaration, and a driver.SchemaError where the table is there for another key and
 // the store remembers no declaration of it.
 func CreateRepository[K comparable, V any](ctx context.Context, c *ResponseCache, s settings.RepositorySettings[K, V]) (*repository.ResponseRepository[K, V], error) {
+	if err := Declare(ctx, c, s); err != nil {
+		return nil, err
+	}
+	return Repository[K, V](c, s.Name)
+}
+
+// Declare adds the repository that s describes to the cache, as [CreateRepository] does, for
+// transports and for those who use its types later: [Repository] returns it. Where there are
+// hundreds, as in a package that was generated of an API's document, this is compiled in a
+// fraction of the time.
+func Declare[K comparable, V any](ctx context.Context, c *ResponseCache, s settings.RepositorySettings[K, V]) error {
 	if c == nil {
-		return nil, fmt.Errorf("cache: create repository: %w", errNoCache)
+		return fmt.Errorf("cache: create repository: %w", errNoCache)
 	}
 	s, err := s.Resolve()
 	if err != nil {
-		return nil, fmt.Errorf("cache: create repository: %w", err)
+		return fmt.Errorf("cache: create repository: %w", err)
 	}
 	m := &member{name: s.Name, endpoint: s.Endpoint, specificity: endpoint.SpecificityOf(s.Endpoint)}
 	if err := c.reserve(m); err != nil {
-		return nil, fmt.Errorf("cache: create repository %q: %w", s.Name, err)
+		return fmt.Errorf("cache: create repository %q: %w", s.Name, err)
 	}
-	r, err := repository.New(ctx, &exchange.Store{Store: c.store, Exchange: c.exchange}, s, nil)
+	d, err := repository.Declare(ctx, &exchange.Store{Store: c.store, Exchange: c.exchange}, s, nil)
 	if err != nil {
 		c.remove(m)
-		return nil, fmt.Errorf("cache: create repository: %w", err)
+		return fmt.Errorf("cache: create repository: %w", err)
 	}
+	c.rank(m, d, d.Responses)
+	return nil
+}
+
+// rank gives a member its place behind all that are as specific.
+func (c *ResponseCache) rank(m *member, declared any, responses *repository.Responses) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.typed, m.responses, m.table = r, r.Responses, exchange.OfRepository(r.Responses)
-	// Inserted behind all that are as specific.
+	m.declared, m.responses, m.table = declared, responses, exchange.OfRepository(responses)
 	at := slices.IndexFunc(c.ranked, func(other *member) bool {
 		return other.specificity.Compare(m.specificity) < 0
 	})
@@ -282,7 +299,6 @@ func CreateRepository[K comparable, V any](ctx context.Context, c *ResponseCache
 		at = len(c.ranked)
 	}
 	c.ranked = slices.Insert(slices.Clone(c.ranked), at, m)
-	return r, nil
 }
 
 func (c *ResponseCache) reserve(m *member) error {
@@ -330,11 +346,16 @@ func Repository[K comparable, V any](c *ResponseCache, name string) (*repository
 	if m == nil {
 		return nil, fmt.Errorf("cache: %w: %q", ErrNotFound, name)
 	}
-	r, ok := m.typed.(*repository.ResponseRepository[K, V])
+	d, ok := m.declared.(*repository.Declared[K, V])
 	if !ok {
-		return nil, fmt.Errorf("cache: %w: %q is a %T", ErrType, name, m.typed)
+		return nil, fmt.Errorf("cache: %w: %q is a %T", ErrType, name, m.declared)
 	}
-	return r, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.typed == nil {
+		m.typed = repository.Typed(d)
+	}
+	return m.typed.(*repository.ResponseRepository[K, V]), nil
 }
 
 // Responses returns the repository of that name without its types, and whether

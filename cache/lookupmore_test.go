@@ -30,7 +30,7 @@ func lookedUp(t *testing.T, c *cache.ResponseCache, req *http.Request) cache.Loo
 }
 
 // record changes the record of a repository's declaration past the cache.
-func record(t *testing.T, path, repository string, change func(*head.Head)) {
+func record(t *testing.T, path, repository string, change func(fields map[string][]string)) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), path, nil)
 	check(t, err)
@@ -44,7 +44,7 @@ func record(t *testing.T, path, repository string, change func(*head.Head)) {
 	check(t, table.Get(t.Context(), []driver.Key{key}, driver.Selection{Parts: driver.Payload | driver.Meta}, func(_ int, found driver.Entry) { e = found }))
 	h, err := head.Decode(e.Header)
 	check(t, err)
-	change(&h)
+	change(h.Header)
 	e.Key, e.PayloadSum, e.MetaSum = key, 0, 0
 	e.Header, err = head.Encode(h)
 	check(t, err)
@@ -80,11 +80,11 @@ func TestDeclarationsOfEarlierVersions(t *testing.T) {
 	}
 	check(t, fill().Close())
 	for _, name := range []string{"plain", "several", "market", "rest"} {
-		record(t, path, name, func(h *head.Head) {
-			if _, ok := h.Header[recipe]; !ok {
-				t.Errorf("%s has no recipe: %v", name, h.Header)
+		record(t, path, name, func(fields map[string][]string) {
+			if _, ok := fields[recipe]; !ok {
+				t.Errorf("%s has no recipe: %v", name, fields)
 			}
-			delete(h.Header, recipe)
+			delete(fields, recipe)
 		})
 	}
 	old := openFile(t, path, nil)
@@ -103,7 +103,7 @@ func TestDeclarationsOfEarlierVersions(t *testing.T) {
 		t.Errorf("after it was opened, the requests are %q", got)
 	}
 	for _, lines := range [][]string{{"field string path:\"id\""}, {"field float path:\"id\"", "field string"}, {"of a newer version"}, {"field string path:\"x\"", `field string query:"market"`}} {
-		record(t, path, "market", func(h *head.Head) { h.Header[recipe] = lines })
+		record(t, path, "market", func(fields map[string][]string) { fields[recipe] = lines })
 		if got := texts(t, openFile(t, path, nil).Contents(), "market"); !slices.Equal(got, []string{""}) {
 			t.Errorf("%q: the requests are %q", lines, got)
 		}

@@ -36,7 +36,11 @@ func (s *Contents) transfer(ctx context.Context, writes bool) (*exchange.Transfe
 			}
 		}
 	}
-	return &exchange.Transfer{Request: t.request, Place: t.placed, DigestKey: s.cache.exchange.DigestKey}, nil
+	x := s.cache.exchange
+	return &exchange.Transfer{
+		Request: t.request, Place: t.placed,
+		DigestKey: x.DigestKey, KeptDigestKey: x.KeptDigestKey, AdoptDigestKey: x.AdoptDigestKey,
+	}, nil
 }
 
 type transfer struct {

@@ -39,15 +39,22 @@ func AddWrite[K comparable](c *ResponseCache, w settings.WriteSettings[K]) (*Wri
 		return nil, fmt.Errorf("cache: add write %q: %w", pattern, err)
 	}
 	declared := &exchange.Write{Endpoint: w.Endpoint, Match: added.match}
+	if err := c.addWrite(declared); err != nil {
+		return nil, fmt.Errorf("cache: add write %q: %w", pattern, err)
+	}
+	return added, nil
+}
+
+func (c *ResponseCache) addWrite(w *exchange.Write) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, other := range c.writes {
 		if endpoint.Hides(other.Endpoint, w.Endpoint) {
-			return nil, fmt.Errorf("cache: add write %q: %w", pattern, ErrSamePattern)
+			return ErrSamePattern
 		}
 	}
-	c.writes = append(slices.Clip(c.writes), declared)
-	return added, nil
+	c.writes = append(slices.Clip(c.writes), w)
+	return nil
 }
 
 func (w *Write[K]) validate() error {

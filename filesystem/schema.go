@@ -71,7 +71,10 @@ func (s *Store) ownTable(ctx context.Context, spec driver.TableSpec) (t *table, 
 		t, err = s.keep(ctx, spec, f)
 		return err
 	})
-	return t, err
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // keep returns the table of that name, which has been opened before or is now.

@@ -2,14 +2,17 @@ package inspector_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/inspector"
 	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // answering is an origin that answers in one way.
@@ -43,6 +46,41 @@ func TestDiff(t *testing.T) {
 	without := newPages(t, inspector.Options{})
 	without.save("a", 200, nil, "", time.Hour)
 	without.post(http.StatusForbidden, "/diff?"+address("a"))
+}
+
+// A response whose origin the store does not know is compared with that of BaseURL, and no request is sent that may
+// change something.
+func TestDiffAsksTheRightOriginByASafeMethod(t *testing.T) {
+	var asked []string
+	origin := answering(func(r *http.Request) (*http.Response, error) {
+		asked = append(asked, r.Method+" "+r.URL.String())
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody}, nil
+	})
+	p := newPages(t, inspector.Options{})
+	for name, s := range map[string]string{"anywhere": "GET /items/{id}", "posted": "POST /items/{id}"} {
+		repo, err := cache.CreateRepository(t.Context(), p.cache, settings.RepositorySettings[string, string]{
+			Name: name, Pattern: s, Scope: settings.Shared, BaseURL: settings.AnyBaseURL,
+		})
+		check(t, err)
+		check(t, repo.Save(t.Context(), "1", "x"))
+	}
+	without, err := inspector.Handler(p.cache, &inspector.Options{Origin: origin})
+	check(t, err)
+	defer without.Close()
+	p.Inspector = without
+	has(t, p.get(200, "/entry?table=anywhere&key=1"), "It cannot be compared with the origin")
+	p.post(http.StatusConflict, "/diff?table=anywhere&key=1")
+	with, err := inspector.Handler(p.cache, &inspector.Options{Origin: origin, BaseURL: "https://staging.test"})
+	check(t, err)
+	defer with.Close()
+	p.Inspector = with
+	has(t, p.get(200, "/entry?table=anywhere&key=1"), "Compare with the origin")
+	p.post(http.StatusOK, "/diff?table=anywhere&key=1")
+	has(t, p.get(200, "/entry?table=posted&key=1"), "a POST may change something at the origin")
+	p.post(http.StatusConflict, "/diff?table=posted&key=1")
+	if fmt.Sprint(asked) != "[GET https://staging.test/items/1]" {
+		t.Errorf("%q", asked)
+	}
 }
 
 func TestExpireAndDelete(t *testing.T) {

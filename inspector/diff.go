@@ -1,6 +1,7 @@
 package inspector
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -49,14 +50,20 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	req, err := i.cache.Contents().Request(r.Context(), e)
-	if errors.Is(err, cache.ErrNoRequest) {
+	req, err := i.request(r.Context(), e)
+	if err == nil {
+		err = comparable(req)
+	}
+	if errors.Is(err, cache.ErrNoRequest) || errors.As(err, new(unsafeMethod)) {
 		return nil, problem{http.StatusConflict, explained(err)}
 	}
 	if err != nil {
 		return nil, err
 	}
-	now, err := i.askOrigin(req.WithContext(r.Context()))
+	if coding := header.Get("Content-Encoding"); coding != "" && req.Header.Get("Accept-Encoding") == "" {
+		req.Header.Set("Accept-Encoding", coding) // or the headers would differ
+	}
+	now, err := i.askOrigin(req)
 	if err != nil {
 		return nil, problem{http.StatusBadGateway, "The origin has not answered: " + explained(err)}
 	}
@@ -78,6 +85,29 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 		}
 	}
 	return &page{template: "diff", title: "Compared with the origin: " + c.Key, data: c}, nil
+}
+
+// request is the one that a stored response answers.
+func (i *Inspector) request(ctx context.Context, e cache.Stored) (*http.Request, error) {
+	if e.Origin == "" {
+		e.Origin = i.opts.BaseURL
+	}
+	return i.cache.Contents().Request(ctx, e)
+}
+
+// comparable tells why a request is not sent to compare the answer.
+func comparable(req *http.Request) error {
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		return unsafeMethod(req.Method)
+	}
+	return nil
+}
+
+// unsafeMethod is a method by which a request may change something at the origin.
+type unsafeMethod string
+
+func (m unsafeMethod) Error() string {
+	return "a " + string(m) + " may change something at the origin: it is not sent from here"
 }
 
 func (i *Inspector) askOrigin(req *http.Request) (diff.Response, error) {

@@ -2,7 +2,6 @@ package inspector
 
 import (
 	"context"
-	"errors"
 	"mime"
 	"net/http"
 	"slices"
@@ -39,7 +38,7 @@ type response struct {
 	Repo       string `json:"-"` // the address of its repository's list
 	CanDiff    bool   `json:"-"`
 	CanChange  bool   `json:"-"`
-	NoRequest  string `json:"-"` // why its request is not known
+	NoDiff     string `json:"-"` // why it cannot be compared
 	KeyInTitle string `json:"-"`
 }
 
@@ -164,12 +163,16 @@ func (i *Inspector) response(ctx context.Context, e cache.Stored) *response {
 	}
 	slices.SortFunc(p.Notes, func(a, b headField) int { return strings.Compare(a.Name, b.Name) })
 	p.Body = viewBody(head.Header, e.Payload)
-	switch req, err := i.cache.Contents().Request(ctx, e); {
-	case err == nil:
+	req, err := i.request(ctx, e)
+	if err == nil {
 		p.Request = printable(req.Method+" "+req.URL.String(), shownValue)
-		p.CanDiff = i.opts.Origin != nil
-	case errors.Is(err, cache.ErrNoRequest):
-		p.NoRequest = explained(err)
+		err = comparable(req)
+	}
+	if i.opts.Origin != nil {
+		p.CanDiff = err == nil
+		if err != nil {
+			p.NoDiff = explained(err)
+		}
 	}
 	return p
 }

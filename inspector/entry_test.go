@@ -1,6 +1,7 @@
 package inspector_test
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -118,10 +119,12 @@ func TestLookUp(t *testing.T) {
 	has(t, found, "It is stored", "served from the store", `href="entry?key=a&amp;key=DE&amp;table=tracks"`)
 	form := request(http.MethodPost, "/lookup")
 	form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	form.Body = http.NoBody
+	form.Body = io.NopCloser(strings.NewReader("headers=Accept:%20*/*&url=" + url.QueryEscape("https://api.test/tracks/a?market=DE")))
+	has(t, p.body(200, p.serve(form)), "It is stored", "Accept: */*")
+	has(t, p.get(200, "/lookup?url="+url.QueryEscape("/tracks/a?market=DE")), "tracks")
 	missed := p.get(200, "/lookup?url="+url.QueryEscape("https://api.test/tracks/a?market=FR"))
 	has(t, missed, "It is not stored", "<dd><code><bdi>FR</bdi></code></dd>", "Stored under keys that differ in one column")
-	has(t, p.get(200, "/lookup?url=tracks"), "The URL is not a whole one")
+	has(t, p.get(200, "/lookup?url=tracks"), "The URL is neither a whole one")
 	has(t, p.get(200, "/lookup?url=https://a.test/&method=A%20B"), "There is no such method.")
 	has(t, p.get(200, "/lookup?url=https://a.test/&headers=nothing"), "Each line of the headers")
 }

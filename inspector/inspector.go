@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // Options are the settings of an inspector. A nil *Options means the defaults.
@@ -32,9 +33,13 @@ type Options struct {
 	Recorder *Recorder
 
 	// Origin is asked where a stored response is compared with the origin's answer of this moment:
-	// once for each press of the button, without a body, without following redirects. It adds
-	// credentials, if the origin wants them. Without one, nothing is compared.
+	// once for each press of the button, by GET or HEAD, without a body, without following
+	// redirects. It adds credentials, if the origin wants them. Without one, nothing is compared.
 	Origin http.RoundTripper
+
+	// BaseURL is that of the API, such as "https://api.example.com", for comparing responses of
+	// which the store does not know whose they are.
+	BaseURL string
 
 	// AllowChanges lets whoever sees the pages expire and delete stored responses.
 	AllowChanges bool
@@ -95,6 +100,9 @@ func Handler(c *cache.ResponseCache, opts *Options) (*Inspector, error) {
 	o.Timeout = cmp.Or(o.Timeout, 20*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if err := settings.ValidateBaseURL(o.BaseURL); err != nil {
+		return nil, fmt.Errorf("inspector: %w", err)
 	}
 	var err error
 	if i.hosts, err = newHosts(o.Hosts); err != nil {

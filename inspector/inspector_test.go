@@ -162,7 +162,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	check(t, err)
 	defer c.Close()
 	for _, o := range []inspector.Options{
-		{Timeout: -1}, {Hosts: []string{""}}, {Hosts: []string{"https://a.test"}}, {Hosts: []string{"a.test:80"}}, {Hosts: []string{"*.a.test"}},
+		{Timeout: -1}, {BaseURL: "api.test"}, {Hosts: []string{""}}, {Hosts: []string{"https://a.test"}}, {Hosts: []string{"a.test:80"}}, {Hosts: []string{"*.a.test"}},
 	} {
 		if _, err := inspector.Handler(c, &o); err == nil || !strings.HasPrefix(err.Error(), "inspector: ") {
 			t.Errorf("%+v: %v", o, err)

@@ -78,8 +78,9 @@ func (i *Inspector) look(r *http.Request, a *answer) error {
 // request is the one that the form describes, or what is wrong with it.
 func (a *answer) request(r *http.Request) (_ *http.Request, problem string) {
 	u, err := url.Parse(a.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, "The URL is not a whole one, such as https://api.example.com/tracks/1."
+	whole := err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+	if path := err == nil && u.Host == "" && u.Scheme == "" && strings.HasPrefix(u.Path, "/"); !whole && !path {
+		return nil, "The URL is neither a whole one, such as https://api.example.com/tracks/1, nor one without a host, such as /tracks/1."
 	}
 	req, err := http.NewRequestWithContext(r.Context(), a.Method, a.URL, http.NoBody)
 	if err != nil {

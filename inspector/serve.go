@@ -159,6 +159,7 @@ func (i *Inspector) write(w http.ResponseWriter, r *http.Request, name string, p
 	if wantsJSON(r) {
 		h.Set("Content-Type", "application/json; charset=utf-8")
 		encoder := json.NewEncoder(&out)
+		encoder.SetEscapeHTML(false) // nosniff: nobody takes it for HTML
 		encoder.SetIndent("", "  ")
 		if err := encoder.Encode(p.data); err != nil {
 			http.Error(w, "The page cannot be told as JSON.", http.StatusInternalServerError)

@@ -1,6 +1,10 @@
 package pages
 
-import "errors"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
 
 // Extent is what a page tells of its listing.
 type Extent struct {
@@ -113,4 +117,17 @@ func Link[K comparable, P any](page *Page[K, P]) (key K, ok bool, err error) {
 	}
 	key, err = page.Follow(url)
 	return key, err == nil, err
+}
+
+// ByBody is next for a listing whose values do not tell what the next page is, such as
+// those that are a [json.RawMessage]: it decodes the JSON body of a page into B, and next is
+// given that as the page's value. A body that cannot be decoded is an error.
+func ByBody[B any, K comparable, P any](next Next[K, B]) Next[K, P] {
+	return func(page *Page[K, P]) (key K, ok bool, err error) {
+		body := &Page[K, B]{Key: page.Key, Entry: page.Entry, Cached: page.Cached, asOf: page.asOf, follow: page.follow}
+		if err := json.Unmarshal(page.Entry.Payload, &body.Value); err != nil {
+			return key, false, fmt.Errorf("what tells the next page cannot be decoded: %w", err)
+		}
+		return next(body)
+	}
 }

@@ -50,6 +50,13 @@ func TestACachedPageHasHeadersAndTimesOnEveryStore(t *testing.T) {
 	}
 }
 
+// told is what a page tells of the next, whatever its value is.
+type told struct {
+	Items []any  `json:"items"`
+	Total int    `json:"total"`
+	Next  string `json:"next"`
+}
+
 // Each style goes through the whole listing, in its order, with no more requests than
 // it needs, and a second time with none.
 func TestStyles(t *testing.T) {
@@ -69,6 +76,10 @@ func TestStyles(t *testing.T) {
 		{"cursor", "all", pages.Cursor(cursorOf, func(l list) string { return l.Cursor }), 10, 4},
 		{"URL", "all", pages.URL[listKey](func(l list) string { return l.Next }), 10, 4},
 		{"link", "all", pages.Link[listKey, list], 10, 4},
+		{"offset, by the body", "told", pages.ByBody[told, listKey, list](pages.Offset(offsetOf, func(p told) pages.Extent {
+			return pages.Extent{Items: len(p.Items), Total: p.Total}
+		})), 9, 3},
+		{"URL, by the body", "all", pages.ByBody[told, listKey, list](pages.URL[listKey](func(p told) string { return p.Next })), 10, 4},
 		{"offset, until the end is told", "all", pages.Offset(offsetOf, func(l list) pages.Extent {
 			return pages.Extent{Items: len(l.Items), End: l.Next == ""}
 		}), 10, 4},
@@ -398,5 +409,17 @@ func TestAStoredPageWhoseCursorHasExpired(t *testing.T) {
 		if n := s.lists.Requests() - requests; n != 3 {
 			t.Errorf("status %d: %d requests, want 3", code, n)
 		}
+	}
+}
+
+func TestABodyThatTellsTheNextPageInAnotherFormIsAnError(t *testing.T) {
+	s := newSite(t, 10)
+	type odd struct {
+		Items string `json:"items"`
+	}
+	next := pages.ByBody[odd, listKey, list](pages.Offset(offsetOf, func(odd) pages.Extent { return pages.Extent{Items: 1} }))
+	_, err := collect(pages.Walk(t.Context(), s.lists, first("all"), next, nil))
+	if err == nil || !strings.Contains(err.Error(), "cannot be decoded") {
+		t.Errorf("the error is %v", err)
 	}
 }

@@ -8,7 +8,10 @@ import (
 	"reflect"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/keytype"
 	"github.com/endpointcache/endpointcache/internal/secret"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // Key takes the key from a request, false where the request is not one of the
@@ -21,8 +24,19 @@ func (r *ResponseRepository[K, V]) Key(req *http.Request) (K, bool, error) {
 	return r.settings.Endpoint.Key(req)
 }
 
-func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, error) {
-	key, ok, err := r.Key(req)
+// keyed is what a table needs of its keys' type, and no more: of a type with methods, all are
+// compiled for each endpoint.
+type keyed[K comparable, V any] struct {
+	settings settings.RepositorySettings[K, V]
+	key      *keytype.Type
+	stored   *exchange.Table
+}
+
+func (r *keyed[K, V]) match(req *http.Request) (driver.Key, bool, error) {
+	if r.settings.Endpoint == nil || req == nil {
+		return nil, false, nil
+	}
+	key, ok, err := r.settings.Endpoint.Key(req)
 	if err == nil && ok {
 		var matched driver.Key
 		if matched, err = r.ownKey(key); err == nil {
@@ -36,7 +50,7 @@ func (r *ResponseRepository[K, V]) match(req *http.Request) (driver.Key, bool, e
 }
 
 // requestFor returns what makes requests for keys without an identity, nil without an endpoint.
-func (r *ResponseRepository[K, V]) requestFor() func(context.Context, *url.URL, driver.Key) (*http.Request, error) {
+func (r *keyed[K, V]) requestFor() func(context.Context, *url.URL, driver.Key) (*http.Request, error) {
 	if r.settings.Endpoint == nil {
 		return nil
 	}
@@ -51,7 +65,7 @@ func (r *ResponseRepository[K, V]) requestFor() func(context.Context, *url.URL, 
 
 // matchURL returns what takes the key from a request's URL alone, nil where the endpoint
 // does not have it.
-func (r *ResponseRepository[K, V]) matchURL() func(*http.Request) (driver.Key, bool) {
+func (r *keyed[K, V]) matchURL() func(*http.Request) (driver.Key, bool) {
 	type urlEndpoint interface {
 		KeyOfURL(req *http.Request) (K, bool)
 	}
@@ -70,7 +84,7 @@ func (r *ResponseRepository[K, V]) matchURL() func(*http.Request) (driver.Key, b
 
 // tags returns what tells the tags of entries, nil where they have none. The value of an
 // entry that has none is the zero value.
-func (r *ResponseRepository[K, V]) tags() func(driver.Key, any) []string {
+func (r *keyed[K, V]) tags() func(driver.Key, any) []string {
 	if r.settings.Tags == nil {
 		return nil
 	}
@@ -85,7 +99,7 @@ func (r *ResponseRepository[K, V]) tags() func(driver.Key, any) []string {
 }
 
 // keyOf is ownKey for a key whose type is not known.
-func (r *ResponseRepository[K, V]) keyOf(key any) (driver.Key, error) {
+func (r *keyed[K, V]) keyOf(key any) (driver.Key, error) {
 	typed, ok := key.(K)
 	if !ok {
 		return nil, fmt.Errorf("repository %q: the key is a %T", r.settings.Name, key)
@@ -104,7 +118,7 @@ func (r *ResponseRepository[K, V]) driverKey(ctx context.Context, key K) (driver
 }
 
 // ownKey is the key without an identity.
-func (r *ResponseRepository[K, V]) ownKey(key K) (driver.Key, error) {
+func (r *keyed[K, V]) ownKey(key K) (driver.Key, error) {
 	return r.appendKey(make(driver.Key, 0, len(r.key.Fields)), reflect.ValueOf(&key).Elem())
 }
 
@@ -117,10 +131,10 @@ func (r *ResponseRepository[K, V]) identify(ctx context.Context, values []driver
 	return append(values, value), err
 }
 
-func (r *ResponseRepository[K, V]) appendKey(values []driver.Value, key reflect.Value) ([]driver.Value, error) {
+func (r *keyed[K, V]) appendKey(values []driver.Value, key reflect.Value) ([]driver.Value, error) {
 	values, err := r.key.AppendValues(values, key)
 	if err != nil {
-		return nil, fmt.Errorf("repository %q: %w", r.Name(), err)
+		return nil, fmt.Errorf("repository %q: %w", r.settings.Name, err)
 	}
 	return values, nil
 }
@@ -145,15 +159,15 @@ func (r *ResponseRepository[K, V]) driverKeys(ctx context.Context, keys []K) ([]
 	return driverKeys, nil
 }
 
-func (r *ResponseRepository[K, V]) typedKey(key driver.Key) (K, error) {
+func (r *keyed[K, V]) typedKey(key driver.Key) (K, error) {
 	var typed K
-	if err := r.key.Set(reflect.ValueOf(&typed).Elem(), r.table.OwnKey(key)); err != nil {
-		return typed, fmt.Errorf("repository %q: %w", r.Name(), err)
+	if err := r.key.Set(reflect.ValueOf(&typed).Elem(), r.stored.OwnKey(key)); err != nil {
+		return typed, fmt.Errorf("repository %q: %w", r.settings.Name, err)
 	}
 	return typed, nil
 }
 
-func (r *ResponseRepository[K, V]) typedKeyOrNil(key driver.Key) any {
+func (r *keyed[K, V]) typedKeyOrNil(key driver.Key) any {
 	if typed, err := r.typedKey(key); err == nil {
 		return typed
 	}

@@ -175,7 +175,7 @@ func (p *path) list() (*segment, error) {
 func fieldNamed(kt *keytype.Type, name string) (*keytype.Field, error) {
 	for i := range kt.Fields {
 		f := &kt.Fields[i]
-		if f.Name == "" {
+		if f.Name == "" && !f.Empty() {
 			return f, nil
 		}
 		tag, err := parseTag(f)

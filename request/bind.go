@@ -39,11 +39,13 @@ func (in *input) text(key reflect.Value) (text string, send bool, err error) {
 // wildcard.
 func (p *plan) bind(scratch reflect.Value) error {
 	fields := p.keyType.Fields
-	if len(fields) == 1 && fields[0].Name == "" {
+	switch {
+	case len(fields) == 1 && fields[0].Empty(): // all requests are one
+	case len(fields) == 1 && fields[0].Name == "":
 		if err := p.path.bindOnly(&fields[0]); err != nil {
 			return err
 		}
-	} else {
+	default:
 		for i := range fields {
 			if err := p.bindField(&fields[i], scratch); err != nil {
 				return fmt.Errorf("%s: %w", &fields[i], err)

@@ -58,7 +58,8 @@
 // # Fields
 //
 // The tag of a field says what it holds. A key that is a single value and not a struct
-// holds the pattern's only wildcard.
+// holds the pattern's only wildcard; one that is a struct without fields is for a pattern
+// without any.
 //
 //	path:"name"            the wildcard of that name
 //	query:"name"           the query parameter
@@ -80,7 +81,7 @@
 // A request for a key has the members in the order of the fields.
 //
 // A query, header or body field without a value in the request holds the text of its
-// default tag, or else its type's zero value. With the option required, as in
+// default tag, or else its type's zero value, which an [Optional] tells from values. With the option required, as in
 // query:"q,required", the request does not match instead.
 //
 // A hash tells users apart by their Authorization without storing it. It is a plain SHA-256:

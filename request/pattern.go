@@ -86,22 +86,24 @@ type pattern[K comparable] struct {
 }
 
 func newPattern[K comparable](text string, opts []PatternOption) *pattern[K] {
+	e := &pattern[K]{text: text}
+	kt, err := keytype.Of[K]()
+	if err == nil {
+		e.plan, err = planOf(text, opts, kt, reflect.TypeFor[K]())
+	}
+	e.err = wrapPattern(text, err)
+	return e
+}
+
+// planOf is the plan of a pattern with keys of type key.
+func planOf(text string, opts []PatternOption, kt *keytype.Type, key reflect.Type) (*plan, error) {
 	var options patternOptions
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&options)
 		}
 	}
-	e := &pattern[K]{text: text}
-	kt, err := keytype.Of[K]()
-	if reflect.TypeFor[K]() == reflect.TypeFor[struct{}]() {
-		kt, err = &keytype.Type{}, nil // all requests are one
-	}
-	if err == nil {
-		e.plan, err = newPlan(text, options, kt, reflect.New(reflect.TypeFor[K]()).Elem())
-	}
-	e.err = e.wrap(err)
-	return e
+	return newPlan(text, options, kt, reflect.New(key).Elem())
 }
 
 func (e *pattern[K]) Key(req *http.Request) (key K, ok bool, err error) {
@@ -124,7 +126,7 @@ func (e *pattern[K]) Request(ctx context.Context, base *url.URL, key K) (*http.R
 	}
 	req, err := e.plan.build(ctx, base, reflect.ValueOf(key))
 	if err != nil {
-		return nil, e.wrap(err)
+		return nil, wrapPattern(e.text, err)
 	}
 	return req, nil
 }
@@ -157,9 +159,9 @@ func (e *pattern[K]) ReadsHeaders() bool { return e.err != nil || len(e.plan.hea
 
 func (e *pattern[K]) String() string { return e.text }
 
-func (e *pattern[K]) wrap(err error) error {
+func wrapPattern(text string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("request: pattern %q: %w", e.text, err)
+	return fmt.Errorf("request: pattern %q: %w", text, err)
 }

@@ -153,7 +153,7 @@ func guessed(text string, key []driver.Column) (recipe []string) {
 	for _, column := range key {
 		tag := ""
 		if len(key) > 1 || column.Name != keytype.ScalarColumn {
-			at := slices.IndexFunc(p.path.segments, func(s segment) bool { return s.name != "" && keytype.ColumnOf(s.name) == column.Name })
+			at := slices.IndexFunc(p.path.segments, func(s segment) bool { return s.name != "" && keytype.Column(s.name) == column.Name })
 			if at < 0 {
 				return nil
 			}
@@ -254,10 +254,10 @@ func (e *untypedPattern) KeyValues(req *http.Request) (driver.Key, bool, error) 
 func (e *untypedPattern) RequestFor(ctx context.Context, base *url.URL, key driver.Key) (*http.Request, error) {
 	typed := e.plan.keyType.New()
 	if err := e.plan.keyType.Set(typed, key); err != nil {
-		return nil, e.wrap(err)
+		return nil, wrapPattern(e.text, err)
 	}
 	req, err := e.plan.build(ctx, base, typed)
-	return req, e.wrap(err)
+	return req, wrapPattern(e.text, err)
 }
 
 // anyText is what Any tells of itself.

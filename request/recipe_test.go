@@ -219,3 +219,38 @@ func TestRecipesThatAreNone(t *testing.T) {
 		t.Error("there is a request for a key of another kind")
 	}
 }
+
+func TestARecipeOfAKeyWithoutFields(t *testing.T) {
+	e := Pattern[struct{}]("GET /v1/meta")
+	again, _ := remade(t, e, false)
+	base := &url.URL{Scheme: "https", Host: "api.test"}
+	want, err := e.Request(t.Context(), base, struct{}{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := sameKey(t, e, again, want)
+	got, err := again.RequestFor(t.Context(), base, key)
+	if len(key) != 1 || err != nil || got.URL.String() != want.URL.String() {
+		t.Errorf("the key is %v, its request %v, %v, want %v", key, got, err, want)
+	}
+}
+
+func TestARecipeOfWhatIsOptional(t *testing.T) {
+	type key struct {
+		Archived Optional[bool] `query:"archived"`
+		Page     Optional[int]  `query:"page"`
+	}
+	e := Pattern[key]("GET /v1/projects")
+	again, _ := remade(t, e, false)
+	base := &url.URL{Scheme: "https", Host: "api.test"}
+	for _, k := range []key{{}, {Archived: Some(false)}, {Archived: Some(true), Page: Some(0)}, {Page: Some(7)}} {
+		want, err := e.Request(t.Context(), base, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := again.RequestFor(t.Context(), base, sameKey(t, e, again, want))
+		if err != nil || got.URL.String() != want.URL.String() {
+			t.Errorf("the request is %v, %v, want %v", got, err, want)
+		}
+	}
+}

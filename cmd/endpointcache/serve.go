@@ -12,6 +12,7 @@ import (
 type serveCommand struct {
 	target
 	listening
+	Base         string   `help:"The origin to compare entries with whose origin the store does not know: https://host." placeholder:"URL"`
 	AllowChanges bool     `help:"Let whoever sees the pages expire and delete entries."`
 	Host         []string `help:"A name, without a port, by which the pages may be reached besides those of this machine; with --allow-remote any name, if none is given." placeholder:"NAME"`
 }
@@ -37,7 +38,7 @@ func (c *serveCommand) Run(ctx context.Context, s *session) error {
 		origin = http.DefaultTransport
 	}
 	return c.with(ctx, s, c.AllowChanges, func(rc *cache.ResponseCache) error {
-		pages, err := inspector.Handler(rc, &inspector.Options{Origin: origin, AllowChanges: c.AllowChanges, Hosts: hosts, Now: s.now})
+		pages, err := inspector.Handler(rc, &inspector.Options{Origin: origin, BaseURL: c.Base, AllowChanges: c.AllowChanges, Hosts: hosts, Now: s.now})
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,11 @@ type Transfer struct {
 
 	// DigestKey is the secret that digests in keys are made with.
 	DigestKey func(context.Context) ([]byte, error)
+
+	// KeptDigestKey is that secret if the store keeps it, nil otherwise; AdoptDigestKey lets the store keep one, unless
+	// it does.
+	KeptDigestKey  func(context.Context) ([]byte, error)
+	AdoptDigestKey func(context.Context, []byte) error
 }
 
 // Placed is where the response to a request is kept.

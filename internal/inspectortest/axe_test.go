@@ -11,6 +11,7 @@ import (
 	"github.com/endpointcache/endpointcache/examples/musicsdk/musicapi"
 	"github.com/endpointcache/endpointcache/inspector"
 	"github.com/endpointcache/endpointcache/internal/testenv"
+	"github.com/endpointcache/endpointcache/policy"
 )
 
 // violation is what axe-core finds.
@@ -27,7 +28,7 @@ type violation struct {
 func TestPagesAreAccessible(t *testing.T) {
 	axe, err := os.ReadFile(testenv.URL(t, "AXE_TEST_PATH"))
 	must(t, err)
-	m := newMusic(t, 0, inspector.Options{AllowChanges: true})
+	m := newMusic(t, 0, policy.Policy{}, inspector.Options{AllowChanges: true})
 	m.fill(t.Context(), t, 150)
 	hostile, _ := hostileCache(t)
 	others := serve(t, hostile, &inspector.Options{AllowChanges: true, Origin: answering(nil)})
@@ -85,7 +86,7 @@ func (b *tab) accessible(axe, page string) {
 func TestFaultsOfAccessibilityAreFound(t *testing.T) {
 	axe, err := os.ReadFile(testenv.URL(t, "AXE_TEST_PATH"))
 	must(t, err)
-	m := newMusic(t, 0, inspector.Options{})
+	m := newMusic(t, 0, policy.Policy{}, inspector.Options{})
 	b := open(t, m.pages.URL, look{})
 	b.visit("list")
 	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("label").forEach((l) => l.remove())`), chromedp.Evaluate[chromedp.Void](string(axe)+";undefined"))

@@ -32,7 +32,7 @@ type music struct {
 }
 
 // newMusic serves the pages under a path, as a program would mount them.
-func newMusic(t *testing.T, delay time.Duration, opts inspector.Options) *music {
+func newMusic(t *testing.T, delay time.Duration, p policy.Policy, opts inspector.Options) *music {
 	t.Helper()
 	ctx := t.Context()
 	api, err := musicapi.New(&musicapi.Options{Delay: delay})
@@ -44,7 +44,7 @@ func newMusic(t *testing.T, delay time.Duration, opts inspector.Options) *music 
 	m.cache = newCache(t, store, &cache.Options{
 		Name: "music", Hooks: m.recorder.Hooks(),
 		Now:    func() time.Time { return time.Now().Add(-time.Duration(m.behind.Load())) },
-		Policy: policy.Policy{StaleWhileRevalidate: 48 * time.Hour, StaleIfError: 96 * time.Hour},
+		Policy: p,
 	})
 	client, err := fetch.NewClient(&fetch.Options{BaseURL: m.api.URL})
 	must(t, err)

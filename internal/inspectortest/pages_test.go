@@ -15,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/examples/musicsdk/musicapi"
 	"github.com/endpointcache/endpointcache/inspector"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
 )
@@ -23,7 +24,7 @@ import (
 func TestSearchOpenDiffExpireDelete(t *testing.T) {
 	for name, l := range map[string]look{"with JavaScript": {}, "without JavaScript": {noScript: true}} {
 		t.Run(name, func(t *testing.T) {
-			m := newMusic(t, 0, inspector.Options{AllowChanges: true})
+			m := newMusic(t, 0, policy.Policy{}, inspector.Options{AllowChanges: true})
 			m.fill(t.Context(), t, 40)
 			key := musicsdk.TrackKey{ID: musicapi.TrackID(7), Market: "DE"}
 			m.change(t, key)
@@ -79,7 +80,7 @@ func (m *music) change(t *testing.T, key musicsdk.TrackKey) {
 }
 
 func TestLookUpARequest(t *testing.T) {
-	m := newMusic(t, 0, inspector.Options{})
+	m := newMusic(t, 0, policy.Policy{}, inspector.Options{})
 	m.fill(t.Context(), t, 20)
 	b := open(t, m.pages.URL, look{noScript: true})
 	b.visit("lookup")
@@ -96,7 +97,7 @@ func TestLookUpARequest(t *testing.T) {
 
 // The plots are there without JavaScript, and are kept up with it.
 func TestPlots(t *testing.T) {
-	m := newMusic(t, time.Millisecond, inspector.Options{})
+	m := newMusic(t, time.Millisecond, policy.Policy{}, inspector.Options{})
 	m.fill(t.Context(), t, 100)
 	m.fill(t.Context(), t, 100)
 	plain := open(t, m.pages.URL, look{noScript: true})
@@ -128,7 +129,7 @@ func TestPlots(t *testing.T) {
 }
 
 func TestPrefetchesInProgress(t *testing.T) {
-	m := newMusic(t, 0, inspector.Options{})
+	m := newMusic(t, 0, policy.Policy{}, inspector.Options{})
 	b := open(t, m.pages.URL, look{})
 	proceed := make(chan struct{})
 	done := make(chan error, 1)
@@ -154,7 +155,7 @@ func TestPrefetchesInProgress(t *testing.T) {
 
 // All can be done with the keyboard alone.
 func TestKeyboardAlone(t *testing.T) {
-	m := newMusic(t, 0, inspector.Options{AllowChanges: true})
+	m := newMusic(t, 0, policy.Policy{}, inspector.Options{AllowChanges: true})
 	m.fill(t.Context(), t, 20)
 	id := musicapi.TrackID(5)
 	b := open(t, m.pages.URL, look{})

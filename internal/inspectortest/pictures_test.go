@@ -22,6 +22,7 @@ import (
 	"github.com/endpointcache/endpointcache/examples/musicsdk"
 	"github.com/endpointcache/endpointcache/examples/musicsdk/musicapi"
 	"github.com/endpointcache/endpointcache/inspector"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/prefetch"
 )
 
@@ -35,7 +36,7 @@ func TestPictures(t *testing.T) {
 	if *pictures == "" {
 		t.Skip("it makes the pictures of the documentation: -pictures says where")
 	}
-	m := newMusic(t, 4*time.Millisecond, inspector.Options{AllowChanges: true})
+	m := newMusic(t, 4*time.Millisecond, policy.Policy{StaleWhileRevalidate: 48 * time.Hour, StaleIfError: 96 * time.Hour}, inspector.Options{AllowChanges: true})
 	m.behind.Store(int64(6 * 24 * time.Hour)) // it was filled days ago
 	m.fill(t.Context(), t, 400)
 	m.behind.Store(0)
@@ -46,7 +47,6 @@ func TestPictures(t *testing.T) {
 	group.Go(func() { m.use(running) })
 	time.Sleep(*traffic)
 	entry := "entry?table=tracks&key=" + musicapi.TrackID(7) + "&key=DE"
-	m.picture(t, "inspector-repositories", "", look{height: 420})
 	m.picture(t, "inspector-list", "list?repository=tracks&name=Lantern*&order=used&descending=1", look{height: 640})
 	m.picture(t, "inspector-entry", entry, look{height: 980})
 	m.picture(t, "inspector-entry-dark", entry, look{height: 980, dark: true})

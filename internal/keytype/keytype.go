@@ -41,10 +41,16 @@ const (
 	marshal      // by its MarshalText
 	list         // it is one of JoinList
 	set          // it is one of JoinList, of sorted values
+	nothing      // a struct without fields, whose text is empty
 )
 
 // Plain tells whether the field holds the text itself, and any text.
-func (f *Field) Plain() bool { return f.Kind == driver.String && f.form != marshal }
+func (f *Field) Plain() bool {
+	return f.Kind == driver.String && f.form != marshal && f.form != nothing
+}
+
+// Empty tells whether the field is the whole of a key without fields: all requests have one.
+func (f *Field) Empty() bool { return f.form == nothing }
 
 // Domain is what texts the field can have: fields of one domain can have the same.
 func (f *Field) Domain() string {
@@ -71,6 +77,11 @@ func of(t reflect.Type) (*Type, error) {
 		kt.Fields = []Field{{Column: ScalarColumn, Kind: kind, goType: t, form: form}}
 		return kt, nil
 	}
+	if t.Kind() == reflect.Struct && t.NumField() == 0 {
+		kt.scalar = true
+		kt.Fields = []Field{{Column: "key", Kind: driver.String, goType: t, form: nothing}}
+		return kt, nil
+	}
 	if t.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("key type %v: a key is a struct, a string, an integer, a bool or a type with MarshalText and UnmarshalText", t)
 	}
@@ -78,7 +89,7 @@ func of(t reflect.Type) (*Type, error) {
 		return nil, err
 	}
 	if len(kt.Fields) == 0 {
-		return nil, fmt.Errorf("key type %v has no fields", t)
+		return nil, fmt.Errorf("key type %v has no fields but embedded ones without any", t)
 	}
 	seen := make(map[string]string, len(kt.Fields))
 	for _, f := range kt.Fields {
@@ -155,6 +166,11 @@ func columnName(sf reflect.StructField) string {
 	if name == "" {
 		name = sf.Name
 	}
+	return Column(name)
+}
+
+// Column is the name of the column for what a request calls name.
+func Column(name string) string {
 	name = snakeCase(name)
 	if driver.Reserved(name) {
 		name = "key_" + strings.TrimLeft(name, "_")
@@ -279,7 +295,7 @@ func (f *Field) setValue(key reflect.Value, value driver.Value) error {
 		if !ok {
 			return errKind
 		}
-		if f.form == marshal {
+		if f.form == marshal || f.form == nothing {
 			return f.SetText(key, s)
 		}
 		v.SetString(s)

@@ -12,6 +12,8 @@ import (
 
 type id string
 
+type empty struct{}
+
 type Paging struct {
 	Page   int8
 	PerDay uint64 `query:"per-day,required"`
@@ -93,11 +95,11 @@ func TestValuesThatDoNotFitAreErrors(t *testing.T) {
 
 func TestTypesThatCannotBeKeysAreRefusedByField(t *testing.T) {
 	for reason, of := range map[string]func() (*Type, error){
+		"has no fields":            Of[struct{ empty }],
 		"field At":                 Of[struct{ At [2]int }],
 		"field Price is a float64": Of[struct{ Price float64 }],
 		"field hidden is not":      Of[struct{ hidden string }],
 		"field Pointer":            Of[struct{ Pointer *string }],
-		"no fields":                Of[struct{}],
 		"key type float64":         Of[float64],
 		"key type interface {}":    Of[any],
 		"have the same column \"a\"": Of[struct {
@@ -156,4 +158,26 @@ func FuzzColumnNames(f *testing.F) {
 
 func quoteTag(s string) string {
 	return `"` + strings.NewReplacer(`"`, "", `\`, "", "\n", "").Replace(s) + `"`
+}
+
+func TestAKeyWithoutFieldsIsOneEmptyText(t *testing.T) {
+	kt, err := Of[empty]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]driver.Column{{Name: "key", Kind: driver.String}}, kt.Columns()); diff != "" {
+		t.Error(diff)
+	}
+	var key empty
+	v := reflect.ValueOf(&key).Elem()
+	values, err := kt.AppendValues(nil, v)
+	if err != nil || len(values) != 1 || values[0] != "" {
+		t.Errorf("the values are %v, %v", values, err)
+	}
+	if err := kt.Set(v, values); err != nil {
+		t.Error(err)
+	}
+	if err := kt.Set(v, []driver.Value{"other"}); err == nil {
+		t.Error("another text is taken for the key")
+	}
 }

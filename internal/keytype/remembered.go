@@ -11,19 +11,16 @@ import (
 // ScalarColumn is the column of a key that is a single value.
 const ScalarColumn = "key"
 
-// ColumnOf is the column of a field that holds the part of a request with that name, if no tag
-// says otherwise.
-func ColumnOf(name string) string {
-	return columnName(reflect.StructField{Name: "Field", Tag: reflect.StructTag("path:" + strconv.Quote(name))})
-}
-
 // textWord is the word for types that have a text of their own.
 const textWord = "text"
+
+// nothingWord is the word for a key without fields.
+const nothingWord = "nothing"
 
 // words are the types of fields, by the words that a store remembers them by. Of a type with
 // a text of its own, no more is known than that it has one.
 var words = map[string]reflect.Type{
-	"string": reflect.TypeFor[string](), textWord: reflect.TypeFor[text](), "bool": reflect.TypeFor[bool](),
+	"string": reflect.TypeFor[string](), textWord: reflect.TypeFor[text](), nothingWord: reflect.TypeFor[struct{}](), "bool": reflect.TypeFor[bool](),
 	"int": reflect.TypeFor[int64](), "int8": reflect.TypeFor[int8](), "int16": reflect.TypeFor[int16](),
 	"int32": reflect.TypeFor[int32](), "int64": reflect.TypeFor[int64](),
 	"uint": reflect.TypeFor[uint64](), "uint8": reflect.TypeFor[uint8](), "uint16": reflect.TypeFor[uint16](),
@@ -44,8 +41,12 @@ func (t *text) UnmarshalText(b []byte) error {
 
 // Word is what a store remembers the type of a field by.
 func (f *Field) Word() string {
-	if f.form == marshal {
+	switch f.form {
+	case marshal:
 		return textWord
+	case nothing:
+		return nothingWord
+	default:
 	}
 	if f.Kind == driver.String {
 		return "string"

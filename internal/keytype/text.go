@@ -73,6 +73,8 @@ func (f *Field) Text(key reflect.Value) (string, error) {
 	switch {
 	case f.form == marshal:
 		return f.marshaled(v)
+	case f.form == nothing:
+		return "", nil
 	case f.form == list || f.form == set:
 		return f.normal(v.String())
 	case f.Kind == driver.String:
@@ -125,6 +127,11 @@ func (f *Field) SetText(key reflect.Value, text string) error {
 	switch {
 	case f.form == marshal:
 		return f.unmarshal(v, text)
+	case f.form == nothing:
+		if text != "" {
+			return errKind
+		}
+		return nil
 	case f.Kind == driver.String:
 		v.SetString(text)
 		return nil

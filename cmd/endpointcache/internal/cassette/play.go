@@ -10,6 +10,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/internal/preview"
+	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -113,7 +114,7 @@ func (p *Player) miss(req *http.Request) *http.Response {
 // explain tells what was recorded instead of a request.
 func (p *Player) explain(ctx context.Context, req *http.Request) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "endpointcache replay: this request was not recorded:\n\n  %s %s\n", preview.Line(req.Method), preview.Line(req.URL.String()))
+	fmt.Fprintf(&b, "endpointcache replay: this request was not recorded:\n\n  %s %s\n", preview.Line(req.Method), preview.Line(secret.Mask(req.URL.String())))
 	found, err := p.Contents.Lookup(ctx, req)
 	if err != nil {
 		return b.String()

@@ -1,0 +1,169 @@
+package gen
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi2"
+	"github.com/getkin/kin-openapi/openapi2conv"
+	"github.com/getkin/kin-openapi/openapi3"
+	"go.yaml.in/yaml/v4"
+)
+
+// document is an OpenAPI document whose references are resolved.
+type document struct {
+	*openapi3.T
+	name      string
+	data      []byte
+	converted bool // from Swagger 2.0
+}
+
+// load reads a document.
+func load(ctx context.Context, data []byte, o Options) (doc *document, err error) {
+	name := cmp.Or(oneLine(o.Name), "document")
+	defer func() {
+		// The loader is not ours, and documents may be hostile.
+		if r := recover(); r != nil {
+			doc, err = nil, &DocumentError{Name: name, Err: fmt.Errorf("the document cannot be read: %v", r)}
+		}
+	}()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, &DocumentError{Name: name, Line: 1, Err: errors.New("the document is empty")}
+	}
+	doc = &document{name: name, data: data}
+	files := &files{ctx: ctx, from: o.Files, document: name}
+	loader := openapi3.NewLoader()
+	loader.Context = ctx
+	if o.Files != nil {
+		loader.ReadFromURIFunc = files.read
+	}
+	if isSwagger2(data) {
+		doc.converted = true
+		doc.T, err = convert(data, loader, name)
+	} else {
+		doc.T, err = loader.LoadFromDataWithPath(data, &url.URL{Path: name})
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case files.err != nil:
+		return nil, files.explain(data, err)
+	case err != nil:
+		return nil, explain(name, data, err)
+	}
+	return doc, doc.check()
+}
+
+// check reports what makes the rest useless.
+func (d *document) check() error {
+	switch version, _, _ := strings.Cut(d.OpenAPI, "."); {
+	case d.OpenAPI == "":
+		return d.failed("", errors.New(`it has no "openapi" with the version of OpenAPI, such as "3.0.3"`))
+	case version != "3":
+		return d.failed("/openapi", fmt.Errorf("version %q of OpenAPI is not known: versions 3.0 and 3.1 are", d.OpenAPI))
+	case d.Info == nil:
+		return d.failed("", errors.New(`it has no "info"`))
+	}
+	return nil
+}
+
+// failed is an error about what a pointer leads to.
+func (d *document) failed(pointer string, err error) error {
+	line, column := parseTree(d.data).position(pointer)
+	return &DocumentError{Name: d.name, Line: line, Column: column, Pointer: pointer, Err: err}
+}
+
+// swagger2 is how a document of the version before OpenAPI 3 tells it.
+var swagger2 = regexp.MustCompile(`(?m)^\s*\{?\s*["']?swagger["']?\s*:\s*["']?2`)
+
+func isSwagger2(data []byte) bool {
+	if !swagger2.Match(data) {
+		return false
+	}
+	var head struct {
+		Swagger string `yaml:"swagger"`
+	}
+	return yaml.Unmarshal(data, &head) == nil && strings.HasPrefix(head.Swagger, "2.")
+}
+
+// convert reads Swagger 2.0.
+func convert(data []byte, loader *openapi3.Loader, name string) (*openapi3.T, error) {
+	if !json.Valid(data) {
+		var any any
+		if err := yaml.Unmarshal(data, &any); err != nil {
+			return nil, err
+		}
+		var err error
+		if data, err = json.Marshal(any); err != nil {
+			return nil, err
+		}
+	}
+	var doc openapi2.T
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return nil, err
+	}
+	return openapi2conv.ToV3WithLoader(&doc, loader, &url.URL{Path: name})
+}
+
+// files are what references outside the document may lead to.
+type files struct {
+	ctx      context.Context
+	from     fs.FS
+	document string
+
+	name string // of the file that could not be read or parsed
+	err  error
+}
+
+// read is for the loader.
+func (f *files) read(_ *openapi3.Loader, location *url.URL) ([]byte, error) {
+	if err := f.ctx.Err(); err != nil {
+		return nil, err
+	}
+	data, err := f.open(location)
+	if err != nil && f.err == nil {
+		f.name, f.err = location.String(), err
+	}
+	return data, err
+}
+
+func (f *files) open(location *url.URL) ([]byte, error) {
+	if location.Scheme != "" || location.Host != "" {
+		return nil, fmt.Errorf("%w: %q is a URL, and nothing is fetched", ErrOutside, location)
+	}
+	name := strings.TrimPrefix(path.Clean(location.Path), "./")
+	if !fs.ValidPath(name) {
+		return nil, fmt.Errorf("%w: %q is outside of the folder with the files", ErrOutside, location.Path)
+	}
+	return fs.ReadFile(f.from, name)
+}
+
+// explain is the error of a file that could not be read.
+func (f *files) explain(data []byte, err error) error {
+	found := &DocumentError{Name: f.document, Err: f.err}
+	base := path.Base(f.name)
+	parseTree(data).walk(func(pointer string, key, node *yaml.Node) bool {
+		target, _, _ := strings.Cut(node.Value, "#")
+		if key == nil || key.Value != "$ref" || node.Kind != yaml.ScalarNode || path.Base(target) != base {
+			return true
+		}
+		found.Line, found.Column, found.Pointer = node.Line, node.Column, pointer
+		return false
+	})
+	if found.Line == 0 && err != nil {
+		found.Err = err
+	}
+	return found
+}

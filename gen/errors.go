@@ -1,0 +1,225 @@
+package gen
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"go.yaml.in/yaml/v4"
+)
+
+// DocumentError is an error in an OpenAPI document.
+type DocumentError struct {
+	// Name is the document's, or that of the file which a reference led to.
+	Name string
+
+	// Line and Column are where the error is, from 1; 0 where that is not known.
+	Line, Column int
+
+	// Pointer is the JSON pointer (RFC 6901) of what is wrong, if it is known.
+	Pointer string
+
+	Err error
+}
+
+func (e *DocumentError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Name)
+	if e.Line > 0 {
+		fmt.Fprintf(&b, ":%d", e.Line)
+		if e.Column > 0 {
+			fmt.Fprintf(&b, ":%d", e.Column)
+		}
+	}
+	if e.Pointer != "" {
+		b.WriteString(": " + e.Pointer)
+	}
+	return fmt.Sprintf("%s: %v", strings.TrimPrefix(b.String(), ": "), e.Err)
+}
+
+func (e *DocumentError) Unwrap() error { return e.Err }
+
+// ErrOutside means that a reference leads out of the document, and [Options] Files does not
+// allow that, or that it is a URL.
+var ErrOutside = errors.New("the reference leads out of the document")
+
+// ConfigError is an error in a configuration, by itself or for a document.
+type ConfigError struct {
+	// Line is where the error is, 0 where that is not known.
+	Line int
+
+	Err error
+}
+
+func (e *ConfigError) Error() string {
+	if e.Line > 0 {
+		return fmt.Sprintf("configuration: line %d: %v", e.Line, e.Err)
+	}
+	return fmt.Sprintf("configuration: %v", e.Err)
+}
+
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// explain makes a DocumentError of what the loader says about a document.
+func explain(name string, data []byte, err error) error {
+	found := &DocumentError{Name: name, Err: err}
+	tree := parseTree(data)
+	var several *yaml.LoadErrors
+	var one *yaml.LoadError
+	var outside *openapi3.DisallowedExternalRefError
+	switch {
+	case errors.As(err, &several) && len(several.Errors) > 0:
+		found.fromYAML(several.Errors[0])
+	case errors.As(err, &one):
+		found.fromYAML(one)
+	case errors.As(err, &outside):
+		found.Err = fmt.Errorf("%w: %q", ErrOutside, outside.Ref)
+		tree.locateReference(found, outside.Ref)
+	default:
+		tree.locateQuoted(found, err.Error())
+	}
+	if found.Line == 0 && found.Pointer != "" {
+		found.Line, found.Column = tree.position(found.Pointer)
+	}
+	if found.Pointer == "" && found.Line > 0 {
+		found.Pointer = tree.pointerAt(found.Line, found.Column)
+	}
+	return found
+}
+
+var inPointer = regexp.MustCompile(`^(.*) in (/\S*)$`)
+
+// fromYAML takes the place out of an error of the YAML parser, which reads JSON as well.
+func (e *DocumentError) fromYAML(of *yaml.LoadError) {
+	e.Line, e.Column = of.Mark.Line, of.Mark.Column
+	message := of.Message
+	if m := inPointer.FindStringSubmatch(message); m != nil {
+		message, e.Pointer = m[1], m[2]
+	}
+	e.Err = errors.New(message)
+}
+
+// tree is a document's own nodes, which have positions.
+type tree struct{ root *yaml.Node }
+
+func parseTree(data []byte) tree {
+	var root yaml.Node
+	if yaml.Unmarshal(data, &root) != nil || len(root.Content) == 0 {
+		return tree{}
+	}
+	return tree{root.Content[0]}
+}
+
+// walk calls visit for each node with its pointer until it returns false. Aliases are not
+// followed.
+func (t tree) walk(visit func(pointer string, key, node *yaml.Node) bool) {
+	if t.root != nil {
+		walkNode("", nil, t.root, visit)
+	}
+}
+
+func walkNode(pointer string, key, node *yaml.Node, visit func(string, *yaml.Node, *yaml.Node) bool) bool {
+	if !visit(pointer, key, node) {
+		return false
+	}
+	switch node.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			name := node.Content[i]
+			if !walkNode(pointer+"/"+escapePointer(name.Value), name, node.Content[i+1], visit) {
+				return false
+			}
+		}
+	case yaml.SequenceNode:
+		for i, item := range node.Content {
+			if !walkNode(pointer+"/"+strconv.Itoa(i), nil, item, visit) {
+				return false
+			}
+		}
+	default:
+	}
+	return true
+}
+
+// locateReference finds where a reference stands.
+func (t tree) locateReference(e *DocumentError, ref string) {
+	t.walk(func(pointer string, key, node *yaml.Node) bool {
+		if key == nil || key.Value != "$ref" || node.Value != ref {
+			return true
+		}
+		e.Line, e.Column, e.Pointer = node.Line, node.Column, pointer
+		return false
+	})
+}
+
+var quoted = regexp.MustCompile(`"(#?[^"]+)"`)
+
+// locateQuoted finds the first reference that a message quotes.
+func (t tree) locateQuoted(e *DocumentError, message string) {
+	for _, m := range quoted.FindAllStringSubmatch(message, -1) {
+		if t.locateReference(e, m[1]); e.Line > 0 {
+			return
+		}
+	}
+}
+
+// position is where the node of a pointer begins, or the nearest one above it.
+func (t tree) position(pointer string) (line, column int) {
+	t.walk(func(p string, key, node *yaml.Node) bool {
+		if p == pointer || strings.HasPrefix(pointer, p+"/") || p == "" {
+			line, column = node.Line, node.Column
+			if key != nil {
+				line, column = key.Line, key.Column
+			}
+		}
+		return p != pointer
+	})
+	return line, column
+}
+
+// pointerAt is the pointer of the last node that begins at a place or before it.
+func (t tree) pointerAt(line, column int) (found string) {
+	t.walk(func(pointer string, _, node *yaml.Node) bool {
+		if node.Line > line || node.Line == line && column > 0 && node.Column > column {
+			return false
+		}
+		found = pointer
+		return true
+	})
+	return found
+}
+
+// linesOfOperations are where the members of the document's paths begin, by their pointers.
+func (t tree) linesOfOperations() map[string]int {
+	lines := make(map[string]int)
+	if t.root == nil || t.root.Kind != yaml.MappingNode {
+		return lines
+	}
+	eachMember(t.root, func(key, paths *yaml.Node) {
+		if key.Value != "paths" {
+			return
+		}
+		eachMember(paths, func(path, item *yaml.Node) {
+			eachMember(item, func(method, _ *yaml.Node) {
+				lines["/paths/"+escapePointer(path.Value)+"/"+strings.ToLower(method.Value)] = method.Line
+			})
+		})
+	})
+	return lines
+}
+
+func eachMember(node *yaml.Node, visit func(key, value *yaml.Node)) {
+	if node.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		visit(node.Content[i], node.Content[i+1])
+	}
+}
+
+func escapePointer(name string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}

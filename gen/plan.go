@@ -1,0 +1,457 @@
+package gen
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/endpointcache/endpointcache/internal/keytype"
+)
+
+// plan is what the package is going to have.
+type plan struct {
+	doc    *document
+	config Config
+	names  *names
+	types  imports
+
+	operations []*operation // of the document, in the order of their paths
+	endpoints  []*endpoint
+	writes     []*write
+	enums      map[string]*enum // by the names of their schemas
+	prefix     string           // of the paths of all patterns
+	host       string           // of the document's server
+
+	needsMember, needsWhose bool // the functions of these names
+}
+
+// operation is an operation of the document with what was decided about it.
+type operation struct {
+	*openapi3.Operation
+	method, path string
+	item         *openapi3.PathItem
+	pointer      string
+	config       Operation
+	parameters   []*openapi3.Parameter
+
+	skipped  string // the reason
+	endpoint *endpoint
+	write    *write
+	notes    []string
+}
+
+// note adds what a reader of the report is to know.
+func (o *operation) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(o.notes, text) {
+		o.notes = append(o.notes, text)
+	}
+}
+
+// endpoint is a declaration.
+type endpoint struct {
+	*operation
+	name       string // in Go
+	repository string
+	template   template
+	key        key
+	payload    payload
+	security   security
+	expire     Duration
+	absent     Duration
+	statuses   []int
+	pages      *paging
+	batch      *batch
+	tags       string // the expression of the tag, where writes have tags
+}
+
+// method names in the order in which operations of a path are told.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodOptions, http.MethodTrace, http.MethodConnect,
+}
+
+func (p *plan) make(ctx context.Context) error {
+	if err := p.config.validate(); err != nil {
+		return err
+	}
+	if err := p.readServer(); err != nil {
+		return err
+	}
+	if err := p.readOperations(); err != nil {
+		return err
+	}
+	p.enums = make(map[string]*enum)
+	if err := p.chooseReads(ctx); err != nil {
+		return err
+	}
+	p.nameEndpoints()
+	for _, e := range p.endpoints {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p.fill(e)
+	}
+	p.findBatches()
+	p.findWrites()
+	return nil
+}
+
+// readServer takes what patterns begin with out of the document's first server.
+func (p *plan) readServer() error {
+	text := p.config.Server
+	if text == "" && len(p.doc.Servers) > 0 {
+		text = serverURL(p.doc.Servers[0])
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		if p.config.Server != "" {
+			return &ConfigError{Err: fmt.Errorf("server: %w", err)}
+		}
+		return p.doc.failed("/servers/0/url", errors.New("the server's URL cannot be parsed: set the server in the configuration"))
+	}
+	p.host = strings.ToLower(u.Host)
+	p.prefix = strings.TrimRight(u.EscapedPath(), "/")
+	return nil
+}
+
+// serverURL is the URL of a server with the defaults of its variables.
+func serverURL(s *openapi3.Server) string {
+	if s == nil {
+		return ""
+	}
+	text := s.URL
+	for name, v := range s.Variables {
+		if v != nil {
+			text = strings.ReplaceAll(text, "{"+name+"}", v.Default)
+		}
+	}
+	return text
+}
+
+func (p *plan) readOperations() error {
+	matched := make(map[string]bool)
+	if p.doc.Paths == nil {
+		return nil
+	}
+	paths := p.doc.Paths.Map()
+	for _, path := range sortedKeys(paths) {
+		item := paths[path]
+		if item == nil {
+			continue
+		}
+		if !strings.HasPrefix(path, "/") {
+			return p.doc.failed("/paths/"+escapePointer(path), errors.New("a path begins with a slash"))
+		}
+		all := item.Operations()
+		if item.Ref != "" && len(all) == 0 {
+			return p.doc.failed("/paths/"+escapePointer(path), fmt.Errorf("the reference %q leads to no operations", item.Ref))
+		}
+		if err := p.checkParameters("/paths/"+escapePointer(path), item.Parameters); err != nil {
+			return err
+		}
+		for _, method := range append(methods, extra(all)...) {
+			op := all[method]
+			if op == nil {
+				continue
+			}
+			o := &operation{
+				Operation: op, method: method, path: path, item: item,
+				pointer: "/paths/" + escapePointer(path) + "/" + strings.ToLower(method),
+			}
+			if err := p.checkOperation(o); err != nil {
+				return err
+			}
+			o.config = p.configOf(o, matched)
+			o.parameters = o.allParameters()
+			p.operations = append(p.operations, o)
+		}
+	}
+	for name := range p.config.Operations {
+		if !matched[name] {
+			return &ConfigError{Err: fmt.Errorf("operations: the document has no operation %q", name)}
+		}
+	}
+	for _, rule := range p.config.Rules {
+		if !matched["rule "+rule.Match] {
+			return &ConfigError{Err: fmt.Errorf("rules: no operation matches %q", rule.Match)}
+		}
+	}
+	return nil
+}
+
+// checkOperation reports parameters and responses that are none.
+func (p *plan) checkOperation(o *operation) error {
+	if err := p.checkParameters(o.pointer, o.Operation.Parameters); err != nil {
+		return err
+	}
+	if o.Responses == nil {
+		return nil
+	}
+	responses := o.Responses.Map()
+	for _, code := range sortedKeys(responses) {
+		pointer, ref := o.pointer+"/responses/"+escapePointer(code), responses[code]
+		if ref == nil || ref.Value == nil {
+			return p.doc.failed(pointer, errors.New("the reference leads to no response"))
+		}
+		for _, name := range sortedKeys(ref.Value.Content) {
+			if content := ref.Value.Content[name]; content != nil && leadsNowhere(content.Schema) {
+				return p.doc.failed(pointer+"/content/"+escapePointer(name)+"/schema", errNoSchema)
+			}
+		}
+	}
+	return nil
+}
+
+var errNoSchema = errors.New("the reference leads to no schema")
+
+func leadsNowhere(ref *openapi3.SchemaRef) bool {
+	return ref != nil && ref.Ref != "" && ref.Value == nil
+}
+
+// checkParameters reports parameters that are none.
+func (p *plan) checkParameters(pointer string, refs openapi3.Parameters) error {
+	for i, ref := range refs {
+		var err error
+		pointer := pointer + "/parameters/" + strconv.Itoa(i)
+		switch {
+		case ref == nil:
+			err = errors.New("the parameter is empty")
+		case ref.Value == nil:
+			err = fmt.Errorf("the reference %q leads to no parameter", ref.Ref)
+		case ref.Value.Name == "":
+			err = errors.New("the parameter has no name")
+		case !slices.Contains([]string{"path", "query", "header", "cookie"}, ref.Value.In):
+			err = fmt.Errorf(`the parameter %q is in %q, which is none of path, query, header and cookie`, ref.Value.Name, ref.Value.In)
+			pointer += "/in"
+		case leadsNowhere(ref.Value.Schema):
+			err = errNoSchema
+			pointer += "/schema"
+		default:
+			continue
+		}
+		return p.doc.failed(pointer, err)
+	}
+	return nil
+}
+
+// extra are methods that are not known.
+func extra(all map[string]*openapi3.Operation) []string {
+	var others []string
+	for _, method := range sortedKeys(all) {
+		if !slices.Contains(methods, method) {
+			others = append(others, method)
+		}
+	}
+	return others
+}
+
+// configOf is what the configuration says of an operation. What applies is noted in matched.
+func (p *plan) configOf(o *operation, matched map[string]bool) Operation {
+	var found Operation
+	names := []string{o.method + " " + o.path}
+	if o.OperationID != "" {
+		names = append(names, o.OperationID)
+	}
+	of := slices.Clone(names)
+	for _, tag := range o.Tags {
+		of = append(of, "tag:"+tag)
+	}
+	for _, rule := range p.config.Rules {
+		if slices.ContainsFunc(of, func(name string) bool { return matches(rule.Match, name) }) {
+			matched["rule "+rule.Match] = true
+			found = rule.Operation.over(found)
+		}
+	}
+	for _, name := range names {
+		if c, ok := p.config.Operations[name]; ok {
+			matched[name] = true
+			found = c.over(found)
+		}
+	}
+	return found
+}
+
+// matches tells whether a text is of a pattern, in which "*" stands for any text.
+func matches(pattern, text string) bool {
+	if !strings.Contains(pattern, "*") {
+		return pattern == text
+	}
+	parts := strings.Split(pattern, "*")
+	for i, part := range parts {
+		parts[i] = regexp.QuoteMeta(part)
+	}
+	ok, err := regexp.MatchString("(?s)^"+strings.Join(parts, ".*")+"$", text)
+	return ok && err == nil
+}
+
+// allParameters are the operation's and those of its path, which it may replace.
+func (o *operation) allParameters() []*openapi3.Parameter {
+	var all []*openapi3.Parameter
+	add := func(refs openapi3.Parameters) {
+		for _, ref := range refs {
+			same := slices.IndexFunc(all, func(q *openapi3.Parameter) bool {
+				return q.Name == ref.Value.Name && q.In == ref.Value.In
+			})
+			if same >= 0 {
+				all[same] = ref.Value
+				continue
+			}
+			all = append(all, ref.Value)
+		}
+	}
+	add(o.item.Parameters)
+	add(o.Parameters)
+	return all
+}
+
+// chooseReads finds which operations have a declaration.
+func (p *plan) chooseReads(ctx context.Context) error {
+	seen := make(map[string]*operation) // by what requests are for
+	for _, o := range p.operations {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		switch o.method {
+		case http.MethodGet, http.MethodHead:
+		case http.MethodPost:
+			if !o.config.Cache {
+				continue
+			}
+		case http.MethodPut, http.MethodPatch, http.MethodDelete:
+			if o.config.Cache {
+				return &ConfigError{Err: fmt.Errorf("operations: %s %s: only a POST can be cached besides GET and HEAD", o.method, o.path)}
+			}
+			continue
+		default:
+			o.skipped = "requests by " + o.method + " are not cached"
+			continue
+		}
+		if o.config.Skip {
+			o.skipped = "the configuration skips it"
+			continue
+		}
+		e := &endpoint{operation: o}
+		if reason := p.prepare(e); reason != "" {
+			o.skipped = reason
+			continue
+		}
+		like := o.method + " " + e.template.normal()
+		if other := seen[like]; other != nil {
+			o.skipped = fmt.Sprintf("its requests are those of %s %s: the paths differ only in the names of parameters", other.method, other.path)
+			continue
+		}
+		seen[like] = o
+		o.endpoint = e
+		p.endpoints = append(p.endpoints, e)
+	}
+	return nil
+}
+
+// prepare finds out whether an operation can have a declaration, and returns the reason if
+// it cannot.
+func (p *plan) prepare(e *endpoint) (reason string) {
+	prefix, err := p.prefixOf(e.operation)
+	if err != nil {
+		return err.Error()
+	}
+	if e.template, reason = parseTemplate(prefix, e.path, e.config.Span); reason != "" {
+		return reason
+	}
+	e.security = p.securityOf(e.operation)
+	return p.readPayload(e)
+}
+
+// prefixOf is what a pattern begins with: the path of the operation's server.
+func (p *plan) prefixOf(o *operation) (string, error) {
+	var servers openapi3.Servers
+	if o.item != nil {
+		servers = o.item.Servers
+	}
+	if o.Servers != nil && len(*o.Servers) > 0 {
+		servers = *o.Servers
+	}
+	if len(servers) == 0 || p.config.Server != "" {
+		return p.prefix, nil
+	}
+	u, err := url.Parse(serverURL(servers[0]))
+	if err != nil {
+		return "", errors.New("the URL of its server cannot be parsed")
+	}
+	if host := strings.ToLower(u.Host); host != "" && host != p.host {
+		o.note("another server answers it, %s: fetch it with a client of that base URL", u.Host)
+	}
+	return strings.TrimRight(u.EscapedPath(), "/"), nil
+}
+
+// nameEndpoints gives all declarations their names, in an order in which a new operation
+// changes few others.
+func (p *plan) nameEndpoints() {
+	order := slices.Clone(p.endpoints)
+	slices.SortStableFunc(order, func(a, b *endpoint) int {
+		return cmp.Or(
+			-cmp.Compare(len(a.config.Name), len(b.config.Name)), // who has a name of the user's own, gets it
+			cmp.Compare(a.OperationID, b.OperationID), cmp.Compare(a.path, b.path), cmp.Compare(a.method, b.method),
+		)
+	})
+	repositories := make(map[string]bool)
+	for _, e := range order {
+		byPath := goName(strings.ToLower(e.method) + " " + e.path)
+		if byPath == goName(strings.ToLower(e.method)) {
+			byPath += "Root"
+		}
+		e.name = p.names.take(endpointForms, e.config.Name, goName(e.OperationID), byPath)
+		table := e.config.Repository
+		if table == "" {
+			table = keytype.Column("x" + e.name)[1:]
+			table = strings.TrimLeft(table, "_")
+		}
+		e.repository = unique(repositories, shorten(p.config.Prefix+table))
+	}
+}
+
+// endpointForms are the names that a declaration has.
+func endpointForms(name string) []string {
+	return []string{name, name + "Key", "New" + name + "Key", name + "Next", "pageOf" + name}
+}
+
+// maxName is a length of tables' names that all stores take.
+const maxName = 60
+
+func shorten(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	return fmt.Sprintf("%s_%08x", strings.ToValidUTF8(name[:maxName-9], ""), hash32(name))
+}
+
+// fill works out the parts of a declaration.
+func (p *plan) fill(e *endpoint) {
+	if reason := p.readKey(e); reason != "" {
+		e.skipped = reason
+	}
+	if e.skipped == "" {
+		p.readExpiry(e)
+		p.readPages(e)
+		return
+	}
+	e.operation.endpoint = nil
+	p.endpoints = slices.DeleteFunc(slices.Clone(p.endpoints), func(other *endpoint) bool { return other == e })
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
