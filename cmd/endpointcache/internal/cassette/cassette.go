@@ -65,7 +65,13 @@ type Cassette struct {
 	responses *repository.ResponseRepository[request.AnyKey, []byte]
 
 	mu    sync.Mutex
-	takes map[request.AnyKey]int // how many requests of a key have come
+	takes map[request.AnyKey]*takes
+}
+
+// takes are those of a key that requests have had.
+type takes struct {
+	last int
+	free []int // those before the last that were given back, the least first
 }
 
 // MaxBody is the size of the largest body of a request or response that is recorded, in bytes.
@@ -160,7 +166,7 @@ func newCassette(ctx context.Context, c *cache.ResponseCache, name string, s Set
 	if err != nil {
 		return nil, err
 	}
-	return &Cassette{Settings: s, api: api, responses: responses, takes: map[request.AnyKey]int{}}, nil
+	return &Cassette{Settings: s, api: api, responses: responses, takes: make(map[request.AnyKey]*takes)}, nil
 }
 
 // apiOf is the URL of an API as it is kept.
@@ -228,19 +234,35 @@ func (c *Cassette) records(method string) bool {
 	return len(c.Methods) == 0 || slices.Contains(c.Methods, method)
 }
 
-// next counts a request, and returns which one of its key it is, from 1.
+// next is the take of a request: the first that no other of its key has, from 1.
 func (c *Cassette) next(key request.AnyKey) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.takes[key]++
-	return c.takes[key]
+	t := c.takes[key]
+	if t == nil {
+		t = &takes{}
+		c.takes[key] = t
+	}
+	if len(t.free) > 0 {
+		take := t.free[0]
+		t.free = t.free[1:]
+		return take
+	}
+	t.last++
+	return t.last
 }
 
-// back takes back a count.
-func (c *Cassette) back(key request.AnyKey) {
+// back gives a take back, of which nothing came.
+func (c *Cassette) back(key request.AnyKey, take int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.takes[key]--
+	t := c.takes[key]
+	at, _ := slices.BinarySearch(t.free, take)
+	t.free = slices.Insert(t.free, at, take)
+	for n := len(t.free); n > 0 && t.free[n-1] == t.last; n-- {
+		t.free = t.free[:n-1]
+		t.last--
+	}
 }
 
 // ofTake is the key of a take. The first has that of the request, so that it is found without this package, too.

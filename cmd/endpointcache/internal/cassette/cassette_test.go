@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/redact"
 )
@@ -421,6 +423,67 @@ func TestEqualRequestsAtOneTime(t *testing.T) {
 	if played, missed := p.Counts(); played != n || missed != 0 {
 		t.Errorf("%d played, %d missed", played, missed)
 	}
+}
+
+// Requests that come at one time, more often than was recorded, all have an answer.
+func TestEqualRequestsBeyondTheLastTake(t *testing.T) {
+	s := newStudio(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) })
+	s.record(t, Settings{}, nil, func(base string) { ask(t, base, "GET", "/track", "", nil) })
+	rc := s.cache(t)
+	c, err := Open(t.Context(), rc, "cassette")
+	check(t, err)
+	p := &Player{Cassette: c, Contents: rc.Contents("cassette")}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.api.URL+"/track", nil)
+	check(t, err)
+	key, ok, err := c.key(req)
+	if err != nil || !ok {
+		t.Fatalf("%v, %v", ok, err)
+	}
+	others := []int{c.next(key), c.next(key), c.next(key)} // of requests that are on their way
+	for range 2 {
+		if e, ok, err := p.take(req); err != nil || !ok || string(e.Payload) != "/track" {
+			t.Errorf("got %q, %v, %v", e.Payload, ok, err)
+		}
+	}
+	for _, take := range others[1:] {
+		c.back(key, take)
+	}
+	if got := c.next(key); got != 2 {
+		t.Errorf("the next take is %d, want 2", got)
+	}
+}
+
+// A take that failed is that of the next request, and not one of another.
+func TestATakeThatFailsLeavesTheOthers(t *testing.T) {
+	came, second := make(chan struct{}), make(chan struct{})
+	var requests atomic.Int64
+	s := newStudio(t, func(w http.ResponseWriter, r *http.Request) {
+		n := requests.Add(1)
+		if n == 1 {
+			close(came)
+			<-second
+			panic(http.ErrAbortHandler)
+		}
+		fmt.Fprint(w, n)
+	})
+	s.record(t, Settings{}, nil, func(base string) {
+		failed := make(chan string)
+		go func() { failed <- ask(t, base, "GET", "/", "", nil) }()
+		waitfor.Receive(t, "the first request", came)
+		ask(t, base, "GET", "/", "", nil)
+		close(second)
+		if got := <-failed; !strings.HasPrefix(got, "502") {
+			t.Error(got)
+		}
+		ask(t, base, "GET", "/", "", nil)
+	})
+	s.play(t, func(base string) {
+		for _, want := range []string{"200: 3", "200: 2", "200: 2"} {
+			if got := ask(t, base, "GET", "/", "", nil); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+	})
 }
 
 func TestTheProxyIsForOneAPI(t *testing.T) {

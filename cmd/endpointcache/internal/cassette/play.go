@@ -91,11 +91,12 @@ func (p *Player) take(req *http.Request) (repository.Entry, bool, error) {
 	if err != nil || ok {
 		return e, ok, err
 	}
-	c.back(key)
-	if take == 1 {
-		return e, false, nil
+	c.back(key, take)
+	for take > 1 && !ok && err == nil { // requests at one time may all have gone beyond the last
+		take--
+		e, ok, err = get(take)
 	}
-	return get(take - 1)
+	return e, ok, err
 }
 
 // miss is the answer to a request that was not recorded.

@@ -54,11 +54,8 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		return r.Base.RoundTrip(req)
 	}
 	take := c.next(key)
-	if r.Last {
-		take = 1
-	}
 	if r.New {
-		e, ok, err := c.responses.GetEntry(req.Context(), ofTake(key, take))
+		e, ok, err := c.responses.GetEntry(req.Context(), r.place(key, take))
 		if err != nil {
 			return nil, err
 		}
@@ -68,6 +65,14 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	return r.send(req, key, take)
+}
+
+// place is the key that a take is recorded under.
+func (r *Recorder) place(key request.AnyKey, take int) request.AnyKey {
+	if r.Last {
+		take = 1
+	}
+	return ofTake(key, take)
 }
 
 const (
@@ -83,7 +88,7 @@ func (r *Recorder) send(req *http.Request, key request.AnyKey, take int) (*http.
 	if err != nil {
 		stop()
 		cancel()
-		r.Cassette.back(key)
+		r.Cassette.back(key, take)
 		return nil, err
 	}
 	if resp.StatusCode < http.StatusOK { // another protocol, whose body is the connection
@@ -121,7 +126,8 @@ func (r *Recorder) Finish(ctx context.Context) error {
 	c := r.Cassette
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for key, last := range c.takes {
+	for key, t := range c.takes {
+		last := t.last
 		if last == 0 {
 			continue
 		}
@@ -189,7 +195,7 @@ func (b *recording) Close() error {
 func (b *recording) give(why string, err error) {
 	b.ended = true
 	b.read = bytes.Buffer{}
-	b.r.Cassette.back(b.key)
+	b.r.Cassette.back(b.key, b.take)
 	b.r.notRecorded(why, err)
 }
 
@@ -213,5 +219,5 @@ func (b *recording) store() error {
 	if err != nil {
 		return err
 	}
-	return c.responses.SaveEntry(context.WithoutCancel(b.ctx), ofTake(b.key, b.take), e)
+	return c.responses.SaveEntry(context.WithoutCancel(b.ctx), b.r.place(b.key, b.take), e)
 }
