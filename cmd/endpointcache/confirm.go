@@ -37,6 +37,9 @@ func (c consent) agree(ctx context.Context, s *session, question string) error {
 		fmt.Fprintln(s.stderr)
 		return ctx.Err()
 	case line := <-answer:
+		if !strings.HasSuffix(line, "\n") {
+			fmt.Fprintln(s.stderr) // the end of the input ends no line
+		}
 		switch strings.ToLower(strings.TrimSpace(line)) {
 		case "y", "yes":
 			return nil

@@ -245,7 +245,10 @@ func differencesOf(e cache.Stored, req *http.Request, now diff.Response, same bo
 // tellChanges writes what differs: - is stored, + is what the origin has now.
 func (s *session) tellChanges(e cache.Stored, same bool, changes []diff.Change) {
 	s.out.Printf("%s\n", s.out.Styled(term.Bold, term.Text(e.Table)+" "+keyWords(e.Key)))
-	if same {
+	switch {
+	case same && len(changes) > 0:
+		s.out.Printf("%s\n", s.out.Styled(term.Good, "The origin's answer is what is stored, but for what differs from answer to answer:"))
+	case same:
 		s.out.Printf("%s\n", s.out.Styled(term.Good, "The origin's answer is what is stored."))
 	}
 	for _, ch := range changes {

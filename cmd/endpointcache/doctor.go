@@ -106,11 +106,11 @@ func (c *vacuumCommand) Run(ctx context.Context, s *session) error {
 	return c.withStore(ctx, s, true, func(st driver.Store) error {
 		compactor, ok := driver.As[driver.Compactor](st)
 		if !ok {
-			return fmt.Errorf("this store does that by itself: %w", errNothing)
+			return fmt.Errorf("%w to give back: this store does that by itself", errNothing)
 		}
 		freed, err := compactor.Compact(ctx)
 		if errors.Is(err, errors.ErrUnsupported) {
-			return fmt.Errorf("this server does that by itself, or not at all: %w", errNothing)
+			return fmt.Errorf("%w to give back: this server does that by itself, or not at all", errNothing)
 		}
 		if err != nil {
 			return err

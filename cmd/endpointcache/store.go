@@ -99,7 +99,7 @@ func (s *session) openStore(ctx context.Context, url, name string, change bool) 
 func lines(text string) string {
 	all := strings.Split(secret.Mask(text), "\n")
 	for i, line := range all {
-		all[i] = term.Text(line)
+		all[i] = term.Text(strings.ReplaceAll(line, "\t", "  ")) // as libraries indent
 	}
 	return strings.Join(all, "\n")
 }
