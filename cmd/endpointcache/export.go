@@ -73,7 +73,7 @@ func (c *exportCommand) Run(ctx context.Context, s *session) error {
 	if _, terminal := term.Width(s.stdout); !toFile && terminal && har {
 		return usagef("a HAR is not for a terminal: -o FILE writes it to a file")
 	}
-	if _, err := os.Lstat(c.Output); toFile && err == nil && !c.Force {
+	if toFile && !c.Force && isFile(c.Output) {
 		return usagef("%s is there: --force replaces it", term.Quote(c.Output))
 	}
 	return c.with(ctx, s, false, func(rc *cache.ResponseCache) error {
@@ -129,8 +129,23 @@ func writeSorted(ctx context.Context, w io.Writer, from *cache.Contents, q cache
 	return n, nil
 }
 
-// writeFile writes a file that only its owner can read, whole or not at all.
+// isFile reports whether there is something of that name that a file would take the place of.
+func isFile(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil && !isStream(name)
+}
+
+// isStream reports whether a name is that of a device or a pipe, such as /dev/stdout: nothing may take its place.
+func isStream(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode()&(os.ModeDevice|os.ModeNamedPipe) != 0
+}
+
+// writeFile writes a file that only its owner can read, whole or not at all. A device or a pipe is written to as it is.
 func writeFile(name string, write func(io.Writer) error) (err error) {
+	if isStream(name) {
+		return writeStream(name, write)
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*") // with mode 0600
 	if err != nil {
 		return err
@@ -152,6 +167,18 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), name)
+}
+
+func writeStream(name string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 1<<16)
+	if err = write(w); err == nil {
+		err = w.Flush()
+	}
+	return errors.Join(err, f.Close())
 }
 
 type importCommand struct {
