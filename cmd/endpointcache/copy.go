@@ -12,6 +12,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/driver"
 )
 
 type cpCommand struct {
@@ -83,6 +84,9 @@ func (c *cpCommand) from(ctx context.Context, s *session, from *cache.ResponseCa
 		bar.show(p.Entries, p.Total)
 	}})
 	bar.end()
+	if errors.Is(err, driver.ErrTooLarge) && p.TooLarge > 0 {
+		err = nil // all others were copied, and the result tells of these
+	}
 	if err = errors.Join(err, to.Close()); err != nil {
 		if p.Copied > 0 {
 			s.say("%s copied before that; the same command goes on there", human.Things(p.Copied, "entry", "entries"))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -9,6 +10,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/memory"
+	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/store"
 )
 
 // succeeds runs a command that has to succeed.
@@ -160,5 +167,27 @@ func TestServe(t *testing.T) {
 	}
 	if r := s.end(); r.code != 0 || r.stdout != "" || r.stderr != "" {
 		t.Errorf("serve ends with %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// What a target cannot hold is told in the result, beside all that was copied.
+func TestACopyWithoutWhatIsTooLarge(t *testing.T) {
+	p := filled(t, newLocation(t, "sqlite"))
+	p.program.open = func(ctx context.Context, url string, opts *store.Options) (driver.Store, error) {
+		if url == "memory:" {
+			return memory.New(&memory.Options{MaxBytes: 1 << 10})
+		}
+		return store.Open(ctx, url, opts)
+	}
+	c := p.cache(t, nil)
+	r, err := cache.CreateRepository(t.Context(), c, pages)
+	check(t, err)
+	check(t, r.Save(t.Context(), pageKey{Number: 100}, strings.Repeat("long", 1<<10), repository.AsOf(noon)))
+	check(t, c.Close())
+	got := p.run(t, "", "cp", p.url, "memory:", "pages", "--json")
+	var told copied
+	check(t, json.Unmarshal([]byte(got.stdout), &told))
+	if got.code != exitDifferent || got.stderr != "" || told.TooLarge != 1 || told.Copied != 7 {
+		t.Errorf("cp ends with %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 }

@@ -132,10 +132,14 @@ func (c *copying) run(ctx context.Context) error {
 }
 
 func (c *copying) ended() error {
-	if n := c.progress.TooLarge; n > 0 {
+	switch n := c.progress.TooLarge; n {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("an entry was left out: %w", driver.ErrTooLarge)
+	default:
 		return fmt.Errorf("%d entries were left out: %w", n, driver.ErrTooLarge)
 	}
-	return nil
 }
 
 // look finds out what there is, and changes nothing.
