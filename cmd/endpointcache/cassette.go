@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/cassette"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
+	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/store"
 )
@@ -145,7 +147,7 @@ func (r *replayCommand) Run(ctx context.Context, s *session) error {
 	return r.target().with(ctx, s, false, func(c *cache.ResponseCache) error {
 		tape, err := cassette.Open(ctx, c, r.Repository)
 		if errors.Is(err, cassette.ErrNone) {
-			return fmt.Errorf("%w %s there: %w", cassette.ErrNone, r.Repository, errNothing)
+			return fmt.Errorf("%w: there is no recording %s", errNothing, term.Quote(r.Repository))
 		}
 		if err != nil {
 			return err
@@ -188,7 +190,15 @@ func runCommand(ctx context.Context, s *session, command []string, variable stri
 	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return childExit(exit.ExitCode())
+		return childExit(exitCode(exit.ProcessState))
 	}
 	return err
+}
+
+// exitCode is the code of a process that has ended; where a signal ended it, that which a shell has for it, 130 for an interrupt.
+func exitCode(state *os.ProcessState) int {
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return state.ExitCode()
 }
