@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -128,6 +129,36 @@ func TestACommandRunsWithTheProxy(t *testing.T) {
 		}
 		api.Close()
 	}
+}
+
+// A recording goes into a file with its cookies, if it has some, and comes back with them. Other programs' tools get none.
+func TestCookiesOfARecordingInFiles(t *testing.T) {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Set-Cookie", "language=de")
+	}))
+	defer api.Close()
+	p := newLocation(t, "sqlite")
+	recording := p.serve(t, "record", api.URL, "--cookies")
+	get(t, recording.base)
+	recording.end()
+	file := filepath.Join(t.TempDir(), "recording.jsonl")
+	p.succeeds(t, "export", "-o", file)
+	if har := p.succeeds(t, "export", "--har"); strings.Contains(har, "language=de") {
+		t.Errorf("the HAR has the cookie: %s", har)
+	}
+
+	other := newLocation(t, "sqlite")
+	other.succeeds(t, "import", file)
+	replaying := other.serve(t, "replay")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, replaying.base, nil)
+	check(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	check(t, err)
+	check(t, resp.Body.Close())
+	if got := resp.Header.Get("Set-Cookie"); got != "language=de" {
+		t.Errorf("the cookie is %q", got)
+	}
+	replaying.end()
 }
 
 func TestMistakesOfRecordAndReplay(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/policy"
 )
 
 // format is that of a file. Without a flag, the file's name tells.
@@ -82,11 +83,13 @@ func (c *exportCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		write := archive.WriteLines
-		switch {
-		case har:
-			write = archive.WriteHAR
-		case c.Sorted:
+		if c.Sorted {
 			write = writeSorted
+		}
+		if har {
+			write = archive.WriteHAR
+		} else {
+			ctx = withCookies(ctx)
 		}
 		n := 0
 		if !toFile {
@@ -107,6 +110,11 @@ func (c *exportCommand) Run(ctx context.Context, s *session) error {
 		}
 		return nil
 	})
+}
+
+// withCookies is for JSON lines, which keep all parts: cookies, too, that a store has as its program's policy lets it.
+func withCookies(ctx context.Context) context.Context {
+	return policy.With(ctx, policy.Policy{Cookies: policy.On})
 }
 
 // writeSorted writes JSON lines, those of responses in the order of their texts: table and key come first there.
@@ -232,7 +240,7 @@ func (c *importCommand) Run(ctx context.Context, s *session) (err error) {
 		if har {
 			result.Imported, result.Skipped, err = archive.ReadHAR(ctx, r, rc.Contents(), archive.HARTarget{Repository: c.Repository})
 		} else {
-			result.Imported, err = archive.ReadLines(ctx, r, rc.Contents())
+			result.Imported, err = archive.ReadLines(withCookies(ctx), r, rc.Contents())
 		}
 		if err != nil {
 			if result.Imported > 0 {
