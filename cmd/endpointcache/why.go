@@ -49,7 +49,7 @@ func (c *whyCommand) Run(ctx context.Context, s *session) error {
 		} else {
 			s.tellLookup(l)
 		}
-		if err == nil && !l.Found {
+		if err == nil && !isHit(l) {
 			err = told{errNothing}
 		}
 		return err
