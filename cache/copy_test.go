@@ -20,6 +20,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/identity"
 	"github.com/endpointcache/endpointcache/internal/compress"
+	"github.com/endpointcache/endpointcache/internal/ruined"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
@@ -608,7 +609,7 @@ func TestACopyToAStoreWithOtherTables(t *testing.T) {
 func TestACopyLeavesOutWhatIsDamaged(t *testing.T) {
 	from, to := newStores(t)
 	c := cacheOn(t, from, nil)
-	check(t, create(t, c, endpoint("tracks", "GET api.test/tracks/{id}")).SaveMany(t.Context(), map[string]string{"a": "A", "b": "B"}))
+	check(t, create(t, c, endpoint("tracks", "GET api.test/tracks/{id}")).SaveMany(t.Context(), map[string]string{"a": "A", "b": "B", "c": "C"}))
 	table, err := from.OpenTable(t.Context(), driver.TableSpec{Name: "tracks", Key: []driver.Column{{Name: "key", Kind: driver.String}}})
 	check(t, err)
 	read := func(table driver.Table, id string) (e driver.Entry) {
@@ -618,9 +619,11 @@ func TestACopyLeavesOutWhatIsDamaged(t *testing.T) {
 	}
 	damaged := read(table, "a")
 	damaged.Payload = []byte("Z")
-	check(t, table.Put(t.Context(), []driver.Entry{damaged}))
+	found := read(table, "c") // damaged before, and put out of the way
+	found.CachedAt, found.ExpiresAt = ruined.At, ruined.At
+	check(t, table.Put(t.Context(), []driver.Entry{damaged, found}))
 	progress, err := copied(t, from, to, nil)
-	if err != nil || progress.Copied != 1 || progress.Damaged != 1 {
+	if err != nil || progress.Copied != 1 || progress.Damaged != 2 {
 		t.Errorf("%+v, %v", progress, err)
 	}
 	// From a store that needs no checksums to one that does.

@@ -64,10 +64,12 @@ func (r *rowCopy) add(e driver.Entry) {
 		p.Entries++
 	}
 	switch {
-	case r.keep != nil && !r.keep(&e), ruined.Is(&e):
+	case r.keep != nil && !r.keep(&e):
 		return
-	case !checksum.Right(&e):
-		p.Damaged++
+	case ruined.Is(&e), !checksum.Right(&e):
+		if r.counted {
+			p.Damaged++
+		}
 		return
 	}
 	if r.rename != nil {
