@@ -21,6 +21,9 @@ type telling struct {
 	declared bool
 }
 
+// NotAsked is the sentence about a request without an answer.
+const NotAsked = "The policy or the request does not let the origin be asked: there is no answer."
+
 // reasons are sentences, the deciding one first.
 func (g *telling) reasons(v verdict, on ground, e *Explanation) []string {
 	list := []string{g.deciding(v, on, e)}
@@ -30,7 +33,7 @@ func (g *telling) reasons(v verdict, on ground, e *Explanation) []string {
 		}
 	}
 	s, header := g.stored, g.stored.Head.Header
-	add(v == unanswered, "The policy or the request does not let the origin be asked: there is no answer.")
+	add(v == unanswered, NotAsked)
 	add(Gone(s.Entry.Status) && on != hasNoValue, "It says that the origin has nothing: its status is %d.", s.Entry.Status)
 	add(s.isPart() && on != isUnaskedPart && on != lacksBytes, "It is a part of a response: %s.", g.part())
 	forwards := v != serveIt && v != serveAndRenew
