@@ -34,7 +34,9 @@ type Options struct {
 
 	// Origin is asked where a stored response is compared with the origin's answer of this moment:
 	// once for each press of the button, by GET or HEAD, without a body, without following
-	// redirects. It adds credentials, if the origin wants them. Without one, nothing is compared.
+	// redirects, and not from a cache, if the transport has one. It adds credentials, if the
+	// origin wants them: it is asked for whatever origins the store has responses of, so it has
+	// to look to which host they go. Without one, nothing is compared.
 	Origin http.RoundTripper
 
 	// BaseURL is that of the API, such as "https://api.example.com", for comparing responses of
@@ -77,6 +79,9 @@ type Inspector struct {
 	crossed *http.CrossOriginProtection
 	figures *figures
 
+	// Those of long bodies take some hundred megabytes: there is one comparison at a time.
+	comparing chan struct{}
+
 	closing context.Context
 	close   context.CancelFunc
 	running sync.WaitGroup
@@ -89,7 +94,7 @@ func Handler(c *cache.ResponseCache, opts *Options) (*Inspector, error) {
 	if c == nil {
 		return nil, errors.New("inspector: the cache is nil")
 	}
-	i := &Inspector{cache: c, crossed: http.NewCrossOriginProtection()}
+	i := &Inspector{cache: c, crossed: http.NewCrossOriginProtection(), comparing: make(chan struct{}, 1)}
 	if opts != nil {
 		i.opts = *opts
 	}

@@ -311,6 +311,10 @@ func TestSearchesThatAreWrong(t *testing.T) {
 	} {
 		has(t, p.get(http.StatusBadRequest, "/list?"+strings.ReplaceAll(query, "\n", "")), want)
 	}
+	numbers, err := cache.CreateRepository(t.Context(), p.cache, settings.RepositorySettings[int, string]{Name: "numbers", Pattern: "GET /numbers/{number}"})
+	check(t, err)
+	check(t, numbers.Save(t.Context(), 12, "twelve"))
+	has(t, p.get(http.StatusBadRequest, "/list?repository=numbers&key.key=1*"), "The key column key has no texts")
 	p.get(http.StatusNotFound, "/list?repository=none")
 	p.get(http.StatusNotFound, "/nothing")
 	p.get(http.StatusNotFound, "/entry?table=none&key=1")

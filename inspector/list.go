@@ -225,6 +225,8 @@ func (s search) keys(q *cache.Query, tables []cache.Table) error {
 		text, prefix := pattern(k.Value)
 		switch {
 		case text == "":
+		case prefix && !s.hasTexts(k.Column, tables):
+			return badRequest("The key column %s has no texts, of which a star could find the beginning.", printable(k.Column, 100))
 		case prefix:
 			q.KeyPrefix[k.Column] = text
 		default:
@@ -236,6 +238,14 @@ func (s search) keys(q *cache.Query, tables []cache.Table) error {
 		}
 	}
 	return nil
+}
+
+// hasTexts reports whether a column of that name has texts.
+func (s search) hasTexts(column string, tables []cache.Table) bool {
+	return slices.ContainsFunc(tables, func(t cache.Table) bool {
+		return (s.Repository == "" || t.Repository == s.Repository) &&
+			slices.ContainsFunc(t.Key, func(c driver.Column) bool { return c.Name == column && c.Kind == driver.String })
+	})
 }
 
 // value is a text as the columns of that name have it: as a text where one of them has texts.
