@@ -206,6 +206,9 @@ func TestHosts(t *testing.T) {
 		{[]string{"cache.test"}, "localhost", "192.0.2.1:1", "", false},
 		{[]string{"192.0.2.7", "2001:db8::1"}, "192.0.2.7:80", "192.0.2.1:1", "", true},
 		{[]string{"192.0.2.7", "2001:db8::1"}, "[2001:db8::1]:80", "192.0.2.1:1", "", true},
+		{[]string{"0.0.0.0"}, "192.0.2.7:80", "192.0.2.1:1", "", true},
+		{[]string{"::"}, "[2001:db8::1]:80", "192.0.2.1:1", "", true},
+		{[]string{"0.0.0.0"}, "anything.test", "192.0.2.1:1", "", false},
 		{[]string{"*"}, "anything.test", "192.0.2.1:1", "", true},
 	} {
 		p := newPages(t, inspector.Options{Hosts: test.hosts})

@@ -50,16 +50,19 @@ func (e refused) Error() string { return e.text }
 
 // hosts are the names that the pages may be reached by.
 type hosts struct {
-	any   bool
-	named []string
+	any       bool
+	addresses bool // any that is an address: no site can make one lead elsewhere
+	named     []string
 }
 
 func newHosts(names []string) (hosts, error) {
 	var h hosts
 	for _, name := range names {
 		bare := strings.Trim(name, "[]")
-		_, err := netip.ParseAddr(bare)
+		addr, err := netip.ParseAddr(bare)
 		switch {
+		case addr.IsUnspecified():
+			h.addresses = true
 		case name == "*":
 			h.any = true
 		case name == "":
@@ -79,6 +82,9 @@ func (h hosts) allow(r *http.Request) bool {
 		name = host
 	}
 	if h.any || isLoopbackName(name) && fromLoopback(r) {
+		return true
+	}
+	if _, err := netip.ParseAddr(name); h.addresses && err == nil {
 		return true
 	}
 	for _, named := range h.named {

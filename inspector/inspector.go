@@ -47,8 +47,10 @@ type Options struct {
 	AllowChanges bool
 
 	// Hosts are the names, without a port, by which the pages may be reached besides those of
-	// the machine itself, such as "cache.example.com"; "*" is any. A request for such a name may
-	// come from any address, so think of [Options.Authorize]. Without Hosts, requests are
+	// the machine itself, such as "cache.example.com". "0.0.0.0" or "::" is any address of a
+	// machine, and "*" any name whatever: with that, any site that someone who can reach the pages
+	// looks at can read them, too. A request for such a name may come
+	// from any address, so think of [Options.Authorize]. Without Hosts, requests are
 	// answered that come from a loopback address and are for localhost or such an address.
 	// Requests for other names are refused, also from the same machine: otherwise any site
 	// could read the pages by a name that it makes lead to this machine (DNS rebinding).
