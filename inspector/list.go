@@ -88,7 +88,10 @@ var sortings = []sorting{
 	{"size", "Size", cache.BySize, true},
 }
 
-const defaultLimit = 100
+const (
+	defaultLimit  = 100
+	mostKeyFields = 12 // of all repositories together: with more, a form has those of one repository
+)
 
 func (i *Inspector) list(_ http.ResponseWriter, r *http.Request) (any, error) {
 	tables, err := i.tables(r.Context())
@@ -175,6 +178,9 @@ func searchOf(form url.Values, tables []cache.Table) (search, error) {
 				s.Keys = append(s.Keys, searchedKey{c.Name, form.Get("key." + c.Name)})
 			}
 		}
+	}
+	if s.Repository == "" && len(s.Keys) > mostKeyFields {
+		s.Keys = slices.DeleteFunc(s.Keys, func(k searchedKey) bool { return k.Value == "" })
 	}
 	return s, nil
 }

@@ -43,7 +43,7 @@ func TestTimesFarAway(t *testing.T) {
 	}
 	for _, x := range []cache.Explanation{{CachedAt: now, ExpiresAt: last}, {CachedAt: now.Add(-math.MaxInt64)}, {CachedAt: last, ExpiresAt: last}} {
 		l := timelineOf(x, now)
-		if len(l.Spans) > 1 || x.CachedAt != last && (l.Spans[0].Class != "fresh" || l.Spans[0].Width != "100.00%") || x.CachedAt == now && l.Now != "0.00%" {
+		if len(l.Spans) > 1 || !x.CachedAt.Equal(last) && (l.Spans[0].Class != "fresh" || l.Spans[0].Width != "100.00%") || x.CachedAt.Equal(now) && l.Now != "0.00%" {
 			t.Errorf("%+v: %+v", x, l)
 		}
 	}
