@@ -299,6 +299,8 @@ func (p *plan) nameMember(e *endpoint) string {
 		switch {
 		case e.payload.raw && (ok && typeOf(schemaOf(m.schema)) == "string" || e.config.NameOf == name):
 			return name
+		case e.payload.own && e.config.NameOf == name && isIdentifier(camel(name)):
+			return name
 		case ok && e.payload.own && m.required && typeOf(schemaOf(m.schema)) == "string" && isPlainString(m) && !strings.HasPrefix(e.payload.goType, "["):
 			return name
 		case ok && e.payload.own:

@@ -115,19 +115,20 @@ func (s *source) helpers() {
 `)
 	}
 	if s.plan.needsWhose {
+		s.printf("fmt http strings request", "")
 		s.comment("", "whose tells whose request one is: a digest of all its credentials, of which some are in these headers and parameters.")
-		s.printf("http strings request", `func whose(headers, params []string) func(*http.Request) string {
+		s.body.WriteString(`func whose(headers, params []string) func(*http.Request) string {
 	return func(r *http.Request) string {
 		var all []string
 		for _, name := range append([]string{"Authorization", "Cookie"}, headers...) {
 			for _, value := range r.Header.Values(name) {
-				all = append(all, name+"="+value)
+				all = append(all, fmt.Sprintf("%s=%q", name, value))
 			}
 		}
 		query := r.URL.Query()
 		for _, name := range params {
 			for _, value := range query[name] {
-				all = append(all, name+"="+value)
+				all = append(all, fmt.Sprintf("%s=%q", name, value))
 			}
 		}
 		if len(all) == 0 {
