@@ -164,6 +164,7 @@ func TestErrorsHaveThePlace(t *testing.T) {
 		{"openapi: 3.0.0\ninfo: {title: t, version: '1'}\npaths:\n  /a:\n    get:\n      parameters:\n        - {$ref: '#/components/parameters/a'}\n", "/paths/~1a/get/parameters/0/$ref", "", 7},
 		{"openapi: 3.0.0\ninfo: {title: t, version: '1'}\npaths:\n  /a:\n    get:\n      parameters:\n        - {name: a}\n", "/paths/~1a/get/parameters/0", "none of path", 7},
 		{"openapi: 3.0.0\ninfo: {title: t, version: '1'}\npaths:\n  a: {}\n", "/paths/a", "slash", 4},
+		{"openapi: 3.0.0\ninfo: {title: t, version: '1'}\npaths: {/a: {get: {parameters: [{$ref: '#/components/parameters/p'}]}}}\ncomponents:\n  parameters:\n    p: {name: p, in: body}\n", "/components/parameters/p/in", "body", 6},
 	} {
 		_, err := gen.Generate(t.Context(), []byte(test.document), gen.Options{Name: "doc.yaml"})
 		var wrong *gen.DocumentError

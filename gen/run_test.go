@@ -100,6 +100,7 @@ func roundTrip[K comparable, V any](t *testing.T, s settings.RepositorySettings[
 func TestKeysOfTheParameters(t *testing.T) {
 	roundTrip(t, parameters.GetStatus, parameters.GetStatusKey{}, "/v1/status")
 	roundTrip(t, parameters.HeadStatus, parameters.HeadStatusKey{}, "/v1/status")
+	//nolint:staticcheck // it is deprecated, and has a key nevertheless
 	roundTrip(t, parameters.GetThing, parameters.GetThingKey{ThingID: 7, AcceptLanguage: "de", XFlags: "a, b"}, "/v1/things/7")
 	roundTrip(t, parameters.Compare, parameters.CompareKey{BaseHead: "v1...v2"}, "/v1/compare/v1...v2")
 	roundTrip(t, parameters.GetFile, parameters.GetFileKey{Path: "a/b/c.txt"}, "/v1/files/a/b/c.txt")
