@@ -104,25 +104,39 @@ func linkPages(e *endpoint) *paging {
 		if !strings.EqualFold(name, "Link") {
 			continue
 		}
-		for _, f := range e.key.fields {
-			if f.source == "query" && isPaging(lastPart(f.param)) {
-				return &paging{style: styleLink, why: fmt.Sprintf("the answer has a Link header, and the request the parameter %q", f.param)}
-			}
+		if f := e.position(); f != nil {
+			return &paging{style: styleLink, why: fmt.Sprintf("the answer has a Link header, and the request the parameter %q", f.param)}
 		}
-		e.note("not paged: the answer has a Link header, but no parameter asks for a page")
+		e.note("not paged: the answer has a Link header, but no parameter says which page is asked for")
 	}
 	return nil
 }
 
-// isPaging tells whether a parameter is one by which pages are asked for.
+// isPaging tells whether a parameter is one by which pages are asked for, or their size.
 func isPaging(param string) bool {
+	return isPosition(param) || slices.Contains(sizeParams, fold(param))
+}
+
+// isPosition tells whether a parameter says which page is asked for.
+func isPosition(param string) bool {
 	name := fold(param)
-	for _, names := range [][]string{cursorParams, offsetParams, numberParams, sizeParams, {"since", "before", "until", "startingafter", "endingbefore"}} {
+	for _, names := range [][]string{cursorParams, offsetParams, numberParams, {"since", "before", "until", "startingafter", "endingbefore"}} {
 		if slices.Contains(names, name) {
 			return true
 		}
 	}
 	return false
+}
+
+// position is the field that says which page is asked for, nil for none. The URL of the next
+// page has to have something that the key can hold.
+func (e *endpoint) position() *field {
+	for _, f := range e.key.fields {
+		if f.source == "query" && isPosition(lastPart(f.param)) {
+			return f
+		}
+	}
+	return nil
 }
 
 // urlPages are those where a member is the URL of the next page.
@@ -134,7 +148,11 @@ func urlPages(e *endpoint) *paging {
 		}
 		return s.Format == "uri" || s.Format == "url" || s.Format == "uri-reference" || isURLName(m.name)
 	})
-	if !ok || !e.asksForPages() {
+	if !ok {
+		return nil
+	}
+	if e.position() == nil {
+		e.note("not paged: the member %s is the URL of the next page, but no parameter says which page is asked for", showPath(path))
 		return nil
 	}
 	if fold(path[len(path)-1]) == "nexturi" && !strings.Contains(schema.Format, "uri") && firstField(e, offsetParams) != nil {
@@ -146,11 +164,6 @@ func urlPages(e *endpoint) *paging {
 func isURLName(name string) bool {
 	name = fold(name)
 	return strings.HasSuffix(name, "url") || strings.HasSuffix(name, "link") || strings.HasSuffix(name, "uri") || strings.HasSuffix(name, "href")
-}
-
-// asksForPages tells whether a parameter asks for a page.
-func (e *endpoint) asksForPages() bool {
-	return slices.ContainsFunc(e.key.fields, func(f *field) bool { return f.source != "path" && isPaging(lastPart(f.param)) })
 }
 
 // cursorPages are those where a member is the token of the next page, or the id of the last
