@@ -74,7 +74,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	  targets=$$(go test -list '^Fuzz' $$package); \
 	  for target in $$(echo "$$targets" | grep '^Fuzz' || true); do \
 	    echo "$$package $$target"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$package; \
 	  done; \
 	done
 
