@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
@@ -80,6 +81,9 @@ func explain(name string, data []byte, err error) error {
 		tree.locateReference(found, outside.Ref)
 	default:
 		tree.locateQuoted(found, err.Error())
+	}
+	if last := 1 + bytes.Count(bytes.TrimRight(data, "\n"), []byte("\n")); found.Line > last {
+		found.Line, found.Column = last, 0 // the end of a document that breaks off
 	}
 	if found.Line == 0 && found.Pointer != "" {
 		found.Line, found.Column = tree.position(found.Pointer)
