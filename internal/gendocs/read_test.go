@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -179,6 +180,9 @@ func same(a, b string) int {
 	return 0
 }
 
+// numeric are the names of members that tell how much there is.
+var numeric = regexp.MustCompile(`(?i)total|count|remaining|size|position`)
+
 // jsonFirst ranks types of content.
 func jsonFirst(contentType string) int {
 	switch {
@@ -247,11 +251,14 @@ func (r *reader) value(schema any, name string, depth int) any {
 	case "boolean":
 		return true
 	case "integer", "number":
-		if lower := strings.ToLower(name); strings.Contains(lower, "total") || strings.Contains(lower, "count") || strings.Contains(lower, "remaining") {
+		if numeric.MatchString(name) {
 			return 1000
 		}
 		return 1
 	case "string":
+		if numeric.MatchString(name) { // in some APIs, all values are strings
+			return "1000"
+		}
 		return "text"
 	}
 	made := object{}
@@ -276,6 +283,9 @@ func emptied(value any) any {
 	case bool:
 		return false
 	case string:
+		if v == "1000" {
+			return "0"
+		}
 		return ""
 	default:
 		return 0
