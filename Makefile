@@ -36,13 +36,13 @@ test: ## every test in its short form, with the servers of all stores. TESTFLAGS
 	$(WITH_SERVERS) go test -short -vet=off -p $(JOBS) $(TAGS) -timeout 20m $(TESTFLAGS) $(TESTED) # make lint has what go vet finds
 
 .PHONY: test-all
-test-all: ## every test in its long form, with the race detector; then those of SQLite without cgo
+test-all: ## every test in its long form, with the race detector; then those of SQLite without cgo, in the short one
 	$(WITH_SERVERS) $(MAKE) --no-print-directory long-tests
 
 .PHONY: long-tests
 long-tests:
 	CGO_ENABLED=1 go test -race -p $(JOBS) $(TAGS) -timeout 40m $(TESTFLAGS) $(TESTED)
-	CGO_ENABLED=0 go test -timeout 40m $(TESTFLAGS) $(WITHOUT_CGO) ./sqlite/purego
+	CGO_ENABLED=0 go test -short -timeout 40m $(TESTFLAGS) $(WITHOUT_CGO) ./sqlite/purego
 	go test $(TESTFLAGS) ./examples/...
 
 .PHONY: servers
@@ -74,7 +74,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	  targets=$$(go test -list '^Fuzz' $$package); \
 	  for target in $$(echo "$$targets" | grep '^Fuzz' || true); do \
 	    echo "$$package $$target"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$package; \
 	  done; \
 	done
 

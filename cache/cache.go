@@ -173,7 +173,8 @@ var (
 	// ErrType means that a repository has other type parameters.
 	ErrType = errors.New("repository is of another type")
 
-	errNoCache = errors.New("the cache is nil")
+	errNoCache   = errors.New("the cache is nil")
+	errNoContext = errors.New("the context is nil")
 )
 
 // New returns a cache without repositories on the store, which it takes over:

@@ -236,31 +236,50 @@ func (s *Contents) selected(ctx context.Context, q Query, do func(selection) err
 
 // tables are those of the contents, without the cache's own, by name.
 func (s *Contents) tables(ctx context.Context) ([]*exchange.Table, error) {
-	listed, err := s.cache.exchange.Tables(ctx)
+	listed, err := s.listed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.open(ctx, listed)
+}
+
+// listed are the store's tables of the contents that have entries in use, by name.
+func (s *Contents) listed(ctx context.Context) ([]declared.Table, error) {
+	all, err := s.cache.exchange.Tables(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range s.repositories {
-		if !slices.ContainsFunc(listed, func(t declared.Table) bool {
+		if !slices.ContainsFunc(all, func(t declared.Table) bool {
 			repository, _ := splitTable(t.Declared)
 			return repository == name && t.Repository != "" // which it is for the cache's own
 		}) {
 			return nil, fmt.Errorf("cache: %w: repository %q", ErrNotFound, name)
 		}
 	}
+	return slices.DeleteFunc(all, func(t declared.Table) bool {
+		name, _ := splitTable(t.Declared)
+		return !t.Current || len(s.repositories) > 0 && !slices.Contains(s.repositories, name)
+	}), nil
+}
+
+// open opens tables that are listed: as those of the cache's repositories, or else as they are.
+func (s *Contents) open(ctx context.Context, listed []declared.Table) (tables []*exchange.Table, err error) {
 	opened, err := s.opened(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var tables []*exchange.Table
+	marked, looked := false, false
 	for _, table := range listed {
-		name, _ := splitTable(table.Declared)
-		if !table.Current || len(s.repositories) > 0 && !slices.Contains(s.repositories, name) {
-			continue
-		}
 		t := opened[table.Name]
 		if t == nil {
-			if t, err = s.cache.exchange.Raw(ctx, s.cache.store, table); err != nil {
+			if !looked {
+				if marked, err = s.cache.exchange.HasMarks(ctx); err != nil {
+					return nil, err
+				}
+				looked = true
+			}
+			if t, err = s.cache.exchange.Raw(ctx, s.cache.store, table, marked); err != nil {
 				return nil, err
 			}
 		}
@@ -285,16 +304,26 @@ func (s *Contents) opened(ctx context.Context) (map[string]*exchange.Table, erro
 }
 
 func (s *Contents) table(ctx context.Context, name string) (*exchange.Table, error) {
-	tables, err := s.tables(ctx)
+	_, t, err := s.find(ctx, name)
+	return t, err
+}
+
+// find returns one of the contents' tables, as it is listed and opened.
+func (s *Contents) find(ctx context.Context, name string) (declared.Table, *exchange.Table, error) {
+	listed, err := s.listed(ctx)
 	if err != nil {
-		return nil, err
+		return declared.Table{}, nil, err
 	}
-	for _, t := range tables {
-		if t.Spec().Name == name {
-			return t, nil
+	for _, one := range listed {
+		if one.Name == name {
+			opened, err := s.open(ctx, []declared.Table{one})
+			if err != nil {
+				return declared.Table{}, nil, err
+			}
+			return one, opened[0], nil
 		}
 	}
-	return nil, fmt.Errorf("cache: %w: table %q", ErrNotFound, name)
+	return declared.Table{}, nil, fmt.Errorf("cache: %w: table %q", ErrNotFound, name)
 }
 
 // splitTable returns the repository and the origin that the name of a table tells.

@@ -412,7 +412,7 @@ func TestACacheOfAFileThatMayOnlyBeRead(t *testing.T) {
 	if err != nil || len(page.Entries) != 1 {
 		t.Errorf("a listing: %v, %v", page, err)
 	}
-	if err := tracks.Save(t.Context(), "b", "body"); !errors.Is(err, sqlite.ErrReadOnly) {
+	if err := tracks.Save(t.Context(), "b", "body"); !errors.Is(err, driver.ErrReadOnly) {
 		t.Errorf("a save: %v", err)
 	}
 }

@@ -54,3 +54,37 @@ func ExampleResponseCache_Identity() {
 	// 1 <nil>
 	// {Evening} true <nil>
 }
+
+// A file is copied to another store, again and again: only what is new is written.
+func ExampleResponseCache_CopyTo() {
+	ctx := context.Background()
+	open := func() *cache.ResponseCache {
+		store, err := memory.New(nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		c, err := cache.New(store, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		return c
+	}
+	c, other := open(), open()
+	defer c.Close()
+	defer other.Close()
+	type Track struct{ Title string }
+	tracks, err := cache.CreateRepository(ctx, c, settings.RepositorySettings[string, Track]{Name: "tracks"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, id := range []string{"a", "b"} {
+		if err := tracks.Save(ctx, id, Track{"Track " + id}); err != nil {
+			log.Fatal(err)
+		}
+		progress, err := c.CopyTo(ctx, other, nil)
+		fmt.Println(progress.Copied, "of", progress.Total, err)
+	}
+	// Output:
+	// 1 of 1 <nil>
+	// 1 of 2 <nil>
+}

@@ -36,7 +36,7 @@ type Listing struct {
 	Descending bool
 
 	// After is the Next of the page before; empty for the first page. It belongs to the same
-	// listing: another query or order with it is an error, or a page of something else.
+	// listing: another query or order with it is [ErrPosition], or a page of something else.
 	After string
 
 	// Limit is how many responses the page has at most. The default is 100, the maximum
@@ -215,12 +215,13 @@ func positionOf(e driver.Entry, o Order) (p position) {
 	return p
 }
 
-var errPosition = errors.New("After is not the Next of a page of this listing")
+// ErrPosition is the error of a [Listing] whose After it cannot go on behind. It comes wrapped.
+var ErrPosition = errors.New("After is not the Next of a page of this listing")
 
 // entry is the one that the position is behind.
 func (p position) entry(spec driver.TableSpec) (*driver.Entry, error) {
 	if len(p.Key) != len(spec.Key) {
-		return nil, errPosition
+		return nil, ErrPosition
 	}
 	e := &driver.Entry{Name: string(p.Name), CachedAt: p.Cached, UsedAt: p.Used, ExpiresAt: p.Expires, Size: p.Size}
 	for i, v := range p.Key {
@@ -228,22 +229,22 @@ func (p position) entry(spec driver.TableSpec) (*driver.Entry, error) {
 		case string:
 			b, err := base64.StdEncoding.DecodeString(v)
 			if err != nil || spec.Key[i].Kind != driver.String {
-				return nil, errPosition
+				return nil, ErrPosition
 			}
 			e.Key = append(e.Key, string(b))
 		case json.Number:
 			n, err := v.Int64()
 			if err != nil || spec.Key[i].Kind != driver.Int {
-				return nil, errPosition
+				return nil, ErrPosition
 			}
 			e.Key = append(e.Key, n)
 		case bool:
 			if spec.Key[i].Kind != driver.Bool {
-				return nil, errPosition
+				return nil, ErrPosition
 			}
 			e.Key = append(e.Key, v)
 		default:
-			return nil, errPosition
+			return nil, ErrPosition
 		}
 	}
 	return e, nil
@@ -271,13 +272,13 @@ func (l Listing) decode() (map[string]position, error) {
 	}
 	text, err := base64.RawURLEncoding.DecodeString(l.After)
 	if err != nil {
-		return nil, errPosition
+		return nil, ErrPosition
 	}
 	var b bookmark
 	decoder := json.NewDecoder(strings.NewReader(string(text)))
 	decoder.UseNumber()
 	if err := decoder.Decode(&b); err != nil || b.Order != l.Order || b.Descending != l.Descending || b.Tables == nil {
-		return nil, errPosition
+		return nil, ErrPosition
 	}
 	return b.Tables, nil
 }

@@ -209,8 +209,6 @@ func (s selection) stored(e driver.Entry) Stored {
 	}
 	out := Stored{Table: s.table.Spec().Name, UsedAt: e.UsedAt, Size: e.Size, Entry: exchange.EntryOf(s.ctx, s.table, e).(repository.Entry)}
 	out.Repository, out.Origin = splitTable(s.table.Name)
-	for i, column := range s.table.Spec().Key {
-		out.Key = append(out.Key, KeyColumn{column.Name, e.Key[i]})
-	}
+	out.Key = columnsOf(s.table.Spec().Key, e.Key)
 	return out
 }

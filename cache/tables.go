@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -49,13 +50,28 @@ func (c *ResponseCache) Tables(ctx context.Context) ([]Table, error) {
 	}
 	tables := make([]Table, len(known))
 	for i, t := range known {
-		tables[i] = Table{
-			Name: t.Name, Key: t.Key, Repository: t.Repository, Origin: t.Origin, Declaration: t.Declaration,
-			Left:  t.Repository != "" && !t.Current,
-			InUse: t.Repository != "" && c.uses(t.Repository),
-		}
+		tables[i] = c.asTable(t)
 	}
 	return tables, nil
+}
+
+// Tables returns the tables that have the contents, by name in byte order. It reads no responses.
+func (s *Contents) Tables(ctx context.Context) ([]Table, error) {
+	all, err := s.cache.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(t Table) bool {
+		return t.Repository == "" || t.Left || len(s.repositories) > 0 && !slices.Contains(s.repositories, t.Repository)
+	}), nil
+}
+
+func (c *ResponseCache) asTable(t declared.Table) Table {
+	return Table{
+		Name: t.Name, Key: t.Key, Repository: t.Repository, Origin: t.Origin, Declaration: t.Declaration,
+		Left:  t.Repository != "" && !t.Current,
+		InUse: t.Repository != "" && c.uses(t.Repository),
+	}
 }
 
 // Drop removes the tables of a repository from the store, those of all origins, with what the

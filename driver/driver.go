@@ -93,6 +93,10 @@ type Traits struct {
 	// one's Gets; 0: they see it once it is committed. What goes by more than the key,
 	// and what writes, sees it at once.
 	Lags time.Duration
+
+	// ReadOnly is true where the store was opened to be read: whatever changes it returns
+	// [ErrReadOnly].
+	ReadOnly bool
 }
 
 // Table holds the entries of one repository.

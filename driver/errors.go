@@ -15,6 +15,15 @@ var (
 
 	// ErrTooLarge means that the store cannot hold an entry of that size.
 	ErrTooLarge = errors.New("entry is too large for the store")
+
+	// ErrReadOnly means that a store is not to be changed, or may not be: it was opened to be
+	// read, or the system lets its user do no more. Opening a table that is not there is this
+	// error, too.
+	ErrReadOnly = errors.New("the store may only be read")
+
+	// ErrAbsent means that a store was to be opened to be read where none has ever been: the
+	// file, folder, schema or database is absent, or has no table of a cache.
+	ErrAbsent = errors.New("there is no cache")
 )
 
 // SchemaError tells that a table which is already there does not fit the

@@ -103,6 +103,8 @@ var topics = []topic{
 	{"Where", testWhere},
 	{"List", testList},
 	{"Usage", testUsage},
+	{"Summarize", testSummarize},
+	{"Examine", testExamine},
 	{"Tables", testTables},
 	{"Watch", testWatch},
 	{"Bulk", testBulk},
@@ -114,6 +116,8 @@ var topics = []topic{
 	{"Close", testClose},
 	{"Errors", testErrors},
 	{"Limits", testLimits},
+	{"Diagnose", testDiagnose},
+	{"Compact", testCompact},
 }
 
 // Run tests that the stores of h keep the promises of package driver.

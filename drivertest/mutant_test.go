@@ -212,7 +212,7 @@ const mutantVariable = "DRIVERTEST_MUTANT"
 // TestMutant runs the suite on one mutant, in a process that
 // [TestSuiteFailsMutants] starts.
 func TestMutant(t *testing.T) {
-	all := slices.Concat(mutants, conditional, leading, usage, watching, holding)
+	all := slices.Concat(mutants, conditional, leading, usage, summing, watching, holding, tended)
 	i := slices.IndexFunc(all, func(m mutant) bool { return m.name == os.Getenv(mutantVariable) })
 	if i < 0 {
 		t.Skip("run by TestSuiteFailsMutants")
@@ -220,6 +220,10 @@ func TestMutant(t *testing.T) {
 	drivertest.SetToldWithin(time.Second)
 	if f := all[i].store.watch; f != nil {
 		drivertest.RunTopics(t, watchHarness(*f), "Watch")
+		return
+	}
+	if f := all[i].store.tend; f != nil {
+		drivertest.RunTopics(t, tendHarness(*f), all[i].topic)
 		return
 	}
 	if f := all[i].store.tier; f != nil {
@@ -234,7 +238,7 @@ func TestSuiteFailsMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range slices.Concat(mutants, conditional, leading, usage, watching, holding) {
+	for _, m := range slices.Concat(mutants, conditional, leading, usage, summing, watching, holding, tended) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestMutant$/^"+m.topic+"$", "-test.failfast", fmt.Sprintf("-test.short=%t", testing.Short()))
@@ -306,17 +310,21 @@ type faults struct {
 	count  func(context.Context, driver.Table, driver.Filter) (int, error)
 	clear  func(context.Context, driver.Table, driver.Filter) (int, error)
 
-	list   func(context.Context, driver.Table, driver.Listing) ([]driver.Entry, error)
-	use    func(context.Context, driver.Table, []driver.Key, time.Time) error
-	size   func(context.Context, driver.Table) (driver.Size, error)
-	tables func(context.Context, driver.Store) ([]driver.TableSpec, error)
-	drop   func(context.Context, driver.Store, string) error
+	list      func(context.Context, driver.Table, driver.Listing) ([]driver.Entry, error)
+	use       func(context.Context, driver.Table, []driver.Key, time.Time) error
+	size      func(context.Context, driver.Table) (driver.Size, error)
+	tables    func(context.Context, driver.Store) ([]driver.TableSpec, error)
+	summarize func(context.Context, driver.Store, driver.TableSpec, time.Time) (driver.Summary, error)
+	drop      func(context.Context, driver.Store, string) error
+
+	examine func(sel *driver.Selection, found *driver.Examined) // found is nil before the first
 
 	entries func(context.Context, driver.Table, driver.Selection) iter.Seq2[driver.Entry, error]
 	yields  func(yield func(driver.Entry, error) bool, e driver.Entry, err error) bool
 
 	watch *watchFaults // of a store that tells of changes
 	tier  *tierFaults  // of memory over a store
+	tend  *tendFaults  // of a store that tells of itself
 }
 
 func mapStrings(f func(string) string) func(driver.Key) driver.Key {

@@ -114,7 +114,11 @@ func New(ctx context.Context, client *dynamodb.Client, opts *Options) (*Store, e
 
 func newStore(ctx context.Context, client *dynamodb.Client, closeIdle func(), o Options) (*Store, error) {
 	s := &Store{client: client, once: onceOption(client.Options()), close: closeIdle, opts: o, codec: newCodec(o)}
-	if err := s.ping(ctx); err != nil {
+	err := s.ping(ctx)
+	if err == nil && o.ReadOnly {
+		err = s.find(ctx)
+	}
+	if err != nil {
 		closeIdle()
 		return nil, openError(explain(ctx, err))
 	}
@@ -141,7 +145,7 @@ func (s *Store) ping(ctx context.Context) error {
 
 // Traits implements [driver.Store].
 func (s *Store) Traits() driver.Traits {
-	return driver.Traits{Kind: kind, Vanishes: !s.opts.NoTTL}
+	return driver.Traits{Kind: kind, Vanishes: !s.opts.NoTTL, ReadOnly: s.opts.ReadOnly}
 }
 
 // Close waits for running operations, and closes the connections of the client that

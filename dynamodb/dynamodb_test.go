@@ -117,10 +117,7 @@ func harness(apart func(o *dynamodb.Options, name string), open func(testing.TB,
 		return open(tb, &o)
 	})
 	h.MaxKey, h.MaxPayload = 128<<10, dynamodb.MaxPayload
-	h.Many = 600 // several requests of each kind; DynamoDB Local is slow
-	if testing.Short() {
-		h.Many = 250
-	}
+	h.Many = 250 // several requests of each kind; DynamoDB Local is slow
 	return h
 }
 
@@ -139,11 +136,8 @@ func separate() drivertest.Harness {
 func TestConformance(t *testing.T) {
 	t.Run("one table for all", func(t *testing.T) { drivertest.Run(t, shared()) })
 	t.Run("a table for each repository, the caller's client, all compressed, other attributes, no TTL", func(t *testing.T) {
-		topics := []string{"Open", "Names", "Values", "Delete", "Parts", "Tables"}
-		if !testing.Short() { // keys, states and conditions do not differ
-			topics = append(topics, "Schema", "Keys", "Renew", "Pop", "Expiry", "Clear", "Usage")
-		}
-		drivertest.RunTopics(t, separate(), topics...)
+		// Keys, states and conditions do not differ.
+		drivertest.RunTopics(t, separate(), "Open", "Names", "Values", "Delete", "Parts", "Tables", "Usage")
 	})
 }
 

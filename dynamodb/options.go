@@ -34,6 +34,10 @@ type Options struct {
 	// request, and to set up its TTL. [create_if_not_exists=false]
 	NoCreate bool
 
+	// ReadOnly opens what is there to be read. No table or item is created or changed. Writes
+	// return [driver.ErrReadOnly]. Where there is no repository, the error is [driver.ErrAbsent].
+	ReadOnly bool
+
 	// NoTTL keeps expired entries until they are cleared. The default is that
 	// DynamoDB removes them, at no cost, when Grace has passed. [ttl=false]
 	NoTTL bool

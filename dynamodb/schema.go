@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 )
 
 // OpenTable implements [driver.Store].
@@ -23,6 +24,9 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 		if known || err != nil {
 			return err
 		}
+		if s.opts.ReadOnly {
+			return readonly.ErrNoTable
+		}
 		if err := t.prepare(ctx); err != nil {
 			return err
 		}
@@ -30,6 +34,9 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	})
 	if err != nil {
 		return nil, err
+	}
+	if s.opts.ReadOnly {
+		return readonly.Table(kind, spec.Name, t), nil
 	}
 	return t, nil
 }
@@ -61,6 +68,8 @@ func (t *table) checkSchema(ctx context.Context) (known bool, err error) {
 		return false, nil
 	case err != nil || it == nil:
 		return false, err
+	case it[attrDropped] != nil && t.store.opts.ReadOnly:
+		return false, nil
 	case it[attrDropped] != nil:
 		_, err := t.clear(ctx, driver.Filter{}) // what was saved since
 		return false, err
@@ -68,7 +77,7 @@ func (t *table) checkSchema(ctx context.Context) (known bool, err error) {
 	if err := t.compareSchema(it); err != nil {
 		return false, err
 	}
-	if it[attrListed] == nil {
+	if it[attrListed] == nil && !t.store.opts.ReadOnly {
 		return true, t.listOld(ctx)
 	}
 	return true, nil

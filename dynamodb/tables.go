@@ -19,24 +19,42 @@ import (
 // made by an earlier version is listed after it was opened once.
 func (s *Store) Tables(ctx context.Context) (specs []driver.TableSpec, err error) {
 	err = s.run(ctx, "list tables", "", func() error {
-		names, err := s.tableNames(ctx)
-		if err != nil {
-			return err
-		}
-		for _, name := range names {
-			some, err := s.listed(ctx, name)
-			if err != nil {
-				return err
-			}
-			specs = append(specs, some...)
-		}
-		slices.SortFunc(specs, func(a, b driver.TableSpec) int { return cmp.Compare(a.Name, b.Name) })
-		return nil
+		specs, err = s.specs(ctx)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return specs, nil
+}
+
+func (s *Store) specs(ctx context.Context) (specs []driver.TableSpec, err error) {
+	names, err := s.tableNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		some, err := s.listed(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		specs = append(specs, some...)
+	}
+	slices.SortFunc(specs, func(a, b driver.TableSpec) int { return cmp.Compare(a.Name, b.Name) })
+	return specs, nil
+}
+
+// find reports an error where there is no repository.
+func (s *Store) find(ctx context.Context) error {
+	specs, err := s.specs(ctx)
+	switch {
+	case err != nil || len(specs) > 0:
+		return err
+	case s.opts.TablePrefix != "":
+		return fmt.Errorf("%w in tables whose names begin with %q, in the namespace %q", driver.ErrAbsent, s.opts.TablePrefix, s.opts.Namespace)
+	default:
+		return fmt.Errorf("%w in the table %q, in the namespace %q", driver.ErrAbsent, s.opts.Table, s.opts.Namespace)
+	}
 }
 
 // tableNames are the tables of DynamoDB that may have repositories of the store.
@@ -132,6 +150,9 @@ func columnsOf(v types.AttributeValue) (columns []driver.Column, err error) {
 func (s *Store) DropTable(ctx context.Context, name string) error {
 	t := newTable(s, driver.TableSpec{Name: name})
 	return s.run(ctx, "drop table", name, func() error {
+		if s.opts.ReadOnly {
+			return driver.ErrReadOnly
+		}
 		schema, err := t.schema(ctx)
 		switch {
 		case errorCode(err) == codeValidation:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/endpointcache/endpointcache/internal/hostname"
 )
 
 const scheme = "dynamodb"
@@ -69,7 +70,7 @@ func (o *Options) table(u *url.URL, p *parameters) {
 func (o *Options) server(u *url.URL, p *parameters) {
 	p.string("region", &o.Region)
 	p.string("endpoint", &o.Endpoint)
-	secure := p.bool("use_ssl", !isLoopback(u.Hostname()))
+	secure := p.bool("use_ssl", !hostname.IsLoopback(u.Hostname()))
 	if u.Host == "" || o.Endpoint != "" {
 		return
 	}
@@ -77,11 +78,6 @@ func (o *Options) server(u *url.URL, p *parameters) {
 	if !secure {
 		o.Endpoint = "http://" + u.Host
 	}
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (o *Options) credentials(u *url.URL, p *parameters) error {

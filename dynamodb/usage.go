@@ -120,8 +120,8 @@ func (t *table) upgrade(ctx context.Context, places []place) (bytes int64, err e
 		}})
 		return err
 	})
-	if err != nil {
-		return 0, err
+	if err != nil || t.store.opts.ReadOnly {
+		return bytes, err
 	}
 	return bytes, t.execute(ctx, requests, func(int, item) error { return nil })
 }

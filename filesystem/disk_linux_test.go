@@ -123,7 +123,7 @@ func TestAReadOnlyFileSystemCanBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	canOnlyBeRead(t, store, syscall.EROFS)
-	if _, err := filesystem.Open(t.Context(), filepath.Join(folder, "other"), nil); !errors.Is(err, filesystem.ErrReadOnly) {
+	if _, err := filesystem.Open(t.Context(), filepath.Join(folder, "other"), nil); !errors.Is(err, driver.ErrReadOnly) {
 		t.Errorf("open of a folder that is to be made: %v", err)
 	}
 }
@@ -180,14 +180,14 @@ func canOnlyBeRead(t *testing.T, store *filesystem.Store, cause error) {
 	} {
 		var op *driver.OpError
 		err := change()
-		if !errors.Is(err, filesystem.ErrReadOnly) || !errors.Is(err, cause) || !errors.As(err, &op) {
+		if !errors.Is(err, driver.ErrReadOnly) || !errors.Is(err, cause) || !errors.As(err, &op) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	if n, err := table.Clear(t.Context(), driver.Filter{State: driver.Expired, Now: now}); n != 0 || err != nil {
 		t.Errorf("a clear of nothing: %d, %v", n, err)
 	}
-	if n, err := table.Delete(t.Context(), []driver.Key{{"b", int64(2)}}); n != 0 || err != nil && !errors.Is(err, filesystem.ErrReadOnly) {
+	if n, err := table.Delete(t.Context(), []driver.Key{{"b", int64(2)}}); n != 0 || err != nil && !errors.Is(err, driver.ErrReadOnly) {
 		t.Errorf("a delete of nothing: %d, %v", n, err)
 	}
 	if _, ok := get(t, table, e.Key); !ok {
@@ -291,20 +291,20 @@ func TestWhatCannotBeReadIsNoMiss(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.Chmod(path, 0)
-	if err := read(); !errors.Is(err, os.ErrPermission) || errors.Is(err, filesystem.ErrReadOnly) {
+	if err := read(); !errors.Is(err, os.ErrPermission) || errors.Is(err, driver.ErrReadOnly) {
 		t.Errorf("get of a file that may not be read: %v", err)
 	}
 	os.Chmod(path, 0o600)
 	os.Chmod(filepath.Dir(path), 0o500)
-	if err := table.Put(t.Context(), []driver.Entry{e}); !errors.Is(err, filesystem.ErrReadOnly) {
+	if err := table.Put(t.Context(), []driver.Entry{e}); !errors.Is(err, driver.ErrReadOnly) {
 		t.Errorf("put to a folder that may not be written: %v", err)
 	}
-	if _, err := table.Delete(t.Context(), []driver.Key{e.Key}); !errors.Is(err, filesystem.ErrReadOnly) {
+	if _, err := table.Delete(t.Context(), []driver.Key{e.Key}); !errors.Is(err, driver.ErrReadOnly) {
 		t.Errorf("delete in a folder that may not be written: %v", err)
 	}
 	os.Chmod(filepath.Dir(path), 0o700)
 	os.Chmod(filepath.Dir(folder), 0o500)
-	if _, err := filesystem.Open(t.Context(), filepath.Join(filepath.Dir(folder), "other"), nil); !errors.Is(err, filesystem.ErrReadOnly) {
+	if _, err := filesystem.Open(t.Context(), filepath.Join(filepath.Dir(folder), "other"), nil); !errors.Is(err, driver.ErrReadOnly) {
 		t.Errorf("open in a folder that may not be written: %v", err)
 	}
 	os.Chmod(filepath.Dir(folder), 0o700)

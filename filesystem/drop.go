@@ -22,6 +22,9 @@ var errNotEmpty = errors.New("the folder holds files that are not of the cache, 
 // others have put files there, the folder stays, with the table, which then is empty.
 func (s *Store) DropTable(ctx context.Context, name string) error {
 	return s.run(ctx, "drop table", name, func() error {
+		if s.opts.ReadOnly {
+			return driver.ErrReadOnly
+		}
 		parent, err := s.parent()
 		if err != nil {
 			return err

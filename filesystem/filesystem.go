@@ -64,7 +64,7 @@
 // A save that finds the folder removed makes it again. On a disk of this machine, it does
 // so where the folder was moved as well; on others, a store goes on in the folder that it
 // has open. A folder on a read-only file system, or one that this user may not write to,
-// can be opened and read, if its tables are there; a write is [ErrReadOnly].
+// can be opened and read, if its tables are there; a write is [driver.ErrReadOnly].
 //
 // A renewal of an entry's times and headers reads its file and writes a new one with the
 // whole payload, so in this store it costs as much as a save.
@@ -103,6 +103,11 @@ type Options struct {
 	// an entry whose file was half written counts as missing. The default is
 	// not to wait.
 	Sync bool
+
+	// ReadOnly opens a folder that is there to be read, and changes nothing in it. Writes return
+	// [driver.ErrReadOnly]. Where the folder is absent, or has no table of a cache, the error is
+	// [driver.ErrAbsent].
+	ReadOnly bool
 
 	// Logger is told of files that were found damaged or are no entries, with their
 	// paths, in which "*" stands for what is readable of a key, and of folders that other
@@ -151,14 +156,11 @@ func Open(ctx context.Context, dir string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, opError("open", "", err)
 	}
-	root, err := openFolder(path, o.Temp)
+	root, err := o.openFolder(path)
 	if err != nil {
 		return nil, opError("open", "", err)
 	}
-	s := newStore(root, path, o)
-	s.warnOfOthers(ctx, root, path)
-	sweepDropped(root)
-	return s, nil
+	return opened(ctx, root, path, o)
 }
 
 // New returns a store on a folder that the caller has opened, and which Close
@@ -178,9 +180,24 @@ func New(ctx context.Context, root *os.Root, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, opError("open", "", err)
 	}
-	s := newStore(root, "", o)
-	s.warnOfOthers(ctx, root, s.Path())
-	sweepDropped(root)
+	return opened(ctx, root, "", o)
+}
+
+// opened returns a store on a folder that is open.
+func opened(ctx context.Context, root *os.Root, path string, o Options) (*Store, error) {
+	s := newStore(root, path, o)
+	if !o.ReadOnly {
+		s.warnOfOthers(ctx, root, s.Path())
+		sweepDropped(root)
+		return s, nil
+	}
+	specs, err := s.Tables(ctx)
+	if err == nil && len(specs) == 0 {
+		err = opError("open", "", fmt.Errorf("%w in %s", driver.ErrAbsent, s.Path()))
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 
@@ -213,7 +230,9 @@ func (s *Store) Path() string {
 }
 
 // Traits implements [driver.Store].
-func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind, Intact: true} }
+func (s *Store) Traits() driver.Traits {
+	return driver.Traits{Kind: kind, Intact: true, ReadOnly: s.opts.ReadOnly}
+}
 
 // Close waits for running operations and lets go of the folders. The files stay.
 func (s *Store) Close() error {

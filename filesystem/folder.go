@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 )
 
 // folder is a table's folder. What changes it goes through root, and so never
@@ -65,20 +66,27 @@ func (s *Store) openTable(ctx context.Context, spec driver.TableSpec) (*folder, 
 		return nil, err
 	}
 	defer func() { _ = parent.Close() }()
-	name := folderName(spec.Name)
-	if err := makeFolder(parent, name); err != nil {
-		return nil, err
+	if !s.opts.ReadOnly {
+		if err := makeFolder(parent, folderName(spec.Name)); err != nil {
+			return nil, err
+		}
 	}
 	f, err := openFolderOf(parent, spec)
+	if errors.Is(err, fs.ErrNotExist) && s.opts.ReadOnly {
+		return nil, readonly.ErrNoTable
+	}
 	if err != nil {
 		return nil, err
 	}
 	err = s.checkSchema(ctx, f, spec)
-	if err == nil && s.opts.Sync {
+	if err == nil && s.opts.Sync && !s.opts.ReadOnly {
 		err = syncFolder(parent, ".")
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.close())
+	}
+	if s.opts.ReadOnly {
+		return f, nil
 	}
 	_ = f.sweepTemporary() // what it cannot remove is no matter for who only reads
 	return f, nil
@@ -142,7 +150,7 @@ func (s *Store) renewRoot() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	root, err := openFolder(s.path, s.opts.Temp)
+	root, err := s.opts.openFolder(s.path)
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,11 @@ package filesystem
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/access"
 	"github.com/endpointcache/endpointcache/internal/homepath"
 )
@@ -30,15 +32,20 @@ func absolute(dir string, temp bool) (string, error) {
 
 // openFolder creates the folder where it is absent, and opens it. In a folder that
 // others can write to, another user may have put something in its place.
-func openFolder(path string, temp bool) (*os.Root, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, writing(err)
+func (o Options) openFolder(path string) (*os.Root, error) {
+	if !o.ReadOnly {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return nil, writing(err)
+		}
 	}
 	root, err := os.OpenRoot(path)
+	if errors.Is(err, fs.ErrNotExist) && o.ReadOnly {
+		return nil, fmt.Errorf("%w in %s, which is absent", driver.ErrAbsent, path)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if !temp {
+	if !o.Temp {
 		return root, nil
 	}
 	info, err := root.Stat(".")

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 )
 
 // schema is what a table's file table.json holds.
@@ -45,9 +46,24 @@ func (s schema) keyString() string {
 
 // OpenTable implements [driver.Store].
 func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Table, error) {
+	t, err := s.ownTable(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	var opened driver.Table = t
+	if t.local {
+		opened = localTable{t}
+	}
+	if s.opts.ReadOnly {
+		return readonly.Table(kind, spec.Name, opened), nil
+	}
+	return opened, nil
+}
+
+// ownTable is the table as this package knows it.
+func (s *Store) ownTable(ctx context.Context, spec driver.TableSpec) (t *table, err error) {
 	spec.Key = slices.Clone(spec.Key)
-	var t *table
-	err := s.run(ctx, "open table", spec.Name, func() error {
+	err = s.run(ctx, "open table", spec.Name, func() error {
 		f, err := s.openTable(ctx, spec)
 		if err != nil {
 			return err
@@ -57,9 +73,6 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	})
 	if err != nil {
 		return nil, err
-	}
-	if t.local {
-		return localTable{t}, nil
 	}
 	return t, nil
 }
@@ -71,7 +84,9 @@ func (s *Store) keep(ctx context.Context, spec driver.TableSpec, f *folder) (*ta
 	t := s.tables[spec.Name]
 	if t == nil || !slices.Equal(t.id.spec.Key, spec.Key) { // or its folder was removed
 		t = newTable(s, spec, f)
-		s.warnOfOthers(ctx, f.root, t.path("."))
+		if !s.opts.ReadOnly {
+			s.warnOfOthers(ctx, f.root, t.path("."))
+		}
 		s.tables[spec.Name] = t
 		s.all = append(s.all, t)
 		return t, nil
@@ -99,6 +114,9 @@ func (s *Store) checkSchema(ctx context.Context, f *folder, spec driver.TableSpe
 	found, err := f.compareSchema(spec)
 	if err != nil || found {
 		return err
+	}
+	if s.opts.ReadOnly {
+		return readonly.ErrNoTable
 	}
 	return s.createSchema(ctx, f, spec)
 }

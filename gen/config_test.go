@@ -75,9 +75,9 @@ func TestConfigurationsFitTheirDocument(t *testing.T) {
 	}
 	out := one(t, document, gen.Config{
 		Rules:      []gen.Rule{{Match: "*", Operation: gen.Operation{Expire: gen.Duration(time.Minute), Scope: "shared"}}},
-		Operations: map[string]gen.Operation{"a": {Expire: gen.Duration(time.Second), Name: "Own", Repository: "own_table"}},
+		Operations: map[string]gen.Operation{"a": {Expire: gen.Duration(10 * time.Second), Name: "Own", Repository: "own_table"}},
 	})
-	if o := out.Report.Operations[0]; o.Expire != "1s" || o.Scope != "shared" || o.Var != "Own" || o.Repository != "own_table" {
+	if o := out.Report.Operations[0]; o.Expire != "10s" || o.Scope != "shared" || o.Var != "Own" || o.Repository != "own_table" {
 		t.Errorf("%+v", o)
 	}
 }

@@ -83,9 +83,12 @@ func showDuration(d Duration) string {
 	case settings.NeverExpire:
 		return "never"
 	default:
-		text := strings.TrimSuffix(t.String(), "0s")
-		if short := strings.TrimSuffix(text, "h0m"); short != text {
-			return short + "h"
+		text := t.String()
+		if short, ok := strings.CutSuffix(text, "m0s"); ok {
+			text = short + "m"
+		}
+		if short, ok := strings.CutSuffix(text, "h0m"); ok {
+			text = short + "h"
 		}
 		return text
 	}

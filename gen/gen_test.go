@@ -137,7 +137,7 @@ func TestServers(t *testing.T) {
 
 func TestSwagger2IsConverted(t *testing.T) {
 	for _, document := range []string{
-		"swagger: '2.0'\ninfo: {title: T, version: '1'}\nhost: api.example.com\nbasePath: /v1\npaths:\n  /a/{id}:\n    get:\n      produces: [application/json]\n      parameters: [{name: id, in: path, required: true, type: integer}, {name: tags, in: query, type: array, items: {type: string}, collectionFormat: multi}]\n      responses: {'200': {description: d, schema: {type: object}}}\n",
+		"swagger: '2.0'\ninfo: {title: T, version: '1'}\nhost: api.example.com\nbasePath: /v1\npaths:\n  /a/{id}:\n    get:\n      produces: [application/json]\n      parameters: [{name: id, in: path, required: true, type: integer}, {name: tags, in: query, type: array, items: {type: string}, collectionFormat: multi}]\n      responses: {200: {description: d, schema: {type: object}}}\n  x-own: text\n",
 		`{"swagger": "2.0", "info": {"title": "T", "version": "1"}, "basePath": "/v1", "paths": {"/a/{id}": {"get": {"produces": ["application/json"], "parameters": [{"name": "id", "in": "path", "required": true, "type": "integer"}, {"name": "tags", "in": "query", "type": "array", "items": {"type": "string"}, "collectionFormat": "multi"}], "responses": {"200": {"description": "d", "schema": {"type": "object"}}}}}}}`,
 	} {
 		out := one(t, []byte(document), gen.Config{})

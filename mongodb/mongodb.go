@@ -53,7 +53,8 @@ type Store struct {
 	opts Options
 	ttl  bool // the server removes what has been expired for long
 
-	ferret *ferretDB // nil where the server is another
+	client *clientSettings // of the store's own client; nil where it is the caller's
+	ferret *ferretDB       // nil where the server is another
 	gate   gate.Gate
 }
 
@@ -85,7 +86,12 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, openError(urlError(err))
 	}
-	return newStore(ctx, client.Database(o.Database), true, o)
+	s, err := newStore(ctx, client.Database(o.Database), true, o)
+	if err != nil {
+		return nil, err
+	}
+	s.client = settingsOf(config)
+	return s, nil
 }
 
 // New returns a store on a database of the caller's own client, which Close leaves
@@ -115,6 +121,11 @@ func newStore(ctx context.Context, db *mongo.Database, own bool, o Options) (*St
 		s.ferret = newFerretDB()
 	}
 	s.ttl = !isFerretDB && o.KeepExpired > 0
+	if o.ReadOnly {
+		if err := s.find(ctx); err != nil {
+			return nil, errors.Join(openError(explain(ctx, err)), s.disconnect())
+		}
+	}
 	return s, nil
 }
 
@@ -144,7 +155,9 @@ func (s *Store) askServer(ctx context.Context) (isFerretDB bool, err error) {
 }
 
 // Traits implements [driver.Store].
-func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind, Vanishes: s.ttl} }
+func (s *Store) Traits() driver.Traits {
+	return driver.Traits{Kind: kind, Vanishes: s.ttl, ReadOnly: s.opts.ReadOnly}
+}
 
 const kind = "mongodb"
 

@@ -74,14 +74,8 @@ func harness(open func(tb testing.TB, database string) *mongodb.Store) drivertes
 }
 
 // ferretMany is enough for FerretDB, which reads the whole collection for most
-// commands: half of more keys than one has, and five times more than two pages. In the
-// short form it is more than a command puts, and twice more than two pages.
-func ferretMany() int {
-	if testing.Short() {
-		return 1_100
-	}
-	return 6_000
-}
+// commands: more than a command puts, and twice more than two pages.
+const ferretMany = 1_100
 
 func defaultHarness() drivertest.Harness {
 	return harness(func(tb testing.TB, database string) *mongodb.Store {
@@ -92,7 +86,7 @@ func defaultHarness() drivertest.Harness {
 func TestConformance(t *testing.T) {
 	h := defaultHarness()
 	if isFerretDB(t) {
-		h.Many, h.Loose = ferretMany(), true
+		h.Many, h.Loose = ferretMany, true
 	}
 	drivertest.Run(t, h)
 }
@@ -108,13 +102,9 @@ func TestConformanceOfTheCallersClient(t *testing.T) {
 		return s
 	})
 	if isFerretDB(t) {
-		h.Many = ferretMany()
+		h.Many = ferretMany
 	}
-	topics := []string{"Open", "Names", "Expiry", "Close"}
-	if !testing.Short() {
-		topics = append(topics, "Schema", "Put", "Pop", "Clear", "Context", "Errors")
-	}
-	drivertest.RunTopics(t, h, topics...)
+	drivertest.RunTopics(t, h, "Open", "Names", "Expiry", "Close")
 }
 
 func Benchmark(b *testing.B) { drivertest.Bench(b, defaultHarness()) }

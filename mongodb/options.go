@@ -17,6 +17,12 @@ type Options struct {
 	// "cache_"; the default is none.
 	Prefix string
 
+	// ReadOnly opens what is there to be read. Nothing is created or changed: neither
+	// collections nor indexes, without which listings sort what they find. Writes return
+	// [driver.ErrReadOnly]. Where the database has no table of a cache with the prefix, the error
+	// is [driver.ErrAbsent].
+	ReadOnly bool
+
 	// KeepExpired is how long an entry stays after it has expired, to the
 	// second, before the server may remove it: as long as it can still be
 	// revalidated. The default is 24 hours. With a negative value the store does

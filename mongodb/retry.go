@@ -80,6 +80,12 @@ func explain(ctx context.Context, err error) error {
 	return err
 }
 
+// isAnswer reports whether a server has answered that it does not do what it was asked.
+func isAnswer(err error) bool {
+	var e mongo.CommandError
+	return errors.As(err, &e) && !isLost(err)
+}
+
 func hasCode(err error, code int) bool {
 	var e mongo.ServerError
 	return errors.As(err, &e) && e.HasErrorCode(code)

@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 )
 
 // record is the document of a table in the collection of tables. That of a table that was
@@ -40,6 +41,12 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 			if err != nil {
 				return err
 			}
+			if s.opts.ReadOnly {
+				if !found {
+					return readonly.ErrNoTable
+				}
+				return nil
+			}
 			if !found {
 				if err := t.register(ctx); err != nil {
 					return err
@@ -50,6 +57,9 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	})
 	if err != nil {
 		return nil, err
+	}
+	if s.opts.ReadOnly {
+		return readonly.Table(kind, spec.Name, t), nil
 	}
 	return t, nil
 }

@@ -3,10 +3,12 @@ package mongodb
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/endpointcache/endpointcache/driver"
 )
@@ -44,6 +46,18 @@ func (s *Store) Tables(ctx context.Context) (specs []driver.TableSpec, err error
 	return specs, nil
 }
 
+// find reports an error where no table is recorded.
+func (s *Store) find(ctx context.Context) error {
+	err := repeat(ctx, func() error {
+		query := bson.D{{Key: "prefix", Value: s.opts.Prefix}, {Key: "dropped", Value: bson.D{{Key: "$ne", Value: true}}}}
+		return s.tables().FindOne(ctx, query).Err()
+	})
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		err = fmt.Errorf("%w in the database %q with the prefix %q", driver.ErrAbsent, s.db.Name(), s.opts.Prefix)
+	}
+	return err
+}
+
 func (r *record) spec() (driver.TableSpec, error) {
 	spec := driver.TableSpec{Name: r.Table}
 	for _, c := range r.Key {
@@ -63,6 +77,9 @@ func (r *record) spec() (driver.TableSpec, error) {
 func (s *Store) DropTable(ctx context.Context, name string) error {
 	t := s.table(driver.TableSpec{Name: name})
 	return s.run(ctx, "drop table", name, func() error {
+		if s.opts.ReadOnly {
+			return driver.ErrReadOnly
+		}
 		return repeat(ctx, func() error {
 			_, found, err := t.recorded(ctx)
 			if err != nil {

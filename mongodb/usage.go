@@ -107,8 +107,12 @@ func (t *table) sum(ctx context.Context, hint bson.D) (size driver.Size, err err
 }
 
 // prepareIndex makes an index where it is absent, which takes long once, and returns it as
-// a hint. A user who may not do so goes without, and the hint is nil.
+// a hint. A user who may not do so goes without, and the hint is nil, and so does a store that
+// may only be read: the server knows by itself which of those that are there it can use.
 func (t *table) prepareIndex(ctx context.Context, keys bson.D) (hint bson.D, err error) {
+	if t.store.opts.ReadOnly {
+		return nil, nil
+	}
 	err = repeat(ctx, func() error {
 		_, err := t.docs.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: keys})
 		return err
@@ -131,6 +135,9 @@ const maxUpgrade = 50
 func (t *table) upgrade(ctx context.Context) (hint bson.D, err error) {
 	if hint, err = t.prepareIndex(ctx, sizeIndex); err != nil {
 		return nil, err
+	}
+	if t.store.opts.ReadOnly {
+		return hint, nil
 	}
 	for found := maxUpgrade; found == maxUpgrade; {
 		err := repeat(ctx, func() error {

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/endpointcache/endpointcache/internal/credential"
+	"github.com/endpointcache/endpointcache/internal/hostname"
 )
 
 // Credentials are sent with the requests to some hosts, in a copy of the request:
@@ -140,7 +139,7 @@ func (c *tokens) named(req *http.Request) bool {
 
 // secret reports whether nobody on the way can read the request.
 func (c *tokens) secret(req *http.Request) bool {
-	return req.URL.Scheme == "https" || c.cleartext || isLoopback(req.URL.Hostname())
+	return req.URL.Scheme == "https" || c.cleartext || hostname.IsLoopback(req.URL.Hostname())
 }
 
 // trusted reports whether a request was not led here by another host: all hosts that
@@ -151,17 +150,12 @@ func (c *tokens) trusted(req *http.Request) bool {
 		if before == nil || before.URL == nil || !c.named(before) || !c.secret(before) {
 			return false
 		}
-		if before.URL.Scheme == "https" && req.URL.Scheme != "https" && !isLoopback(req.URL.Hostname()) {
+		if before.URL.Scheme == "https" && req.URL.Scheme != "https" && !hostname.IsLoopback(req.URL.Hostname()) {
 			return false
 		}
 		r = before
 	}
 	return true
-}
-
-func isLoopback(name string) bool {
-	ip := net.ParseIP(name)
-	return strings.EqualFold(name, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 // sendWithToken sends a request that the credentials are for, and once more if they

@@ -156,31 +156,38 @@ func columnKind(typeName string) driver.Kind {
 // TablePrefix.
 func (s *Store) Tables(ctx context.Context) (specs []driver.TableSpec, err error) {
 	err = s.run(ctx, "list tables", "", func() error {
-		return s.with(ctx, repeatable, func(c *conn) error {
-			specs = nil
-			all, err := s.relations(ctx, c, "")
-			for _, r := range all {
-				if _, _, ok := r.ours(); !ok || r.part {
-					continue
-				}
-				if spec, ok := r.spec(s.opts.TablePrefix); ok {
-					specs = append(specs, spec)
-				}
-			}
+		return s.with(ctx, repeatable, func(c *conn) (err error) {
+			specs, err = s.tables(ctx, c)
 			return err
 		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(specs, func(a, b driver.TableSpec) int { return strings.Compare(a.Name, b.Name) })
 	return specs, nil
+}
+
+func (s *Store) tables(ctx context.Context, c *conn) (specs []driver.TableSpec, err error) {
+	all, err := s.relations(ctx, c, "")
+	for _, r := range all {
+		if _, _, ok := r.ours(); !ok || r.part {
+			continue
+		}
+		if spec, ok := r.spec(s.opts.TablePrefix); ok {
+			specs = append(specs, spec)
+		}
+	}
+	slices.SortFunc(specs, func(a, b driver.TableSpec) int { return strings.Compare(a.Name, b.Name) })
+	return specs, err
 }
 
 // DropTable implements [driver.Store]. It waits for those who are using the table. Calls
 // on a Table that is open on it fail afterwards.
 func (s *Store) DropTable(ctx context.Context, name string) error {
 	return s.run(ctx, "drop table", name, func() error {
+		if s.opts.ReadOnly {
+			return driver.ErrReadOnly
+		}
 		return s.with(ctx, repeatable, func(c *conn) error {
 			names := newNames(s.opts, driver.TableSpec{Name: name})
 			r, err := s.relation(ctx, c, names.bare)

@@ -47,8 +47,12 @@ func (t *table) listIndexes(o driver.Order) (all []listIndex) {
 // then.
 var statesWithoutIndex = []string{"42501", "25006", "0A000", "54011"}
 
-// index makes the indexes of an order, unless they are there.
+// index makes the indexes of an order, unless they are there. A store that may only be read
+// goes without.
 func (t *table) index(ctx context.Context, o driver.Order) error {
+	if t.store.opts.ReadOnly {
+		return nil
+	}
 	select {
 	case t.indexes.building <- struct{}{}:
 		defer func() { <-t.indexes.building }()

@@ -25,6 +25,12 @@ type Options struct {
 	// repositories; the default is the zero TableOptions.
 	Tables map[string]TableOptions
 
+	// ReadOnly opens what is there to be read. Nothing is created or changed: neither schema
+	// nor tables, nor indexes for listings, which sort what they find where these are not there.
+	// Writes return [driver.ErrReadOnly]. Where the schema has no table of a cache, the error is
+	// [driver.ErrAbsent].
+	ReadOnly bool
+
 	// Unlogged creates tables without a write-ahead log: saving is faster,
 	// and the tables are empty after a crash of the server. Tables that are
 	// there stay as they are. The default is logged tables.
@@ -117,6 +123,8 @@ func (o *Options) validate() (Options, error) {
 		return opts, fmt.Errorf("StatementTimeout is %v: it is 1ms at least, or 0 for the server's setting", opts.StatementTimeout)
 	case opts.ClearEvery < 0:
 		return opts, fmt.Errorf("ClearEvery is %v: it cannot be negative", opts.ClearEvery)
+	case opts.ReadOnly && opts.ClearEvery > 0:
+		return opts, errors.New("ClearEvery is set with ReadOnly")
 	case opts.OnClear != nil && opts.ClearEvery == 0:
 		return opts, errors.New("OnClear is set without ClearEvery")
 	}

@@ -113,7 +113,11 @@ func newStore(ctx context.Context, pool *pgxpool.Pool, own bool, o Options) (*St
 		shares:  max(1, min(maxShares, runtime.GOMAXPROCS(0), int(config.MaxConns)/2)),
 	}
 	s.teller.init(o.Schema)
-	if err := s.ping(ctx); err != nil {
+	err := s.ping(ctx)
+	if err == nil && o.ReadOnly {
+		err = s.find(ctx)
+	}
+	if err != nil {
 		s.closePool()
 		return nil, openError(err)
 	}
@@ -155,9 +159,20 @@ func (s *Store) ping(ctx context.Context) error {
 	})
 }
 
+// find reports an error where there is no table of a cache.
+func (s *Store) find(ctx context.Context) error {
+	return s.with(ctx, repeatable, func(c *conn) error {
+		specs, err := s.tables(ctx, c)
+		if err == nil && len(specs) == 0 {
+			err = fmt.Errorf("%w in the schema %q", driver.ErrAbsent, s.opts.Schema)
+		}
+		return err
+	})
+}
+
 // Traits implements [driver.Store].
 func (s *Store) Traits() driver.Traits {
-	return driver.Traits{Kind: kind, Vanishes: s.opts.ClearEvery > 0}
+	return driver.Traits{Kind: kind, Vanishes: s.opts.ClearEvery > 0, ReadOnly: s.opts.ReadOnly}
 }
 
 const kind = "postgres"

@@ -133,7 +133,7 @@ func harnesses() map[string]drivertest.Harness {
 func TestConformance(t *testing.T) {
 	for name, h := range harnesses() {
 		t.Run(name, func(t *testing.T) {
-			if testing.Short() && name != "default" {
+			if name != "default" {
 				drivertest.RunTopics(t, h, whatSettingsChange...)
 			} else {
 				drivertest.Run(t, h)

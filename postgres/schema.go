@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 )
 
 // OpenTable implements [driver.Store].
@@ -26,6 +27,10 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 			switch {
 			case err != nil || f.complete:
 				return err
+			case s.opts.ReadOnly && f.old:
+				return readonly.ErrOldTable
+			case s.opts.ReadOnly:
+				return readonly.ErrNoTable
 			case f.old:
 				return c.script(ctx, t.upgrade())
 			}
@@ -43,6 +48,9 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	})
 	if err != nil {
 		return nil, err
+	}
+	if s.opts.ReadOnly {
+		return readonly.Table(kind, spec.Name, t), nil
 	}
 	s.background.add(t)
 	return t, nil

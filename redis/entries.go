@@ -144,7 +144,7 @@ func (r *reader) cameBefore(p *place, value []byte) bool {
 // mend removes places, by bucket, from the indexes if their strings are gone, because they
 // have vanished or were evicted. Whether it succeeds matters to nobody; on a replica it cannot.
 func (t *table) mend(ctx context.Context, gone []place) {
-	if len(gone) == 0 {
+	if len(gone) == 0 || t.store.opts.ReadOnly {
 		return
 	}
 	groups := byBucket(gone)

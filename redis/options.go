@@ -18,6 +18,11 @@ type Options struct {
 	// characters. The default is "endpointcache".
 	Prefix string
 
+	// ReadOnly opens what is there to be read, and changes nothing. Writes return
+	// [driver.ErrReadOnly]. Where no key has the prefix, the error is [driver.ErrAbsent]: to find
+	// that out, all keys of the server are looked at.
+	ReadOnly bool
+
 	// KeepExpired is how long an entry stays after it has expired, so that it can
 	// be served stale or be revalidated: a millisecond at least. The default is 24
 	// hours. Stores that share a table should have the same. An entry that has more

@@ -71,6 +71,8 @@ type Store struct {
 	opts    Options
 	cluster bool
 
+	encrypted bool // the connections of the store's own client are
+
 	gate gate.Gate
 	used atomic.Int64 // when something was last sent once and answered, in nanoseconds
 }
@@ -101,7 +103,12 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, openError(explain(ctx, err))
 	}
-	return newStore(ctx, client, true, o)
+	s, err := newStore(ctx, client, true, o)
+	if err != nil {
+		return nil, err
+	}
+	s.encrypted = option.TLSConfig != nil
+	return s, nil
 }
 
 // New returns a store on the caller's own client, which Close leaves open. Its
@@ -121,7 +128,11 @@ func New(ctx context.Context, client rueidis.Client, opts *Options) (*Store, err
 
 func newStore(ctx context.Context, client rueidis.Client, own bool, o Options) (*Store, error) {
 	s := &Store{client: client, own: own, opts: o, cluster: client.Mode() == rueidis.ClientModeCluster}
-	if err := s.ping(ctx); err != nil {
+	err := s.ping(ctx)
+	if err == nil && o.ReadOnly {
+		err = s.find(undated(ctx))
+	}
+	if err != nil {
 		s.closeClient()
 		return nil, openError(explain(ctx, err))
 	}
@@ -141,7 +152,9 @@ func (s *Store) ping(ctx context.Context) error {
 }
 
 // Traits implements [driver.Store].
-func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind, Vanishes: true} }
+func (s *Store) Traits() driver.Traits {
+	return driver.Traits{Kind: kind, Vanishes: true, ReadOnly: s.opts.ReadOnly}
+}
 
 const kind = "redis"
 

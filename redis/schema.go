@@ -9,6 +9,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 )
 
 // layout is the number of the layout that the package's documentation describes. Strings
@@ -44,6 +45,9 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	if err != nil {
 		return nil, err
 	}
+	if s.opts.ReadOnly {
+		return readonly.Table(kind, spec.Name, t), nil
+	}
 	return t, nil
 }
 
@@ -52,6 +56,9 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 func (t *table) describe(ctx context.Context) (int, error) {
 	client, key := t.store.client, tableName(t.store.opts.Prefix, t.spec.Name)+"}"
 	text, err := client.Do(ctx, resendable(client.B().Get().Key(key).Build())).ToString()
+	if rueidis.IsRedisNil(err) && t.store.opts.ReadOnly {
+		return 0, readonly.ErrNoTable
+	}
 	if rueidis.IsRedisNil(err) {
 		mine, encodeErr := json.Marshal(t.newDescription())
 		if encodeErr != nil {
@@ -74,7 +81,7 @@ func (t *table) describe(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	have, err := t.compare(text, key)
-	if err == nil && have.Layout == oldLayout {
+	if err == nil && have.Layout == oldLayout && !t.store.opts.ReadOnly {
 		err = t.upgrade(ctx, have, key)
 	}
 	return have.Buckets, err

@@ -2,10 +2,12 @@ package redis
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/redis/rueidis"
 
@@ -53,31 +55,53 @@ func (s *Store) Tables(ctx context.Context) (specs []driver.TableSpec, err error
 // described returns the keys that have the form of those of descriptions.
 func (s *Store) described(ctx context.Context) ([]string, error) {
 	before := s.opts.Prefix + ":{"
-	pattern := globEscaper.Replace(before) + "*}"
-	nodes := slices.Collect(maps.Values(s.client.Nodes()))
 	var mu sync.Mutex
 	found := make(map[string]bool) // a replica has what its master has
-	err := parallel.Do(len(nodes), func(i int) error {
+	err := s.scan(ctx, globEscaper.Replace(before)+"*}", func(keys []string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, key := range keys {
+			// Keys of a table's own have a colon in the braces, or behind them.
+			if !strings.Contains(key[len(before):], ":") {
+				found[key] = true
+			}
+		}
+		return true
+	})
+	return slices.Collect(maps.Keys(found)), err
+}
+
+// scan calls each with keys of all nodes, on several goroutines at once, until it returns
+// false. There may be no keys in a call, and the same in several.
+func (s *Store) scan(ctx context.Context, pattern string, each func(keys []string) bool) error {
+	nodes := slices.Collect(maps.Values(s.client.Nodes()))
+	return parallel.Do(len(nodes), func(i int) error {
 		for cursor := uint64(0); ; {
 			scan := nodes[i].B().Scan().Cursor(cursor).Match(pattern).Count(scanned).Build()
 			page, err := nodes[i].Do(ctx, resendable(scan)).AsScanEntry()
 			if err != nil {
 				return err
 			}
-			mu.Lock()
-			for _, key := range page.Elements {
-				// Keys of a table's own have a colon in the braces, or behind them.
-				if !strings.Contains(key[len(before):], ":") {
-					found[key] = true
-				}
-			}
-			mu.Unlock()
-			if cursor = page.Cursor; cursor == 0 {
+			if cursor = page.Cursor; !each(page.Elements) || cursor == 0 {
 				return nil
 			}
 		}
 	})
-	return slices.Collect(maps.Keys(found)), err
+}
+
+// find reports an error where no key is one of a cache.
+func (s *Store) find(ctx context.Context) error {
+	var found atomic.Bool
+	err := s.scan(ctx, globEscaper.Replace(s.opts.Prefix)+":{*", func(keys []string) bool {
+		if len(keys) > 0 {
+			found.Store(true)
+		}
+		return !found.Load()
+	})
+	if err == nil && !found.Load() {
+		err = fmt.Errorf("%w with the prefix %q", driver.ErrAbsent, s.opts.Prefix)
+	}
+	return err
 }
 
 var globEscaper = strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, "]", `\]`, `\`, `\\`)
@@ -101,6 +125,9 @@ func (s *Store) specOf(key, text string) (spec driver.TableSpec, ok bool) {
 // be done again.
 func (s *Store) DropTable(ctx context.Context, name string) error {
 	return s.run(ctx, "drop table", name, func(ctx context.Context) error {
+		if s.opts.ReadOnly {
+			return driver.ErrReadOnly
+		}
 		key := tableName(s.opts.Prefix, name) + "}"
 		text, err := s.client.Do(ctx, resendable(s.client.B().Arbitrary("GET").Keys(key).Build().ToRetryable())).ToString()
 		switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -46,6 +47,20 @@ func (r *keyed[K, V]) match(req *http.Request) (driver.Key, bool, error) {
 		err = fmt.Errorf("repository %q: key of request: %w", r.settings.Name, secret.Error(err))
 	}
 	return nil, false, err
+}
+
+// requestFor returns what makes requests for keys without an identity, nil without an endpoint.
+func (r *keyed[K, V]) requestFor() func(context.Context, *url.URL, driver.Key) (*http.Request, error) {
+	if r.settings.Endpoint == nil {
+		return nil
+	}
+	return func(ctx context.Context, base *url.URL, key driver.Key) (*http.Request, error) {
+		var typed K
+		if err := r.key.Set(reflect.ValueOf(&typed).Elem(), key); err != nil {
+			return nil, fmt.Errorf("repository %q: %w", r.settings.Name, err)
+		}
+		return r.settings.Endpoint.Request(ctx, base, typed)
+	}
 }
 
 // matchURL returns what takes the key from a request's URL alone, nil where the endpoint

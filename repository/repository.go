@@ -108,7 +108,7 @@ func Declare[K comparable, V any](ctx context.Context, store driver.Store, s set
 		Policy: s.Policy, Methods: endpoint.MethodsOf(s.Endpoint), Endpoint: endpointOf(s),
 		Declared: s.Declaration(), Changed: s.Changed, Migration: s.MigrationFrom,
 		Scope: s.Scope, Identity: s.Identity, Origin: s.BaseURL, RedirectHosts: s.RedirectHosts, Redact: s.Redact, Limit: s.Limit, Compression: s.Compression,
-		Match: r.match, Decode: decoder(s), TypedKey: r.typedKeyOrNil,
+		Match: r.match, Request: r.requestFor(), Decode: decoder(s), TypedKey: r.typedKeyOrNil,
 		KeyType: reflect.TypeFor[K](), KeyOf: r.keyOf,
 		Beside: endpoint.BesideURL(s.Endpoint), MatchURL: r.matchURL(), Tags: r.tags(),
 	})

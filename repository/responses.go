@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -23,6 +22,7 @@ type Responses struct {
 
 func init() {
 	exchange.EntryOf = func(ctx context.Context, t *exchange.Table, e driver.Entry) any { return newEntry(ctx, t, e) }
+	exchange.HeadOf = func(entry any) string { return entry.(Entry).head }
 	exchange.OfRepository = func(responses any) *exchange.Table { return responses.(*Responses).table }
 	exchange.Bind = func(responses any, view func(context.Context) (*exchange.Table, error)) any {
 		bound := *responses.(*Responses)
@@ -119,22 +119,8 @@ func (s *saving) put(ctx context.Context, t *exchange.Table, rows []driver.Entry
 	if !s.asOf {
 		return t.Put(ctx, rows)
 	}
-	_, err := t.PutNewer(ctx, lastOfEach(rows))
+	_, err := t.PutNewer(ctx, exchange.LastOfEach(rows, false))
 	return err
-}
-
-// lastOfEach are the entries that have no later one of the same key.
-func lastOfEach(rows []driver.Entry) []driver.Entry {
-	seen := make(map[string]bool, len(rows))
-	var key []byte
-	for i := len(rows) - 1; i >= 0; i-- {
-		key = driver.AppendKey(key[:0], rows[i].Key)
-		if seen[string(key)] {
-			rows = slices.Delete(rows, i, i+1)
-		}
-		seen[string(key)] = true
-	}
-	return rows
 }
 
 // newEntry is a stored entry as calls with ctx see it.

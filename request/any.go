@@ -113,7 +113,8 @@ func Any(opts *AnyOptions) Endpoint[AnyKey] {
 	if opts == nil {
 		opts = &AnyOptions{}
 	}
-	e := &anyEndpoint{}
+	e := &anyEndpoint{opts: *opts, ownKey: len(opts.DigestKey) > 0}
+	e.opts.DigestKey = nil
 	if err := e.set(opts); err != nil {
 		e.err = fmt.Errorf("request: Any: %w", err)
 	}
@@ -126,6 +127,9 @@ type anyEndpoint struct {
 	headers anyHeaders
 	body    anyBody
 	digests digests
+	opts    AnyOptions // for the recipe, without the key of digests
+	ownKey  bool       // of digests
+	foreign bool       // its digests cannot be made here
 	err     error
 }
 
@@ -240,7 +244,7 @@ func (e *anyEndpoint) Request(ctx context.Context, _ *url.URL, key AnyKey) (*htt
 
 func (e *anyEndpoint) Validate() error { return e.err }
 
-func (e *anyEndpoint) String() string { return "any request" }
+func (e *anyEndpoint) String() string { return anyText }
 
 // Specificity is less than that of any other endpoint.
 func (e *anyEndpoint) Specificity() endpoint.Specificity { return endpoint.Specificity{-1} }

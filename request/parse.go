@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/keytype"
 )
 
@@ -187,8 +188,4 @@ func isAlnum(r rune) bool {
 func isMethod(s string) bool { return isToken(s) && strings.ToUpper(s) == s }
 
 // isToken tells whether s can be a method or the name of a header.
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !isAlnum(r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
-	})
-}
+func isToken(s string) bool { return head.IsToken(s) }

@@ -114,11 +114,7 @@ func (e *pattern[K]) Key(req *http.Request) (key K, ok bool, err error) {
 		return key, false, nil
 	}
 	read := new(K)
-	v := reflect.ValueOf(read).Elem()
-	if !e.plan.read(req, req.URL.EscapedPath(), v, false) {
-		return key, false, nil
-	}
-	if ok, err := e.plan.readBody(req, v); err != nil || !ok {
+	if ok, err := e.plan.key(req, reflect.ValueOf(read).Elem()); err != nil || !ok {
 		return key, false, err
 	}
 	return *read, true, nil

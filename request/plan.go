@@ -54,6 +54,14 @@ func methodOf(req *http.Request) string {
 	return req.Method
 }
 
+// key sets key from req, which is admitted, and reports whether req matches.
+func (p *plan) key(req *http.Request, key reflect.Value) (bool, error) {
+	if !p.read(req, req.URL.EscapedPath(), key, false) {
+		return false, nil
+	}
+	return p.readBody(req, key)
+}
+
 // read sets key from req, which is admitted and whose path is given in escaped
 // form, and reports whether req matches. It sets every field, except for hashes when built is
 // true: req is then one of the plan's own, which cannot have their headers.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/seal"
+	"github.com/endpointcache/endpointcache/sqlite"
 )
 
 // only has one column as a digest.
@@ -210,5 +211,38 @@ func TestWatchersTellNoDigests(t *testing.T) {
 				t.Errorf("the changes are (and %v):\n%s", err, d)
 			}
 		})
+	}
+}
+
+// How a store is set up tells of no keys, and to compact it changes none.
+func TestADigestedStoreIsTended(t *testing.T) {
+	below, err := sqlite.OpenMemory(t.Context(), nil)
+	check(t, err)
+	for name, c := range map[string]struct {
+		below                driver.Store
+		diagnoses, compacted bool
+	}{
+		"both": {below, true, true},
+		"one": {struct {
+			driver.Store
+			driver.Diagnoser
+		}{below, below}, true, false},
+		"other": {struct {
+			driver.Store
+			driver.Compactor
+		}{below, below}, false, true},
+		"neither": {newMemory(t), false, false},
+	} {
+		s, err := seal.New(c.below, keys(t, 1), &seal.Options{KeyColumn: digestAll, DigestKey: secret(5)})
+		check(t, err)
+		_, diagnoses := driver.As[driver.Diagnoser](driver.Store(s))
+		_, compacts := driver.As[driver.Compactor](driver.Store(s))
+		if diagnoses != c.diagnoses || compacts != c.compacted {
+			t.Errorf("%s: it diagnoses: %v, and compacts: %v", name, diagnoses, compacts)
+		}
+		if _, ok := driver.As[*sqlite.Store](s); ok {
+			t.Errorf("%s: the store below is found", name)
+		}
+		check(t, s.Close())
 	}
 }

@@ -87,8 +87,8 @@ func (s *Store) Stats() Stats {
 }
 
 // Unwrap returns the store below, or what of it can be used beside this one. A [driver.Watcher]
-// among it tells of other keys to seal with, too. Where key columns may be digests, nothing else
-// is found, and it tells no such keys.
+// among it tells of other keys to seal with, too. Where key columns may be digests, it tells no
+// such keys, and besides only a [driver.Diagnoser] and a [driver.Compactor] are found.
 func (s *Store) Unwrap() driver.Store { return s.hidden }
 
 // Traits are those of the store below, except that entries cannot be damaged unnoticed.

@@ -12,12 +12,38 @@ import (
 func (s *Store) hide() driver.Store {
 	rest := s.below
 	if s.opts.KeyColumn != nil {
-		rest = nil
+		rest = tended(s.below)
 	}
 	if watcher, ok := driver.As[driver.Watcher](s.below); ok {
 		return &watching{Store: s.below, watcher: watcher, seal: s, rest: rest}
 	}
 	return rest
+}
+
+// tended is a store of which nothing is found but how it is set up and how to compact it, which
+// tells of no keys; nil where it has neither.
+func tended(below driver.Store) driver.Store {
+	diagnoser, diagnoses := driver.As[driver.Diagnoser](below)
+	compactor, compacts := driver.As[driver.Compactor](below)
+	switch {
+	case diagnoses && compacts:
+		return struct {
+			driver.Store
+			driver.Diagnoser
+			driver.Compactor
+		}{below, diagnoser, compactor}
+	case diagnoses:
+		return struct {
+			driver.Store
+			driver.Diagnoser
+		}{below, diagnoser}
+	case compacts:
+		return struct {
+			driver.Store
+			driver.Compactor
+		}{below, compactor}
+	}
+	return nil
 }
 
 // watching is a store below that tells what has changed for those above.

@@ -23,6 +23,12 @@ type Declaration struct {
 	// It is empty without an endpoint, and if it is not known.
 	Endpoint string
 
+	// Recipe is what else the endpoint makes keys by, such as which part of a request each column
+	// holds: lines that only this library needs to read. With them, programs that do not have
+	// the key's type make requests for keys, and keys of requests. It is nil if it is not known,
+	// as in what earlier versions have stored.
+	Recipe []string
+
 	// Payload is the type of values, with its import path, and the media type of bodies. It is
 	// empty if it is not known.
 	Payload string
@@ -41,7 +47,8 @@ type Declaration struct {
 
 // Differs reports whether entries that were stored by d are not those of the settings that
 // other describes: they have another key, or another version. If one of the two has no
-// version, the endpoint and the payload tell instead, as far as both have one.
+// version, the endpoint and the payload tell instead, as far as both have one. The recipe makes
+// no difference.
 func (d Declaration) Differs(other Declaration) bool {
 	return (d.Scope == PerIdentity) != (other.Scope == PerIdentity) || d.differsWithin(other)
 }
@@ -128,6 +135,7 @@ func (s RepositorySettings[K, V]) Declaration() Declaration {
 	if s.Endpoint != nil {
 		d.Endpoint = endpoint.Text(s.Endpoint)
 		d.Beside = endpoint.BesideURL(s.Endpoint)
+		d.Recipe = endpoint.Recipe(s.Endpoint)
 	}
 	if key, err := keytype.Of[K](); err == nil {
 		d.Key = key.Columns()

@@ -8,13 +8,10 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/access"
 	"github.com/endpointcache/endpointcache/internal/mount"
 )
-
-// ErrReadOnly is returned by writes to a file that was opened to be read: because of
-// [Options.ReadOnly], or because this process may not write it.
-var ErrReadOnly = errors.New("the file is open to be read only")
 
 // ErrNetwork is returned where a file is on a network file system and [Options.Network] is
 // [NetworkRefuse].
@@ -58,14 +55,14 @@ func chooseMode(ctx context.Context, path string, o Options) (mode, error) {
 }
 
 // unchanging reports whether SQLite has to take a file for one that nobody changes: nothing can
-// be written beside it, and there is nothing that coordinates its users. That may
+// be written beside it, or is to be, and there is nothing that coordinates its users. That may
 // change with every other process that opens it.
-func unchanging(path string) (bool, error) {
-	if access.Writable(filepath.Dir(path)) || isOpen(path) {
+func unchanging(path string, o Options) (bool, error) {
+	if !o.ReadOnly && access.Writable(filepath.Dir(path)) || isOpen(path) {
 		return false, nil
 	}
 	if sizeOf(path+"-wal") > 0 || sizeOf(path+"-journal") > 0 {
-		return false, fmt.Errorf("%w, and what was saved last is in %s-wal or -journal, which can be read only where the folder may be written", ErrReadOnly, path)
+		return false, fmt.Errorf("%w, and what was saved last is in %s-wal or -journal: open it once to write", driver.ErrReadOnly, path)
 	}
 	return true, nil
 }

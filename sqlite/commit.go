@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/endpointcache/endpointcache/driver"
 )
 
 // committer gives the writes of callers that wait at the same time one
@@ -65,7 +67,7 @@ func (c *committer) writeOne(ctx context.Context, size int, single bool, do func
 
 func (c *committer) enqueue(w *write) error {
 	if c.readOnly {
-		return ErrReadOnly
+		return driver.ErrReadOnly
 	}
 	w.done = make(chan struct{})
 	err := c.wait(w)

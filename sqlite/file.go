@@ -182,7 +182,7 @@ func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
 func (f *file) parameters(current *identity) (string, error) {
 	switch f.mode {
 	case reading:
-		alone, err := unchanging(f.path)
+		alone, err := unchanging(f.path, f.opts)
 		if err != nil {
 			return "", err
 		}
@@ -211,6 +211,9 @@ func (f *file) guard(ctx context.Context, again bool, do func() error) error {
 		done := err == nil
 		if done {
 			err = do()
+		}
+		if done && err == nil && again && f.current.Load().hasChanged(f.path) {
+			err = errChanged // while it was read without locks
 		}
 		if err != nil && resultCode(err) == codeFull && f.relieve != nil && !relieved {
 			relieved = true

@@ -60,7 +60,7 @@ func (t *table) List(ctx context.Context, l driver.Listing) (page []driver.Entry
 // lacksIndex reports whether err is of a page for which there is no index: the file may only
 // be read, or something else has its name. The page is sorted then.
 func lacksIndex(err error) bool {
-	return err != nil && (errors.Is(err, ErrReadOnly) || resultCode(err) == codeError)
+	return err != nil && (errors.Is(err, driver.ErrReadOnly) || resultCode(err) == codeError)
 }
 
 // readPage sorts what is selected, or goes by the index of the order.

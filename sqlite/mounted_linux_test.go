@@ -71,7 +71,7 @@ func TestAReadOnlyMountThatIsWritten(t *testing.T) {
 		t.Errorf("%d entries after the owner has closed the file, want 102", n)
 	}
 	var op *driver.OpError
-	if err := reader.Put(t.Context(), []driver.Entry{track("w", 3)}); !errors.Is(err, sqlite.ErrReadOnly) || !errors.As(err, &op) {
+	if err := reader.Put(t.Context(), []driver.Entry{track("w", 3)}); !errors.Is(err, driver.ErrReadOnly) || !errors.As(err, &op) {
 		t.Errorf("a put: %v", err)
 	}
 }

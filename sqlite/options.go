@@ -17,9 +17,16 @@ type Options struct {
 	// Sync is how a commit reaches the disk; the default is [SyncNormal].
 	Sync Sync
 
-	// ReadOnly opens a file that is there to read, and changes nothing in it. Writes
-	// return [ErrReadOnly]. A file that this process may not write is opened so
+	// ReadOnly opens a file that is there to be read, and changes nothing in it or beside it.
+	// Writes return [driver.ErrReadOnly]. Where the file is absent, or has no table of a cache,
+	// the error is [driver.ErrAbsent]. A file that this process may not write is opened so
 	// without the option.
+	//
+	// Where nobody else has the file open, SQLite takes it for one that does not change, so
+	// that it needs no files beside it; if somebody writes to it nevertheless, it is opened
+	// anew. If there are a -wal and a -shm, they are used as by all who have the file open: the
+	// -shm notes who reads what. A -wal without -shm, as in a copy of a file that was in use, is
+	// an error: to read what is in it, SQLite would have to make one.
 	ReadOnly bool
 
 	// Damaged is what becomes of a file that is damaged or no database; the

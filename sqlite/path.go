@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/filelock"
 	"github.com/endpointcache/endpointcache/internal/homepath"
 )
@@ -44,6 +45,18 @@ func makeFile(ctx context.Context, path string) (string, error) {
 		if err := createLocked(ctx, path); err != nil {
 			return "", err
 		}
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// findFile returns where the file is that is to be read, without symbolic links.
+func findFile(_ context.Context, path string) (string, error) {
+	there, err := exists(path)
+	if err != nil {
+		return "", err
+	}
+	if !there {
+		return "", fmt.Errorf("%w at %s: there is no such file", driver.ErrAbsent, path)
 	}
 	return filepath.EvalSymlinks(path)
 }

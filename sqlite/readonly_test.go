@@ -1,11 +1,12 @@
 package sqlite_test
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"errors"
-	"io/fs"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -27,22 +28,22 @@ func wantReadOnly(t *testing.T, path string, o *sqlite.Options) {
 		t.Errorf("the entry is found: %v, %v", found, err)
 	}
 	var op *driver.OpError
-	if err := table.Put(ctx, []driver.Entry{track("w", 2)}); !errors.Is(err, sqlite.ErrReadOnly) || !errors.As(err, &op) {
+	if err := table.Put(ctx, []driver.Entry{track("w", 2)}); !errors.Is(err, driver.ErrReadOnly) || !errors.As(err, &op) {
 		t.Errorf("a put: %v", err)
 	}
-	if _, err := table.Delete(ctx, []driver.Key{track("w", 1).Key}); !errors.Is(err, sqlite.ErrReadOnly) {
+	if _, err := table.Delete(ctx, []driver.Key{track("w", 1).Key}); !errors.Is(err, driver.ErrReadOnly) {
 		t.Errorf("a delete: %v", err)
 	}
-	if _, err := table.Clear(ctx, driver.Filter{}); !errors.Is(err, sqlite.ErrReadOnly) {
+	if _, err := table.Clear(ctx, driver.Filter{}); !errors.Is(err, driver.ErrReadOnly) {
 		t.Errorf("a clear: %v", err)
 	}
 	if page, err := table.List(ctx, driver.Listing{Order: driver.BySize, Limit: 10}); len(page) != 1 || err != nil {
 		t.Errorf("a listing has %d entries: %v", len(page), err)
 	}
-	if _, _, err := table.Pop(ctx, track("w", 1).Key, driver.Filter{}); !errors.Is(err, sqlite.ErrReadOnly) {
+	if _, _, err := table.Pop(ctx, track("w", 1).Key, driver.Filter{}); !errors.Is(err, driver.ErrReadOnly) {
 		t.Errorf("a pop: %v", err)
 	}
-	if _, err := store.OpenTable(ctx, driver.TableSpec{Name: "absent", Key: tracks.Key}); !errors.Is(err, sqlite.ErrReadOnly) {
+	if _, err := store.OpenTable(ctx, driver.TableSpec{Name: "absent", Key: tracks.Key}); !errors.Is(err, driver.ErrReadOnly) {
 		t.Errorf("a table that is absent: %v", err)
 	}
 	if err := store.Close(); err != nil {
@@ -63,7 +64,7 @@ func oneTrack(t *testing.T, path string) {
 func TestReadOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "music.db")
 	readOnly := &sqlite.Options{ReadOnly: true}
-	if _, err := sqlite.Open(t.Context(), path, readOnly); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := sqlite.Open(t.Context(), path, readOnly); !errors.Is(err, driver.ErrAbsent) {
 		t.Errorf("a file that is absent: %v", err)
 	}
 	oneTrack(t, path)
@@ -81,14 +82,14 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// A store that only reads writes nothing into the file, also when it closes the
-// file last.
-func TestReadOnlyChangesNothing(t *testing.T) {
+// aCopy is a copy of a file that is open, as after a crash.
+func aCopy(t *testing.T, suffixes ...string) (path string) {
+	t.Helper()
 	folder := t.TempDir()
 	_, table := openTracks(t, filepath.Join(folder, "music.db"), nil)
 	put(t, table, many(50)...)
-	path := filepath.Join(folder, "copy.db") // as after a crash: with a log
-	for _, suffix := range []string{"", "-wal"} {
+	path = filepath.Join(t.TempDir(), "copy.db")
+	for _, suffix := range suffixes {
 		content, err := os.ReadFile(filepath.Join(folder, "music.db"+suffix))
 		if err != nil {
 			t.Fatal(err)
@@ -97,18 +98,35 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	content := func() []byte {
-		var all []byte
-		for _, suffix := range []string{"", "-wal"} {
-			read, err := os.ReadFile(path + suffix)
-			if err != nil {
+	return path
+}
+
+// beside are the names, sizes and contents of a file and of those beside it. What is in shared memory
+// are notes of who reads and writes.
+func beside(t *testing.T, path string) string {
+	t.Helper()
+	var all strings.Builder
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		content := []byte("shared")
+		if !strings.HasSuffix(entry.Name(), "-shm") {
+			if content, err = os.ReadFile(filepath.Join(filepath.Dir(path), entry.Name())); err != nil {
 				t.Fatal(err)
 			}
-			all = append(all, read...)
 		}
-		return all
+		fmt.Fprintf(&all, "%s %d %x\n", entry.Name(), len(content), sha256.Sum256(content))
 	}
-	before := content()
+	return all.String()
+}
+
+// A store that only reads writes nothing into the file and makes none, also when it closes the
+// file last.
+func TestReadOnlyChangesNothing(t *testing.T) {
+	path := aCopy(t, "", "-wal", "-shm")
+	before := beside(t, path)
 	store, reader := openTracks(t, path, &sqlite.Options{ReadOnly: true})
 	if n := count(t, reader); n != 50 {
 		t.Errorf("%d entries, want 50", n)
@@ -116,8 +134,55 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(content(), before) {
-		t.Error("the file or its log has changed")
+	if after := beside(t, path); after != before {
+		t.Errorf("there is\n%s, before\n%s", after, before)
+	}
+}
+
+func TestALogThatCannotBeReadWithoutAChange(t *testing.T) {
+	path := aCopy(t, "", "-wal")
+	before := beside(t, path)
+	if _, err := sqlite.Open(t.Context(), path, &sqlite.Options{ReadOnly: true}); !errors.Is(err, driver.ErrReadOnly) {
+		t.Errorf("a file with a log alone: %v", err)
+	}
+	if after := beside(t, path); after != before {
+		t.Errorf("there is\n%s, before\n%s", after, before)
+	}
+}
+
+func TestAFileThatIsNoCache(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "other.db")
+	store, err := sqlite.Open(t.Context(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Open(t.Context(), path, &sqlite.Options{ReadOnly: true}); !errors.Is(err, driver.ErrAbsent) {
+		t.Errorf("a file without tables: %v", err)
+	}
+}
+
+// A store that reads without locks, as nobody had the file open, sees what others write later.
+func TestAFileThatIsWrittenLater(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "music.db")
+	oneTrack(t, path)
+	_, reader := openTracks(t, path, &sqlite.Options{ReadOnly: true})
+	for i := range 3 {
+		if n := count(t, reader); n != 10*i+1 {
+			t.Errorf("%d entries, want %d", n, 10*i+1)
+		}
+		writer, table := openTracks(t, path, nil)
+		for j := range 10 {
+			put(t, table, track("later", 10*i+j))
+			if n := count(t, reader); n != 10*i+j+2 {
+				t.Errorf("%d entries, want %d", n, 10*i+j+2)
+			}
+		}
+		if err := writer.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 )
 
 // OpenTable implements [driver.Store].
@@ -29,15 +30,36 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 		if err != nil || complete {
 			return err
 		}
+		if s.commits.readOnly {
+			return s.readers.with(ctx, func(c *conn) error { return t.readable(ctx, c) })
+		}
 		return s.commits.write(ctx, 1, func(c *conn) error { return t.ensure(ctx, c) })
 	})
 	if err != nil {
 		return nil, err
 	}
+	if s.commits.readOnly {
+		return readonly.Table(kind, spec.Name, t), nil
+	}
 	if s.file != nil {
 		s.file.tables.add(t)
 	}
 	return t, nil
+}
+
+// readable reports an error where a table, which is not complete, cannot be read. It can be
+// without its index.
+func (t *table) readable(ctx context.Context, c *conn) error {
+	found, err := layouts(ctx, c, t.spec.Name)
+	switch {
+	case err != nil:
+		return err
+	case len(found) == 0:
+		return readonly.ErrNoTable
+	case len(found[0].missing()) > 0:
+		return readonly.ErrOldTable
+	}
+	return nil
 }
 
 // ensure makes the table, its index, and the columns that a table of an earlier version

@@ -47,7 +47,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"runtime"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -80,7 +79,7 @@ var _ driver.Store = (*Store)(nil)
 // The extension is left as given. What SQLite takes otherwise, ":memory:" and
 // "file:" URIs, is refused.
 //
-// A file that this process may not write is opened to read: writes return [ErrReadOnly].
+// A file that this process may not write is opened to read: writes return [driver.ErrReadOnly].
 // A file of this user that everybody may read or write becomes the user's alone.
 func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	return openOwn(ctx, opts, func(o Options) (*Store, error) {
@@ -90,7 +89,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 		}
 		resolve := makeFile
 		if o.ReadOnly {
-			resolve = func(_ context.Context, path string) (string, error) { return filepath.EvalSymlinks(path) }
+			resolve = findFile
 		}
 		for attempt := 1; ; attempt++ {
 			var s *Store
@@ -169,7 +168,11 @@ func open(ctx context.Context, o *Options, make func(Options) (*Store, error)) (
 	}
 	s, err := make(opts)
 	if err == nil {
-		if err = s.guard(ctx, true, func() error { return s.ping(ctx) }); err != nil {
+		err = s.guard(ctx, true, func() error { return s.ping(ctx) })
+		if err == nil && opts.ReadOnly && s.file != nil {
+			err = s.guard(ctx, true, func() error { return s.find(ctx) })
+		}
+		if err != nil {
 			err = errors.Join(err, s.shutDown())
 		}
 	}
@@ -232,11 +235,22 @@ func (s *Store) ping(ctx context.Context) error {
 	return nil
 }
 
+// find reports an error where there is no table of a cache.
+func (s *Store) find(ctx context.Context) error {
+	specs, err := s.specs(ctx)
+	if err == nil && len(specs) == 0 {
+		err = fmt.Errorf("%w in %s", driver.ErrAbsent, s.path)
+	}
+	return err
+}
+
 // Path is the file that the store was opened on, or empty.
 func (s *Store) Path() string { return s.path }
 
 // Traits implements [driver.Store].
-func (s *Store) Traits() driver.Traits { return driver.Traits{Kind: kind} }
+func (s *Store) Traits() driver.Traits {
+	return driver.Traits{Kind: kind, ReadOnly: s.commits.readOnly}
+}
 
 const kind = "sqlite"
 
@@ -283,7 +297,7 @@ func (s *Store) attempt(ctx context.Context, op, table string, again bool, do fu
 	case codeTooBig:
 		err = fmt.Errorf("%w: %w", driver.ErrTooLarge, err)
 	case codeReadOnly:
-		err = fmt.Errorf("%w: %w", ErrReadOnly, err)
+		err = fmt.Errorf("%w: %w", driver.ErrReadOnly, err)
 	}
 	return &driver.OpError{Store: kind, Op: op, Table: table, Err: err}
 }

@@ -10,22 +10,28 @@ import (
 // Tables implements [driver.Store]. What is in the database besides is left out.
 func (s *Store) Tables(ctx context.Context) ([]driver.TableSpec, error) {
 	var specs []driver.TableSpec
-	err := s.run(ctx, "list tables", "", func() error {
-		return s.readers.with(ctx, func(c *conn) error {
-			found, err := layouts(ctx, c, "")
-			specs = make([]driver.TableSpec, 0, len(found))
-			for _, l := range found {
-				if spec, ok := l.spec(); ok {
-					specs = append(specs, spec)
-				}
-			}
-			return err
-		})
+	err := s.run(ctx, "list tables", "", func() (err error) {
+		specs, err = s.specs(ctx)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return specs, nil
+}
+
+func (s *Store) specs(ctx context.Context) (specs []driver.TableSpec, err error) {
+	err = s.readers.with(ctx, func(c *conn) error {
+		found, err := layouts(ctx, c, "")
+		specs = make([]driver.TableSpec, 0, len(found))
+		for _, l := range found {
+			if spec, ok := l.spec(); ok {
+				specs = append(specs, spec)
+			}
+		}
+		return err
+	})
+	return specs, err
 }
 
 // DropTable implements [driver.Store].

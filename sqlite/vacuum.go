@@ -82,18 +82,31 @@ func (u *upkeep) shrink(ctx context.Context, rest bool) error {
 	}
 	u.owesCut.Store(true)
 	if !sp.incremental {
-		return u.commits.alone(ctx, func(c *conn) error {
-			if err := c.pragma(ctx, "PRAGMA auto_vacuum=INCREMENTAL"); err != nil {
-				return err
-			}
-			return c.pragma(ctx, "VACUUM")
-		})
+		return u.commits.alone(ctx, func(c *conn) error { return c.rewrite(ctx) })
 	}
+	return u.giveBack(ctx, sp.surplus(), rest)
+}
+
+// rewrite writes the whole file anew, as one that can be cut in steps.
+func (c *conn) rewrite(ctx context.Context) error {
+	if err := c.pragma(ctx, "PRAGMA auto_vacuum=INCREMENTAL"); err != nil {
+		return err
+	}
+	s, err := c.prepare(ctx, stmtKey{text: "VACUUM"})
+	if err != nil {
+		return err
+	}
+	_, err = c.execute(ctx, s, true)
+	return err
+}
+
+// giveBack gives so many unused pages back.
+func (u *upkeep) giveBack(ctx context.Context, left int64, rest bool) error {
 	step := int64(stepPages)
 	if !rest {
 		step = hastyStep
 	}
-	for left := sp.surplus(); left > 0; left -= step {
+	for ; left > 0; left -= step {
 		began := time.Now()
 		err := u.commits.alone(ctx, func(c *conn) error {
 			return c.pragma(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(left, step)))

@@ -35,28 +35,37 @@ type Options struct {
 	// collections in MongoDB, before a dot, and the namespace in DynamoDB. The
 	// default is each store's own. Files, folders and memory are one program's.
 	Name string
+
+	// ReadOnly opens what is there to be read, and changes nothing at its place: it makes no
+	// file, folder, schema, table, index or key, and brings nothing of an earlier version up to
+	// date. Whatever would change something returns [driver.ErrReadOnly], wrapped; so does
+	// opening a table that is not there. Where there is no cache, because the file, folder,
+	// schema or database is absent or has no table of one, Open returns [driver.ErrAbsent],
+	// wrapped. Memory is then empty for ever.
+	ReadOnly bool
 }
 
 // kinds are the stores, by the schemes of their URLs.
 var kinds = slices.Concat(storeurl.Embedded, storeurl.Set{
 	{Name: "postgres", Schemes: []string{"postgres", "postgresql"}, Form: "postgres://host/database",
-		Open: func(ctx context.Context, address, name string) (driver.Store, error) {
-			return storeurl.Opened(postgres.Open(ctx, address, &postgres.Options{Schema: name}))
+		Open: func(ctx context.Context, address string, o storeurl.Options) (driver.Store, error) {
+			return storeurl.Opened(postgres.Open(ctx, address, &postgres.Options{Schema: o.Name, ReadOnly: o.ReadOnly}))
 		}},
 	{Name: "redis", Schemes: []string{"redis", "rediss", "valkey", "valkeys"}, Form: "redis://host",
-		Open: func(ctx context.Context, address, name string) (driver.Store, error) {
-			return storeurl.Opened(redis.Open(ctx, address, &redis.Options{Prefix: name}))
+		Open: func(ctx context.Context, address string, o storeurl.Options) (driver.Store, error) {
+			return storeurl.Opened(redis.Open(ctx, address, &redis.Options{Prefix: o.Name, ReadOnly: o.ReadOnly}))
 		}},
 	{Name: "mongodb", Schemes: []string{"mongodb", "mongodb+srv"}, Form: "mongodb://host/database",
-		Open: func(ctx context.Context, address, name string) (driver.Store, error) {
-			if name != "" {
-				name += "."
+		Open: func(ctx context.Context, address string, o storeurl.Options) (driver.Store, error) {
+			prefix := o.Name
+			if prefix != "" {
+				prefix += "."
 			}
-			return storeurl.Opened(mongodb.Open(ctx, address, &mongodb.Options{Prefix: name}))
+			return storeurl.Opened(mongodb.Open(ctx, address, &mongodb.Options{Prefix: prefix, ReadOnly: o.ReadOnly}))
 		}},
 	{Name: "dynamodb", Schemes: []string{"dynamodb"}, Form: "dynamodb://?region=name",
-		Open: func(ctx context.Context, address, name string) (driver.Store, error) {
-			return storeurl.Opened(dynamodb.Open(ctx, address, &dynamodb.Options{Namespace: name}))
+		Open: func(ctx context.Context, address string, o storeurl.Options) (driver.Store, error) {
+			return storeurl.Opened(dynamodb.Open(ctx, address, &dynamodb.Options{Namespace: o.Name, ReadOnly: o.ReadOnly}))
 		}},
 })
 
@@ -75,12 +84,12 @@ func Kind(address string) string {
 
 // Open opens the store at address, which the caller closes. The paths of sqlite: and
 // file: are taken as they are; after sqlite:/// and file:///, they are those of a
-// URL, in which %20 is a space. With ?mode=ro, a SQLite file that is there is opened to be
-// read; other parameters are errors. Errors do not tell the address, which may have a
+// URL, in which %20 is a space. ?mode=ro of a SQLite file is ReadOnly; other
+// parameters are errors. Errors do not tell the address, which may have a
 // password.
 func Open(ctx context.Context, address string, opts *Options) (driver.Store, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	return kinds.Open(ctx, address, opts.Name)
+	return kinds.Open(ctx, address, storeurl.Options(*opts))
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/endpointcache/endpointcache/driver"
-	"github.com/endpointcache/endpointcache/sqlite"
 	"github.com/endpointcache/endpointcache/store"
 )
 
@@ -95,7 +94,7 @@ func TestASQLiteFileIsOpenedToBeRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = table.Put(t.Context(), []driver.Entry{{Key: driver.Key{"a"}}})
-		if refused := errors.Is(err, sqlite.ErrReadOnly); refused != strings.HasSuffix(address, "ro") {
+		if refused := errors.Is(err, driver.ErrReadOnly); refused != strings.HasSuffix(address, "ro") {
 			t.Errorf("%s: a save is %v", address, err)
 		}
 		if err := s.Close(); err != nil {

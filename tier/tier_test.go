@@ -76,10 +76,6 @@ func TestConformance(t *testing.T) {
 		h := drivertest.At(
 			func(tb testing.TB) string { return filepath.Join(tb.TempDir(), "cache.db") },
 			func(tb testing.TB, path string) driver.Store { return over(tb, openSQLite(tb, path), nil) })
-		if testing.Short() {
-			drivertest.RunTopics(t, h, "Open", "Near", "Concurrent")
-			return
-		}
-		drivertest.Run(t, h)
+		drivertest.RunTopics(t, h, "Open", "PutIf", "Renew", "Delete", "Watch", "Near", "Concurrent") // with a watcher of its own
 	})
 }

@@ -108,6 +108,33 @@ func Settle(key driver.Key, e *driver.Entry) {
 	}
 }
 
+// Right reports whether an entry, which was read with all its parts past the layer of its store, is
+// what it was when its sums were made.
+func Right(e *driver.Entry) bool {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	return s.payloadIsRight(e.Key, e) && s.metaIsRight(e.Key, e)
+}
+
+// Complete gives an entry the sums that it lacks, as a store does that finds damage by itself. What is
+// sealed gets none: it may be bound to what it has.
+func Complete(e *driver.Entry) {
+	if e.PayloadSum != 0 && e.MetaSum != 0 {
+		return
+	}
+	if _, plain := usual(e.Header); !plain {
+		return
+	}
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	if e.PayloadSum == 0 {
+		e.PayloadSum = s.payload(e.Key, e)
+	}
+	if e.MetaSum == 0 {
+		e.MetaSum = s.metaToKeep(e.Key, e)
+	}
+}
+
 // usual is the form in which package head writes a header: a store that has a type for JSON
 // gives it back with other white space, and in another order.
 func usual(header string) (string, bool) {

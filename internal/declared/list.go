@@ -23,7 +23,7 @@ func (s *Store) List(ctx context.Context) ([]Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, unread, err := s.known(ctx)
+	known, repositories, unread, err := s.known(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (s *Store) List(ctx context.Context) ([]Table, error) {
 		case unread[base(spec.Name)]:
 			t.Repository, t.Declared = base(spec.Name), unnumbered(spec.Name)
 			t.Current = true // as far as anybody knows
-		case known[base(spec.Name)].Declaration != nil:
+		case repositories[base(spec.Name)]:
 			t.Repository = base(spec.Name) // what a program with an older declaration has left
 			t.Declared = spec.Name
 		default:
@@ -49,16 +49,16 @@ func (s *Store) List(ctx context.Context) ([]Table, error) {
 	return tables, nil
 }
 
-// known are the tables that records tell of, and each repository by its own name. Unread are the
+// known are the tables that records tell of, and the repositories that have some. Unread are the
 // repositories whose records cannot be read, as a newer version may have written them.
-func (s *Store) known(ctx context.Context) (known map[string]Table, unread map[string]bool, err error) {
+func (s *Store) known(ctx context.Context) (known map[string]Table, repositories, unread map[string]bool, err error) {
 	first, err := s.items(ctx, driver.Filter{Leading: driver.Key{FirstOrigin}})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	others, err := s.items(ctx, driver.Filter{Where: driver.Where{Prefix: OtherOrigins}})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	origins := make(map[string][]string) // by repository, that of its home table first
 	for _, e := range first {
@@ -73,9 +73,9 @@ func (s *Store) known(ctx context.Context) (known map[string]Table, unread map[s
 	}
 	declarations, err := s.items(ctx, driver.Filter{Leading: driver.Key{Declaration}})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	known, unread = make(map[string]Table), make(map[string]bool)
+	known, repositories, unread = make(map[string]Table), make(map[string]bool), make(map[string]bool)
 	for _, e := range declarations {
 		name := e.Key[1].(string)
 		r, err := recordOf(e, name)
@@ -83,10 +83,11 @@ func (s *Store) known(ctx context.Context) (known map[string]Table, unread map[s
 		case err != nil:
 			unread[name] = true
 		case !r.dropped:
+			repositories[name] = true
 			r.tables(name, origins[name], known)
 		}
 	}
-	return known, unread, nil
+	return known, repositories, unread, nil
 }
 
 // tables adds the tables of a repository.
@@ -113,6 +114,9 @@ func (r *record) tables(name string, origins []string, known map[string]Table) {
 }
 
 func (s *Store) items(ctx context.Context, f driver.Filter) (items []driver.Entry, err error) {
+	if s.Records == nil {
+		return nil, nil
+	}
 	for e, err := range s.Records.Entries(ctx, driver.Selection{Filter: f, Parts: driver.Payload | driver.Meta}) {
 		if err != nil {
 			return nil, err

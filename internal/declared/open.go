@@ -152,15 +152,21 @@ func (o *Opening) meet(ctx context.Context, refused error) error {
 	if at < 0 {
 		return refused
 	}
-	stored := settings.Declaration{Key: specs[at].Key, DeclaredAt: o.Given.DeclaredAt}
-	if identity := Columns(settings.Declaration{Scope: settings.PerIdentity})[0]; stored.Key[0] == identity {
-		stored.Key, stored.Scope = stored.Key[1:], settings.PerIdentity
-	}
+	stored := declarationOf(specs[at].Key, o.Given.DeclaredAt)
 	if _, ok := o.Migration(stored); !ok && o.Changed != settings.Recreate {
 		return refused
 	}
 	_, err = o.create(ctx, o.Name, &record{declaration: stored, table: 1})
 	return err
+}
+
+// declarationOf is the declaration of a table as far as it tells by itself.
+func declarationOf(key []driver.Column, at time.Time) settings.Declaration {
+	d := settings.Declaration{Key: key, DeclaredAt: at}
+	if key[0] == Columns(settings.Declaration{Scope: settings.PerIdentity})[0] {
+		d.Key, d.Scope = key[1:], settings.PerIdentity
+	}
+	return d
 }
 
 // beginAnew takes the place of a record that is damaged. Nobody knows by which declaration the
@@ -194,12 +200,16 @@ func (o *Opening) use(ctx context.Context, r *record) (string, driver.Table, err
 	if err != nil {
 		return "", nil, err
 	}
-	if d := r.declaration; d.Version == 0 && o.Given.Version > 0 || d.Endpoint == "" && o.Given.Endpoint != "" || d.Payload == "" {
+	switch d := r.declaration; {
+	case d.Version == 0 && o.Given.Version > 0 || d.Endpoint == "" && o.Given.Endpoint != "" || d.Payload == "":
 		r.declaration = o.Given
 		r.declaration.Version = max(d.Version, o.Given.Version)
 		if _, err := o.replace(ctx, o.Name, r); err != nil { // a store that may not be written can be read
 			o.Log.Warn("endpointcache: the version of a declaration cannot be remembered now", "repository", o.Name, "error", err)
 		}
+	case o.Given.Recipe != nil && (!slices.Equal(d.Recipe, o.Given.Recipe) || d.Recipe == nil || d.Endpoint != o.Given.Endpoint):
+		r.declaration.Endpoint, r.declaration.Recipe = o.Given.Endpoint, o.Given.Recipe
+		_, _ = o.replace(ctx, o.Name, r) // whoever looks into the store knows less without it, and no more is lost
 	}
 	o.sweep(ctx, r)
 	return spec.Name, table, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,6 +92,10 @@ func (f fields) setDeclaration(prefix string, d settings.Declaration) {
 		f[prefix+"key"] = append(f[prefix+"key"], c.Name+" "+c.Kind.String())
 	}
 	f[prefix+"beside"] = d.Beside
+	f[prefix+"recipe"] = d.Recipe
+	if d.Recipe != nil && len(d.Recipe) == 0 {
+		f[prefix+"recipe"] = []string{""}
+	}
 }
 
 func decodeRecord(encoded string, seen time.Time) (*record, error) {
@@ -157,6 +162,9 @@ func (p *parser) declaration(prefix string) settings.Declaration {
 		Version: p.number(prefix + "version"), Endpoint: p.first(prefix + "endpoint"), Payload: p.first(prefix + "payload"),
 		Beside: p.fields[prefix+"beside"], DeclaredAt: p.time(prefix + "declared"),
 	}
+	if recipe, ok := p.fields[prefix+"recipe"]; ok && len(recipe) > 0 {
+		d.Recipe = slices.DeleteFunc(recipe, func(line string) bool { return line == "" })
+	}
 	for scope := p.first(prefix + "scope"); d.Scope.String() != scope; d.Scope++ {
 		if d.Scope == settings.PerIdentity {
 			p.note(errRecord)
@@ -175,7 +183,8 @@ func (p *parser) declaration(prefix string) settings.Declaration {
 	return d
 }
 
-// Store is a store with the table of records in it.
+// Store is a store with the table of records in it, which is nil where there is none and nothing
+// is to be remembered.
 type Store struct {
 	driver.Store
 	Records driver.Table
@@ -183,6 +192,9 @@ type Store struct {
 
 // read returns the record of a repository, nil where there is none.
 func (s *Store) read(ctx context.Context, repository string) (r *record, err error) {
+	if s.Records == nil {
+		return nil, nil
+	}
 	var read driver.Entry
 	found := false
 	err = s.Records.Get(ctx, []driver.Key{{Declaration, repository}}, driver.Selection{Parts: driver.Meta}, func(_ int, e driver.Entry) {
@@ -194,10 +206,13 @@ func (s *Store) read(ctx context.Context, repository string) (r *record, err err
 	return recordOf(read, repository)
 }
 
+// ErrUnread means that a record cannot be read: it is sealed, or a newer version has written it.
+var ErrUnread = errors.New("the store remembers a declaration that cannot be read")
+
 func recordOf(e driver.Entry, repository string) (*record, error) {
 	r, err := decodeRecord(e.Header, e.CachedAt)
 	if err != nil {
-		return nil, fmt.Errorf("the declaration of %q that the store remembers: %w", repository, err)
+		return nil, fmt.Errorf("%w of %q: %w", ErrUnread, repository, err)
 	}
 	return r, nil
 }
@@ -246,6 +261,9 @@ func (s *Store) replace(ctx context.Context, repository string, r *record) (repl
 // origins are those that the repository has a table for, and an empty one for the first.
 func (s *Store) origins(ctx context.Context, repository string) ([]string, error) {
 	all := []string{""}
+	if s.Records == nil {
+		return all, nil
+	}
 	kind := driver.Filter{Leading: driver.Key{OtherOrigins + repository}}
 	for e, err := range s.Records.Entries(ctx, driver.Selection{Filter: kind}) {
 		if err != nil {

@@ -90,7 +90,7 @@ func runPage(t *testing.T, p *doccheck.Page) {
 func need(t, page *testing.T, s *doccheck.Scratch, names []string, prepared map[string]bool) {
 	for _, name := range names {
 		tool := tools[name]
-		if _, err := exec.LookPath(name); err != nil {
+		if _, err := exec.LookPath(name); err != nil && !tool.ours {
 			if tool.inCI {
 				testenv.Skip(t, "there is no "+name)
 			}

@@ -162,13 +162,17 @@ var tools = map[string]struct {
 	inCI    bool   // .ci/run, or the servers of the tests, bring it
 	server  string // the variable that leads to it
 	prepare func(t *testing.T, s *doccheck.Scratch, address string)
+	ours    bool // prepare builds it
 }{
 	"sqlite3":   {inCI: true},
+	"curl":      {},
 	"jq":        {inCI: true},
 	"zstd":      {inCI: true, prepare: prepareCompressed},
 	"redis-cli": {inCI: true, server: "REDIS_TEST_URL", prepare: prepareRedis},
 	"psql":      {inCI: true, server: "POSTGRES_TEST_URL", prepare: preparePostgres},
 	"aws":       {server: "DYNAMODB_TEST_URL", prepare: prepareDynamoDB},
+
+	"endpointcache": {ours: true, prepare: prepareTool},
 }
 
 // issueKey and issue are of a table that is kept compressed.

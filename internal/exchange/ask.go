@@ -49,6 +49,7 @@ type Ask struct {
 
 	key     string    // encoded
 	present bool      // the store has an entry for the key, of use or not
+	why     ground    // it is of no use
 	asOf    time.Time // CachedAt of that
 	looked  int       // how often the store was asked again, after another flight had landed
 	built   bool      // Door.Build was asked

@@ -8,7 +8,9 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/declared"
+	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -17,24 +19,35 @@ import (
 var EntryOf func(ctx context.Context, t *Table, e driver.Entry) any
 
 // Raw returns a table of the store without its declaration. What it writes outdates what
-// was asked for before, as writes to the declared table do.
-func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.Table) (*Table, error) {
+// was asked for before, as writes to the declared table do. Marked tells that there are marks,
+// see [Exchange.HasMarks]: they show in its entries as they do in those of the declared table.
+func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.Table, marked bool) (*Table, error) {
 	spec := listed.TableSpec
-	if t := x.openedRaw(spec); t != nil {
+	if t := x.openedRaw(listed, marked); t != nil {
 		return t, nil
 	}
 	opened, err := store.OpenTable(ctx, spec) // without the lock: a store that hangs holds up nobody else
 	if err != nil {
 		return nil, err
 	}
+	d, err := x.asListed(ctx, listed)
+	if err != nil {
+		return nil, err
+	}
 	x.rawMu.Lock()
 	defer x.rawMu.Unlock()
-	if t := x.rawOf(spec); t != nil {
+	if t := x.rawOf(listed, marked); t != nil {
 		return t, nil
 	}
-	own := Declaration{Name: listed.Declared, Key: spec.Key, Declared: settings.Declaration{Key: spec.Key}}
-	t := x.newTable(own, x.fixed, nil, nil)
+	redactor, err := redact.New(x.opts.Redact)
+	if err != nil {
+		return nil, err
+	}
+	t := x.newTable(d, x.fixed, nil, redactor)
 	t.stored, t.raw = spec.Name, true
+	if marked {
+		t.Tags = func(driver.Key, any) []string { return nil } // the entries tell which they have
+	}
 	if err := t.take(ctx, store, opened); err != nil {
 		return nil, err
 	}
@@ -46,23 +59,60 @@ func (x *Exchange) Raw(ctx context.Context, store driver.Store, listed declared.
 	return t, nil
 }
 
-func (x *Exchange) openedRaw(spec driver.TableSpec) *Table {
+// asListed is the declaration of a table as far as the store remembers it. Of an endpoint that
+// makes digests, it needs the key for these, of which it makes none.
+func (x *Exchange) asListed(ctx context.Context, listed declared.Table) (Declaration, error) {
+	d := Declaration{Name: listed.Declared, Key: listed.Key, Declared: settings.Declaration{Key: listed.Key}}
+	known := listed.Declaration
+	if known == nil || !slices.Equal(declared.Columns(*known), listed.Key) {
+		return d, nil
+	}
+	d.Key, d.Beside, d.Scope, d.Declared = known.Key, known.Beside, known.Scope, *known
+	e, err := endpoint.Remembered(known.Endpoint, known.Recipe, known.Key, known.Scope == settings.PerIdentity)
+	if err != nil {
+		return d, nil //nolint:nilerr // it is not known
+	}
+	if endpoint.WantsDigestKey(e) {
+		has, err := x.HasDigestKey(ctx)
+		if err != nil {
+			return d, err
+		}
+		if has {
+			key, err := x.DigestKey(ctx)
+			if err != nil {
+				return d, err
+			}
+			e = endpoint.WithDigestKey(e, key).(endpoint.Untyped)
+		}
+	}
+	d.Endpoint, d.Methods, d.Match, d.Request = e, endpoint.MethodsOf(e), e.KeyValues, e.RequestFor
+	return d, nil
+}
+
+func (x *Exchange) openedRaw(listed declared.Table, marked bool) *Table {
 	x.rawMu.Lock()
 	defer x.rawMu.Unlock()
-	return x.rawOf(spec)
+	return x.rawOf(listed, marked)
 }
 
 // rawOf is the table that Raw has opened, nil for none. The lock is held.
-func (x *Exchange) rawOf(spec driver.TableSpec) *Table {
-	if t, ok := x.raw[spec.Name]; ok && slices.Equal(t.Declaration.Key, spec.Key) {
-		return t
+func (x *Exchange) rawOf(listed declared.Table, marked bool) *Table {
+	t, ok := x.raw[listed.Name]
+	if !ok || !slices.Equal(t.columns(), listed.Key) || t.Marked() != marked {
+		return nil
 	}
-	return nil
+	if d := listed.Declaration; d != nil && (d.Endpoint != t.Declared.Endpoint || !slices.Equal(d.Recipe, t.Declared.Recipe)) {
+		return nil
+	}
+	return t
 }
 
 // Marked reports whether entries have marks, which Count and Clear know nothing of: what
 // Entries and List yield in a state differs from what these count and remove.
 func (t *Table) Marked() bool { return t.marked != nil }
+
+// Undeclared reports whether the table was opened without its declaration.
+func (t *Table) Undeclared() bool { return t.raw }
 
 // Spec describes the table in the store.
 func (t *Table) Spec() driver.TableSpec {
@@ -139,22 +189,13 @@ func (t *Table) renew(ctx context.Context, entries []driver.Entry, expires time.
 	if err != nil {
 		return 0, err
 	}
-	used := make(map[time.Time][]driver.Key) // a renewal is a use as of CachedAt
+	renewed := entries[:0:0]
 	for i, e := range entries {
-		if !done[i] {
-			continue
-		}
-		changed++
-		if e.UsedAt.After(e.CachedAt) {
-			used[e.UsedAt] = append(used[e.UsedAt], e.Key)
+		if done[i] {
+			renewed = append(renewed, e)
 		}
 	}
-	for at, keys := range used {
-		if err := t.table.Use(ctx, keys, at); err != nil {
-			return changed, err
-		}
-	}
-	return changed, nil
+	return len(renewed), useEach(ctx, t.table, renewed) // a renewal is a use as of CachedAt
 }
 
 // withoutVariants is the encoded header of an entry whose variants are not found any more,

@@ -9,14 +9,19 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/declared"
+	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
-// declare completes what the store is to remember.
-func (d *Declaration) declare(now time.Time) {
+// declare completes what the store is to remember. Controls tells that responses decide by their
+// headers.
+func (d *Declaration) declare(now time.Time, controls bool) {
 	d.Declared.Key, d.Declared.Beside = d.Key, d.Beside
 	d.Declared.Scope, d.Declared.DeclaredAt = d.Scope, instant(now)
+	if controls && d.Declared.Recipe != nil {
+		d.Declared.Recipe = append(slices.Clone(d.Declared.Recipe), endpoint.ByVaryLine)
+	}
 	if d.Migration == nil {
 		d.Migration = func(settings.Declaration) (settings.Step, bool) { return nil, false }
 	}
@@ -95,8 +100,7 @@ func (x *Exchange) forget(ctx context.Context, table string) error {
 // clearLeading removes the entries of which the first value of the key is that one, if the table
 // is there.
 func (o *ownTable) clearLeading(ctx context.Context, first string) error {
-	specs, err := o.keptIn().Tables(ctx)
-	if err != nil || !slices.ContainsFunc(specs, func(s driver.TableSpec) bool { return s.Name == o.spec.Name }) {
+	if there, err := o.isThere(ctx); err != nil || !there {
 		return err
 	}
 	table, err := o.open(ctx)

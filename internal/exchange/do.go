@@ -73,7 +73,8 @@ func (x *Exchange) judge(a *Ask, s *Stored) verdict {
 	if a.Rules.beta > 0 {
 		random = rand.Float64() //nolint:gosec // it is no secret
 	}
-	return judge(s, &a.Terms, x.Now(), random)
+	v, _ := judge(s, &a.Terms, x.Now(), random)
+	return v
 }
 
 func (x *Exchange) hit(s *Stored) *Answer {

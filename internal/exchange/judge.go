@@ -33,9 +33,41 @@ const (
 	completeIt                   // the origin is asked for what the stored part lacks
 )
 
-// judge decides whether a stored response, nil for none, may be used at now. Random is
-// a number from 0 to 1, which decides about early renewals.
-func judge(s *Stored, t *Terms, now time.Time, random float64) verdict {
+// ground is what a verdict rests on, or why what is stored is of no use.
+type ground uint8
+
+const (
+	nothingStored  ground = iota
+	isFresh               // it has not expired, and nothing else speaks against it
+	isStaleEnough         // it has expired, but no longer ago than the request lets it
+	hasExpired            // longer ago than anything lets it
+	isDueAhead            // it is fresh, and to be renewed before it expires
+	mayBeRenewed          // it has expired, and may be served while it is renewed
+	isOutdated            // an invalidation has made it old
+	lacksBytes            // it is not all that is asked for
+	policyOffline         // the policy serves what there is
+	policyReloads         // the policy has the origin asked for the response
+	policyAsks            // the policy has the origin asked whether it still holds
+	isImmutable           // it is fresh, and says that it does not change before it expires
+	requestAsks           // the request says no-cache
+	requestIsFussy        // it is fresh, but not as the request's Cache-Control asks for
+	policyDisables        // the policy has it as if there were no cache
+	isUnreadable          // its head cannot be decoded
+	hasNoValue            // it has no value that a typed call could return
+	isOtherVariant        // the request has other headers that it varies by
+	isOtherCoding         // it is coded, and not as the request wants it
+	isUnaskedPart         // it is a part, which is not for the request
+	leadsBack             // it is a redirect that would lead to itself
+	policyRefuses         // the policy's Serve refuses it
+	originAlone           // the request is one that only the origin can answer
+)
+
+// ofNoUse reports whether what is stored is of no use, not even where the origin fails.
+func (g ground) ofNoUse() bool { return g >= policyDisables || g == lacksBytes }
+
+// judge decides whether a stored response, nil for none, may be used at now, and says on what
+// ground. Random is a number from 0 to 1, which decides about early renewals.
+func judge(s *Stored, t *Terms, now time.Time, random float64) (verdict, ground) {
 	forward := fetchIt
 	switch {
 	case t.neverForward():
@@ -45,44 +77,53 @@ func judge(s *Stored, t *Terms, now time.Time, random float64) verdict {
 	}
 	switch {
 	case s == nil:
-		return forward
+		return forward, nothingStored
 	case t.answeredBy(s):
 	case forward == unanswered:
-		return unanswered
+		return unanswered, lacksBytes
 	case t.completes(s, now):
-		return completeIt
+		return completeIt, lacksBytes
 	default:
-		return fetchIt
+		return fetchIt, lacksBytes
 	}
 	switch t.Rules.Use() {
 	case policy.Offline:
 		if s.old {
-			return forward
+			return forward, isOutdated
 		}
-		return serveIt
+		return serveIt, policyOffline
 	case policy.Reload:
-		return fetchIt
+		return fetchIt, policyReloads
 	case policy.Revalidate:
 		if t.Rules.Controls() && s.control().Immutable && s.Fresh(now) {
-			return serveIt // RFC 8246, section 2
+			return serveIt, isImmutable // RFC 8246, section 2
 		}
-		return forward
+		return forward, policyAsks
 	default:
 	}
-	if s.old || t.Rules.Controls() && t.Directives.NoCache {
-		return forward
+	switch {
+	case s.old:
+		return forward, isOutdated
+	case t.Rules.Controls() && t.Directives.NoCache:
+		return forward, requestAsks
 	}
 	renews := forward != unanswered && t.Repeatable && !s.isPart()
+	fresh := s.Fresh(now)
 	switch {
 	case t.satisfiedBy(s, now):
 		if renews && t.Rules.dueAhead(s, now, random) {
-			return serveAndRenew
+			return serveAndRenew, isDueAhead
 		}
-		return serveIt
-	case renews && !s.Fresh(now) && s.Staleness(now) <= t.renewable(s):
-		return serveAndRenew
+		if !fresh {
+			return serveIt, isStaleEnough
+		}
+		return serveIt, isFresh
+	case renews && !fresh && s.Staleness(now) <= t.renewable(s):
+		return serveAndRenew, mayBeRenewed
+	case fresh:
+		return forward, requestIsFussy
 	}
-	return forward
+	return forward, hasExpired
 }
 
 // neverForward reports whether the origin must not be asked.
@@ -143,10 +184,17 @@ func (t *Terms) standsIn(s *Stored, unreachable bool, now time.Time) bool {
 	if s == nil || s.old || t.Rules.Use() == policy.Reload {
 		return false
 	}
+	limit := t.standIn(s, unreachable)
+	return limit > 0 && s.Staleness(now) <= limit
+}
+
+// standIn is how long after its expiry s stands in for such an answer: not at all where it is
+// not positive.
+func (t *Terms) standIn(s *Stored, unreachable bool) time.Duration {
 	limit := t.Rules.staleIfError
 	if t.Rules.Controls() {
 		if !s.mayBeStale() || t.Directives.NoCache {
-			return false
+			return 0
 		}
 		if limit == 0 {
 			ours, asked := s.control().StaleIfError, t.Directives.StaleIfError
@@ -156,7 +204,7 @@ func (t *Terms) standsIn(s *Stored, unreachable bool, now time.Time) bool {
 			}
 		}
 	}
-	return limit > 0 && s.Staleness(now) <= limit
+	return limit
 }
 
 // standsInSoon reports whether s may be the answer where the origin takes longer than

@@ -120,7 +120,7 @@ func TestJudge(t *testing.T) {
 		{"what never expires is not renewed", forever(), ahead, "", serveIt},
 	} {
 		terms := termsOf(t, test.policy, test.asked)
-		if got := judge(test.stored, terms, noon, 0.5); got != test.want {
+		if got, _ := judge(test.stored, terms, noon, 0.5); got != test.want {
 			t.Errorf("%s: %v, want %v", test.sentence, got, test.want)
 		}
 	}
@@ -139,7 +139,7 @@ func TestJudgeOfARequestThatCannotBeRepeated(t *testing.T) {
 	} {
 		terms := termsOf(t, test.policy, "")
 		terms.Repeatable = false
-		if got := judge(test.stored, terms, noon, 0.5); got != test.want {
+		if got, _ := judge(test.stored, terms, noon, 0.5); got != test.want {
 			t.Errorf("%s: %v, want %v", sentence, got, test.want)
 		}
 	}

@@ -85,12 +85,12 @@ func (a *Ask) bare() bool {
 func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored, error) {
 	a.present, a.asOf = true, e.CachedAt
 	if a.Distrust || !a.useful(e.Status) {
-		return nil, nil
+		return a.unfit(hasNoValue), nil
 	}
 	s, err := newStored(e)
 	if err != nil {
 		x.log.Warn("endpointcache: a stored response cannot be read", "repository", a.Table.Name, "error", err)
-		return nil, nil
+		return a.unfit(isUnreadable), nil
 	}
 	s.showTo(a.Rules).bare = a.bare()
 	switch {
@@ -98,19 +98,33 @@ func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored,
 		if s, err = x.selectVariant(ctx, a, s); err != nil {
 			return nil, x.lookupFailed(ctx, a, err)
 		}
+		if s == nil {
+			return a.unfit(isOtherVariant), nil
+		}
 	case !a.understands(s):
-		return nil, nil
+		return a.unfit(isOtherCoding), nil
 	}
-	if s.isPart() && !a.takesPart(s) {
-		return nil, nil
+	return x.fit(a, s), nil
+}
+
+// fit is s, which has the headers that the ask is for, or nil where it is of no use all the
+// same.
+func (x *Exchange) fit(a *Ask, s *Stored) *Stored {
+	switch {
+	case s.isPart() && !a.takesPart(s):
+		return a.unfit(isUnaskedPart)
+	case a.leadsToItself(s.Entry.Status, s.Head.Header) || a.cameBack(s.Entry.Status):
+		return a.unfit(leadsBack)
+	case a.Rules.serve != nil && !x.permits(a.Rules.serve, s.exchange(a.request())):
+		return a.unfit(policyRefuses)
 	}
-	if s != nil && (a.leadsToItself(s.Entry.Status, s.Head.Header) || a.cameBack(s.Entry.Status)) {
-		return nil, nil
-	}
-	if s != nil && a.Rules.serve != nil && !x.permits(a.Rules.serve, s.exchange(a.request())) {
-		return nil, nil
-	}
-	return s, nil
+	return s
+}
+
+// unfit is nil, with the ground for it.
+func (a *Ask) unfit(g ground) *Stored {
+	a.why = g
+	return nil
 }
 
 func (x *Exchange) lookupFailed(ctx context.Context, a *Ask, err error) error {

@@ -35,7 +35,7 @@ func (promptMarked) GetsPromptly() {}
 // mark puts marks on the table's entries, if the declaration has it so.
 func (t *Table) mark(ctx context.Context) error {
 	url := t.urlColumns()
-	if url == nil && t.Tags == nil {
+	if t.Tags == nil && (url == nil || t.raw) {
 		return nil
 	}
 	if err := t.x.marks.open(ctx); err != nil {

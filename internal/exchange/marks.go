@@ -128,6 +128,22 @@ func (m *marks) set(ctx context.Context, list []mark, since time.Time) error {
 	return err
 }
 
+// HasMarks reports whether the store has marks whose names can be made here. It makes nothing in
+// the store.
+func (x *Exchange) HasMarks(ctx context.Context) (bool, error) {
+	table, err := x.records.open(ctx)
+	if err != nil {
+		return false, err
+	}
+	some, err := table.List(ctx, driver.Listing{
+		Selection: driver.Selection{Filter: driver.Filter{Leading: driver.Key{markRecord}}}, Limit: 1,
+	})
+	if err != nil || len(some) == 0 {
+		return false, err
+	}
+	return x.HasDigestKey(ctx)
+}
+
 // ClearMarks removes the marks that are about no more than these tables, whose entries of
 // before that instant have been removed. Marks of tags stay: other caches on the store may
 // have entries with them.

@@ -36,6 +36,9 @@ type origins struct {
 // can send a client on to hosts of all names should not be able to fill the store with tables.
 const mostOrigins = 64
 
+// MostOrigins is how many origins a declaration has tables for.
+const MostOrigins = 1 + mostOrigins
+
 // ErrUnkept means that an origin has no table, as there are too many others.
 var ErrUnkept = fmt.Errorf("responses of further origins are not kept: the repository has tables for %d", 1+mostOrigins)
 

@@ -2,11 +2,14 @@ package exchange
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/bounds"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 )
 
 // ownTable is a table that belongs to no repository. It is opened when it is first needed.
@@ -42,6 +45,9 @@ func (o *ownTable) open(ctx context.Context) (driver.Table, error) {
 		return o.table, nil
 	}
 	table, err := o.store.OpenTable(ctx, o.spec)
+	if traits := o.store.Traits(); traits.ReadOnly && errors.Is(err, driver.ErrReadOnly) {
+		return readonly.Empty(traits.Kind, o.spec.Name), nil // as long as no program that may write has made it
+	}
 	if err == nil && o.bounded {
 		table, err = o.x.keep(o.store, table, o.spec, &bounds.Declared{})
 	}
@@ -57,4 +63,13 @@ func (o *ownTable) opened() driver.Table {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.table
+}
+
+// isThere reports whether the table is in the store: unlike open, it does not make it.
+func (o *ownTable) isThere(ctx context.Context) (bool, error) {
+	if o.opened() != nil {
+		return true, nil
+	}
+	specs, err := o.keptIn().Tables(ctx)
+	return slices.ContainsFunc(specs, func(s driver.TableSpec) bool { return s.Name == o.spec.Name }), err
 }

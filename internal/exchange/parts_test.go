@@ -76,7 +76,7 @@ func TestWhatIsDoneWithAStoredPart(t *testing.T) {
 			if test.expired {
 				s.Entry.ExpiresAt = noon.Add(-minute)
 			}
-			if got := judge(s, terms, noon, 0); got != test.want {
+			if got, _ := judge(s, terms, noon, 0); got != test.want {
 				t.Errorf("%v, want %v", got, test.want)
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"net/url"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/bounds"
+	"github.com/endpointcache/endpointcache/internal/compress"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/policy"
@@ -52,6 +54,9 @@ type Declaration struct {
 	// Match takes the key from a request, false where it is not the endpoint's.
 	Match func(*http.Request) (driver.Key, bool, error)
 
+	// Request makes a request for a key without an identity; nil where there is no endpoint.
+	Request func(ctx context.Context, base *url.URL, key driver.Key) (*http.Request, error)
+
 	// Decode returns the value that a body holds, and its name. Where no value is
 	// wanted, it does no more than tell whether there is one.
 	Decode func(body []byte, wanted bool) (value any, name string, err error)
@@ -83,6 +88,7 @@ type Table struct {
 	x        *Exchange
 	stored   string       // the table's name in the store, which is another than Name after a change
 	table    driver.Table // nil: nothing is stored
+	base     driver.Table // as the store has it, without the layers of table
 	traits   driver.Traits
 	isPrompt bool
 	near     driver.NearTable    // the table, where some of its entries are near; else nil
@@ -96,6 +102,8 @@ type Table struct {
 	flying   *atomic.Int64 // flights of a table of that name that have not landed
 	origins  *origins
 	marked   *marked // table, where its entries have marks; else nil
+	decoding sync.Once
+	decodes  *compress.Decoder // for who examines entries
 
 	raw bool // it was opened without its declaration
 
@@ -127,8 +135,9 @@ func (x *Exchange) Open(ctx context.Context, store driver.Store, d Declaration) 
 	if d.Origin == "" {
 		d.Origin = x.opts.Origin
 	}
-	d.declare(x.Now())
-	t := x.newTable(d, fixedRules(own, x.general), hosts, redactor)
+	fixed := fixedRules(own, x.general)
+	d.declare(x.Now(), fixed.Controls())
+	t := x.newTable(d, fixed, hosts, redactor)
 	if store != nil {
 		x.Use(store)
 		if err := t.open(ctx, store); err != nil {
@@ -152,6 +161,7 @@ func (t *Table) take(ctx context.Context, store driver.Store, table driver.Table
 	for _, column := range spec.Key {
 		t.probeKey = append(t.probeKey, map[driver.Kind]driver.Value{driver.String: "", driver.Int: int64(0), driver.Bool: false}[column.Kind])
 	}
+	t.base = table
 	if t.table, err = t.x.keep(store, table, spec, t.upkeep()); err != nil {
 		return err
 	}

@@ -23,12 +23,15 @@ type upkeep struct {
 var ErrUnkeptLimit = errors.New("Limit needs a cache, which evicts in the background until it is closed")
 
 // keep returns a table that was opened as one that is kept within its limit, and of which
-// expired entries are removed.
+// expired entries are removed, unless the store may only be read.
 func (x *Exchange) keep(store driver.Store, table driver.Table, spec driver.TableSpec, d *bounds.Declared) (driver.Table, error) {
 	if x.opts.Upkeep == (Upkeep{}) {
 		if d != nil && !d.Limit.IsZero() {
 			return nil, ErrUnkeptLimit
 		}
+		return table, nil
+	}
+	if store.Traits().ReadOnly {
 		return table, nil
 	}
 	return x.upkeep.open(x, store).Table(table, spec, d), nil

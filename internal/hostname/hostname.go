@@ -1,5 +1,13 @@
-// Package hostname compares the names of hosts.
+// Package hostname compares the names of hosts, and tells which are this machine's.
 package hostname
+
+import "net"
+
+// IsLoopback reports whether a host, by name or address, is this machine alone.
+func IsLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return Equal(host, "localhost") || ip != nil && ip.IsLoopback()
+}
 
 // Lower is a name in small letters, of ASCII alone. Unicode has other letters that differ
 // in case, and of which IDNA makes different hosts: what strings.ToLower makes of "gİt" is

@@ -74,7 +74,7 @@ func of(t reflect.Type) (*Type, error) {
 	kt := &Type{goType: t}
 	if kind, form, ok := columnOf(t); ok {
 		kt.scalar = true
-		kt.Fields = []Field{{Column: "key", Kind: kind, goType: t, form: form}}
+		kt.Fields = []Field{{Column: ScalarColumn, Kind: kind, goType: t, form: form}}
 		return kt, nil
 	}
 	if t.Kind() == reflect.Struct && t.NumField() == 0 {

@@ -113,6 +113,14 @@ func TestLayersAreSeenThrough(t *testing.T) {
 			if _, ok := driver.As[driver.Announcer](s); !ok {
 				t.Error("nobody lets others listen")
 			}
+			if _, ok := driver.As[driver.Diagnoser](s); !ok {
+				t.Error("nobody tells how the store is set up")
+			}
+			if c, ok := driver.As[driver.Compactor](s); !ok {
+				t.Error("nobody compacts the store")
+			} else if _, err := c.Compact(t.Context()); err != nil {
+				t.Error(err)
+			}
 			if _, ok := driver.As[*seal.Store](s); !ok {
 				t.Error("the sealed store is hidden")
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/filesystem"
+	"github.com/endpointcache/endpointcache/internal/readonly"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/sqlite"
 )
@@ -23,9 +24,14 @@ type Kind struct {
 	Schemes []string // of its URLs, in lower case
 	Form    string   // what a URL looks like
 
-	// Open opens the store at address. The name keeps its tables apart from those of
-	// others on one server; it may be empty.
-	Open func(ctx context.Context, address, name string) (driver.Store, error)
+	// Open opens the store at address.
+	Open func(ctx context.Context, address string, o Options) (driver.Store, error)
+}
+
+// Options are those that all stores have, see package store.
+type Options struct {
+	Name     string // keeps its tables apart from those of others on one server; may be empty
+	ReadOnly bool
 }
 
 // Set are kinds of stores whose schemes differ.
@@ -60,7 +66,7 @@ func (s Set) Kind(address string) *Kind {
 
 // Open opens the store at address. Its own errors do not tell the address, which may
 // have a password.
-func (s Set) Open(ctx context.Context, address, name string) (driver.Store, error) {
+func (s Set) Open(ctx context.Context, address string, o Options) (driver.Store, error) {
 	kind := s.Kind(address)
 	if kind == nil {
 		forms := strings.Join(s.Forms(), ", ")
@@ -70,7 +76,7 @@ func (s Set) Open(ctx context.Context, address, name string) (driver.Store, erro
 		return nil, fmt.Errorf("store: the URL is none of %s", forms)
 	}
 	scheme, rest, _ := strings.Cut(address, ":")
-	return kind.Open(ctx, strings.ToLower(scheme)+":"+rest, name) // not all clients take capitals
+	return kind.Open(ctx, strings.ToLower(scheme)+":"+rest, o) // not all clients take capitals
 }
 
 // Opened makes a store of any package a driver.Store, nil where there is an error.
@@ -81,12 +87,12 @@ func Opened[S driver.Store](store S, err error) (driver.Store, error) {
 	return store, nil
 }
 
-func openSQLite(ctx context.Context, address, _ string) (driver.Store, error) {
+func openSQLite(ctx context.Context, address string, o Options) (driver.Store, error) {
 	path, parameters, err := pathOf(address)
 	if err != nil {
 		return nil, err
 	}
-	opts := &sqlite.Options{}
+	opts := &sqlite.Options{ReadOnly: o.ReadOnly}
 	for name, values := range parameters {
 		if name != "mode" || len(values) != 1 || values[0] != "ro" {
 			return nil, errors.New("store: sqlite: takes no parameter but mode=ro, as in sqlite:path?mode=ro or sqlite:///path?mode=ro")
@@ -99,14 +105,19 @@ func openSQLite(ctx context.Context, address, _ string) (driver.Store, error) {
 	return Opened(sqlite.Open(ctx, path, opts))
 }
 
-func openMemory(_ context.Context, address, _ string) (driver.Store, error) {
+// openMemory opens a store that is empty, also to be read: nobody else can have filled it.
+func openMemory(_ context.Context, address string, o Options) (driver.Store, error) {
 	if _, rest, _ := strings.Cut(address, ":"); rest != "" {
 		return nil, errors.New("store: memory: takes no name")
 	}
-	return Opened(memory.New(nil))
+	s, err := Opened(memory.New(nil))
+	if err == nil && o.ReadOnly {
+		s = readonly.Store(s)
+	}
+	return s, err
 }
 
-func openFolder(ctx context.Context, address, _ string) (driver.Store, error) {
+func openFolder(ctx context.Context, address string, o Options) (driver.Store, error) {
 	path, parameters, err := pathOf(address)
 	if err != nil {
 		return nil, err
@@ -114,7 +125,7 @@ func openFolder(ctx context.Context, address, _ string) (driver.Store, error) {
 	if len(parameters) > 0 {
 		return nil, errors.New("store: file: takes no parameters: the URL is of the form file:path or file:///path")
 	}
-	return Opened(filesystem.Open(ctx, path, nil))
+	return Opened(filesystem.Open(ctx, path, &filesystem.Options{ReadOnly: o.ReadOnly}))
 }
 
 // pathOf is the path in the URL of a file, and what follows a question mark, if that has

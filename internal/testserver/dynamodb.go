@@ -25,6 +25,13 @@ type DynamoDB struct {
 	process *process
 }
 
+// dynamoDBLocal is the package that carries it.
+var dynamoDBLocal = npmPackage{
+	name: "amplify-dynamodb-simulator", version: "2.9.30",
+	digest: "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ==",
+	folder: "package/emulator/", keep: "dynamodb-local", file: "DynamoDBLocal.jar",
+}
+
 // javaFolders are where systems keep the Java that they do not put on PATH.
 var javaFolders = []string{
 	"/usr/lib/jvm/*/bin",
@@ -40,7 +47,7 @@ func StartDynamoDB(ctx context.Context, o *Options) (*DynamoDB, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := fetchDynamoDB(ctx, o)
+	program, err := dynamoDBLocal.fetch(ctx, o)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func TestDynamoDBIsUnpackedOnlyIfItIsTheOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := filepath.Join(t.TempDir(), "folder")
-	if err := unpackDynamoDB(file, folder); err == nil {
+	if err := dynamoDBLocal.unpack(file, folder); err == nil {
 		t.Error("another package was unpacked")
 	}
 	if _, err := os.Stat(folder); err == nil {

@@ -54,7 +54,8 @@ type server interface {
 	Stop() error
 }
 
-// kinds are the servers. Each comes after the one that it needs.
+// kinds are the servers, and what else tests need of a machine. Each comes after the one that it
+// needs.
 var kinds = []kind{
 	{
 		name:     "PostgreSQL",
@@ -107,6 +108,21 @@ var kinds = []kind{
 		variable: "MONGODB_TEST_URL",
 		start: func(ctx context.Context, o *Options, _ environment) (server, error) {
 			return StartMongoDB(ctx, o)
+		},
+	},
+	{
+		name:     "Chromium",
+		variable: "CHROMIUM_TEST_PATH",
+		packages: map[string]string{"apt-get": "chromium", "dnf": "chromium"},
+		start: func(ctx context.Context, _ *Options, _ environment) (server, error) {
+			return findChromium(ctx)
+		},
+	},
+	{
+		name:     "axe-core",
+		variable: "AXE_TEST_PATH",
+		start: func(ctx context.Context, o *Options, _ environment) (server, error) {
+			return fetchAxe(ctx, o)
 		},
 	},
 }

@@ -2,4 +2,7 @@ package preambles
 
 import "github.com/endpointcache/endpointcache/sqlite"
 
-var query cache.Query
+var (
+	query cache.Query
+	e     cache.Stored
+)

@@ -18,22 +18,23 @@ import (
 	"strings"
 )
 
-// The npm package that carries DynamoDB Local, and its digest.
-const (
-	dynamoDBPackage = "amplify-dynamodb-simulator@2.9.30"
-	dynamoDBDigest  = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
-	dynamoDBFolder  = "package/emulator/" // in the package
-)
+// npmPackage is a package of npm that carries a program, and its digest.
+type npmPackage struct {
+	name, version string
+	digest        string // SHA-512, base64
+	folder        string // the part of the package that is needed, with a slash at the end
+	keep          string // the folder that it is kept in, in the user's cache
+	file          string // one of its files: if that is there, all are
+}
 
-// fetchDynamoDB returns the folder of the program. It is fetched once, and kept in the
-// user's cache; no script of the package is run.
-func fetchDynamoDB(ctx context.Context, o *Options) (string, error) {
+// fetch returns the folder of the files. They are fetched once; no script of the package is run.
+func (p npmPackage) fetch(ctx context.Context, o *Options) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	folder := filepath.Join(cache, "endpointcache", "dynamodb-local-2.9.30")
-	if _, err := os.Stat(filepath.Join(folder, "DynamoDBLocal.jar")); err == nil {
+	folder := filepath.Join(cache, "endpointcache", p.keep+"-"+p.version)
+	if _, err := os.Stat(filepath.Join(folder, p.file)); err == nil {
 		return folder, nil
 	}
 	npm, err := exec.LookPath("npm")
@@ -43,24 +44,24 @@ func fetchDynamoDB(ctx context.Context, o *Options) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(folder), 0o700); err != nil {
 		return "", err
 	}
-	work, err := os.MkdirTemp(filepath.Dir(folder), "dynamodb-local-*")
+	work, err := os.MkdirTemp(filepath.Dir(folder), p.keep+"-*")
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	fmt.Fprintln(o.log(), "npm pack", dynamoDBPackage)
+	fmt.Fprintln(o.log(), "npm pack", p.name+"@"+p.version)
 	// #nosec G204 -- npm of this machine
-	cmd := exec.CommandContext(ctx, npm, "pack", dynamoDBPackage, "--ignore-scripts", "--silent", "--pack-destination", work)
+	cmd := exec.CommandContext(ctx, npm, "pack", p.name+"@"+p.version, "--ignore-scripts", "--silent", "--pack-destination", work)
 	cmd.Dir = work
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("npm pack: %w: %s", err, bytes.TrimSpace(out))
 	}
 	unpacked := filepath.Join(work, "unpacked")
-	if err := unpackDynamoDB(filepath.Join(work, strings.ReplaceAll(dynamoDBPackage, "@", "-")+".tgz"), unpacked); err != nil {
+	if err := p.unpack(filepath.Join(work, p.name+"-"+p.version+".tgz"), unpacked); err != nil {
 		return "", err
 	}
 	if err := os.Rename(unpacked, folder); err != nil && !errors.Is(err, fs.ErrExist) {
-		if _, there := os.Stat(filepath.Join(folder, "DynamoDBLocal.jar")); there != nil {
+		if _, there := os.Stat(filepath.Join(folder, p.file)); there != nil {
 			return "", err
 		}
 	}
@@ -69,16 +70,15 @@ func fetchDynamoDB(ctx context.Context, o *Options) (string, error) {
 
 var errNoNPM = errors.New("missing")
 
-// unpackDynamoDB writes the program's files to a new folder, if the package is the one
-// that is expected.
-func unpackDynamoDB(file, folder string) error {
+// unpack writes the files that are needed to a new folder, if the package is the one that is expected.
+func (p npmPackage) unpack(file, folder string) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	digest := sha512.Sum512(data)
-	if got := base64.StdEncoding.EncodeToString(digest[:]); got != dynamoDBDigest {
-		return fmt.Errorf("%s has the digest %s, want %s", filepath.Base(file), got, dynamoDBDigest)
+	if got := base64.StdEncoding.EncodeToString(digest[:]); got != p.digest {
+		return fmt.Errorf("%s has the digest %s, want %s", filepath.Base(file), got, p.digest)
 	}
 	if err := os.Mkdir(folder, 0o755); err != nil { // #nosec G301 -- servers may run as another user
 		return err
@@ -100,7 +100,7 @@ func unpackDynamoDB(file, folder string) error {
 		if err != nil {
 			return err
 		}
-		name, ours := strings.CutPrefix(header.Name, dynamoDBFolder)
+		name, ours := strings.CutPrefix(header.Name, p.folder)
 		if !ours || header.Typeflag != tar.TypeReg {
 			continue
 		}

@@ -1,0 +1,130 @@
+package inspector_test
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/endpointcache/endpointcache/inspector"
+)
+
+var jsonType = http.Header{"Content-Type": {"application/json"}}
+
+func TestAnEntryIsShownWhole(t *testing.T) {
+	p := newPages(t, inspector.Options{})
+	p.save("a", 200, http.Header{"Content-Type": {"application/json"}, "Etag": {`"v1"`}, "X-Twice": {"1", "2"}},
+		`{"title":"Lantern","plays":12345678901234567890,"tags":[],"of":{"deep":[true,null,1.0]}}`, time.Hour)
+	*p.now = p.now.Add(15 * time.Minute)
+	page := p.get(200, "/entry?"+address("a"))
+	has(t, page, "200", "OK", "<dt>id</dt>", "GET https://api.test/tracks/a?market=DE", "Etag", "X-Twice",
+		"served from the store", `<svg class="timeline" role="img"`, "2026-11-29 13:00:00 UTC",
+		"12345678901234567890", "&#34;title&#34;", "<details open>", `<span class="j-literal">null</span>`, `<span class="j-number">1.0</span>`, "[]")
+	hasNot(t, page, "Compare with the origin", "Expire now", "Delete") // nothing allows them
+	*p.now = p.now.Add(time.Hour)
+	has(t, p.get(200, "/entry?"+address("a")), "confirmed by the origin first")
+	got := getJSON[struct {
+		Status    int
+		Request   string
+		Freshness struct{ Verdict string }
+		Headers   []struct{ Name, Value string }
+		Body      struct {
+			Kind, Text string
+			Size       int
+		}
+	}](p, "/entry?"+address("a"))
+	if got.Status != 200 || got.Freshness.Verdict != "confirmed by the origin first" || got.Body.Kind != "json" || !strings.Contains(got.Body.Text, "Lantern") || len(got.Headers) < 4 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestBodiesOfAllKinds(t *testing.T) {
+	p := newPages(t, inspector.Options{})
+	long := `[` + strings.Repeat(`{"n":1},`, 100_000) + `0]`
+	for _, test := range []struct {
+		id, mediaType, body string
+		want                []string
+	}{
+		{"empty", "", "", []string{"It is empty."}},
+		{"text", "text/plain", "a\nb <i>", []string{"<pre", "a\nb &lt;i&gt;"}},
+		{"binary", "image/png", "\x89PNG\r\n\x1a\n\x00\x00", []string{"This is no text.", "89 50 4e 47"}},
+		{"broken", "application/json", `{"a":1,`, []string{`<pre`, `{&#34;a&#34;:1,`}},
+		{"lines", "application/x-ndjson", "{\"a\":1}\n{\"b\":2}\n", []string{"&#34;a&#34;", "&#34;b&#34;"}},
+		{"long", "application/json", long, []string{"+ items", "The rest is in the download."}},
+		{"deep", "application/json", strings.Repeat("[", 300) + strings.Repeat("]", 300), []string{"…"}},
+	} {
+		p.save(test.id, 200, http.Header{"Content-Type": {test.mediaType}}, test.body, time.Hour)
+		has(t, p.get(200, "/entry?"+address(test.id)), test.want...)
+	}
+}
+
+// hostile is HTML that would run in a page that shows it as it is.
+const hostile = `</pre></script><script>alert(1)</script><img src=x onerror=alert(2)>"'><svg onload=alert(3)>`
+
+func TestHostileContentIsText(t *testing.T) {
+	p := newPages(t, inspector.Options{AllowChanges: true})
+	ids := []string{hostile, "javascript:alert(1)", "\xff\xfe\x00", "\u202egnp.exe", "../../etc", "a&key=b", "", "%3Cscript%3E"}
+	for _, id := range ids {
+		p.save(id, 200, http.Header{"Content-Type": {"text/html"}, "X-Evil": {hostile}, "Location": {"javascript:alert(1)"}}, hostile, time.Hour)
+		p.save(id+"json", 200, jsonType, `{"`+"<script>"+`":"</script><script>alert(1)</script>","u":"javascript:alert(1)"}`, time.Hour)
+	}
+	seen := 0
+	list := getJSON[struct{ Entries []struct{ Entry string } }](p, "/list")
+	pages := []string{p.get(200, "/list"), p.get(200, "/list?key.id="+url.QueryEscape(hostile))}
+	for _, e := range list.Entries {
+		pages = append(pages, p.get(200, "/"+e.Entry))
+		seen++
+	}
+	if seen != 2*len(ids) {
+		t.Fatalf("%d entries are found by their links, want %d", seen, 2*len(ids))
+	}
+	for _, page := range pages {
+		hasNot(t, page, "<script>", "<img src=x", "<svg onload", `="javascript:`, "\u202e", "\x00", "\xff")
+	}
+}
+
+func TestABodyIsAFileToSave(t *testing.T) {
+	p := newPages(t, inspector.Options{})
+	p.save(`"\n/`+"\x00", 200, http.Header{"Content-Type": {"text/html"}}, hostile, time.Hour)
+	resp := p.serve(request(http.MethodGet, "/body?"+address(`"\n/`+"\x00")))
+	if got := p.body(200, resp); got != hostile {
+		t.Errorf("the body is %q", got)
+	}
+	for name, want := range map[string]string{
+		"Content-Type":            "application/octet-stream",
+		"Content-Disposition":     "attachment; filename=tracks-___n_____x00_____DE.txt",
+		"X-Content-Type-Options":  "nosniff",
+		"Content-Security-Policy": "sandbox; default-src 'none'",
+	} {
+		got := resp.Header.Get(name)
+		if name == "Content-Disposition" {
+			if !strings.HasPrefix(got, "attachment; filename=tracks-") || strings.ContainsAny(got, "\"/\\\x00") {
+				t.Errorf("%s: %s", name, got)
+			}
+			continue
+		}
+		if got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestLookUp(t *testing.T) {
+	p := newPages(t, inspector.Options{})
+	p.save("a", 200, jsonType, `{}`, time.Hour)
+	has(t, p.get(200, "/lookup"), `<form class="search" action="lookup" method="post">`)
+	found := p.get(200, "/lookup?url="+url.QueryEscape("https://api.test/tracks/a?market=DE"))
+	has(t, found, "It is stored", "served from the store", `href="entry?key=a&amp;key=DE&amp;table=tracks"`)
+	form := request(http.MethodPost, "/lookup")
+	form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	form.Body = io.NopCloser(strings.NewReader("headers=Accept:%20*/*&url=" + url.QueryEscape("https://api.test/tracks/a?market=DE")))
+	has(t, p.body(200, p.serve(form)), "It is stored", "Accept: */*")
+	has(t, p.get(200, "/lookup?url="+url.QueryEscape("/tracks/a?market=DE")), "tracks")
+	missed := p.get(200, "/lookup?url="+url.QueryEscape("https://api.test/tracks/a?market=FR"))
+	has(t, missed, "It is not stored", "<dd><code><bdi>FR</bdi></code></dd>", "Stored under keys that differ in one column")
+	has(t, p.get(200, "/lookup?url=tracks"), "The URL is neither a whole one")
+	has(t, p.get(200, "/lookup?url=https://a.test/&method=A%20B"), "There is no such method.")
+	has(t, p.get(200, "/lookup?url=https://a.test/&headers=nothing"), "Each line of the headers")
+}

@@ -1,0 +1,114 @@
+package inspector
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/endpointcache/endpointcache/internal/hostname"
+)
+
+// contentPolicy lets a page load what this package serves, and nothing else; nothing of what is
+// shown can run, load, be sent or frame.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'"
+
+// protect sets the headers that all answers have.
+func protect(h http.Header) {
+	h.Set("Content-Security-Policy", contentPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+}
+
+// refuse tells why a request is not answered, nil where it is.
+func (i *Inspector) refuse(r *http.Request) error {
+	if !i.hosts.allow(r) {
+		return refused{"These pages are not for this host name or address: see Options.Hosts of package inspector."}
+	}
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+		return refused{"Another site has sent this request."}
+	}
+	if err := i.crossed.Check(r); err != nil {
+		return refused{"Another site has sent this request."}
+	}
+	if i.opts.Authorize != nil && i.opts.Authorize(r) != nil {
+		return refused{"You may not see this."}
+	}
+	return nil
+}
+
+// refused is the reason of a 403, for the one who has asked.
+type refused struct{ text string }
+
+func (e refused) Error() string { return e.text }
+
+// hosts are the names that the pages may be reached by.
+type hosts struct {
+	any   bool
+	named []string
+}
+
+func newHosts(names []string) (hosts, error) {
+	var h hosts
+	for _, name := range names {
+		bare := strings.Trim(name, "[]")
+		_, err := netip.ParseAddr(bare)
+		switch {
+		case name == "*":
+			h.any = true
+		case name == "":
+			return hosts{}, errors.New("Hosts has an empty name")
+		case err != nil && strings.ContainsAny(name, ":/@?#[]* "):
+			return hosts{}, fmt.Errorf("Hosts has %q: a name of a host is meant, without a scheme, port or path", name)
+		default:
+			h.named = append(h.named, bare)
+		}
+	}
+	return h, nil
+}
+
+func (h hosts) allow(r *http.Request) bool {
+	name := strings.Trim(r.Host, "[]")
+	if host, _, err := net.SplitHostPort(r.Host); err == nil {
+		name = host
+	}
+	if h.any || isLoopbackName(name) && fromLoopback(r) {
+		return true
+	}
+	for _, named := range h.named {
+		if hostname.Equal(named, strings.TrimSuffix(name, ".")) {
+			return true
+		}
+	}
+	return false
+}
+
+func isLoopbackName(name string) bool {
+	name = hostname.Lower(strings.TrimSuffix(name, "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") { // RFC 6761, section 6.3
+		return true
+	}
+	addr, err := netip.ParseAddr(name)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// fromLoopback reports whether a program of this machine has sent the request, and not on behalf
+// of another machine, as far as it says.
+func fromLoopback(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	if r.RemoteAddr == "" || strings.HasPrefix(r.RemoteAddr, "@") || strings.HasPrefix(r.RemoteAddr, "/") {
+		return true // a Unix socket
+	}
+	addr, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && addr.Addr().Unmap().IsLoopback()
+}
