@@ -3,6 +3,7 @@ package gendocs_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"regexp"
@@ -103,6 +104,9 @@ func (r *reader) document(t *testing.T) *prove.Document {
 			name, _ := p["name"].(string)
 			if p["in"] == "query" {
 				op.Query = append(op.Query, name)
+				if properties, ok := r.resolve(p["schema"])["properties"].(object); ok && p["style"] != "deepObject" {
+					op.Query = slices.AppendSeq(op.Query, maps.Keys(properties)) // exploded
+				}
 				if p["required"] == true {
 					op.Required = append(op.Required, name)
 				}
