@@ -15,6 +15,9 @@ PORTABLE = $(filter-out ./internal/bench/...,$(PACKAGES))
 # The packages that have tests: the others need not be compiled for them.
 TESTED = $(shell go list $(TAGS) -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PACKAGES))
 
+# What runs on one goroutine: the race detector would only make it take several times longer.
+UNRACED = $(filter %/gen %/internal/gendocs,$(TESTED))
+
 # How many packages are tested at once: some wait for servers and timers meanwhile.
 JOBS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
@@ -41,7 +44,8 @@ test-all: ## every test in its long form, with the race detector; then those of 
 
 .PHONY: long-tests
 long-tests:
-	CGO_ENABLED=1 go test -race -p $(JOBS) $(TAGS) -timeout 40m $(TESTFLAGS) $(TESTED)
+	CGO_ENABLED=1 go test -race -p $(JOBS) $(TAGS) -timeout 40m $(TESTFLAGS) $(filter-out $(UNRACED),$(TESTED))
+	go test -timeout 40m $(TESTFLAGS) $(UNRACED)
 	CGO_ENABLED=0 go test -short -timeout 40m $(TESTFLAGS) $(WITHOUT_CGO) ./sqlite/purego
 	go test $(TESTFLAGS) ./examples/...
 
@@ -74,7 +78,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	  targets=$$(go test -list '^Fuzz' $$package); \
 	  for target in $$(echo "$$targets" | grep '^Fuzz' || true); do \
 	    echo "$$package $$target"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$package; \
 	  done; \
 	done
 

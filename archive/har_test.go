@@ -318,6 +318,24 @@ func TestAHARForEndpoints(t *testing.T) {
 	}
 }
 
+// The response to a write is not saved as that to a read of the same URL, whatever an endpoint makes of its request.
+func TestAHAROfMethodsThatAreNotCached(t *testing.T) {
+	c := newCache(t)
+	_, err := cache.CreateRepository(t.Context(), c, settings.RepositorySettings[string, string]{
+		Name: "paths", Payload: payload.String(), Expire: time.Hour,
+		Endpoint: request.Func(func(req *http.Request) (string, bool, error) { return req.URL.Path, true, nil }, nil),
+	})
+	check(t, err)
+	text := browser(
+		harEntry("https://one.test/tracks/1", "2026-11-29T12:00:00Z", "", ok),
+		strings.Replace(harEntry("https://one.test/tracks/1", "2026-11-29T12:00:01Z", "", strings.Replace(ok, `"body"`, `"written"`, 1)), `"GET"`, `"POST"`, 1),
+	)
+	saved, skipped, err := archive.ReadHAR(t.Context(), strings.NewReader(text), c.Contents(), archive.HARTarget{})
+	if _, body := asked(t, c, "https://one.test/tracks/1", nil); body != "body" || saved != 1 || skipped != 1 || err != nil {
+		t.Errorf("%d saved, %d skipped, %v, and the track is %q", saved, skipped, err, body)
+	}
+}
+
 // A file cannot fill the store with tables.
 func TestAHAROfManyHosts(t *testing.T) {
 	c := newCache(t)

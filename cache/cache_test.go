@@ -115,6 +115,46 @@ func TestACacheIsACollection(t *testing.T) {
 	}
 }
 
+// What is declared answers requests, and is there by its types when they are asked for.
+func TestADeclaredRepositoryIsAnyOther(t *testing.T) {
+	c := newCache(t, nil)
+	if err := cache.Declare(t.Context(), c, endpoint("tracks", "/tracks/{id}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := cache.Declare(t.Context(), c, endpoint("tracks", "/others/{id}")); !errors.Is(err, cache.ErrExists) {
+		t.Errorf("the same name: %v", err)
+	}
+	if err := cache.Declare(t.Context(), c, endpoint("others", "/tracks/{other}")); !errors.Is(err, cache.ErrSamePattern) {
+		t.Errorf("the same pattern: %v", err)
+	}
+	if err := cache.Declare(t.Context(), nil, endpoint("tracks", "/tracks/{id}")); err == nil {
+		t.Error("a nil cache is no error")
+	}
+	tracks, err := cache.Repository[string, string](c, "tracks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := cache.Repository[string, string](c, "tracks"); err != nil || again != tracks {
+		t.Errorf("the second time, it is %p, not %p: %v", again, tracks, err)
+	}
+	if _, err := cache.Repository[string, []byte](c, "tracks"); !errors.Is(err, cache.ErrType) {
+		t.Errorf("another type: %v", err)
+	}
+	if err := tracks.Save(t.Context(), "a", "A"); err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example.com/tracks/a", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Count(t.Context(), repository.Live); n != 1 || err != nil {
+		t.Errorf("%d entries, %v", n, err)
+	}
+	if key, ok, err := tracks.Key(req); key != "a" || !ok || err != nil {
+		t.Errorf("the request has the key %q, %t, %v", key, ok, err)
+	}
+}
+
 func TestRepositoriesAreFoundByNameAndType(t *testing.T) {
 	c := newCache(t, nil)
 	tracks := create(t, c, endpoint("tracks", "/tracks/{id}"))

@@ -138,7 +138,7 @@ func (l *lookup) collect(ctx context.Context) error {
 func (l *lookup) find(ctx context.Context) (Lookup, error) {
 	method := cmp.Or(l.asked.Method, http.MethodGet)
 	if len(l.asked.Header["Upgrade"]) > 0 {
-		return bypassed("The request asks for another protocol by Upgrade: it bypasses the cache."), nil
+		return l.bypassed(ctx, l.asked, "The request asks for another protocol by Upgrade: it bypasses the cache.")
 	}
 	if method != http.MethodHead {
 		return l.as(ctx, l.asked)
@@ -164,33 +164,41 @@ func (l *lookup) find(ctx context.Context) (Lookup, error) {
 	return byGet, nil
 }
 
-func bypassed(reason string) Lookup {
-	return Lookup{Reasons: []string{reason}, Explanation: Explanation{Verdict: Fetch, Reasons: []string{reason}}}
+// bypassed tells of a request that belongs to no table: the cache's own policy is what it is under.
+func (l *lookup) bypassed(ctx context.Context, req *http.Request, reason string) (found Lookup, err error) {
+	rules, err := l.contents.cache.exchange.Rules(ctx)
+	if err == nil {
+		found.miss(Explanation{Verdict: unstored(rules, req)}, reason)
+	}
+	return found, err
+}
+
+// unstored is what a request brings about that has no stored response, whatever there is.
+func unstored(rules *exchange.Rules, req *http.Request) Verdict {
+	if rules.NeverForward(req.Header) {
+		return Unanswered
+	}
+	return Fetch
 }
 
 // as finds what is stored for a request.
 func (l *lookup) as(ctx context.Context, req *http.Request) (Lookup, error) {
-	p, seen, key, err := l.place(req)
+	method := cmp.Or(req.Method, http.MethodGet)
+	p, seen, key, err := l.place(req, caching(ctx, method))
+	if exchange.IsMisrouted(err) {
+		reasons := []string{"The router names a repository that the cache does not have: the request fails."}
+		return Lookup{Reasons: reasons, Explanation: Explanation{Verdict: Unanswered, Reasons: reasons}}, nil
+	}
 	if err != nil {
-		return bypassed("The key of the request cannot be told: " + secret.Error(err).Error() + "."), nil
+		return l.bypassed(ctx, req, "The key of the request cannot be told: "+secret.Error(err).Error()+".")
 	}
 	if p == nil {
-		found := bypassed(l.unmatched())
-		found.Reasons = append(found.Reasons, l.almost(req)...)
-		if len(l.unknown) > 0 {
-			found.Reasons = append(found.Reasons, "Of "+strings.Join(quotedAll(l.unknown), ", ")+", nobody knows which requests belong there.")
-		}
-		return found, nil
+		return l.nowhere(ctx, req, method)
 	}
 	found := Lookup{Repository: p.repository}
 	rules, err := p.table.Rules(ctx)
 	if err != nil {
 		return Lookup{}, err
-	}
-	if method := cmp.Or(req.Method, http.MethodGet); method != http.MethodGet && method != http.MethodHead && !p.table.CachesMethod(method, rules) {
-		found.miss(Explanation{Verdict: Fetch, Declared: !p.table.Undeclared()},
-			fmt.Sprintf("A %s bypasses the cache, as the endpoint %q does not name the method.", method, endpoint.Text(p.table.Endpoint)))
-		return found, nil
 	}
 	whole, bypass, err := p.table.Seat(ctx, seen.req, key)
 	if err != nil {
@@ -202,7 +210,7 @@ func (l *lookup) as(ctx context.Context, req *http.Request) (Lookup, error) {
 		if at >= 0 {
 			found.Table = p.listed[at].Name
 		}
-		found.miss(Explanation{Verdict: Fetch, Declared: !p.table.Undeclared()}, bypass)
+		found.miss(Explanation{Verdict: unstored(rules, req), Declared: !p.table.Undeclared()}, bypass)
 		return found, nil
 	}
 	found.Key = columnsOf(p.table.Spec().Key, whole)
@@ -212,6 +220,32 @@ func (l *lookup) as(ctx context.Context, req *http.Request) (Lookup, error) {
 	}
 	found.Table = p.listed[at].Name
 	return l.in(ctx, found, p, p.tables[at], whole, asked)
+}
+
+// nowhere tells of a request that no table has.
+func (l *lookup) nowhere(ctx context.Context, req *http.Request, method string) (Lookup, error) {
+	if p, _, _, err := l.place(req, nil); err == nil && p != nil {
+		found, err := l.bypassed(ctx, req, fmt.Sprintf("A %s bypasses the cache, as the endpoint %q does not name the method.", method, endpoint.Text(p.table.Endpoint)))
+		found.Repository, found.Explanation.Declared = p.repository, !p.table.Undeclared()
+		return found, err
+	}
+	found, err := l.bypassed(ctx, req, l.unmatched())
+	found.Reasons = append(found.Reasons, l.almost(ctx, req)...)
+	if len(l.unknown) > 0 {
+		found.Reasons = append(found.Reasons, "Of "+strings.Join(quotedAll(l.unknown), ", ")+", nobody knows which requests belong there.")
+	}
+	return found, err
+}
+
+// caching tells which repositories have responses to requests of a method, nil for all.
+func caching(ctx context.Context, method string) func(*place) bool {
+	if method == http.MethodGet || method == http.MethodHead {
+		return nil
+	}
+	return func(p *place) bool {
+		rules, err := p.table.Rules(ctx)
+		return err == nil && p.table.CachesMethod(method, rules)
+	}
 }
 
 // in finds what a table has for the key.
@@ -265,8 +299,12 @@ func (l *lookup) elsewhere(ctx context.Context, found Lookup, p *place, key driv
 
 // miss tells that nothing is found.
 func (f *Lookup) miss(e Explanation, reason string) {
-	e.Reasons = []string{reason}
-	f.Explanation, f.Reasons = e, []string{reason}
+	f.Reasons = []string{reason}
+	if e.Verdict == Unanswered {
+		f.Reasons = append(f.Reasons, exchange.NotAsked)
+	}
+	e.Reasons = slices.Clone(f.Reasons)
+	f.Explanation = e
 }
 
 // columnsOf are the values of a key with their columns.
@@ -283,14 +321,18 @@ type seen struct {
 	origin string // with that path; empty: any
 }
 
-// place finds the repository of a request and its key there, nil where there is none.
-func (l *lookup) place(req *http.Request) (*place, seen, driver.Key, error) {
+// place finds the repository of a request and its key there, nil where there is none. Some, if it is
+// not nil, tells which repositories may be it.
+func (l *lookup) place(req *http.Request, some func(*place) bool) (*place, seen, driver.Key, error) {
 	copied := l.copied(req)
 	router := l.contents.cache.opts.Router
 	if router != nil {
 		name := router(copied)
+		if name != "" && l.contents.cache.member(name) == nil {
+			return nil, seen{}, nil, &exchange.MisroutedError{Err: ErrNotFound}
+		}
 		at := slices.IndexFunc(l.known, func(p *place) bool { return p.repository == name && !p.table.Undeclared() })
-		if at >= 0 {
+		if at >= 0 && (some == nil || some(l.known[at])) {
 			p := l.known[at]
 			key, ok, err := p.table.Match(copied)
 			if ok || err != nil {
@@ -300,7 +342,7 @@ func (l *lookup) place(req *http.Request) (*place, seen, driver.Key, error) {
 	}
 	var failed []error
 	for _, p := range l.known {
-		if router != nil && !p.table.Undeclared() {
+		if router != nil && !p.table.Undeclared() || some != nil && !some(p) {
 			continue
 		}
 		for _, s := range p.views(copied) {
@@ -382,9 +424,9 @@ func (l *lookup) unmatched() string {
 
 // almost are sentences about what keeps a request from belonging to an endpoint, if it is one
 // thing.
-func (l *lookup) almost(req *http.Request) (reasons []string) {
+func (l *lookup) almost(ctx context.Context, req *http.Request) (reasons []string) {
 	matches := func(changed *http.Request) (text string, ok bool) {
-		p, _, _, err := l.place(changed)
+		p, _, _, err := l.place(changed, caching(ctx, cmp.Or(changed.Method, http.MethodGet)))
 		if err != nil || p == nil {
 			return "", false
 		}

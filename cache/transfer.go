@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -63,7 +64,7 @@ func (t *transfer) request(ctx context.Context, table string, key driver.Key) (*
 }
 
 func (t *transfer) placed(ctx context.Context, req *http.Request) (at exchange.Placed, matched, placed bool, err error) {
-	p, seen, key, err := t.place(req)
+	p, seen, key, err := t.place(req, caching(ctx, cmp.Or(req.Method, http.MethodGet)))
 	if p == nil || err != nil {
 		return at, err != nil, false, nil //nolint:nilerr // its key cannot be told: nothing finds it there
 	}

@@ -2,7 +2,6 @@ package gen
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -159,9 +158,4 @@ func (b *batch) setPattern(item, listing *endpoint, list *openapi3.Parameter, wi
 func (t template) above() string {
 	up := template{segments: t.segments[:len(t.segments)-1]}
 	return up.normal()
-}
-
-// batched tells which endpoints a listing answers batches for.
-func (p *plan) batched(listing *endpoint) []*endpoint {
-	return slices.DeleteFunc(slices.Clone(p.endpoints), func(e *endpoint) bool { return e.batch == nil || e.batch.from != listing })
 }

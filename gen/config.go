@@ -245,8 +245,12 @@ func configError(err error) error {
 	case !errors.As(err, &one):
 		return &ConfigError{Err: err}
 	}
-	return &ConfigError{Line: one.Mark.Line, Err: errors.New(one.Message)}
+	message := unknownField.ReplaceAllString(one.Message, "there is no field $1")
+	return &ConfigError{Line: one.Mark.Line, Err: errors.New(message)}
 }
+
+// unknownField is how the YAML library tells a field that is not known: with a type of Go.
+var unknownField = regexp.MustCompile(`field (\S+) not found in type \S+`)
 
 var (
 	packageName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)

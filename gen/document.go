@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"path"
 	"regexp"
@@ -100,21 +101,47 @@ func isSwagger2(data []byte) bool {
 
 // convert reads Swagger 2.0.
 func convert(data []byte, loader *openapi3.Loader, name string) (*openapi3.T, error) {
-	if !json.Valid(data) {
-		var any any
-		if err := yaml.Unmarshal(data, &any); err != nil {
-			return nil, err
+	var tree yaml.Node
+	if err := yaml.Unmarshal(data, &tree); err != nil {
+		return nil, err
+	}
+	stringKeys(&tree, 0)
+	var content any
+	if err := tree.Decode(&content); err != nil {
+		return nil, err
+	}
+	if top, ok := content.(map[string]any); ok {
+		if paths, ok := top["paths"].(map[string]any); ok {
+			maps.DeleteFunc(paths, func(name string, _ any) bool { return strings.HasPrefix(name, "x-") })
 		}
-		var err error
-		if data, err = json.Marshal(any); err != nil {
-			return nil, err
-		}
+	}
+	data, err := json.Marshal(content)
+	if err != nil {
+		return nil, err
 	}
 	var doc openapi2.T
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return nil, err
 	}
 	return openapi2conv.ToV3WithLoader(&doc, loader, &url.URL{Path: name})
+}
+
+// stringKeys makes the names of all members strings, as they are in JSON: those of responses
+// are numbers in YAML.
+func stringKeys(node *yaml.Node, depth int) {
+	if depth > 10_000 {
+		return
+	}
+	if node.Kind == yaml.MappingNode {
+		for i := 0; i < len(node.Content); i += 2 {
+			if key := node.Content[i]; key.Kind == yaml.ScalarNode && key.Tag != "!!merge" {
+				key.Tag = "!!str"
+			}
+		}
+	}
+	for _, child := range node.Content {
+		stringKeys(child, depth+1)
+	}
 }
 
 // files are what references outside the document may lead to.

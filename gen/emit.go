@@ -67,10 +67,10 @@ func fileOf(e *endpoint) string {
 			return -1
 		}, strings.ToLower(e.Tags[0]))
 	}
-	switch {
-	case name == "":
+	switch name {
+	case "":
 		name = "endpoints"
-	case name == "doc", name == "cache", name == "writes":
+	case "doc", "cache", "writes":
 		name += "endpoints"
 	}
 	return cutName(name) + ".go"
@@ -97,7 +97,7 @@ func (p *plan) docFile(o Options) *source {
 	title := strings.TrimSpace(oneLine(info.Title) + " " + oneLine(info.Version))
 	s.body.WriteString("//go:generate " + cmp.Or(oneLine(o.Command), command+" "+quoteArgument(p.doc.name)) + "\n")
 	s.packageComment = func(s *source) {
-		s.comments("", "Package "+p.packageName()+" caches the responses of "+cmp.Or(title, "an API")+".", paragraph(info.Description))
+		s.comments("Package "+p.packageName()+" caches the responses of "+cmp.Or(title, "an API")+".", paragraph(info.Description))
 	}
 	return s
 }
@@ -224,7 +224,7 @@ func (s *source) settings(e *endpoint) {
 	if e.Deprecated {
 		deprecated = "Deprecated: the API's document says so."
 	}
-	s.comments("", first, more, deprecated)
+	s.comments(first, more, deprecated)
 	s.printf("settings", "var %s = settings.RepositorySettings[%s, %s]{\n", e.name, key, value)
 	s.printf("", "\tName: %s,\n", strconv.Quote(e.repository))
 	pattern := strconv.Quote(e.method + " " + e.template.String())
@@ -298,6 +298,8 @@ func (p *plan) nameMember(e *endpoint) string {
 		m, ok := memberNamed(schemaOf(only(e.payload.schema)), name)
 		switch {
 		case e.payload.raw && (ok && typeOf(schemaOf(m.schema)) == "string" || e.config.NameOf == name):
+			return name
+		case e.payload.own && e.config.NameOf == name && isIdentifier(camel(name)):
 			return name
 		case ok && e.payload.own && m.required && typeOf(schemaOf(m.schema)) == "string" && isPlainString(m) && !strings.HasPrefix(e.payload.goType, "["):
 			return name

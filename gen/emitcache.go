@@ -15,7 +15,7 @@ func (p *plan) cacheFile() *source {
 }
 
 func (s *source) create() {
-	s.comments("", "Create adds the repositories of all operations to a cache, and declares what the API's writes make old. After an "+
+	s.comments("Create adds the repositories of all operations to a cache, and declares what the API's writes make old. After an "+
 		"error, those that were added before it stay in the cache.",
 		"A repository is there by its types as well: cache.Repository returns it, and [Fetcher] typed calls.")
 	s.printf("context cache", "func Create(ctx context.Context, c *cache.ResponseCache) error {\n")
@@ -71,9 +71,8 @@ func (s *source) fetcher() {
 }
 
 func (s *source) client() {
-	s.comments("", "Client is an HTTP client that answers from a cache what it can, and sends the rest as base does, which may be nil and "+
-		"is not changed. It is for all that take an HTTP client:",
-		"")
+	s.comments("Client is an HTTP client that answers from a cache what it can, and sends the rest as base does, which may be nil and " +
+		"is not changed. It is for all that take an HTTP client:")
 	s.printf("", `//
 //   - the clients of oapi-codegen: WithHTTPClient(Client(c, nil))
 //   - those of ogen: WithClient(Client(c, nil))
@@ -115,19 +114,20 @@ func (s *source) helpers() {
 `)
 	}
 	if s.plan.needsWhose {
+		s.printf("fmt http strings request", "")
 		s.comment("", "whose tells whose request one is: a digest of all its credentials, of which some are in these headers and parameters.")
-		s.printf("http strings request", `func whose(headers, params []string) func(*http.Request) string {
+		s.body.WriteString(`func whose(headers, params []string) func(*http.Request) string {
 	return func(r *http.Request) string {
 		var all []string
 		for _, name := range append([]string{"Authorization", "Cookie"}, headers...) {
 			for _, value := range r.Header.Values(name) {
-				all = append(all, name+"="+value)
+				all = append(all, fmt.Sprintf("%s=%q", name, value))
 			}
 		}
 		query := r.URL.Query()
 		for _, name := range params {
 			for _, value := range query[name] {
-				all = append(all, name+"="+value)
+				all = append(all, fmt.Sprintf("%s=%q", name, value))
 			}
 		}
 		if len(all) == 0 {
@@ -161,7 +161,7 @@ func (s *source) write(w *write) {
 			what = append(what, o.method+": "+sentence(summary))
 		}
 	}
-	s.comments("", w.name+" has the writes to "+path+", and what they make old.", strings.Join(what, " "))
+	s.comments(w.name+" has the writes to "+path+", and what they make old.", strings.Join(what, " "))
 	s.printf("settings", "var %s = settings.WriteSettings[%s]{\n\tPattern: %s,\n", w.name, key, strconv.Quote(strings.Join(w.methods, "|")+" "+w.template.String()))
 	if len(w.keys) > 0 {
 		s.printf("", "\tInvalidates: []settings.Invalidation[%s]{\n", key)

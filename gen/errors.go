@@ -1,8 +1,10 @@
 package gen
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -77,9 +79,12 @@ func explain(name string, data []byte, err error) error {
 		found.fromYAML(one)
 	case errors.As(err, &outside):
 		found.Err = fmt.Errorf("%w: %q", ErrOutside, outside.Ref)
-		tree.locateReference(found, outside.Ref)
+		tree.locateReference(found, func(ref string) bool { return ref == outside.Ref })
 	default:
 		tree.locateQuoted(found, err.Error())
+	}
+	if last := 1 + bytes.Count(bytes.TrimRight(data, "\n"), []byte("\n")); found.Line > last {
+		found.Line, found.Column = last, 0 // the end of a document that breaks off
 	}
 	if found.Line == 0 && found.Pointer != "" {
 		found.Line, found.Column = tree.position(found.Pointer)
@@ -145,9 +150,9 @@ func walkNode(pointer string, key, node *yaml.Node, visit func(string, *yaml.Nod
 }
 
 // locateReference finds where a reference stands.
-func (t tree) locateReference(e *DocumentError, ref string) {
+func (t tree) locateReference(e *DocumentError, is func(ref string) bool) {
 	t.walk(func(pointer string, key, node *yaml.Node) bool {
-		if key == nil || key.Value != "$ref" || node.Value != ref {
+		if key == nil || key.Value != "$ref" || !is(node.Value) {
 			return true
 		}
 		e.Line, e.Column, e.Pointer = node.Line, node.Column, pointer
@@ -159,10 +164,27 @@ var quoted = regexp.MustCompile(`"(#?[^"]+)"`)
 
 // locateQuoted finds the first reference that a message quotes.
 func (t tree) locateQuoted(e *DocumentError, message string) {
-	for _, m := range quoted.FindAllStringSubmatch(message, -1) {
-		if t.locateReference(e, m[1]); e.Line > 0 {
+	matches := quoted.FindAllStringSubmatch(message, -1)
+	for _, m := range matches {
+		if t.locateReference(e, func(ref string) bool { return ref == m[1] }); e.Line > 0 {
 			return
 		}
+	}
+	for _, m := range matches { // Swagger 2.0 has other paths to the same names
+		if t.locateReference(e, func(ref string) bool { return path.Base(ref) == path.Base(m[1]) }); e.Line > 0 {
+			return
+		}
+	}
+	if strings.Contains(message, "both schema and content") {
+		t.walk(func(pointer string, _, node *yaml.Node) bool {
+			names := make(map[string]bool)
+			eachMember(node, func(key, _ *yaml.Node) { names[key.Value] = true })
+			if !names["schema"] || !names["content"] || !names["name"] {
+				return true
+			}
+			e.Line, e.Column, e.Pointer = node.Line, node.Column, pointer
+			return false
+		})
 	}
 }
 

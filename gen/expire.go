@@ -58,16 +58,16 @@ func (e *endpoint) lists() bool {
 // goDuration is the expression of a time.
 func goDuration(d Duration) string {
 	t := time.Duration(d)
-	switch {
-	case t == settings.NeverExpire:
+	if t == settings.NeverExpire {
 		return "settings.NeverExpire"
-	case t == time.Hour, t == time.Minute, t == time.Second:
-		return map[time.Duration]string{time.Hour: "time.Hour", time.Minute: "time.Minute", time.Second: "time.Second"}[t]
 	}
 	for _, unit := range []struct {
 		of   time.Duration
 		name string
 	}{{time.Hour, "Hour"}, {time.Minute, "Minute"}, {time.Second, "Second"}, {time.Millisecond, "Millisecond"}} {
+		if t == unit.of {
+			return "time." + unit.name
+		}
 		if t%unit.of == 0 {
 			return strconv.FormatInt(int64(t/unit.of), 10) + " * time." + unit.name
 		}
@@ -77,15 +77,18 @@ func goDuration(d Duration) string {
 
 // showDuration is a time for people.
 func showDuration(d Duration) string {
-	switch t := time.Duration(d); {
-	case t == 0:
+	switch t := time.Duration(d); t {
+	case 0:
 		return ""
-	case t == settings.NeverExpire:
+	case settings.NeverExpire:
 		return "never"
 	default:
-		text := strings.TrimSuffix(t.String(), "0s")
-		if short := strings.TrimSuffix(text, "h0m"); short != text {
-			return short + "h"
+		text := t.String()
+		if short, ok := strings.CutSuffix(text, "m0s"); ok {
+			text = short + "m"
+		}
+		if short, ok := strings.CutSuffix(text, "h0m"); ok {
+			text = short + "h"
 		}
 		return text
 	}

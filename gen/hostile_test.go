@@ -152,7 +152,7 @@ func TestReferencesLeadNowhereUnasked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if source := sources(out); !strings.Contains(source, `query:"a`) {
+	if source := joined(out); !strings.Contains(source, `query:"a`) {
 		t.Errorf("the key lacks the parameter of the other file:\n%s", source)
 	}
 }
@@ -324,7 +324,7 @@ func TestALargeDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d operations of %d bytes: %d MiB at most, %d bytes of Go", operations, b.Len(), peak>>20, len(sources(out)))
+	t.Logf("%d operations of %d bytes: %d MiB at most, %d bytes of Go", operations, b.Len(), peak>>20, len(joined(out)))
 	if peak > 1<<30 {
 		t.Errorf("%d MiB", peak>>20)
 	}
@@ -432,19 +432,19 @@ paths:
 
 // The same document gives the same bytes, as JSON and as YAML; what is added adds lines, and
 // changes only those that it must.
-func TestOutputIsStable(t *testing.T) {
+func TestChangesAreSmall(t *testing.T) {
 	var b strings.Builder
 	for i := range 40 {
 		fmt.Fprintf(&b, "  /t%d/{id}:\n    get:\n      operationId: get-t%d\n      parameters: [{name: id, in: path, required: true, schema: {type: string}}, {name: q, in: query, schema: {type: string}}]\n      %s\n    delete: {responses: {'204': {description: d}}}\n", i*7%40, i*7%40, ok)
 	}
 	document := head + "paths:\n" + b.String()
-	first := generate(t, document)
+	first := wholeOf(t, document)
 	for range 5 {
-		if again := generate(t, document); !bytes.Equal(first, again) {
+		if again := wholeOf(t, document); !bytes.Equal(first, again) {
 			t.Fatal("the second time gives other bytes")
 		}
 	}
-	added := generate(t, document+"  /t7b:\n    get:\n      operationId: get-t7b\n      "+ok+"\n")
+	added := wholeOf(t, document+"  /t7b:\n    get:\n      operationId: get-t7b\n      "+ok+"\n")
 	lines := make(map[string]int)
 	for line := range strings.Lines(string(added)) {
 		lines[strings.TrimSpace(line)]++ // gofmt may align a block anew
@@ -460,16 +460,16 @@ func TestOutputIsStable(t *testing.T) {
 	}
 }
 
-func generate(t *testing.T, document string) []byte {
+func wholeOf(t *testing.T, document string) []byte {
 	t.Helper()
 	out, err := gen.Generate(t.Context(), []byte(document), gen.Options{Name: "doc.yaml"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []byte(sources(out))
+	return []byte(joined(out))
 }
 
-func sources(out *gen.Output) string {
+func joined(out *gen.Output) string {
 	var b strings.Builder
 	for _, file := range out.Files {
 		fmt.Fprintf(&b, "// %s\n%s\n", file.Name, file.Source)

@@ -186,8 +186,6 @@ func (n *names) take(forms func(string) []string, candidates ...string) string {
 	return chosen
 }
 
-func itself(name string) []string { return []string{name} }
-
 // unique is the name, or else the name with a number, that is not in taken, where names that
 // differ only in case are one. It adds it.
 func unique(taken map[string]bool, name string) string {

@@ -202,6 +202,7 @@ func (p *plan) checkOperation(o *operation) error {
 		if ref == nil || ref.Value == nil {
 			return p.doc.failed(pointer, errors.New("the reference leads to no response"))
 		}
+		pointer = target(ref.Ref, pointer)
 		for _, name := range sortedKeys(ref.Value.Content) {
 			if content := ref.Value.Content[name]; content != nil && leadsNowhere(content.Schema) {
 				return p.doc.failed(pointer+"/content/"+escapePointer(name)+"/schema", errNoSchema)
@@ -209,6 +210,14 @@ func (p *plan) checkOperation(o *operation) error {
 		}
 	}
 	return nil
+}
+
+// target is the pointer that a reference within the document leads to, or else the given one.
+func target(ref, pointer string) string {
+	if within, ok := strings.CutPrefix(ref, "#/"); ok {
+		return "/" + within
+	}
+	return pointer
 }
 
 var errNoSchema = errors.New("the reference leads to no schema")
@@ -222,6 +231,9 @@ func (p *plan) checkParameters(pointer string, refs openapi3.Parameters) error {
 	for i, ref := range refs {
 		var err error
 		pointer := pointer + "/parameters/" + strconv.Itoa(i)
+		if ref != nil && ref.Value != nil {
+			pointer = target(ref.Ref, pointer)
+		}
 		switch {
 		case ref == nil:
 			err = errors.New("the parameter is empty")

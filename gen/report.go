@@ -156,7 +156,7 @@ func (r Report) Text(w io.Writer) error {
 		title := "\n" + part.title + "\n"
 		for _, o := range r.Operations {
 			if part.has(o) {
-				b.WriteString(title)
+				fmt.Fprint(b, title)
 				title = ""
 				o.text(b)
 			}
@@ -170,7 +170,7 @@ func (o OperationReport) text(b *bufio.Writer) {
 	if o.ID != "" {
 		fmt.Fprintf(b, " (%s)", oneLine(o.ID))
 	}
-	b.WriteString("\n")
+	fmt.Fprintln(b)
 	line := func(format string, args ...any) { fmt.Fprintf(b, "      "+format+"\n", args...) }
 	if o.Skipped != "" {
 		line("%s", o.Skipped)

@@ -162,17 +162,6 @@ func memberNamed(s *openapi3.Schema, name string) (member, bool) {
 	return member{}, false
 }
 
-// memberAt is the member that a path of names leads to.
-func memberAt(s *openapi3.Schema, path []string) (found member, ok bool) {
-	for _, name := range path {
-		if found, ok = memberNamed(s, name); !ok {
-			return found, false
-		}
-		s = schemaOf(found.schema)
-	}
-	return found, ok
-}
-
 // componentOf is the name of the schema among the document's components, empty for another.
 func componentOf(ref *openapi3.SchemaRef) string {
 	if ref == nil {

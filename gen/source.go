@@ -65,13 +65,13 @@ func (s *source) comment(indent, text string) {
 }
 
 // comments writes paragraphs of a comment, without those that are empty.
-func (s *source) comments(indent string, paragraphs ...string) {
+func (s *source) comments(paragraphs ...string) {
 	paragraphs = slices.DeleteFunc(paragraphs, func(text string) bool { return strings.TrimSpace(text) == "" })
 	for i, text := range paragraphs {
 		if i > 0 {
-			s.body.WriteString(indent + "//\n")
+			s.body.WriteString("//\n")
 		}
-		s.comment(indent, text)
+		s.comment("", text)
 	}
 }
 

@@ -1,6 +1,7 @@
 package inspector_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,10 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/inspector"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
+	"github.com/endpointcache/endpointcache/transport"
 )
 
 // answering is an origin that answers in one way.
@@ -46,6 +49,36 @@ func TestDiff(t *testing.T) {
 	without := newPages(t, inspector.Options{})
 	without.save("a", 200, nil, "", time.Hour)
 	without.post(http.StatusForbidden, "/diff?"+address("a"))
+}
+
+// The origin is asked also by a transport that has the cache, and by one comparison at a time: those that wait give up
+// with their requests.
+func TestDiffAsksNoCache(t *testing.T) {
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	p := newPages(t, inspector.Options{})
+	cached := transport.New(p.cache, &transport.Options{Base: answering(func(*http.Request) (*http.Response, error) {
+		begun <- struct{}{}
+		<-proceed
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("new"))}, nil
+	})})
+	pages, err := inspector.Handler(p.cache, &inspector.Options{Origin: cached})
+	check(t, err)
+	defer pages.Close()
+	p.Inspector = pages
+	p.save("a", 200, nil, "old", time.Hour)
+	compared := make(chan string)
+	go func() {
+		body, err := io.ReadAll(p.serve(request(http.MethodPost, "/diff?"+address("a"))).Body)
+		compared <- fmt.Sprint(string(body), err)
+	}()
+	waitfor.Receive(t, "the request to the origin", begun)
+	impatient, giveUp := context.WithTimeout(t.Context(), time.Millisecond)
+	defer giveUp()
+	p.body(http.StatusGatewayTimeout, p.serve(request(http.MethodPost, "/diff?"+address("a")).WithContext(impatient)))
+	close(proceed)
+	page := waitfor.Receive(t, "the comparison", compared)
+	has(t, page, "<del><bdi>old</bdi></del>", "<ins><bdi>new</bdi></ins>")
+	hasNot(t, page, "Cache-Status")
 }
 
 // A response whose origin the store does not know is compared with that of BaseURL, and no request is sent that may
@@ -173,6 +206,9 @@ func TestHosts(t *testing.T) {
 		{[]string{"cache.test"}, "localhost", "192.0.2.1:1", "", false},
 		{[]string{"192.0.2.7", "2001:db8::1"}, "192.0.2.7:80", "192.0.2.1:1", "", true},
 		{[]string{"192.0.2.7", "2001:db8::1"}, "[2001:db8::1]:80", "192.0.2.1:1", "", true},
+		{[]string{"0.0.0.0"}, "192.0.2.7:80", "192.0.2.1:1", "", true},
+		{[]string{"::"}, "[2001:db8::1]:80", "192.0.2.1:1", "", true},
+		{[]string{"0.0.0.0"}, "anything.test", "192.0.2.1:1", "", false},
 		{[]string{"*"}, "anything.test", "192.0.2.1:1", "", true},
 	} {
 		p := newPages(t, inspector.Options{Hosts: test.hosts})
@@ -214,7 +250,7 @@ func TestAllAnswersAreProtected(t *testing.T) {
 		policy := h.Get("Content-Security-Policy")
 		has(t, policy, "default-src 'none'", "script-src 'self'", "style-src 'self'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'")
 		hasNot(t, policy, "unsafe", "*", "data:", "http")
-		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" || h.Get("Content-Type") == "" {
+		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "same-origin" || h.Get("Content-Type") == "" {
 			t.Errorf("%s: %v", target, h)
 		}
 		if cc := h.Get("Cache-Control"); cc != "no-store" && !strings.Contains(target, ".") {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/internal/diff"
+	"github.com/endpointcache/endpointcache/policy"
 )
 
 // comparison is the page that compares a stored response with the origin's.
@@ -63,6 +64,12 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if coding := header.Get("Content-Encoding"); coding != "" && req.Header.Get("Accept-Encoding") == "" {
 		req.Header.Set("Accept-Encoding", coding) // or the headers would differ
 	}
+	select {
+	case i.comparing <- struct{}{}:
+		defer func() { <-i.comparing }()
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
 	now, err := i.askOrigin(req)
 	if err != nil {
 		return nil, problem{http.StatusBadGateway, "The origin has not answered: " + explained(err)}
@@ -111,7 +118,8 @@ func (m unsafeMethod) Error() string {
 }
 
 func (i *Inspector) askOrigin(req *http.Request) (diff.Response, error) {
-	resp, err := i.opts.Origin.RoundTrip(req)
+	uncached := policy.With(req.Context(), policy.Policy{Use: policy.Disabled}) // the transport may be one with the cache
+	resp, err := i.opts.Origin.RoundTrip(req.WithContext(uncached))
 	if err != nil {
 		return diff.Response{}, err
 	}

@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/inspector"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 var jsonType = http.Header{"Content-Type": {"application/json"}}
@@ -127,4 +129,16 @@ func TestLookUp(t *testing.T) {
 	has(t, p.get(200, "/lookup?url=tracks"), "The URL is neither a whole one")
 	has(t, p.get(200, "/lookup?url=https://a.test/&method=A%20B"), "There is no such method.")
 	has(t, p.get(200, "/lookup?url=https://a.test/&headers=nothing"), "Each line of the headers")
+}
+
+// A Host among the headers is the name by which the origin is asked.
+func TestLookupsByAnotherHost(t *testing.T) {
+	p := newPages(t, inspector.Options{})
+	items, err := cache.CreateRepository(t.Context(), p.cache, settings.RepositorySettings[string, string]{
+		Name: "items", Pattern: "GET /items/{id}", BaseURL: "https://api.test", Scope: settings.Shared,
+	})
+	check(t, err)
+	check(t, items.Save(t.Context(), "1", "one"))
+	has(t, p.get(200, "/lookup?url=https://api.test/items/1"), "It is stored")
+	has(t, p.get(200, "/lookup?url=https://api.test/items/1&headers=Host:+staging.test"), "It is not stored", "of the origin https://staging.test@api.test")
 }

@@ -20,7 +20,7 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 func protect(h http.Header) {
 	h.Set("Content-Security-Policy", contentPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers hide from the pages, too, where a form comes from
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
@@ -50,16 +50,19 @@ func (e refused) Error() string { return e.text }
 
 // hosts are the names that the pages may be reached by.
 type hosts struct {
-	any   bool
-	named []string
+	any       bool
+	addresses bool // any that is an address: no site can make one lead elsewhere
+	named     []string
 }
 
 func newHosts(names []string) (hosts, error) {
 	var h hosts
 	for _, name := range names {
 		bare := strings.Trim(name, "[]")
-		_, err := netip.ParseAddr(bare)
+		addr, err := netip.ParseAddr(bare)
 		switch {
+		case addr.IsUnspecified():
+			h.addresses = true
 		case name == "*":
 			h.any = true
 		case name == "":
@@ -79,6 +82,9 @@ func (h hosts) allow(r *http.Request) bool {
 		name = host
 	}
 	if h.any || isLoopbackName(name) && fromLoopback(r) {
+		return true
+	}
+	if _, err := netip.ParseAddr(name); h.addresses && err == nil {
 		return true
 	}
 	for _, named := range h.named {

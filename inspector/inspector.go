@@ -34,7 +34,9 @@ type Options struct {
 
 	// Origin is asked where a stored response is compared with the origin's answer of this moment:
 	// once for each press of the button, by GET or HEAD, without a body, without following
-	// redirects. It adds credentials, if the origin wants them. Without one, nothing is compared.
+	// redirects, and not from a cache, if the transport has one. It adds credentials, if the
+	// origin wants them: it is asked for whatever origins the store has responses of, so it has
+	// to look to which host they go. Without one, nothing is compared.
 	Origin http.RoundTripper
 
 	// BaseURL is that of the API, such as "https://api.example.com", for comparing responses of
@@ -45,8 +47,10 @@ type Options struct {
 	AllowChanges bool
 
 	// Hosts are the names, without a port, by which the pages may be reached besides those of
-	// the machine itself, such as "cache.example.com"; "*" is any. A request for such a name may
-	// come from any address, so think of [Options.Authorize]. Without Hosts, requests are
+	// the machine itself, such as "cache.example.com". "0.0.0.0" or "::" is any address of a
+	// machine, and "*" any name whatever: with that, any site that someone who can reach the pages
+	// looks at can read them, too. A request for such a name may come
+	// from any address, so think of [Options.Authorize]. Without Hosts, requests are
 	// answered that come from a loopback address and are for localhost or such an address.
 	// Requests for other names are refused, also from the same machine: otherwise any site
 	// could read the pages by a name that it makes lead to this machine (DNS rebinding).
@@ -77,6 +81,9 @@ type Inspector struct {
 	crossed *http.CrossOriginProtection
 	figures *figures
 
+	// Those of long bodies take some hundred megabytes: there is one comparison at a time.
+	comparing chan struct{}
+
 	closing context.Context
 	close   context.CancelFunc
 	running sync.WaitGroup
@@ -89,7 +96,7 @@ func Handler(c *cache.ResponseCache, opts *Options) (*Inspector, error) {
 	if c == nil {
 		return nil, errors.New("inspector: the cache is nil")
 	}
-	i := &Inspector{cache: c, crossed: http.NewCrossOriginProtection()}
+	i := &Inspector{cache: c, crossed: http.NewCrossOriginProtection(), comparing: make(chan struct{}, 1)}
 	if opts != nil {
 		i.opts = *opts
 	}

@@ -294,6 +294,36 @@ func TestSearch(t *testing.T) {
 	has(t, p.get(200, "/list?key.id=none"), "Nothing that is stored fits the search.")
 }
 
+// Of many repositories, the form has the columns of one.
+func TestSearchAmongManyRepositories(t *testing.T) {
+	type artistKey struct {
+		A string `path:"a"`
+		B string `query:"b"`
+		C string `query:"c"`
+		D string `query:"d"`
+		E string `query:"e"`
+		F string `query:"f"`
+	}
+	type albumKey struct {
+		G string `path:"g"`
+		H string `query:"h"`
+		I string `query:"i"`
+		J string `query:"j"`
+		K string `query:"k"`
+	}
+	p := newPages(t, inspector.Options{})
+	artists, err := cache.CreateRepository(t.Context(), p.cache, settings.RepositorySettings[artistKey, string]{Name: "artists", Pattern: "GET api.test/artists/{a}"})
+	check(t, err)
+	check(t, artists.Save(t.Context(), artistKey{A: "x"}, "x"))
+	albums, err := cache.CreateRepository(t.Context(), p.cache, settings.RepositorySettings[albumKey, string]{Name: "albums", Pattern: "GET api.test/albums/{g}"})
+	check(t, err)
+	check(t, albums.Save(t.Context(), albumKey{G: "y"}, "y"))
+	page := p.get(200, "/list?key.g=y")
+	has(t, page, `name="key.g"`, ">y / ")
+	hasNot(t, page, `name="key.a"`, ">x / ")
+	has(t, p.get(200, "/list?repository=artists"), `name="key.a"`, `name="key.f"`)
+}
+
 func TestSearchesThatAreWrong(t *testing.T) {
 	p := newPages(t, inspector.Options{})
 	for query, want := range map[string]string{
@@ -311,6 +341,10 @@ func TestSearchesThatAreWrong(t *testing.T) {
 	} {
 		has(t, p.get(http.StatusBadRequest, "/list?"+strings.ReplaceAll(query, "\n", "")), want)
 	}
+	numbers, err := cache.CreateRepository(t.Context(), p.cache, settings.RepositorySettings[int, string]{Name: "numbers", Pattern: "GET /numbers/{number}"})
+	check(t, err)
+	check(t, numbers.Save(t.Context(), 12, "twelve"))
+	has(t, p.get(http.StatusBadRequest, "/list?repository=numbers&key.key=1*"), "The key column key has no texts")
 	p.get(http.StatusNotFound, "/list?repository=none")
 	p.get(http.StatusNotFound, "/nothing")
 	p.get(http.StatusNotFound, "/entry?table=none&key=1")

@@ -88,7 +88,10 @@ var sortings = []sorting{
 	{"size", "Size", cache.BySize, true},
 }
 
-const defaultLimit = 100
+const (
+	defaultLimit  = 100
+	mostKeyFields = 12 // of all repositories together: with more, a form has those of one repository
+)
 
 func (i *Inspector) list(_ http.ResponseWriter, r *http.Request) (any, error) {
 	tables, err := i.tables(r.Context())
@@ -176,6 +179,9 @@ func searchOf(form url.Values, tables []cache.Table) (search, error) {
 			}
 		}
 	}
+	if s.Repository == "" && len(s.Keys) > mostKeyFields {
+		s.Keys = slices.DeleteFunc(s.Keys, func(k searchedKey) bool { return k.Value == "" })
+	}
 	return s, nil
 }
 
@@ -225,6 +231,8 @@ func (s search) keys(q *cache.Query, tables []cache.Table) error {
 		text, prefix := pattern(k.Value)
 		switch {
 		case text == "":
+		case prefix && !s.hasTexts(k.Column, tables):
+			return badRequest("The key column %s has no texts, of which a star could find the beginning.", printable(k.Column, 100))
 		case prefix:
 			q.KeyPrefix[k.Column] = text
 		default:
@@ -236,6 +244,14 @@ func (s search) keys(q *cache.Query, tables []cache.Table) error {
 		}
 	}
 	return nil
+}
+
+// hasTexts reports whether a column of that name has texts.
+func (s search) hasTexts(column string, tables []cache.Table) bool {
+	return slices.ContainsFunc(tables, func(t cache.Table) bool {
+		return (s.Repository == "" || t.Repository == s.Repository) &&
+			slices.ContainsFunc(t.Key, func(c driver.Column) bool { return c.Name == column && c.Kind == driver.String })
+	})
 }
 
 // value is a text as the columns of that name have it: as a text where one of them has texts.

@@ -97,5 +97,9 @@ func (a *answer) request(r *http.Request) (_ *http.Request, problem string) {
 		}
 		req.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
+	if host := req.Header.Get("Host"); host != "" { // a client has it beside the headers
+		req.Host = host
+		req.Header.Del("Host")
+	}
 	return req, ""
 }

@@ -46,7 +46,7 @@ type tableRow struct {
 func (i *Inspector) repositories(_ http.ResponseWriter, r *http.Request) (any, error) {
 	known := i.figures.get(r.Context())
 	now := i.opts.Now()
-	o := overview{Counting: known.counting, Counted: momentOf(known.at, time.Now())}
+	o := overview{Tables: []tableRow{}, Counting: known.counting, Counted: momentOf(known.at, time.Now())}
 	if known.err != nil {
 		o.Error = explained(known.err)
 	}

@@ -2,6 +2,7 @@ package inspector
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -43,8 +44,9 @@ func timelineOf(x cache.Explanation, now time.Time) *timeline {
 	}
 	total := end.Sub(x.CachedAt)
 	if x.ExpiresAt.IsZero() {
-		total *= 2 // it goes on
+		total = 2 * min(total, math.MaxInt64/4) // it goes on
 	}
+	total = min(total, math.MaxInt64/2)
 	total += total / 20
 	if total <= 0 {
 		total = time.Second

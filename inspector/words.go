@@ -90,7 +90,7 @@ func durationWords(d time.Duration) string {
 	case d == 0:
 		return "0 s"
 	case d < 0:
-		return "−" + durationWords(-d)
+		return "−" + durationWords(d.Abs())
 	case d < time.Millisecond:
 		return threeDigits(float64(d)/1e3) + " µs"
 	case d < time.Second:
@@ -139,7 +139,7 @@ func relative(t, now time.Time) string {
 	case d > -time.Second:
 		return "now"
 	default:
-		return "in " + coarse(-d)
+		return "in " + coarse(d.Abs())
 	}
 }
 

@@ -2,10 +2,13 @@ package inspector
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/endpointcache/endpointcache/cache"
 )
 
 func TestDurations(t *testing.T) {
@@ -24,6 +27,24 @@ func TestDurations(t *testing.T) {
 		now := time.Unix(1e9, 0)
 		if got := relative(now.Add(-d), now); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
+// Times that no duration is as far as are shown all the same.
+func TestTimesFarAway(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	last := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	if got := durationWords(math.MinInt64); got != "−106\u202f751 d" {
+		t.Errorf("%q", got)
+	}
+	if got := relative(last, now); got != "in 106\u202f751 d" {
+		t.Errorf("%q", got)
+	}
+	for _, x := range []cache.Explanation{{CachedAt: now, ExpiresAt: last}, {CachedAt: now.Add(-math.MaxInt64)}, {CachedAt: last, ExpiresAt: last}} {
+		l := timelineOf(x, now)
+		if len(l.Spans) > 1 || !x.CachedAt.Equal(last) && (l.Spans[0].Class != "fresh" || l.Spans[0].Width != "100.00%") || x.CachedAt.Equal(now) && l.Now != "0.00%" {
+			t.Errorf("%+v: %+v", x, l)
 		}
 	}
 }

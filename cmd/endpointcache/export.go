@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/endpointcache/endpointcache/archive"
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // format is that of a file. Without a flag, the file's name tells.
@@ -194,7 +196,27 @@ type importCommand struct {
 	File string `arg:"" optional:"" help:"The file; - is the standard input."`
 	format
 	Repository string `help:"The repository, for requests of any kind, of what in a HAR belongs to none that is there. Without it, that is skipped." placeholder:"NAME"`
+	For        string `help:"How long the responses of another program's HAR live from when they were requested, such as 7d." placeholder:"DURATION" xor:"for"`
+	Never      bool   `help:"They never expire." xor:"for"`
 	Yes        bool   `short:"y" help:"Do it without asking."`
+}
+
+// life is how long responses live for which the file does not tell; 0: the default.
+func (c *importCommand) life() (time.Duration, error) {
+	switch {
+	case c.Never:
+		return settings.NeverExpire, nil
+	case c.For == "":
+		return 0, nil
+	}
+	d, err := human.ParseDuration(c.For)
+	if err != nil {
+		return 0, usagef("--for: %w", err)
+	}
+	if d == 0 {
+		return 0, usagef("--for %s is no time at all", c.For)
+	}
+	return d, nil
 }
 
 // Help is what --help tells besides.
@@ -215,6 +237,10 @@ type imported struct {
 func (c *importCommand) Run(ctx context.Context, s *session) (err error) {
 	if c.File == "" {
 		return usagef("it is not said which file to import")
+	}
+	life, err := c.life()
+	if err != nil {
+		return err
 	}
 	in := s.stdin
 	if c.File != "-" {
@@ -238,7 +264,7 @@ func (c *importCommand) Run(ctx context.Context, s *session) (err error) {
 	return c.with(ctx, s, true, func(rc *cache.ResponseCache) error {
 		var result imported
 		if har {
-			result.Imported, result.Skipped, err = archive.ReadHAR(ctx, r, rc.Contents(), archive.HARTarget{Repository: c.Repository})
+			result.Imported, result.Skipped, err = archive.ReadHAR(ctx, r, rc.Contents(), archive.HARTarget{Repository: c.Repository, Expire: life})
 		} else {
 			result.Imported, err = archive.ReadLines(withCookies(ctx), r, rc.Contents())
 		}

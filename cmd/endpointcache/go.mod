@@ -7,6 +7,7 @@ require (
 	github.com/creack/pty v1.1.24
 	github.com/dustin/go-humanize v1.1.0
 	github.com/endpointcache/endpointcache v0.1.0
+	github.com/endpointcache/endpointcache/gen v0.1.0
 	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
 	github.com/endpointcache/endpointcache/store v0.1.0
 	github.com/google/go-cmp v0.7.0
@@ -37,7 +38,10 @@ require (
 	github.com/endpointcache/endpointcache/dynamodb v0.1.0 // indirect
 	github.com/endpointcache/endpointcache/mongodb v0.1.0 // indirect
 	github.com/endpointcache/endpointcache/redis v0.1.0 // indirect
+	github.com/getkin/kin-openapi v0.153.0 // indirect
 	github.com/go-json-experiment/json v1.27.2 // indirect
+	github.com/go-openapi/jsonpointer v0.22.5 // indirect
+	github.com/go-openapi/swag/jsonname v0.25.5 // indirect
 	github.com/hashicorp/errwrap v1.1.0 // indirect
 	github.com/hashicorp/go-multierror v1.1.1 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
@@ -51,10 +55,12 @@ require (
 	github.com/posener/complete v1.2.3 // indirect
 	github.com/redis/rueidis v1.0.79 // indirect
 	github.com/riywo/loginshell v0.0.0-20200815045211-7d26008be1ab // indirect
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/xdg-go/scram v1.4.0 // indirect
 	github.com/xdg-go/stringprep v1.0.4 // indirect
 	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78 // indirect
 	go.mongodb.org/mongo-driver/v2 v2.10.0 // indirect
+	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.50.0 // indirect
@@ -64,6 +70,7 @@ require (
 replace (
 	github.com/endpointcache/endpointcache => ../..
 	github.com/endpointcache/endpointcache/dynamodb => ../../dynamodb
+	github.com/endpointcache/endpointcache/gen => ../../gen
 	github.com/endpointcache/endpointcache/internal/testserver => ../../internal/testserver
 	github.com/endpointcache/endpointcache/mongodb => ../../mongodb
 	github.com/endpointcache/endpointcache/redis => ../../redis

@@ -191,3 +191,25 @@ func TestACopyWithoutWhatIsTooLarge(t *testing.T) {
 		t.Errorf("cp ends with %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 }
+
+// A recording of long ago has expired when it is imported, unless a life is said.
+func TestImportedResponsesLiveAsLongAsIsSaid(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old.har")
+	check(t, os.WriteFile(path, []byte(`{"log":{"version":"1.2","creator":{"name":"a browser","version":"1"},"entries":[{
+		"startedDateTime":"2001-01-01T00:00:00Z","time":1,"cache":{},"timings":{"send":0,"wait":1,"receive":0},
+		"request":{"method":"GET","url":"https://api.test/a","httpVersion":"HTTP/1.1","cookies":[],"headers":[],"queryString":[],"headersSize":-1,"bodySize":0},
+		"response":{"status":200,"statusText":"OK","httpVersion":"HTTP/1.1","cookies":[],"headers":[{"name":"Content-Type","value":"text/plain"}],
+			"content":{"size":1,"mimeType":"text/plain","text":"a"},"redirectURL":"","headersSize":-1,"bodySize":1}}]}}`), 0o600))
+	for _, test := range []struct {
+		flags []string
+		want  string
+	}{
+		{nil, "expired"}, {[]string{"--for", "7d"}, "expired"}, {[]string{"--for", "200y"}, "live"}, {[]string{"--never"}, "live"},
+	} {
+		p := newLocation(t, "sqlite")
+		p.succeeds(t, append([]string{"import", path, "--repository", "all", "--yes"}, test.flags...)...)
+		if got := p.succeeds(t, "keys", "--state", test.want, "--json"); !strings.Contains(got, "https://api.test/a") {
+			t.Errorf("with %q, it is not %s: %s", test.flags, test.want, got)
+		}
+	}
+}

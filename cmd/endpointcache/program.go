@@ -78,6 +78,8 @@ type commands struct {
 	Record recordCommand `cmd:"" help:"Answer as an API does, and record its answers." group:"cassette"`
 	Replay replayCommand `cmd:"" help:"Answer as the recorded API did, without it." group:"cassette"`
 
+	Gen genCommand `cmd:"" help:"Make a Go package with the declarations for an API out of its OpenAPI document." group:"other"`
+
 	Completion kongcompletion.Completion `cmd:"" help:"Tell how a shell completes this program's arguments." group:"other" completion-shell-default:"true"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/inspector"
@@ -14,7 +15,7 @@ type serveCommand struct {
 	listening
 	Base         string   `help:"The origin to compare entries with whose origin the store does not know: https://host." placeholder:"URL"`
 	AllowChanges bool     `help:"Let whoever sees the pages expire and delete entries."`
-	Host         []string `help:"A name, without a port, by which the pages may be reached besides those of this machine; with --allow-remote any name, if none is given." placeholder:"NAME"`
+	Host         []string `help:"A name, without a port, by which the pages may be reached besides those of this machine; with --allow-remote its addresses and the name of this machine, if none is given; * is any." placeholder:"NAME"`
 }
 
 // Help is what --help tells besides.
@@ -31,7 +32,10 @@ func (c *serveCommand) Run(ctx context.Context, s *session) error {
 	}
 	hosts := c.Host
 	if c.AllowRemote && len(hosts) == 0 {
-		hosts = []string{"*"}
+		hosts = []string{"0.0.0.0"} // any address: by a name, other sites could read the pages
+		if name, err := os.Hostname(); err == nil && name != "" {
+			hosts = append(hosts, name, name+".local")
+		}
 	}
 	origin := s.origin
 	if origin == nil {

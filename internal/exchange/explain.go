@@ -129,7 +129,7 @@ func (t *Table) explained(ctx context.Context, key driver.Key, asked Asked) (*As
 		Table: t, Key: key, Request: asked.Request, built: true, Bare: true,
 	}
 	if req := asked.Request; req != nil && asked.Exactly {
-		if rules.Controls() {
+		if rules.Controls() && !rules.CallUses(policy.Disabled) {
 			a.Directives = rfc9111.ParseRequestDirectives(req.Header)
 		}
 		a.Alone = rfc9111.HasPrecondition(req.Header)

@@ -21,6 +21,9 @@ type telling struct {
 	declared bool
 }
 
+// NotAsked is the sentence about a request without an answer.
+const NotAsked = "The policy or the request does not let the origin be asked: there is no answer."
+
 // reasons are sentences, the deciding one first.
 func (g *telling) reasons(v verdict, on ground, e *Explanation) []string {
 	list := []string{g.deciding(v, on, e)}
@@ -30,7 +33,7 @@ func (g *telling) reasons(v verdict, on ground, e *Explanation) []string {
 		}
 	}
 	s, header := g.stored, g.stored.Head.Header
-	add(v == unanswered, "The policy or the request does not let the origin be asked: there is no answer.")
+	add(v == unanswered, NotAsked)
 	add(Gone(s.Entry.Status) && on != hasNoValue, "It says that the origin has nothing: its status is %d.", s.Entry.Status)
 	add(s.isPart() && on != isUnaskedPart && on != lacksBytes, "It is a part of a response: %s.", g.part())
 	forwards := v != serveIt && v != serveAndRenew
@@ -39,8 +42,7 @@ func (g *telling) reasons(v verdict, on ground, e *Explanation) []string {
 	add(on == isFresh && !e.RenewableUntil.IsZero(), "After its expiry it is served for another %s while it is renewed.", span(e.RenewableUntil.Sub(e.ExpiresAt)))
 	add(on == isFresh && e.Validator, "It has %s, so that the origin can be asked whether it still holds when it has expired.", validator(header))
 	add(on == isFresh && g.a.Rules.beta > 0, "The policy's RefreshBeta may have a read renew it earlier, by chance.")
-	add(g.a.Rules.Controls() && rfc9111.Varies(header) && on != isOtherVariant, "It varies by %s: requests that differ in that get another response.",
-		strings.Join(slices.Collect(rfc9111.Elements(header, "Vary")), ", "))
+	add(g.a.Rules.Controls() && rfc9111.Varies(header) && on != isOtherVariant, "It varies by %s: requests that differ in that get another response.", varied(header))
 	if g.a.Table.Scoped() && len(g.a.Key) > 0 {
 		value, _ := g.a.Key[0].(string)
 		name, named := whose.Name(value)
@@ -107,8 +109,7 @@ func (g *telling) ofNoUse(on ground) string {
 	case hasNoValue:
 		return fmt.Sprintf("Its status is %d, which has no value for a typed call: the origin is asked.", s.Entry.Status)
 	case isOtherVariant:
-		return "It varies by " + strings.Join(slices.Collect(rfc9111.Elements(s.Head.Header, "Vary")), ", ") +
-			", in which the request differs from those that were answered: the origin is asked."
+		return "It varies by " + varied(s.Head.Header) + ", in which the request differs from those that were answered: the origin is asked."
 	case isOtherCoding:
 		return "It is coded as " + quoted(s.Head.Header.Get("Content-Encoding")) + ", as the request was that it answered, and this one is not: the origin is asked."
 	case isUnaskedPart:
@@ -183,10 +184,20 @@ func (g *telling) part() string {
 const mostQuoted = 100
 
 func quoted(text string) string {
+	return strconv.Quote(abridged(text))
+}
+
+// abridged is a text of bounded length.
+func abridged(text string) string {
 	if len(text) > mostQuoted {
-		text = text[:mostQuoted] + "…"
+		text = strings.ToValidUTF8(text[:mostQuoted], "") + "…"
 	}
-	return strconv.Quote(strings.ToValidUTF8(text, "�"))
+	return strings.ToValidUTF8(text, "�")
+}
+
+// varied are the headers by which a response varies.
+func varied(header http.Header) string {
+	return abridged(strings.Join(slices.Collect(rfc9111.Elements(header, "Vary")), ", "))
 }
 
 const day = 24 * time.Hour

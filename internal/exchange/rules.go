@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/internal/urlpattern"
 	"github.com/endpointcache/endpointcache/policy"
 )
@@ -182,6 +183,14 @@ func (r *Rules) CallUses(use policy.Use) bool {
 
 // Controls reports whether responses and requests decide by their headers.
 func (r *Rules) Controls() bool { return r.cacheControl == policy.On }
+
+// NeverForward reports whether the origin must not be asked by a request with these headers. Where the
+// call itself turns the cache off, its headers are not looked at.
+func (r *Rules) NeverForward(request http.Header) bool {
+	use := r.Use()
+	return use == policy.OnlyIfCached || use == policy.Offline ||
+		r.Controls() && !r.CallUses(policy.Disabled) && rfc9111.ParseRequestDirectives(request).OnlyIfCached
+}
 
 // Cookies reports whether cookies are kept and replayed.
 func (r *Rules) Cookies() bool { return r.cookies == policy.On }

@@ -3,8 +3,10 @@ package gendocs_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +104,9 @@ func (r *reader) document(t *testing.T) *prove.Document {
 			name, _ := p["name"].(string)
 			if p["in"] == "query" {
 				op.Query = append(op.Query, name)
+				if properties, ok := r.resolve(p["schema"])["properties"].(object); ok && p["style"] != "deepObject" {
+					op.Query = slices.AppendSeq(op.Query, maps.Keys(properties)) // exploded
+				}
 				if p["required"] == true {
 					op.Required = append(op.Required, name)
 				}
@@ -179,6 +184,9 @@ func same(a, b string) int {
 	return 0
 }
 
+// numeric are the names of members that tell how much there is.
+var numeric = regexp.MustCompile(`(?i)total|count|remaining|size|position`)
+
 // jsonFirst ranks types of content.
 func jsonFirst(contentType string) int {
 	switch {
@@ -247,11 +255,14 @@ func (r *reader) value(schema any, name string, depth int) any {
 	case "boolean":
 		return true
 	case "integer", "number":
-		if lower := strings.ToLower(name); strings.Contains(lower, "total") || strings.Contains(lower, "count") || strings.Contains(lower, "remaining") {
+		if numeric.MatchString(name) {
 			return 1000
 		}
 		return 1
 	case "string":
+		if numeric.MatchString(name) { // in some APIs, all values are strings
+			return "1000"
+		}
 		return "text"
 	}
 	made := object{}
@@ -276,6 +287,9 @@ func emptied(value any) any {
 	case bool:
 		return false
 	case string:
+		if v == "1000" {
+			return "0"
+		}
 		return ""
 	default:
 		return 0

@@ -64,6 +64,20 @@ func TestSearchOpenDiffExpireDelete(t *testing.T) {
 	}
 }
 
+// Of forms that come without encryption from another name than this machine's, browsers tell less.
+func TestFormsByAnotherName(t *testing.T) {
+	m := newMusic(t, 0, policy.Policy{}, inspector.Options{AllowChanges: true, Hosts: []string{"cache.test"}})
+	m.fill(t.Context(), t, 1)
+	b := open(t, strings.Replace(m.pages.URL, "127.0.0.1", "cache.test", 1), look{})
+	b.visit("lookup")
+	b.fill("url", m.api.URL+"/v1/tracks/"+musicapi.TrackID(0)+"?market=DE")
+	b.follow("Look it up")
+	b.shows("It is stored")
+	b.follow(musicapi.TrackID(0) + " / DE")
+	b.follow("Expire now")
+	b.shows("The response has expired now")
+}
+
 // change makes a stored track differ from the API's.
 func (m *music) change(t *testing.T, key musicsdk.TrackKey) {
 	t.Helper()

@@ -246,8 +246,9 @@ func (kt *Type) Set(key reflect.Value, values []driver.Value) error {
 	if len(values) != len(kt.Fields) {
 		return fmt.Errorf("key has %d values, want %d", len(values), len(kt.Fields))
 	}
-	for i, f := range kt.Fields {
-		if err := f.setValue(key, values[i]); err != nil {
+	for i, value := range values {
+		f := &kt.Fields[i]
+		if err := f.setValue(key, value); err != nil {
 			return fmt.Errorf("key column %q: %w", f.Column, err)
 		}
 	}

@@ -5,4 +5,4 @@
 // The catalogue of a public library, and what its readers have borrowed.
 package librarycache
 
-//go:generate go run github.com/endpointcache/endpointcache/cmd/endpointcache gen -config ../cache.yaml -out . ../library.yaml
+//go:generate go run github.com/endpointcache/endpointcache/cmd/endpointcache gen -c ../cache.yaml -o . ../library.yaml

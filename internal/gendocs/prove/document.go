@@ -53,8 +53,6 @@ func Read(name string) (*Document, error) {
 		op.Query = slices.AppendSeq(op.Query, maps.Keys(values))
 		op.path = pathOf(d.Base, path)
 	}
-	// Literal text goes first, as OpenAPI has it for concrete paths before templated ones.
-	slices.SortStableFunc(d.Operations, func(a, b Operation) int { return rank(a.Path, b.Path) })
 	return d, nil
 }
 
@@ -89,30 +87,34 @@ func canonical(escaped string) string {
 	return strings.Join(segments, "/")
 }
 
-// rank compares by which segments are literal, from the left.
-func rank(a, b string) int {
-	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
-	for i := range min(len(as), len(bs)) {
-		al, bl := !strings.Contains(as[i], "{"), !strings.Contains(bs[i], "{")
-		if al && !bl {
-			return -1
-		}
-		if bl && !al {
-			return 1
-		}
-	}
-	return 0
-}
-
-// find is the operation of an escaped path, or nil.
+// find is the operation of an escaped path, or nil. Of several, it is the one that has literal
+// text first, as OpenAPI prefers concrete paths to templated ones.
 func (d *Document) find(path string) *Operation {
 	path = canonical(path)
+	var found *Operation
 	for i := range d.Operations {
-		if d.Operations[i].path.MatchString(path) {
-			return &d.Operations[i]
+		op := &d.Operations[i]
+		if op.path.MatchString(path) && (found == nil || moreLiteral(op.Path, found.Path)) {
+			found = op
 		}
 	}
-	return nil
+	return found
+}
+
+// moreLiteral compares two paths of as many segments.
+func moreLiteral(a, b string) bool {
+	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
+	for i := range min(len(as), len(bs)) {
+		al, bl := len(wildcard.ReplaceAllString(as[i], "")), len(wildcard.ReplaceAllString(bs[i], ""))
+		aw, bw := wildcard.MatchString(as[i]), wildcard.MatchString(bs[i])
+		switch {
+		case aw != bw:
+			return bw
+		case al != bl:
+			return al > bl
+		}
+	}
+	return false
 }
 
 func (d *Document) operation(path string) *Operation {

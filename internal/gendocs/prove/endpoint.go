@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strings"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/repository"
@@ -110,11 +111,21 @@ func (o *Operation) conforms(req *http.Request, key reflect.Value) error {
 		}
 	}
 	for _, name := range o.Required {
-		if !query.Has(name) {
+		if !hasParameter(query, name) {
 			return fmt.Errorf("it has no %s", name)
 		}
 	}
 	return nil
+}
+
+// hasParameter reports whether a query has a parameter, or members of it.
+func hasParameter(query url.Values, name string) bool {
+	for other := range query {
+		if other == name || strings.HasPrefix(other, name+"[") {
+			return true
+		}
+	}
+	return false
 }
 
 // send asks for all keys.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
@@ -54,7 +55,7 @@ func inCache(do func(c *cache.ResponseCache) error) error {
 	if err != nil {
 		return err
 	}
-	c, err := cache.New(store, nil)
+	c, err := cache.New(store, &cache.Options{StoreTimeout: time.Minute}) // machines are busy
 	if err != nil {
 		return err
 	}

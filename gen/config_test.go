@@ -1,0 +1,114 @@
+package gen_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/endpointcache/endpointcache/gen"
+	"github.com/endpointcache/endpointcache/settings"
+)
+
+func TestReadConfig(t *testing.T) {
+	c, err := gen.ReadConfig(strings.NewReader("package: music\nexpire: {item: 7d, list: 90s, other: never}\noperations: {a: {skip: true}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Package != "music" || time.Duration(c.Expire.Item) != 7*24*time.Hour || time.Duration(c.Expire.List) != 90*time.Second ||
+		time.Duration(c.Expire.Other) != settings.NeverExpire || !c.Operations["a"].Skip {
+		t.Errorf("%+v", c)
+	}
+	if _, err := gen.ReadConfig(strings.NewReader("")); err != nil {
+		t.Error(err)
+	}
+	if _, err := gen.ReadConfig(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMistakesInConfigurationsAreErrors(t *testing.T) {
+	for text, says := range map[string]string{
+		"package: music\nexpires: 1h\n":              "line 2",
+		"package: [a\n":                              "line",
+		"package: Music\n":                           "package",
+		"expire: {item: soon}\n":                     "line 1",
+		"expire: {item: -1h}\n":                      "line 1",
+		"scope: everybody\n":                         "scope",
+		"batch_size: 1\n":                            "batch_size",
+		"types: {A: 'a b'}\n":                        "types",
+		"types: {A: 'lib.author'}\n":                 "types",
+		"client: {import: \"a\\\"b\"}\n":             "import path",
+		"headers: [Host]\n":                          "headers",
+		"operations: {a: {name: lower}}\n":           "name",
+		"operations: {a: {pages: {style: fancy}}}\n": "style",
+		"rules: [{skip: true}]\n":                    "match",
+		"package: a\n---\npackage: b\n":              "more than one",
+	} {
+		_, err := gen.ReadConfig(strings.NewReader(text))
+		var wrong *gen.ConfigError
+		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: the error is %v, want one with %q", text, err, says)
+		}
+	}
+}
+
+// A name that the document does not have is a mistake, too.
+func TestConfigurationsFitTheirDocument(t *testing.T) {
+	document := small("\n  /a: {get: {operationId: a, tags: [t], " + answer + "}}")
+	for _, c := range []gen.Config{
+		{Operations: map[string]gen.Operation{"b": {Skip: true}}},
+		{Rules: []gen.Rule{{Match: "b*", Operation: gen.Operation{Skip: true}}}},
+		{Package: "not a name"},
+	} {
+		_, err := gen.Generate(t.Context(), document, gen.Options{Config: c})
+		var wrong *gen.ConfigError
+		if !errors.As(err, &wrong) {
+			t.Errorf("%+v: the error is %v", c, err)
+		}
+	}
+	for _, match := range []string{"a", "GET /a", "tag:t", "GET *", "*"} {
+		out := one(t, document, gen.Config{Rules: []gen.Rule{{Match: match, Operation: gen.Operation{Skip: true}}}})
+		if out.Report.Skipped != 1 {
+			t.Errorf("the rule %q skips nothing", match)
+		}
+	}
+	out := one(t, document, gen.Config{
+		Rules:      []gen.Rule{{Match: "*", Operation: gen.Operation{Expire: gen.Duration(time.Minute), Scope: "shared"}}},
+		Operations: map[string]gen.Operation{"a": {Expire: gen.Duration(10 * time.Second), Name: "Own", Repository: "own_table"}},
+	})
+	if o := out.Report.Operations[0]; o.Expire != "10s" || o.Scope != "shared" || o.Var != "Own" || o.Repository != "own_table" {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestPayloadsOfAClient(t *testing.T) {
+	document := []byte(`
+openapi: 3.0.0
+info: {title: T, version: '1'}
+paths:
+  /a: {get: {operationId: a, responses: {'200': {description: d, content: {application/json: {schema: {$ref: '#/components/schemas/book-page'}}}}}}}
+  /b: {get: {operationId: b, responses: {'200': {description: d, content: {application/json: {schema: {type: array, items: {$ref: '#/components/schemas/Book'}}}}}}}}
+  /c: {get: {operationId: c, responses: {'200': {description: d, content: {application/json: {schema: {type: object}}}}}}}
+  /d: {get: {operationId: d, responses: {'200': {description: d, content: {application/json: {schema: {$ref: '#/components/schemas/Hidden'}}}}}}}
+components:
+  schemas:
+    book-page: {type: object, properties: {title: {type: string}}}
+    Book: {type: object}
+    Hidden: {type: object}
+`)
+	out := one(t, document, gen.Config{
+		Client: gen.Client{Import: "example.com/go-books/v2", Types: map[string]string{"Hidden": "-"}},
+		Types:  map[string]string{"Book": "*example.com/json.Book"},
+	})
+	var payloads []string
+	for _, o := range out.Report.Operations {
+		payloads = append(payloads, o.Payload)
+	}
+	if got := strings.Join(payloads, " "); got != "books.BookPage []*jsontypes.Book json.RawMessage json.RawMessage" {
+		t.Errorf("the payloads are %s", got)
+	}
+	if source := sourceOf(out); !strings.Contains(source, `jsontypes "example.com/json"`) || !strings.Contains(source, `books "example.com/go-books/v2"`) {
+		t.Error(source)
+	}
+}
