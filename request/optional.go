@@ -1,7 +1,6 @@
 package request
 
 import (
-	"fmt"
 	"reflect"
 	"strconv"
 )
@@ -31,7 +30,14 @@ func (o Optional[T]) String() string {
 	if !o.present {
 		return ""
 	}
-	return fmt.Sprint(reflect.ValueOf(o.value))
+	switch v := reflect.ValueOf(o.value); { // whose type may have another text of its own
+	case v.Kind() == reflect.Bool:
+		return strconv.FormatBool(v.Bool())
+	case v.CanInt():
+		return strconv.FormatInt(v.Int(), 10)
+	default:
+		return strconv.FormatUint(v.Uint(), 10)
+	}
 }
 
 // MarshalText implements [encoding.TextMarshaler].
