@@ -7,8 +7,8 @@ import (
 
 // Optional is the type of a key's field for a parameter or header whose absence means
 // something else than its zero value, as where no "archived" lists all projects and
-// "archived=false" those that are not. The zero value is absent; see [Some]. Its column is
-// the text that a request has.
+// "archived=false" those that are not. The zero value is absent; see [Some]. Requests with an
+// empty "archived=" do not match. Its column is the text that a request has.
 type Optional[T OptionalValue] struct {
 	value   T
 	present bool
