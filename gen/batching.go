@@ -26,7 +26,7 @@ func (p *plan) findBatches() {
 		if item.config.NoBatch || !item.template.endsInWildcard() || item.method != "GET" || !item.payload.isJSON {
 			continue
 		}
-		for _, listing := range p.endpoints {
+		for _, listing := range p.byPath[item.template.above()] {
 			if listing == item || listing.method != "GET" || listing.template.fixed != "" {
 				continue
 			}
@@ -40,13 +40,13 @@ func (p *plan) findBatches() {
 
 // batchOf is the batch of an endpoint that a listing answers, nil if it does not.
 func (p *plan) batchOf(item, listing *endpoint) *batch {
-	component := componentOf(only(item.payload.schema))
+	component := p.doc.componentOf(only(item.payload.schema))
 	found, ok, _ := itemsOf(listing)
-	if component == "" || !ok || componentOf(only(found.element)) != component {
+	if component == "" || !ok || p.doc.componentOf(only(found.element)) != component {
 		return nil
 	}
 	last := item.template.segments[len(item.template.segments)-1]
-	if len(last.parameters) != 1 || last.before+last.after != "" || listing.template.normal() != item.template.above() {
+	if len(last.parameters) != 1 || last.before+last.after != "" {
 		return nil
 	}
 	id, list := "", (*openapi3.Parameter)(nil)

@@ -75,8 +75,8 @@ func (p *plan) addBodyMembers(e *endpoint, schema *openapi3.Schema, at []string,
 func (p *plan) addBodyMember(e *endpoint, m member, path []string, required bool, depth int) (why string) {
 	schema := schemaOf(m.schema)
 	f := &field{source: "body", param: bodyPath(path), goType: "string", doc: schema.Description}
-	if strings.ContainsFunc(f.param, isControl) {
-		return "its name has a character that a tag cannot have"
+	if slices.Contains(path, "") || strings.ContainsFunc(f.param, isControl) {
+		return "its name is one that a key cannot have"
 	}
 	if required {
 		f.options = []string{"required"}

@@ -67,14 +67,17 @@ func fileOf(e *endpoint) string {
 			return -1
 		}, strings.ToLower(e.Tags[0]))
 	}
-	switch name {
-	case "":
+	switch {
+	case name == "":
 		name = "endpoints"
-	case "doc", "cache", "writes":
+	case name == "doc", name == "cache", name == "writes", deviceName.MatchString(name):
 		name += "endpoints"
 	}
 	return cutName(name) + ".go"
 }
+
+// deviceName are names that no file has on Windows, and so none in a module of Go.
+var deviceName = regexp.MustCompile(`^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])$`)
 
 func cutName(name string) string { return name[:min(len(name), 80)] }
 
@@ -301,7 +304,7 @@ func (p *plan) nameMember(e *endpoint) string {
 			return name
 		case e.payload.own && e.config.NameOf == name && isIdentifier(camel(name)):
 			return name
-		case ok && e.payload.own && m.required && typeOf(schemaOf(m.schema)) == "string" && isPlainString(m) && !strings.HasPrefix(e.payload.goType, "["):
+		case ok && e.payload.own && m.required && typeOf(schemaOf(m.schema)) == "string" && isPlainString(m) && isIdentifier(camel(name)) && !strings.HasPrefix(e.payload.goType, "["):
 			return name
 		case ok && e.payload.own:
 			e.note("no name by the member %q: it is not certain that its type in Go is string", name)
@@ -313,7 +316,7 @@ func (p *plan) nameMember(e *endpoint) string {
 // isPlainString tells whether generators of clients make a string of a member.
 func isPlainString(m member) bool {
 	s := schemaOf(m.schema)
-	return !s.Nullable && s.Format == "" && len(s.Enum) == 0 && componentOf(m.schema) == "" && (s.Type == nil || len(*s.Type) == 1)
+	return !s.Nullable && s.Format == "" && len(s.Enum) == 0 && m.schema.Ref == "" && (s.Type == nil || len(*s.Type) == 1)
 }
 
 func (s *source) expiry(e *endpoint) {

@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,14 +47,23 @@ func (g *paging) expression(key, page string, body pageStruct) string {
 
 // token is the body of the function that returns the cursor of the next page.
 func (g *paging) token(body pageStruct) string {
+	var ends []string // what tells that the page is the last
+	next := "p." + body.next
 	switch {
 	case g.body.lastID != "":
-		return fmt.Sprintf("\nif len(p.%[1]s) == 0 || p.%[2]s == nil || !*p.%[2]s {\nreturn \"\"\n}\nreturn p.%[1]s[len(p.%[1]s)-1].ID\n", body.items, body.more)
-	case g.body.number:
-		return " return p." + body.next + ".String() "
-	default:
-		return " return p." + body.next + " "
+		ends = append(ends, fmt.Sprintf("len(p.%s) == 0", body.items), fmt.Sprintf("p.%[1]s == nil || !*p.%[1]s", body.more))
+		next = fmt.Sprintf("p.%[1]s[len(p.%[1]s)-1].ID", body.items)
+	case g.body.more != nil:
+		ends = append(ends, fmt.Sprintf("p.%[1]s != nil && !*p.%[1]s", body.more))
 	}
+	if g.body.number {
+		ends = append(ends, next+` == "0"`) // where counting begins
+		next += ".String()"
+	}
+	if len(ends) == 0 {
+		return " return " + next + " "
+	}
+	return fmt.Sprintf("\nif %s {\nreturn \"\"\n}\nreturn %s\n", strings.Join(ends, " || "), next)
 }
 
 // pageStruct is the type of what a page tells, with the expressions of its members.
@@ -132,7 +142,7 @@ func (n *structNode) add(path []string, goType, option string) string {
 			for _, f := range at.fields {
 				taken[f.name] = true
 			}
-			at.fields = append(at.fields, &structNode{member: member, name: uniqueExact(taken, goName(member))})
+			at.fields = append(at.fields, &structNode{member: member, name: uniqueExact(taken, cmp.Or(goName(member), "Value"))})
 			found = len(at.fields) - 1
 		}
 		at = at.fields[found]

@@ -241,8 +241,8 @@ func (p *plan) addAccept(e *endpoint) {
 		return
 	}
 	e.addField(&field{
-		source: "header", param: "Accept", goType: "string", json: slices.Contains(e.payload.mediaTypes, "application/json"),
-		doc: "The media type of the answer, which is one of " + strings.Join(e.payload.mediaTypes, ", ") + ".",
+		source: "header", param: "Accept", goType: "string", json: slices.Contains(e.payload.versions, "application/json"),
+		doc: "The media type of the answer, which is one of " + strings.Join(e.payload.versions, ", ") + ".",
 	})
 }
 
@@ -263,7 +263,11 @@ func (p *plan) setType(e *endpoint, f *field, name string, ref *openapi3.SchemaR
 	if schema != nil && f.source != "path" && !f.required() {
 		setDefault(e, f, name, schema.Default)
 	}
-	if texts := enumTexts(schema); len(texts) > 0 && len(texts) <= 200 && (kind == "string" || kind == "") && f.goType == "string" {
+	texts := enumTexts(schema)
+	mayBeEmpty := f.source == "query" && !f.required() && !f.hasDefault && slices.Contains(texts, "")
+	if mayBeEmpty && f.goType == "string" {
+		f.doc = strings.TrimSpace(sentence(f.doc) + listValues(&openapi3.Schema{Items: ref}))
+	} else if len(texts) > 0 && len(texts) <= 200 && (kind == "string" || kind == "") && f.goType == "string" {
 		f.enum = p.enumOf(e, f, name, ref, texts)
 	} else if len(texts) > 0 && len(texts) <= 20 && f.goType == "int" {
 		f.doc = strings.TrimSpace(sentence(f.doc) + " It is " + joinOr(texts) + ".")
@@ -271,7 +275,7 @@ func (p *plan) setType(e *endpoint, f *field, name string, ref *openapi3.SchemaR
 	if f.source != "path" && !f.required() && !f.hasDefault && f.goType != "string" {
 		f.goType = "request.Optional[" + f.goType + "]"
 	}
-	if f.source == "query" && f.goType == "string" && f.enum == nil && !f.hasDefault && allowsEmpty(e, f.param) {
+	if f.source == "query" && f.goType == "string" && f.enum == nil && !f.hasDefault && (mayBeEmpty || allowsEmpty(e, f.param)) {
 		f.options = append(f.options, "list") // which tells an empty value from none
 		f.doc = strings.TrimSpace(sentence(f.doc) + ` request.JoinList("") is the parameter without a value.`)
 	}
@@ -363,7 +367,7 @@ func matchesAny(patterns []string, name string) bool {
 
 // enumOf is the type of an enumeration. Those of one schema have one.
 func (p *plan) enumOf(e *endpoint, f *field, name string, ref *openapi3.SchemaRef, texts []string) *enum {
-	component := componentOf(ref)
+	component := p.doc.componentOf(ref)
 	if found := p.enums[component]; component != "" && found != nil {
 		return found
 	}

@@ -145,10 +145,13 @@ func unexported(name string) string {
 }
 
 // names are the names that the package has.
-type names struct{ taken map[string]bool }
+type names struct {
+	taken  map[string]bool
+	number map[string]int // the last one that a name was told from others with
+}
 
 func newNames() *names {
-	n := &names{taken: make(map[string]bool)}
+	n := &names{taken: make(map[string]bool), number: make(map[string]int)}
 	for _, name := range []string{"Client", "Create", "Fetcher", "Transport"} {
 		n.taken[name] = true
 	}
@@ -175,9 +178,10 @@ func (n *names) take(forms func(string) []string, candidates ...string) string {
 			chosen = candidate
 		}
 	}
-	for i := 2; chosen == ""; i++ {
-		if name := candidates[len(candidates)-1] + strconv.Itoa(i); free(name) {
-			chosen = name
+	last := candidates[len(candidates)-1]
+	for i := max(2, n.number[last]); chosen == ""; i++ {
+		if name := last + strconv.Itoa(i); free(name) {
+			chosen, n.number[last] = name, i
 		}
 	}
 	for _, form := range forms(chosen) {

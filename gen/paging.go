@@ -184,11 +184,14 @@ func cursorPages(e *endpoint) *paging {
 		if !ok {
 			continue
 		}
-		isNumber := typeOf(schema) != "string"
-		return &paging{
-			style: styleCursor, field: f, body: pageBody{next: path, number: isNumber},
+		found := &paging{
+			style: styleCursor, field: f, body: pageBody{next: path, number: typeOf(schema) != "string"},
 			why: fmt.Sprintf("the parameter %q takes the member %s", f.param, showPath(path)),
 		}
+		if found.readMore(e); found.body.more != nil {
+			found.why += ", until " + showPath(found.body.more) + " is false"
+		}
+		return found
 	}
 	return nil
 }
@@ -383,6 +386,12 @@ func (g *paging) readExtent(e *endpoint, numbered bool) {
 	} else if path, schema, ok := findMember(e, totalMembers, isInteger); ok {
 		g.body.total, g.body.asText = path, typeOf(schema) == "string"
 	}
+	g.readMore(e)
+}
+
+// readMore finds the member that is false on the last page. Some APIs tell a cursor there, too:
+// one for what comes later.
+func (g *paging) readMore(e *endpoint) {
 	if path, _, ok := findMember(e, moreMembers, func(m member) bool { return typeOf(schemaOf(m.schema)) == "boolean" }); ok {
 		g.body.more = path
 	}
@@ -432,6 +441,7 @@ func (p *plan) givenPages(e *endpoint, given Pages) (reason string) {
 		if reason := g.givenField(e, given); reason != "" {
 			return reason
 		}
+		g.readMore(e)
 	}
 	e.pages = g
 	return ""

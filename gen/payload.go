@@ -24,10 +24,11 @@ type payload struct {
 	own     bool // the type is the user's or the client's, so the fields of it are not known
 
 	mediaTypes []string
-	negotiated bool // the Accept header chooses among them
-	streaming  bool // one of them is a stream
-	confirms   bool // 304 is an answer
-	absent     bool // 404 or 410 is
+	versions   []string // the same, with parameters such as a version
+	negotiated bool     // the Accept header chooses among them
+	streaming  bool     // one of them is a stream
+	confirms   bool     // 304 is an answer
+	absent     bool     // 404 or 410 is
 }
 
 // streams tells whether some answers of the endpoint are streams.
@@ -109,6 +110,7 @@ func (p *plan) readContent(e *endpoint, content openapi3.Content) (reason string
 		return ""
 	}
 	var first, json *openapi3.MediaType
+	var versions []string // the media types with what tells one of them from another
 	for _, text := range sortedKeys(content) {
 		mediaType, params, err := mime.ParseMediaType(text)
 		if err != nil {
@@ -118,7 +120,13 @@ func (p *plan) readContent(e *endpoint, content openapi3.Content) (reason string
 			e.payload.streaming = true
 			continue
 		}
-		if content[text] == nil || slices.Contains(e.payload.mediaTypes, mediaType) {
+		if content[text] == nil {
+			continue
+		}
+		if full := withoutCharset(mediaType, params); !slices.Contains(versions, full) {
+			versions = append(versions, full)
+		}
+		if slices.Contains(e.payload.mediaTypes, mediaType) {
 			continue
 		}
 		e.payload.mediaTypes = append(e.payload.mediaTypes, mediaType)
@@ -131,7 +139,8 @@ func (p *plan) readContent(e *endpoint, content openapi3.Content) (reason string
 	if len(types) == 0 {
 		return "its answer is a stream of events"
 	}
-	e.payload.negotiated = len(types) > 1 || strings.Contains(types[0], "*")
+	e.payload.negotiated = len(versions) > 1 || strings.Contains(types[0], "*")
+	e.payload.versions = versions
 	if json == nil && isStructured(first) && slices.ContainsFunc(types, func(t string) bool { return t == "*/*" || t == "application/*" }) {
 		json = first
 		e.note("the document does not tell the media type of the answer: it is taken for JSON, because of its schema")
@@ -144,6 +153,13 @@ func (p *plan) readContent(e *endpoint, content openapi3.Content) (reason string
 		e.payload.goType, e.payload.handler = "string", "payload.String()"
 	}
 	return ""
+}
+
+// withoutCharset is a media type with its parameters but for that of the encoding, which makes
+// no other answer.
+func withoutCharset(mediaType string, params map[string]string) string {
+	delete(params, "charset")
+	return cmp.Or(mime.FormatMediaType(mediaType, params), mediaType)
 }
 
 // isStructured tells whether a schema is one of an object or an array.
@@ -190,7 +206,7 @@ func (l *payload) setType(goType string) { l.goType, l.raw, l.own = goType, fals
 
 // typeOfSchema is the type that the configuration has for a schema of the document.
 func (p *plan) typeOfSchema(ref *openapi3.SchemaRef) (goType string, ok bool) {
-	component := componentOf(ref)
+	component := p.doc.componentOf(ref)
 	if component == "" {
 		return "", false
 	}
@@ -202,7 +218,7 @@ func (p *plan) typeOfSchema(ref *openapi3.SchemaRef) (goType string, ok bool) {
 		return "", false
 	}
 	name := cmp.Or(client.Types[component], camel(component))
-	if !isIdentifier(name) {
+	if !isIdentifier(name) || !isExported(name) {
 		return "", false
 	}
 	return p.types.add(client.Import, client.Package) + "." + name, true

@@ -26,10 +26,13 @@ type plan struct {
 
 	operations []*operation // of the document, in the order of their paths
 	endpoints  []*endpoint
+	byPath     map[string][]*endpoint // by what their paths have in common
 	writes     []*write
 	enums      map[string]*enum // by the names of their schemas
 	prefix     string           // of the paths of all patterns
 	host       string           // of the document's server
+
+	securityTold bool // some operation, or the document, says what credentials it needs
 
 	needsMember, needsWhose bool // the functions of these names
 }
@@ -89,6 +92,7 @@ func (p *plan) make(ctx context.Context) error {
 	if err := p.readOperations(); err != nil {
 		return err
 	}
+	p.securityTold = p.saysSecurity()
 	p.enums = make(map[string]*enum)
 	if err := p.chooseReads(ctx); err != nil {
 		return err
@@ -99,6 +103,11 @@ func (p *plan) make(ctx context.Context) error {
 			return err
 		}
 		p.fill(e)
+	}
+	p.byPath = make(map[string][]*endpoint)
+	for _, e := range p.endpoints {
+		path := e.template.normal()
+		p.byPath[path] = append(p.byPath[path], e)
 	}
 	p.findBatches()
 	p.findWrites()
@@ -128,14 +137,15 @@ func serverURL(s *openapi3.Server) string {
 	if s == nil {
 		return ""
 	}
-	text := s.URL
-	for name, v := range s.Variables {
-		if v != nil {
-			text = strings.ReplaceAll(text, "{"+name+"}", v.Default)
+	return serverVariable.ReplaceAllStringFunc(s.URL, func(name string) string {
+		if v := s.Variables[name[1:len(name)-1]]; v != nil {
+			return v.Default
 		}
-	}
-	return text
+		return name
+	})
 }
+
+var serverVariable = regexp.MustCompile(`\{[^{}]*\}`)
 
 func (p *plan) readOperations() error {
 	matched := make(map[string]bool)
@@ -327,7 +337,7 @@ func (o *operation) allParameters() []*openapi3.Parameter {
 
 // chooseReads finds which operations have a declaration.
 func (p *plan) chooseReads(ctx context.Context) error {
-	seen := make(map[string]*operation) // by what requests are for
+	var candidates []*endpoint
 	for _, o := range p.operations {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -356,16 +366,33 @@ func (p *plan) chooseReads(ctx context.Context) error {
 			o.skipped = reason
 			continue
 		}
-		like := o.method + " " + e.template.normal()
-		if other := seen[like]; other != nil {
-			o.skipped = fmt.Sprintf("its requests are those of %s %s: the paths differ only in the names of parameters", other.method, other.path)
+		candidates = append(candidates, e)
+	}
+	p.chooseAmong(candidates)
+	return nil
+}
+
+// chooseAmong leaves one of those whose requests are the same. A path with several parameters
+// in one segment comes after those with one, as its field has all of the segment in either case.
+func (p *plan) chooseAmong(candidates []*endpoint) {
+	chosen := make(map[string]*endpoint) // by what requests are for
+	for _, e := range candidates {
+		like := e.method + " " + e.template.normal()
+		if other := chosen[like]; other == nil || other.template.joins() && !e.template.joins() {
+			chosen[like] = e
+		}
+	}
+	for _, e := range candidates {
+		if other := chosen[e.method+" "+e.template.normal()]; other != e {
+			e.skipped = fmt.Sprintf("its requests are those of %s %s: the paths differ only in the names of parameters", other.method, other.path)
+			if e.template.joins() || other.template.joins() {
+				e.skipped = fmt.Sprintf("its requests are among those of %s %s: several parameters in a segment of the path are as one", other.method, other.path)
+			}
 			continue
 		}
-		seen[like] = o
-		o.endpoint = e
+		e.operation.endpoint = e
 		p.endpoints = append(p.endpoints, e)
 	}
-	return nil
 }
 
 // prepare finds out whether an operation can have a declaration, and returns the reason if

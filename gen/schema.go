@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -125,7 +124,7 @@ type member struct {
 // is composed of by allOf.
 func membersOf(s *openapi3.Schema) []member {
 	found := make(map[string]member)
-	collectMembers(s, found, maxDepth)
+	collectMembers(s, found, make(map[*openapi3.Schema]bool))
 	var all []member
 	for _, name := range sortedKeys(found) {
 		all = append(all, found[name])
@@ -133,12 +132,14 @@ func membersOf(s *openapi3.Schema) []member {
 	return all
 }
 
-func collectMembers(s *openapi3.Schema, found map[string]member, depth int) {
-	if s == nil || depth == 0 {
+// collectMembers looks at each schema once, as one may be a part of itself, and of many others.
+func collectMembers(s *openapi3.Schema, found map[string]member, seen map[*openapi3.Schema]bool) {
+	if s == nil || seen[s] {
 		return
 	}
+	seen[s] = true
 	for _, part := range s.AllOf {
-		collectMembers(schemaOf(part), found, depth-1)
+		collectMembers(schemaOf(part), found, seen)
 	}
 	for name, ref := range s.Properties {
 		if schemaOf(ref) != nil {
@@ -163,15 +164,20 @@ func memberNamed(s *openapi3.Schema, name string) (member, bool) {
 }
 
 // componentOf is the name of the schema among the document's components, empty for another.
-func componentOf(ref *openapi3.SchemaRef) string {
-	if ref == nil {
+// In another file, the same reference leads to a component of that file.
+func (d *document) componentOf(ref *openapi3.SchemaRef) string {
+	if ref == nil || d.Components == nil {
 		return ""
 	}
 	name, ok := strings.CutPrefix(ref.Ref, "#/components/schemas/")
 	if !ok || strings.Contains(name, "/") {
 		return ""
 	}
-	return strings.ReplaceAll(strings.ReplaceAll(name, "~1", "/"), "~0", "~")
+	name = strings.ReplaceAll(strings.ReplaceAll(name, "~1", "/"), "~0", "~")
+	if schemaOf(d.Components.Schemas[name]) != ref.Value {
+		return ""
+	}
+	return name
 }
 
 // textOf is the text of a scalar of the document in a request. ok is false for what is no
@@ -224,6 +230,7 @@ func enumTexts(s *openapi3.Schema) []string {
 		return nil
 	}
 	var texts []string
+	seen := make(map[string]bool, len(s.Enum))
 	for _, value := range s.Enum {
 		if value == nil {
 			continue
@@ -232,9 +239,10 @@ func enumTexts(s *openapi3.Schema) []string {
 		if !ok {
 			return nil
 		}
-		if !slices.Contains(texts, text) {
+		if !seen[text] {
 			texts = append(texts, text)
 		}
+		seen[text] = true
 	}
 	return texts
 }

@@ -64,6 +64,7 @@ func (p *plan) securityOf(o *operation) security {
 		s.scope, s.why = scopePerIdentity, "requests carry credentials"
 	default:
 		s.scope, s.why = scopeUndeclared, "the document has no security requirement for it"
+		p.addUnrequired(&s)
 	}
 	s.addParameters(o)
 	if given := o.config.Scope; given != "" {
@@ -76,6 +77,31 @@ func (p *plan) securityOf(o *operation) security {
 		s.scope, s.why = scopePerIdentity, "its credentials have names that do not tell what they are"
 	}
 	return s
+}
+
+// saysSecurity tells whether the document says anywhere what needs credentials, or that
+// nothing does.
+func (p *plan) saysSecurity() bool {
+	return p.doc.Security != nil ||
+		slices.ContainsFunc(p.operations, func(o *operation) bool { return o.Security != nil })
+}
+
+// addUnrequired notes credentials of which the document says nowhere what needs them, as
+// clients may send them with any request, and the library cannot tell them by their names.
+func (p *plan) addUnrequired(s *security) {
+	if p.securityTold || p.doc.Components == nil {
+		return
+	}
+	schemes := p.doc.Components.SecuritySchemes
+	for _, name := range sortedKeys(schemes) {
+		ref := schemes[name]
+		if ref == nil || ref.Value == nil || ref.Value.Type != "apiKey" {
+			continue
+		}
+		if in := ref.Value.In; in == "header" && !secret.Header(ref.Value.Name) || in == "query" && !secret.Param(ref.Value.Name) {
+			s.add(ref.Value)
+		}
+	}
 }
 
 // add notes where the credentials of a scheme are.

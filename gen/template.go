@@ -3,6 +3,7 @@ package gen
 import (
 	"hash/fnv"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -183,6 +184,11 @@ func (t template) wildcards() []segment {
 		}
 	}
 	return found
+}
+
+// joins tells whether several parameters stand in one segment.
+func (t template) joins() bool {
+	return slices.ContainsFunc(t.segments, func(s segment) bool { return len(s.parameters) > 1 })
 }
 
 // endsInWildcard tells whether the last segment is one.

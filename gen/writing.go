@@ -100,19 +100,9 @@ func (p *plan) aim(w *write) {
 	for _, s := range w.template.wildcards() {
 		w.fields = append(w.fields, &field{source: "path", param: s.wildcard, goType: "string", name: uniqueExact(names, cmp.Or(goName(s.wildcard), "Value"))})
 	}
-	var targets []*endpoint
-	own := w.template.normal()
-	for _, e := range p.endpoints {
-		if e.template.normal() == own {
-			targets = append(targets, e)
-		}
-	}
-	if above := w.template.above(); w.template.endsInWildcard() || len(targets) == 0 {
-		for _, e := range p.endpoints {
-			if e.template.normal() == above && len(e.template.segments) > 0 {
-				targets = append(targets, e)
-			}
-		}
+	targets := slices.Clone(p.byPath[w.template.normal()])
+	if w.template.endsInWildcard() || len(targets) == 0 {
+		targets = append(targets, p.byPath[w.template.above()]...)
 	}
 	for _, e := range targets {
 		w.aimAt(e)

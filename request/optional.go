@@ -1,15 +1,14 @@
 package request
 
 import (
-	"fmt"
 	"reflect"
 	"strconv"
 )
 
 // Optional is the type of a key's field for a parameter or header whose absence means
 // something else than its zero value, as where no "archived" lists all projects and
-// "archived=false" those that are not. The zero value is absent; see [Some]. Its column is
-// the text that a request has.
+// "archived=false" those that are not. The zero value is absent; see [Some]. Requests with an
+// empty "archived=" do not match. Its column is the text that a request has.
 type Optional[T OptionalValue] struct {
 	value   T
 	present bool
@@ -31,7 +30,14 @@ func (o Optional[T]) String() string {
 	if !o.present {
 		return ""
 	}
-	return fmt.Sprint(reflect.ValueOf(o.value))
+	switch v := reflect.ValueOf(o.value); { // whose type may have another text of its own
+	case v.Kind() == reflect.Bool:
+		return strconv.FormatBool(v.Bool())
+	case v.CanInt():
+		return strconv.FormatInt(v.Int(), 10)
+	default:
+		return strconv.FormatUint(v.Uint(), 10)
+	}
 }
 
 // MarshalText implements [encoding.TextMarshaler].

@@ -37,7 +37,7 @@ func TestAnOptionalFieldTellsAbsenceFromZero(t *testing.T) {
 			t.Errorf("%s: the key's request is for %v", url, built.URL)
 		}
 	}
-	for _, url := range []string{"/projects?archived=1", "/projects?archived=TRUE", "/projects?limit=007", "/projects?limit=x"} {
+	for _, url := range []string{"/projects?archived", "/projects?archived=", "/projects?limit=", "/projects?archived=1", "/projects?archived=TRUE", "/projects?limit=007", "/projects?limit=x"} {
 		if key, ok, err := endpoint.Key(httptest.NewRequest(http.MethodGet, "https://api.example.com"+url, nil)); ok || err != nil {
 			t.Errorf("%s has the key %v, %v", url, key, err)
 		}
@@ -77,5 +77,24 @@ func TestAKeyWithoutFieldsIsOfOneRequest(t *testing.T) {
 	}
 	if err := request.Pattern[emojisKey]("GET /emojis/{id}").Validate(); err == nil {
 		t.Error("a wildcard without a field is no error")
+	}
+}
+
+// shade is a number whose text for people does not tell it from others.
+type shade int
+
+func (shade) String() string { return "dark" }
+
+func TestAnOptionalValueHasTheTextOfItsKind(t *testing.T) {
+	type key struct {
+		Shade request.Optional[shade] `query:"shade"`
+	}
+	endpoint := request.Pattern[key]("GET api.example.com/colours")
+	built, err := endpoint.Request(t.Context(), nil, key{request.Some(shade(3))})
+	if err != nil || built.URL.RawQuery != "shade=3" {
+		t.Fatalf("the request is for %v, %v", built, err)
+	}
+	if got, ok, err := endpoint.Key(built); err != nil || !ok || got.Shade != request.Some(shade(3)) {
+		t.Errorf("the key is %+v, %t, %v", got, ok, err)
 	}
 }

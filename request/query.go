@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/driver"
 )
 
 // query is what a pattern and its key say of a request's query.
@@ -85,6 +87,9 @@ func (q *query) read(raw string, key reflect.Value) bool {
 		} else if n > 1 {
 			return false
 		}
+		if n > 0 && text == "" && f.isAbsence(text) {
+			return false // which is not the same as no parameter
+		}
 		if !f.set(key, text, n > 0) {
 			return false
 		}
@@ -101,6 +106,12 @@ func single(params []param, name string) (value string, n int) {
 		}
 	}
 	return value, n
+}
+
+// isAbsence tells whether the text, which a request has, is one that means in a key that the
+// request has none, of a type that has its own texts: "?archived=" is a request with a value.
+func (f *queryField) isAbsence(text string) bool {
+	return !f.required && f.absent == text && f.field.Kind == driver.String && !f.field.Plain() && !f.field.Empty()
 }
 
 func (f *queryField) join(params []param, n int) string {
