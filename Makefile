@@ -15,8 +15,9 @@ PORTABLE = $(filter-out ./internal/bench/...,$(PACKAGES))
 # The packages that have tests: the others need not be compiled for them.
 TESTED = $(shell go list $(TAGS) -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PACKAGES))
 
-# What runs on one goroutine: the race detector would only make it take several times longer.
-UNRACED = $(filter %/gen %/internal/gendocs,$(TESTED))
+# What the race detector would only make several times longer: what runs on one goroutine, and what tries
+# as a whole, in a browser or over slow servers, packages whose own tests run with it.
+UNRACED = $(filter %/gen %/internal/gendocs %/cmd/endpointcache %/internal/inspectortest %/internal/fleetsim,$(TESTED))
 
 # How many packages are tested at once: some wait for servers and timers meanwhile.
 JOBS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
@@ -39,13 +40,13 @@ test: ## every test in its short form, with the servers of all stores. TESTFLAGS
 	$(WITH_SERVERS) go test -short -vet=off -p $(JOBS) $(TAGS) -timeout 20m $(TESTFLAGS) $(TESTED) # make lint has what go vet finds
 
 .PHONY: test-all
-test-all: ## every test in its long form, with the race detector; then those of SQLite without cgo, in the short one
+test-all: ## every test in its long form, nearly all with the race detector; then those of SQLite without cgo, in the short one
 	$(WITH_SERVERS) $(MAKE) --no-print-directory long-tests
 
 .PHONY: long-tests
 long-tests:
 	CGO_ENABLED=1 go test -race -p $(JOBS) $(TAGS) -timeout 40m $(TESTFLAGS) $(filter-out $(UNRACED),$(TESTED))
-	go test -timeout 40m $(TESTFLAGS) $(UNRACED)
+	go test -p $(JOBS) -timeout 40m $(TESTFLAGS) $(UNRACED)
 	CGO_ENABLED=0 go test -short -timeout 40m $(TESTFLAGS) $(WITHOUT_CGO) ./sqlite/purego
 	go test $(TESTFLAGS) ./examples/...
 
