@@ -141,21 +141,31 @@ func (h *harReader) member(want string) (found bool, err error) {
 	}
 }
 
-// end reads what comes behind the entries.
-func (h *harReader) end() error {
-	for depth := 3; depth > 0; { // of the array, the log and the document
-		token, err := h.token()
+// end reads what comes behind the entries, to the end of the array, the log and the document.
+func (h *harReader) end() error { return h.leave(3) }
+
+// leave reads to the end of so many arrays and objects that have begun.
+func (h *harReader) leave(depth int) error {
+	for depth > 0 {
+		deeper, err := h.step()
 		if err != nil {
 			return err
 		}
-		switch token {
-		case json.Delim('['), json.Delim('{'):
-			depth++
-		case json.Delim(']'), json.Delim('}'):
-			depth--
-		}
+		depth += deeper
 	}
 	return nil
+}
+
+// step reads a token, and tells how much deeper it leads: by 1, 0 or -1.
+func (h *harReader) step() (deeper int, err error) {
+	token, err := h.token()
+	switch token {
+	case json.Delim('['), json.Delim('{'):
+		return 1, err
+	case json.Delim(']'), json.Delim('}'):
+		return -1, err
+	}
+	return 0, err
 }
 
 func (h *harReader) token() (json.Token, error) {
@@ -208,21 +218,11 @@ func (h *harReader) name() (name string, more bool, err error) {
 
 // skip reads a value, however long it is.
 func (h *harReader) skip() error {
-	for depth := 0; ; {
-		token, err := h.token()
-		if err != nil {
-			return err
-		}
-		switch token {
-		case json.Delim('['), json.Delim('{'):
-			depth++
-		case json.Delim(']'), json.Delim('}'):
-			depth--
-		}
-		if depth == 0 {
-			return nil
-		}
+	depth, err := h.step()
+	if err != nil {
+		return err
 	}
+	return h.leave(depth)
 }
 
 // readOwn reads what we have added to the log.

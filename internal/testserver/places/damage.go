@@ -5,15 +5,12 @@ import (
 	"context"
 	"database/sql"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/jackc/pgx/v5"
@@ -166,14 +163,8 @@ func damageItem(tb testing.TB, address, _, id string, part Part) {
 	ctx := tb.Context()
 	u, err := url.Parse(address)
 	check(tb, err)
-	secret, _ := u.User.Password()
-	connections := &http.Transport{}
-	defer connections.CloseIdleConnections()
-	client := dynamodb.New(dynamodb.Options{
-		HTTPClient: &http.Client{Transport: connections},
-		Region:     "us-east-1", BaseEndpoint: aws.String("http://" + u.Host),
-		Credentials: credentials.NewStaticCredentialsProvider(u.User.Username(), secret, ""),
-	})
+	client, closeIdle := dynamoDBAt(u)
+	defer closeIdle()
 	var names []string
 	for pages := dynamodb.NewListTablesPaginator(client, &dynamodb.ListTablesInput{}); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)

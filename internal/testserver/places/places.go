@@ -117,14 +117,8 @@ func newTables(tb testing.TB, name string) string {
 	u.RawQuery, u.Path = query.Encode(), ""
 	tb.Cleanup(func() {
 		ctx := context.Background()
-		secret, _ := u.User.Password()
-		connections := &http.Transport{}
-		defer connections.CloseIdleConnections()
-		client := dynamodb.New(dynamodb.Options{
-			HTTPClient: &http.Client{Transport: connections},
-			Region:     "us-east-1", BaseEndpoint: aws.String("http://" + u.Host),
-			Credentials: credentials.NewStaticCredentialsProvider(u.User.Username(), secret, ""),
-		})
+		client, closeIdle := dynamoDBAt(u)
+		defer closeIdle()
 		tables := dynamodb.NewListTablesPaginator(client, &dynamodb.ListTablesInput{ExclusiveStartTableName: &name})
 		for tables.HasMorePages() {
 			page, err := tables.NextPage(ctx)
@@ -139,6 +133,17 @@ func newTables(tb testing.TB, name string) string {
 		}
 	})
 	return u.String()
+}
+
+// dynamoDBAt is a client of the server at a URL, and what closes its connections.
+func dynamoDBAt(u *url.URL) (client *dynamodb.Client, closeIdle func()) {
+	secret, _ := u.User.Password()
+	connections := &http.Transport{}
+	return dynamodb.New(dynamodb.Options{
+		HTTPClient: &http.Client{Transport: connections},
+		Region:     "us-east-1", BaseEndpoint: aws.String("http://" + u.Host),
+		Credentials: credentials.NewStaticCredentialsProvider(u.User.Username(), secret, ""),
+	}), connections.CloseIdleConnections
 }
 
 // check ends the test where there is an error.

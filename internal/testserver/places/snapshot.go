@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,8 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/rueidis"
@@ -151,14 +148,8 @@ func tablesDump(tb testing.TB, address, name string) (lines []string) {
 	ctx := tb.Context()
 	u, err := url.Parse(address)
 	check(tb, err)
-	secret, _ := u.User.Password()
-	connections := &http.Transport{}
-	defer connections.CloseIdleConnections()
-	client := dynamodb.New(dynamodb.Options{
-		HTTPClient: &http.Client{Transport: connections},
-		Region:     "us-east-1", BaseEndpoint: aws.String("http://" + u.Host),
-		Credentials: credentials.NewStaticCredentialsProvider(u.User.Username(), secret, ""),
-	})
+	client, closeIdle := dynamoDBAt(u)
+	defer closeIdle()
 	for tables := dynamodb.NewListTablesPaginator(client, &dynamodb.ListTablesInput{}); tables.HasMorePages(); {
 		page, err := tables.NextPage(ctx)
 		check(tb, err)
