@@ -216,7 +216,7 @@ func span(d time.Duration) string {
 	case d < 2*day:
 		return inUnits(d, time.Hour, "h", time.Minute, "m")
 	case d < 60*day:
-		return howMany(d, day, "day")
+		return howMany(d.Round(day), day, "day")
 	case d < 730*day:
 		return howMany(d, 30*day, "month")
 	default:
