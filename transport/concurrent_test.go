@@ -121,7 +121,7 @@ func TestTheOthersAreAnsweredThoughTheFirstCallerGivesUp(t *testing.T) {
 			if where == "in the body" {
 				waitfor.True(t, "the others share", func() bool { return h.transport.Stats().Shared == 100 })
 			} else {
-				time.Sleep(50 * time.Millisecond) // for one of them to join
+				waitfor.Blocked(t, 101, "exchange.(*Flight).wait")
 			}
 			cancel()
 			if err := <-failed; !errors.Is(err, context.Canceled) {
@@ -160,7 +160,7 @@ func TestTheOthersAreAnsweredThoughTheFirstGivesUpAResponseThatIsNotKept(t *test
 			t.Errorf("the first got %v", err)
 		}
 	})
-	time.Sleep(5 * time.Millisecond)
+	waitfor.Blocked(t, 1, "exchange.(*Flight).wait")
 	for range 20 {
 		wg.Go(func() {
 			if _, body := h.get("/a"); body != "for one" {
@@ -168,7 +168,7 @@ func TestTheOthersAreAnsweredThoughTheFirstGivesUpAResponseThatIsNotKept(t *test
 			}
 		})
 	}
-	time.Sleep(5 * time.Millisecond)
+	waitfor.Blocked(t, 21, "exchange.(*Flight).wait")
 	cancel()
 	time.Sleep(5 * time.Millisecond)
 	close(release)
@@ -569,7 +569,7 @@ func TestTheBodyOfARequestThatJoinsAnotherIsClosed(t *testing.T) {
 			check(t, err)
 			var wg sync.WaitGroup
 			wg.Go(func() { h.get("/a") })
-			time.Sleep(5 * time.Millisecond)
+			waitfor.Blocked(t, 1, "exchange.(*Flight).wait")
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			body := &trackedBody{Reader: strings.NewReader("x")}
@@ -580,7 +580,7 @@ func TestTheBodyOfARequestThatJoinsAnotherIsClosed(t *testing.T) {
 					resp.Body.Close()
 				}
 			})
-			time.Sleep(5 * time.Millisecond)
+			waitfor.Blocked(t, 2, "exchange.(*Flight).wait")
 			if giveUp {
 				cancel()
 				waitfor.True(t, "its body is closed", func() bool { return body.closed.Load() > 0 })

@@ -609,7 +609,7 @@ func TestTheTimeoutOfOneClientDoesNotEndTheRequestOfAnother(t *testing.T) {
 		<-release
 		io.WriteString(w, "body")
 	}, nil)
-	hasty := &http.Client{Transport: h.transport, Timeout: 200 * time.Millisecond}
+	hasty := &http.Client{Transport: h.transport, Timeout: 2 * time.Second}
 	failed := make(chan error, 1)
 	go func() {
 		resp, err := hasty.Do(h.request("GET", "/a", ""))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
@@ -57,7 +58,7 @@ func TestCallersThatShareAFetchKeepTheirOwnPolicy(t *testing.T) {
 					<-asked
 				}
 			}
-			time.Sleep(20 * time.Millisecond) // for the second to wait for the first; it need not
+			waitfor.Blocked(t, 2, "exchange.(*Flight).wait")
 			close(goOn)
 			<-statuses[0]
 			if got := <-statuses[1]; got != test.want {

@@ -130,7 +130,7 @@ func TestClientTimeout(t *testing.T) {
 		var failed net.Error
 		return errors.As(err, &failed) && failed.Timeout()
 	}
-	hasty := &http.Client{Transport: h.transport, Timeout: 300 * time.Millisecond}
+	hasty := &http.Client{Transport: h.transport, Timeout: 2 * time.Second}
 	patient := &http.Client{Transport: h.transport, Timeout: time.Minute}
 
 	// Two share the fetch that the hasty one has begun: it may not end with the

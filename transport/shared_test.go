@@ -55,7 +55,7 @@ func crowd(t *testing.T, n int, method string, opts *options, answer http.Handle
 		})
 	}
 	waitfor.True(t, "all have looked in the store", func() bool { return store.gets.Load() >= int64(n) })
-	time.Sleep(50 * time.Millisecond) // for the others to wait for the first
+	waitfor.Blocked(t, n, "exchange.(*Flight).wait")
 	close(release)
 	all.Wait()
 	return h, bodies

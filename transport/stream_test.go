@@ -184,7 +184,7 @@ func TestABodyLargerThanTheLimitStreamsThroughAndIsNotStored(t *testing.T) {
 					<-ready
 				}
 			}
-			time.Sleep(10 * time.Millisecond) // for all to wait
+			waitfor.Blocked(t, readers, "exchange.(*Flight).wait")
 			close(release)
 			wg.Wait()
 			if n.Load() != 1 {
@@ -354,11 +354,11 @@ func TestWhoComesWhileTheRestIsReadReadsAlong(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-release
 		io.WriteString(w, "second")
-	}, &options{FinishTimeout: 20 * time.Millisecond})
+	}, &options{FinishTimeout: time.Second})
 	h.open("GET", "/a").Body.Close()
 	resp := h.open("GET", "/a")
-	time.Sleep(40 * time.Millisecond) // beyond what the first has left
-	h.closes()                        // which waits for no reader
+	time.Sleep(1100 * time.Millisecond) // beyond what the first has left
+	h.closes()                          // which waits for no reader
 	close(release)
 	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "first second" {
 		t.Errorf("read %q, %v", body, err)
@@ -600,7 +600,7 @@ func TestARenewalInTheBackground(t *testing.T) {
 					}
 				})
 			}
-			time.Sleep(10 * time.Millisecond) // for them to join
+			waitfor.Blocked(t, 5, "exchange.(*Flight).wait")
 			close(release)
 			wg.Wait()
 			h.closes()

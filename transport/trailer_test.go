@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 )
 
@@ -178,7 +179,7 @@ func TestTrailersOfSharedResponses(t *testing.T) {
 					<-begun
 				}
 			}
-			time.Sleep(10 * time.Millisecond) // for all to wait
+			waitfor.Blocked(t, 4, "exchange.(*Flight).wait")
 			close(release)
 			wg.Wait()
 			if withCookies != 1 {

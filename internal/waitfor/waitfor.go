@@ -3,6 +3,9 @@
 package waitfor
 
 import (
+	"fmt"
+	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -68,4 +71,27 @@ func Meeting(n int) (join func()) {
 		case <-time.After(Limit):
 		}
 	}
+}
+
+// Blocked waits until n goroutines of the process wait in a function, which is named as in a
+// stack trace, without its package's path: "exchange.(*Flight).wait". Tests of what callers
+// share let all of them come to where they wait for it.
+func Blocked(tb testing.TB, n int, function string) {
+	tb.Helper()
+	stacks := make([]byte, 64<<10)
+	True(tb, fmt.Sprintf("%d goroutines wait in %s", n, function), func() bool {
+		size := runtime.Stack(stacks, true)
+		for size == len(stacks) {
+			stacks = make([]byte, 2*len(stacks))
+			size = runtime.Stack(stacks, true)
+		}
+		blocked := 0
+		for stack := range strings.SplitSeq(string(stacks[:size]), "\n\n") {
+			state, calls, _ := strings.Cut(stack, "\n")
+			if strings.Contains(calls, "/"+function+"(") && !strings.Contains(state, "[run") { // running or runnable
+				blocked++
+			}
+		}
+		return blocked >= n
+	})
 }
