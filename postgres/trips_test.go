@@ -19,16 +19,16 @@ import (
 	"github.com/endpointcache/endpointcache/postgres"
 )
 
-// trips counts how often a connection begins to send after it has received.
+// trips counts how often a connection begins to send after it has received. Where a server
+// is slow to take what is sent, pgx reads meanwhile, on another goroutine.
 type trips struct {
 	net.Conn
 	n         *atomic.Int64
-	receiving bool
+	receiving atomic.Bool
 }
 
 func (c *trips) Write(b []byte) (int, error) {
-	if c.receiving {
-		c.receiving = false
+	if c.receiving.CompareAndSwap(true, false) {
 		c.n.Add(1)
 	}
 	return c.Conn.Write(b)
@@ -36,7 +36,9 @@ func (c *trips) Write(b []byte) (int, error) {
 
 func (c *trips) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.receiving = n > 0 || c.receiving
+	if n > 0 {
+		c.receiving.Store(true)
+	}
 	return n, err
 }
 
