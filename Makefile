@@ -45,8 +45,8 @@ test-all: ## every test in its long form, nearly all with the race detector; the
 
 .PHONY: long-tests
 long-tests:
-	CGO_ENABLED=1 go test -race -p $(JOBS) $(TAGS) -timeout 40m $(TESTFLAGS) $(filter-out $(UNRACED),$(TESTED))
-	go test -p $(JOBS) -timeout 40m $(TESTFLAGS) $(UNRACED)
+	CGO_ENABLED=1 go test -race -vet=off -p $(JOBS) $(TAGS) -timeout 40m $(TESTFLAGS) $(filter-out $(UNRACED),$(TESTED))
+	go test -vet=off -p $(JOBS) -timeout 40m $(TESTFLAGS) $(UNRACED)
 	CGO_ENABLED=0 go test -short -timeout 40m $(TESTFLAGS) $(WITHOUT_CGO) ./sqlite/purego
 	go test $(TESTFLAGS) ./examples/...
 
