@@ -45,7 +45,8 @@ func (i *Inspector) change(r *http.Request, do func(*cache.Contents, context.Con
 	if !i.opts.AllowChanges {
 		return cache.Stored{}, 0, problem{http.StatusForbidden, "Nothing is changed from here: see Options.AllowChanges of package inspector."}
 	}
-	e, err := i.stored(r)
+	found, err := i.stored(r)
+	e := found.Stored
 	if err != nil {
 		return e, 0, err
 	}

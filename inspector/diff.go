@@ -51,7 +51,7 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	req, err := i.request(r.Context(), e)
+	req, err := i.request(r.Context(), e.Stored)
 	if err == nil {
 		err = comparable(req)
 	}
@@ -76,7 +76,7 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	c := &comparison{
 		Repository: printable(e.Repository, 200), Key: keyText(e.Key, 100), Request: printable(req.Method+" "+req.URL.String(), shownValue),
-		Stored: e.Status, Now: now.Status, Changes: []changeRow{}, Link: "entry?" + addressOf(e), Again: "diff?" + addressOf(e),
+		Stored: e.Status, Now: now.Status, Changes: []changeRow{}, Link: "entry?" + addressOf(e.Stored), Again: "diff?" + addressOf(e.Stored),
 	}
 	for _, change := range diff.Compare(diff.Response{Status: e.Status, Header: header, Body: e.Payload}, now) {
 		row := changeRow{

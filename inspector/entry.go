@@ -108,42 +108,13 @@ func (i *Inspector) entry(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return &page{template: "entry", title: p.KeyInTitle + " of " + p.Repository, data: p}, nil
 }
 
-// stored is the response that the request's address names, with its body.
-func (i *Inspector) stored(r *http.Request) (cache.Stored, error) {
-	form := r.URL.Query()
-	name, texts := form.Get("table"), form["key"]
-	tables, err := i.tables(r.Context())
-	if err != nil {
-		return cache.Stored{}, err
-	}
-	at := slices.IndexFunc(tables, func(t cache.Table) bool { return t.Name == name })
-	if at < 0 {
-		return cache.Stored{}, notFound("The store has no such table.")
-	}
-	columns := tables[at].Key
-	if len(texts) != len(columns) {
-		return cache.Stored{}, badRequest("A key of %s has %d columns.", printable(name, 100), len(columns))
-	}
-	key := make([]any, len(texts))
-	for i, text := range texts {
-		if key[i], err = parseValue(columns[i], text); err != nil {
-			return cache.Stored{}, err
-		}
-	}
-	e, ok, err := i.cache.Contents().Get(r.Context(), name, key...)
-	if err == nil && !ok {
-		err = notFound("Nothing is stored under this key. It may have been removed, or have left.")
-	}
-	return e, err
-}
-
-func (i *Inspector) response(ctx context.Context, e cache.Stored) *response {
+func (i *Inspector) response(ctx context.Context, e found) *response {
 	now := i.opts.Now()
 	p := &response{
 		Repository: printable(e.Repository, 200), Table: printable(e.Table, 200), Origin: printable(e.Origin, 200),
 		Name: printable(e.Name, shownValue), Status: e.Status, StatusText: http.StatusText(e.Status), Size: e.Size,
-		Used: momentOf(e.UsedAt, now), Freshness: i.freshness(ctx, e, now),
-		Links: linksOf(e), Repo: search{Repository: e.Repository, Order: "key", Limit: defaultLimit}.address(),
+		Used: momentOf(e.UsedAt, now), Freshness: i.freshness(ctx, e.Stored, now),
+		Links: linksOf(e.Stored), Repo: search{Repository: e.Repository, Order: "key", Limit: defaultLimit}.address(),
 		CanChange: i.opts.AllowChanges, KeyInTitle: keyText(e.Key, 60),
 	}
 	for _, c := range e.Key {
@@ -163,7 +134,7 @@ func (i *Inspector) response(ctx context.Context, e cache.Stored) *response {
 	}
 	slices.SortFunc(p.Notes, func(a, b headField) int { return strings.Compare(a.Name, b.Name) })
 	p.Body = viewBody(head.Header, e.Payload)
-	req, err := i.request(ctx, e)
+	req, err := i.request(ctx, e.Stored)
 	if err == nil {
 		p.Request = printable(req.Method+" "+req.URL.String(), shownValue)
 		err = comparable(req)
@@ -243,7 +214,7 @@ func (i *Inspector) body(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": fileName(e)}))
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": fileName(e.Stored)}))
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	h.Set("Content-Length", strconv.Itoa(len(e.Payload)))
 	if r.Method != http.MethodHead {

@@ -1,6 +1,7 @@
 package inspector_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/inspector"
+	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -141,4 +143,67 @@ func TestLookupsByAnotherHost(t *testing.T) {
 	check(t, items.Save(t.Context(), "1", "one"))
 	has(t, p.get(200, "/lookup?url=https://api.test/items/1"), "It is stored")
 	has(t, p.get(200, "/lookup?url=https://api.test/items/1&headers=Host:+staging.test"), "It is not stored", "of the origin https://staging.test@api.test")
+}
+
+// The pages of responses with long keys have links that servers and proxies take, and so has the list's next page.
+func TestLongKeys(t *testing.T) {
+	p := newPages(t, inspector.Options{AllowChanges: true})
+	const most = 8000 // bytes of an address that a proxy takes
+	long := strings.Repeat("\u00e4", 100_000)
+	broken := strings.Repeat("\xff", 5000)
+	ids := []string{long + "1", long + "2", broken + "1", broken + "2", "short"}
+	for _, id := range ids {
+		p.save(id, 200, nil, "the body of "+id[len(id)-1:], time.Hour)
+	}
+	type entries struct {
+		Entries []struct{ Key, Entry string }
+		Next    string
+	}
+	bodies := make(map[string]int)
+	for _, e := range getJSON[entries](p, "/list").Entries {
+		if len(e.Entry) > most {
+			t.Errorf("a link has %d bytes", len(e.Entry))
+		}
+		bodies[p.get(200, "/"+strings.Replace(e.Entry, "entry?", "body?", 1))]++
+		has(t, p.get(200, "/"+e.Entry), "Expire now")
+	}
+	if fmt.Sprint(bodies) != "map[the body of 1:2 the body of 2:2 the body of t:1]" {
+		t.Errorf("%v", bodies)
+	}
+	// Each page is reached from the one before.
+	var shown []string
+	for page, r := 0, request(http.MethodGet, "/list?limit=1"); r != nil && page < len(ids); page++ {
+		html := p.body(200, p.serve(r))
+		has(t, html, "<tbody>")
+		shown, r = append(shown, html), nil
+		if _, form, ok := strings.Cut(html, `<form action="list?limit=1" method="post"><input type="hidden" name="after" value="`); ok {
+			after, _, _ := strings.Cut(form, `"`)
+			r = request(http.MethodPost, "/list?limit=1")
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Body = io.NopCloser(strings.NewReader(url.Values{"after": {after}}.Encode()))
+		} else if _, link, ok := strings.Cut(html, `rel="next" href="`); ok {
+			link, _, _ = strings.Cut(link, `"`)
+			if len(link) > most {
+				t.Errorf("the link to the next page has %d bytes", len(link))
+			}
+			r = request(http.MethodGet, "/"+strings.ReplaceAll(link, "&amp;", "&"))
+		}
+	}
+	if len(shown) != len(ids) {
+		t.Errorf("%d pages, want %d", len(shown), len(ids))
+	}
+	link := ""
+	for _, e := range getJSON[entries](p, "/list?key.id="+url.QueryEscape(long+"2")).Entries {
+		link = e.Entry
+	}
+	resp := p.serve(request(http.MethodPost, "/"+strings.Replace(link, "entry?", "delete?", 1)))
+	if resp.StatusCode != http.StatusSeeOther {
+		t.Errorf("the deletion: %d", resp.StatusCode)
+	}
+	p.get(http.StatusNotFound, "/"+link)
+	if n, err := p.tracks.Count(t.Context(), repository.All); n != len(ids)-1 || err != nil {
+		t.Error(n, err)
+	}
+	p.get(http.StatusBadRequest, "/entry?table=tracks&key=a&key=DE&digest=x")
+	p.get(http.StatusNotFound, "/entry?table=tracks&key=a&key=DE&digest=x&digest=")
 }

@@ -376,7 +376,7 @@ func TestTheListGoesOnPageByPage(t *testing.T) {
 
 func TestOnlyGETShows(t *testing.T) {
 	p := newPages(t, inspector.Options{})
-	for target, allowed := range map[string]string{"/": "GET, HEAD", "/list": "GET, HEAD", "/entry": "GET, HEAD", "/lookup": "GET, HEAD, POST", "/diff": "POST", "/delete": "POST"} {
+	for target, allowed := range map[string]string{"/": "GET, HEAD", "/list": "GET, HEAD, POST", "/entry": "GET, HEAD", "/lookup": "GET, HEAD, POST", "/diff": "POST", "/delete": "POST"} {
 		resp := p.serve(request(http.MethodPut, target))
 		if resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != allowed {
 			t.Errorf("%s: %d, %q", target, resp.StatusCode, resp.Header.Get("Allow"))

@@ -44,11 +44,16 @@ type listing struct {
 	First   string     `json:"-"`              // that of the first, empty on it
 	Notice  string     `json:"-"`
 
+	NextForm *nextForm `json:"-"` // instead of a link that is too long
+
 	Repositories []string `json:"-"`
 	Orders       []order  `json:"-"`
 	One          bool     `json:"-"` // all are of one repository
 	Narrowed     bool     `json:"-"` // more than a repository is asked for
 }
+
+// nextForm posts where the next page begins: long keys are in that, and a place in each table.
+type nextForm struct{ Action, After string }
 
 // entryRow is a stored response in a list.
 type entryRow struct {
@@ -98,7 +103,10 @@ func (i *Inspector) list(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	form := r.URL.Query()
+	if err := parseForm(r); err != nil {
+		return nil, err
+	}
+	form := r.Form
 	s, err := searchOf(form, tables)
 	if err != nil {
 		return nil, err
@@ -123,6 +131,9 @@ func (i *Inspector) list(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	if found.Next != "" {
 		out.Next = s.address("after", found.Next)
+		if len(out.Next) > longAddress {
+			out.NextForm = &nextForm{s.address(), found.Next}
+		}
 	}
 	if l.After != "" {
 		out.First = s.address()
@@ -430,13 +441,4 @@ func valueText(value any, limit int) string {
 		return "(empty)"
 	}
 	return text
-}
-
-// addressOf is the query of the pages of a stored response.
-func addressOf(e cache.Stored) string {
-	q := url.Values{"table": {e.Table}}
-	for _, c := range e.Key {
-		q.Add("key", fmt.Sprint(c.Value))
-	}
-	return q.Encode()
 }

@@ -24,8 +24,8 @@ type answer struct {
 }
 
 func (i *Inspector) lookup(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := r.ParseForm(); err != nil {
-		return nil, badRequest("The form cannot be read.")
+	if err := parseForm(r); err != nil {
+		return nil, err
 	}
 	a := &answer{Method: strings.ToUpper(strings.TrimSpace(r.Form.Get("method"))), URL: strings.TrimSpace(r.Form.Get("url")), Headers: r.Form.Get("headers")}
 	if a.Method == "" {

@@ -84,7 +84,7 @@ var (
 
 var routes = map[string]route{
 	"":       {reading, (*Inspector).repositories},
-	"list":   {reading, (*Inspector).list},
+	"list":   {asking, (*Inspector).list}, // an address can be too long for a page's beginning
 	"entry":  {reading, (*Inspector).entry},
 	"body":   {reading, (*Inspector).body},
 	"lookup": {asking, (*Inspector).lookup}, // a form that is posted leaves no URL in a history
@@ -93,6 +93,9 @@ var routes = map[string]route{
 	"expire": {doing, (*Inspector).expire},
 	"delete": {doing, (*Inspector).delete},
 }
+
+// mostPosted is how long a form is at most: bodies of requests get up to three times as long in it.
+const mostPosted = 8 << 20
 
 // answer returns a page, a redirect, or nil where it has written the answer.
 func (i *Inspector) answer(w http.ResponseWriter, r *http.Request, name string) (any, error) {
@@ -104,8 +107,20 @@ func (i *Inspector) answer(w http.ResponseWriter, r *http.Request, name string) 
 		w.Header().Set("Allow", strings.Join(to.methods, ", "))
 		return nil, problem{http.StatusMethodNotAllowed, "This page is not asked for with " + r.Method + "."}
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+	r.Body = http.MaxBytesReader(w, r.Body, mostPosted)
 	return to.serve(i, w, r)
+}
+
+// parseForm reads the fields of a form, from the address and from what is posted.
+func parseForm(r *http.Request) error {
+	err := r.ParseForm()
+	if tooLong := new(http.MaxBytesError); errors.As(err, &tooLong) {
+		return problem{http.StatusRequestEntityTooLarge, "The form is longer than " + byteCount(tooLong.Limit) + "."}
+	}
+	if err != nil {
+		return badRequest("The form cannot be read.")
+	}
+	return nil
 }
 
 // problem is an error with a status and a text for people.

@@ -27,10 +27,15 @@ func printable(text string, limit int) string {
 	if len(text) <= limit {
 		return preview.Line(text)
 	}
+	return preview.Line(truncate(text, limit)) + "…"
+}
+
+// truncate is the beginning of a longer text, of at most limit bytes and of whole characters.
+func truncate(text string, limit int) string {
 	for limit > 0 && !utf8.RuneStart(text[limit]) {
 		limit--
 	}
-	return preview.Line(text[:limit]) + "…"
+	return text[:limit]
 }
 
 // count is a number with its thousands apart.
