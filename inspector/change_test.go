@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/identity"
 	"github.com/endpointcache/endpointcache/inspector"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
+	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/transport"
@@ -264,5 +267,82 @@ func TestAllAnswersAreProtected(t *testing.T) {
 	}
 	for _, target := range []string{"/", "/list", "/entry?" + address("a"), "/live"} {
 		hasNot(t, p.get(200, target), "<script>", " style=", " onclick=")
+	}
+}
+
+// A response of one identity is compared with the answer that this identity gets, or not at all.
+func TestDiffAsksAsTheIdentity(t *testing.T) {
+	p := newPages(t, inspector.Options{})
+	mine, err := cache.CreateRepository(t.Context(), p.cache, settings.RepositorySettings[string, string]{
+		Name: "mine", Pattern: "GET api.test/me/{id}", Payload: payload.String(), Scope: settings.PerIdentity,
+	})
+	check(t, err)
+	for _, who := range []string{"alice", "~alice"} {
+		check(t, mine.Save(identity.With(t.Context(), who), "1", who+"'s"))
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.test/me/1", http.NoBody)
+	check(t, err)
+	req.Header.Set("Authorization", "Bearer secret")
+	resp, err := transport.New(p.cache, &transport.Options{Base: answering(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"Cache-Control": {"max-age=60"}}, Body: io.NopCloser(strings.NewReader("of a digest"))}, nil
+	})}).RoundTrip(req)
+	check(t, err)
+	has(t, p.body(200, resp), "of a digest")
+	check(t, resp.Body.Close())
+	digested := ""
+	for e, err := range p.cache.Contents("mine").Entries(t.Context(), cache.Query{}) {
+		check(t, err)
+		if value := e.Key[0].Value.(string); !strings.HasSuffix(value, "alice") {
+			digested = "table=mine&" + url.Values{"key": {value, "1"}}.Encode()
+		}
+	}
+	if digested == "" {
+		t.Fatal("nothing is stored of an identity for which a digest stands")
+	}
+	alices, others := "table=mine&key=alice&key=1", "table=mine&key=~~alice&key=1"
+	origin := answering(func(r *http.Request) (*http.Response, error) {
+		who, _ := identity.Of(r.Context())
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: io.NopCloser(strings.NewReader(who + "'s"))}, nil
+	})
+	show := func(o inspector.Options) {
+		t.Helper()
+		pages, err := inspector.Handler(p.cache, &o)
+		check(t, err)
+		t.Cleanup(func() { check(t, pages.Close()) })
+		p.Inspector = pages
+	}
+
+	show(inspector.Options{Origin: origin}) // whose credentials are nobody's, or somebody's
+	for _, address := range []string{alices, others, digested} {
+		page := p.get(200, "/entry?"+address)
+		has(t, page, "It cannot be compared with the origin")
+		hasNot(t, page, "Compare with the origin")
+		p.post(http.StatusConflict, "/diff?"+address)
+	}
+
+	var asked []string
+	var fails error
+	show(inspector.Options{OriginFor: func(ctx context.Context, name string) (http.RoundTripper, error) {
+		if of, _ := identity.Of(ctx); of != name {
+			t.Errorf("the context of %q is on behalf of %q", name, of)
+		}
+		asked = append(asked, name)
+		return origin, fails
+	}})
+	has(t, p.get(200, "/entry?"+alices), "Compare with the origin")
+	has(t, p.post(200, "/diff?"+alices), "as <bdi>alice</bdi>", "Nothing differs")
+	has(t, p.post(200, "/diff?"+others), "as <bdi>~alice</bdi>", "Nothing differs")
+	has(t, p.get(200, "/entry?"+digested), "a digest stands for the identity")
+	p.post(http.StatusConflict, "/diff?"+digested)
+	p.save("a", 200, nil, "x", time.Hour)
+	has(t, p.get(200, "/entry?"+address("a")), "the origin is asked for responses of one identity alone")
+	p.post(http.StatusConflict, "/diff?"+address("a"))
+	fails = errors.New("alice has logged out")
+	has(t, p.post(http.StatusBadGateway, "/diff?"+alices), "alice has logged out")
+	origin, fails = nil, nil
+	show(inspector.Options{OriginFor: func(context.Context, string) (http.RoundTripper, error) { return nil, nil }})
+	has(t, p.post(http.StatusBadGateway, "/diff?"+alices), "no transport for the identity")
+	if fmt.Sprint(asked) != "[alice ~alice alice]" {
+		t.Errorf("transports were asked for for %q", asked)
 	}
 }

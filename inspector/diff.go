@@ -8,8 +8,11 @@ import (
 	"net/http"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/identity"
 	"github.com/endpointcache/endpointcache/internal/diff"
+	"github.com/endpointcache/endpointcache/internal/whose"
 	"github.com/endpointcache/endpointcache/policy"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 // comparison is the page that compares a stored response with the origin's.
@@ -17,6 +20,7 @@ type comparison struct {
 	Repository string      `json:"repository"`
 	Key        string      `json:"key"`
 	Request    string      `json:"request"`
+	Identity   string      `json:"identity,omitempty"` // on whose behalf it was asked
 	Stored     int         `json:"storedStatus"`
 	Now        int         `json:"originStatus"`
 	Changes    []changeRow `json:"changes"`
@@ -39,8 +43,11 @@ const (
 	largestBody  = 64 << 20 // that is compared
 )
 
+// asksOrigins reports whether anything is compared.
+func (i *Inspector) asksOrigins() bool { return i.opts.Origin != nil || i.opts.OriginFor != nil }
+
 func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if i.opts.Origin == nil {
+	if !i.asksOrigins() {
 		return nil, problem{http.StatusForbidden, "The origin is not asked from here: see Options.Origin of package inspector."}
 	}
 	e, err := i.stored(r)
@@ -51,12 +58,13 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	req, err := i.request(r.Context(), e.Stored)
+	req, err := i.request(r.Context(), e)
+	as := ""
 	if err == nil {
-		err = comparable(req)
+		as, err = i.comparable(req, e)
 	}
-	if errors.Is(err, cache.ErrNoRequest) || errors.As(err, new(unsafeMethod)) {
-		return nil, problem{http.StatusConflict, explained(err)}
+	if errors.Is(err, cache.ErrNoRequest) || errors.As(err, new(incomparable)) {
+		return nil, problem{http.StatusConflict, "It cannot be compared with the origin: " + explained(err)}
 	}
 	if err != nil {
 		return nil, err
@@ -70,12 +78,12 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
-	now, err := i.askOrigin(req)
+	now, err := i.askOrigin(req, as)
 	if err != nil {
 		return nil, problem{http.StatusBadGateway, "The origin has not answered: " + explained(err)}
 	}
 	c := &comparison{
-		Repository: printable(e.Repository, 200), Key: keyText(e.Key, 100), Request: printable(req.Method+" "+req.URL.String(), shownValue),
+		Repository: printable(e.Repository, 200), Key: keyText(e.Key, 100), Request: printable(req.Method+" "+req.URL.String(), shownValue), Identity: printable(as, 200),
 		Stored: e.Status, Now: now.Status, Changes: []changeRow{}, Link: "entry?" + addressOf(e.Stored), Again: "diff?" + addressOf(e.Stored),
 	}
 	for _, change := range diff.Compare(diff.Response{Status: e.Status, Header: header, Body: e.Payload}, now) {
@@ -94,32 +102,63 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return &page{template: "diff", title: "Compared with the origin: " + c.Key, data: c}, nil
 }
 
-// request is the one that a stored response answers.
-func (i *Inspector) request(ctx context.Context, e cache.Stored) (*http.Request, error) {
+// request is the one that a stored response answers, without credentials.
+func (i *Inspector) request(ctx context.Context, e found) (*http.Request, error) {
 	if e.Origin == "" {
 		e.Origin = i.opts.BaseURL
 	}
-	return i.cache.Contents().Request(ctx, e)
+	return i.cache.Contents().Request(ctx, e.Stored)
 }
 
-// comparable tells why a request is not sent to compare the answer.
-func comparable(req *http.Request) error {
+// incomparable is why the origin is not asked for what it would answer now.
+type incomparable string
+
+func (reason incomparable) Error() string { return string(reason) }
+
+// comparable returns the name of the identity on whose behalf the origin is to be asked, empty for
+// what is nobody's own. The error is an incomparable where no answer can be compared.
+func (i *Inspector) comparable(req *http.Request, e found) (as string, err error) {
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		return unsafeMethod(req.Method)
+		return "", incomparable("a " + req.Method + " may change something at the origin: it is not sent from here")
 	}
-	return nil
+	if !isPerIdentity(e.table) {
+		if i.opts.Origin == nil {
+			return "", incomparable("the origin is asked for responses of one identity alone: see Options.Origin of package inspector")
+		}
+		return "", nil
+	}
+	value, _ := e.Key[0].Value.(string)
+	name, named := whose.Name(value)
+	switch {
+	case !named:
+		return "", incomparable("a digest stands for the identity whose response it is, and nobody knows the credentials behind it")
+	case i.opts.OriginFor == nil:
+		return "", incomparable("the origin gives each identity an answer of its own, and nothing tells the credentials of this one: see Options.OriginFor of package inspector")
+	}
+	return name, nil
 }
 
-// unsafeMethod is a method by which a request may change something at the origin.
-type unsafeMethod string
-
-func (m unsafeMethod) Error() string {
-	return "a " + string(m) + " may change something at the origin: it is not sent from here"
+// isPerIdentity reports whether a table keeps the responses of each identity apart: its keys begin
+// with the identity.
+func isPerIdentity(t cache.Table) bool {
+	return t.Declaration != nil && t.Declaration.Scope == settings.PerIdentity
 }
 
-func (i *Inspector) askOrigin(req *http.Request) (diff.Response, error) {
-	uncached := policy.With(req.Context(), policy.Policy{Use: policy.Disabled}) // the transport may be one with the cache
-	resp, err := i.opts.Origin.RoundTrip(req.WithContext(uncached))
+// askOrigin sends a request on behalf of an identity, or of nobody in particular.
+func (i *Inspector) askOrigin(req *http.Request, as string) (diff.Response, error) {
+	ctx := policy.With(req.Context(), policy.Policy{Use: policy.Disabled}) // the transport may be one with the cache
+	origin := i.opts.Origin
+	if as != "" {
+		ctx = identity.With(ctx, as)
+		var err error
+		if origin, err = i.opts.OriginFor(ctx, as); err != nil {
+			return diff.Response{}, err
+		}
+		if origin == nil {
+			return diff.Response{}, errors.New("OriginFor has returned no transport for the identity")
+		}
+	}
+	resp, err := origin.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return diff.Response{}, err
 	}

@@ -134,12 +134,12 @@ func (i *Inspector) response(ctx context.Context, e found) *response {
 	}
 	slices.SortFunc(p.Notes, func(a, b headField) int { return strings.Compare(a.Name, b.Name) })
 	p.Body = viewBody(head.Header, e.Payload)
-	req, err := i.request(ctx, e.Stored)
+	req, err := i.request(ctx, e)
 	if err == nil {
 		p.Request = printable(req.Method+" "+req.URL.String(), shownValue)
-		err = comparable(req)
+		_, err = i.comparable(req, e)
 	}
-	if i.opts.Origin != nil {
+	if i.asksOrigins() {
 		p.CanDiff = err == nil
 		if err != nil {
 			p.NoDiff = explained(err)

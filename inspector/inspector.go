@@ -36,8 +36,17 @@ type Options struct {
 	// once for each press of the button, by GET or HEAD, without a body, without following
 	// redirects, and not from a cache, if the transport has one. It adds credentials, if the
 	// origin wants them: it is asked for whatever origins the store has responses of, so it has
-	// to look to which host they go. Without one, nothing is compared.
+	// to look to which host they go. Without one, only responses are compared that OriginFor is
+	// for.
 	Origin http.RoundTripper
+
+	// OriginFor is Origin for responses that are one identity's own: it returns the transport that
+	// adds the credentials of the identity of that name, for one comparison. It is called for
+	// repositories that are settings.PerIdentity, and the contexts of the call and the request are
+	// on behalf of that identity ([identity.Of]). An error is shown on the page, without
+	// secrets. Without OriginFor such responses are not compared, as the answer would be
+	// somebody else's; nor are those of identities for which a digest of credentials stands.
+	OriginFor func(ctx context.Context, identity string) (http.RoundTripper, error)
 
 	// BaseURL is that of the API, such as "https://api.example.com", for comparing responses of
 	// which the store does not know whose they are.
