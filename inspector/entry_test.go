@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/identity"
 	"github.com/endpointcache/endpointcache/inspector"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
@@ -143,6 +144,55 @@ func TestLookupsByAnotherHost(t *testing.T) {
 	check(t, items.Save(t.Context(), "1", "one"))
 	has(t, p.get(200, "/lookup?url=https://api.test/items/1"), "It is stored")
 	has(t, p.get(200, "/lookup?url=https://api.test/items/1&headers=Host:+staging.test"), "It is not stored", "of the origin https://staging.test@api.test")
+}
+
+// lookUp posts the form.
+func (p *pages) lookUp(status int, fields url.Values) string {
+	p.t.Helper()
+	r := request(http.MethodPost, "/lookup")
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Body = io.NopCloser(strings.NewReader(fields.Encode()))
+	return p.body(status, p.serve(r))
+}
+
+// A request with a body is looked up by it, and one of an identity by that.
+func TestLookupsByBodyAndIdentity(t *testing.T) {
+	type searchKey struct {
+		Text string `body:"q,required"`
+		Lang string `header:"Accept-Language"`
+	}
+	p := newPages(t, inspector.Options{})
+	hasNot(t, p.get(200, "/lookup"), `name="identity"`)
+	found, err := cache.CreateRepository(t.Context(), p.cache, settings.RepositorySettings[searchKey, string]{
+		Name: "found", Pattern: "POST api.test/search", Scope: settings.Shared,
+	})
+	check(t, err)
+	check(t, found.Save(t.Context(), searchKey{"lantern", "de"}, "x"))
+	mine, err := cache.CreateRepository(t.Context(), p.cache, settings.RepositorySettings[string, string]{
+		Name: "mine", Pattern: "GET api.test/me/{id}", Scope: settings.PerIdentity,
+	})
+	check(t, err)
+	check(t, mine.Save(identity.With(t.Context(), "alice"), "1", "x"))
+
+	search := url.Values{"url": {"https://api.test/search"}, "headers": {"Accept-Language: de"}, "body": {"\r\n{\"q\": \r\n\"lantern\"}"}}
+	page := p.lookUp(200, search) // the method of a body is POST
+	has(t, page, "It is stored", "lantern / de", "spellcheck=\"false\" autocapitalize=\"off\">\n\n{&#34;q&#34;: \n&#34;lantern&#34;}</textarea>")
+	search.Set("method", "get")
+	has(t, p.lookUp(200, search), "It is not stored")
+	search.Set("method", "post")
+	has(t, p.lookUp(200, search), "It is stored")
+	search.Set("body", `{"q": "candle"}`)
+	has(t, p.lookUp(200, search), "It is not stored", "<bdi>candle</bdi>")
+
+	of := url.Values{"url": {"https://api.test/me/1"}}
+	has(t, p.lookUp(200, of), `name="identity"`, "It is not stored")
+	of.Set("identity", "alice")
+	has(t, p.lookUp(200, of), "It is stored", `value="alice"`)
+	of.Set("identity", "bob")
+	has(t, p.lookUp(200, of), "It is not stored")
+
+	search.Set("body", strings.Repeat("x", 9<<20))
+	has(t, p.lookUp(http.StatusRequestEntityTooLarge, search), "longer than 8.00 MiB")
 }
 
 // The pages of responses with long keys have links that servers and proxies take, and so has the list's next page.

@@ -3,15 +3,21 @@ package inspector
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+
+	"github.com/endpointcache/endpointcache/identity"
 )
 
 // answer is the page that tells what the store has for a request.
 type answer struct {
-	Method  string `json:"method"`
-	URL     string `json:"url"`
-	Headers string `json:"-"`
-	Asked   bool   `json:"-"`
+	Method   string `json:"method"`
+	URL      string `json:"url"`
+	Headers  string `json:"-"`
+	Body     string `json:"-"`
+	Identity string `json:"-"`
+	Asked    bool   `json:"-"`
+	Scoped   bool   `json:"-"` // responses of identities are stored
 
 	Repository string     `json:"repository,omitempty"`
 	Table      string     `json:"table,omitempty"`
@@ -27,16 +33,19 @@ func (i *Inspector) lookup(_ http.ResponseWriter, r *http.Request) (any, error) 
 	if err := parseForm(r); err != nil {
 		return nil, err
 	}
-	a := &answer{Method: strings.ToUpper(strings.TrimSpace(r.Form.Get("method"))), URL: strings.TrimSpace(r.Form.Get("url")), Headers: r.Form.Get("headers")}
-	if a.Method == "" {
-		a.Method = http.MethodGet
-	}
-	if a.URL == "" {
-		return &page{template: "lookup", title: "Look up a request", data: a}, nil
-	}
-	a.Asked = true
-	if err := i.look(r, a); err != nil {
+	tables, err := i.tables(r.Context())
+	if err != nil {
 		return nil, err
+	}
+	a := &answer{
+		Method: strings.ToUpper(strings.TrimSpace(r.Form.Get("method"))), URL: strings.TrimSpace(r.Form.Get("url")), Headers: r.Form.Get("headers"),
+		Body:     strings.ReplaceAll(r.Form.Get("body"), "\r\n", "\n"), // as it was before the browser sent it
+		Identity: r.Form.Get("identity"), Scoped: slices.ContainsFunc(tables, isPerIdentity),
+	}
+	if a.Asked = a.URL != ""; a.Asked {
+		if err := i.look(r, a); err != nil {
+			return nil, err
+		}
 	}
 	return &page{template: "lookup", title: "Look up a request", data: a}, nil
 }
@@ -48,7 +57,7 @@ func (i *Inspector) look(r *http.Request, a *answer) error {
 		a.Error = problem
 		return nil
 	}
-	found, err := i.cache.Contents().Lookup(r.Context(), req)
+	found, err := i.cache.Contents().Lookup(req.Context(), req)
 	if err != nil {
 		if r.Context().Err() != nil {
 			return err
@@ -82,7 +91,11 @@ func (a *answer) request(r *http.Request) (_ *http.Request, problem string) {
 	if path := err == nil && u.Host == "" && u.Scheme == "" && strings.HasPrefix(u.Path, "/"); !whole && !path {
 		return nil, "The URL is neither a whole one, such as https://api.example.com/tracks/1, nor one without a host, such as /tracks/1."
 	}
-	req, err := http.NewRequestWithContext(r.Context(), a.Method, a.URL, http.NoBody)
+	method := a.Method
+	if method == "" && a.Body != "" {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(identity.With(r.Context(), a.Identity), method, a.URL, strings.NewReader(a.Body))
 	if err != nil {
 		return nil, "There is no such method."
 	}
