@@ -198,8 +198,13 @@ func (n names) page(key stmtKey, limit string, more ...string) string {
 		search = append(search, value+" "+greater+" ?")
 	case fromStart:
 	}
-	return fmt.Sprintf("%s%s%s ORDER BY %s%s LIMIT %s", n.selectRows(key), index, where(append(search, more...)...),
-		strings.Join(by, direction+", "), direction, limit)
+	from := fmt.Sprintf("%s%s ORDER BY %s%s", index, where(append(search, more...)...), strings.Join(by, direction+", "), direction)
+	if !key.sorts {
+		return fmt.Sprintf("%s%s LIMIT %s", n.selectRows(key), from, limit)
+	}
+	// What is sorted is all that is selected: its numbers alone, as the rest takes three times as long.
+	return fmt.Sprintf("%s WHERE _rowid_ IN (SELECT _rowid_ FROM %s%s LIMIT %s) ORDER BY %s%s",
+		n.selectRows(key), n.table, from, limit, strings.Join(by, direction+", "), direction)
 }
 
 // selectRows is the beginning of a query for the numbers of rows, the keys and the parts.

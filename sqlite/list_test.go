@@ -102,6 +102,10 @@ func TestFewEntriesAreSorted(t *testing.T) {
 			}
 		}
 	}
+	all := table.text(stmtKey{table: table, op: opList, order: driver.ByUsed, sorts: true, sel: driver.Meta})
+	if have := plan(t, s, all); !strings.Contains(have, "USING INTEGER PRIMARY KEY (rowid=?); LIST SUBQUERY") {
+		t.Errorf("%s\nsorts more than the numbers of rows: %s", all, have)
+	}
 	have := plan(t, s, table.text(stmtKey{table: table, op: opFew, leading: 1}))
 	if !strings.Contains(have, "COVERING INDEX sqlite_autoindex_tracks_1 (owner=?") {
 		t.Errorf("few are told by: %s", have)
@@ -111,8 +115,8 @@ func TestFewEntriesAreSorted(t *testing.T) {
 // However many entries have the leading values, a listing of them is the same.
 func TestAListingOfFewIsThatOfMany(t *testing.T) {
 	_, table := openOwned(t)
-	for order, index := range orders {
-		l := driver.Listing{Order: order, Limit: 700}
+	listed := func(order driver.Order, index string, descending bool) {
+		l := driver.Listing{Order: order, Descending: descending, Limit: 700}
 		l.Leading = driver.Key{"many"}
 		if err := table.ensureIndex(t.Context(), order); err != nil {
 			t.Fatal(err)
@@ -134,6 +138,10 @@ func TestAListingOfFewIsThatOfMany(t *testing.T) {
 			}
 			l.After = &pages[0][len(pages[0])-1]
 		}
+	}
+	for order, index := range orders {
+		listed(order, index, false)
+		listed(order, index, true)
 	}
 }
 
