@@ -228,6 +228,17 @@ func TestHosts(t *testing.T) {
 	}
 }
 
+// Who is refused is told what would let the pages answer.
+func TestRefusalsTellTheWayIn(t *testing.T) {
+	p := newPages(t, inspector.Options{})
+	r := request(http.MethodGet, "/")
+	r.Header.Set("X-Forwarded-For", "192.0.2.1")
+	has(t, p.body(http.StatusForbidden, p.serve(r)), `As "localhost:8080"`, "through a proxy", "Options.Hosts", "--host")
+	r = request(http.MethodGet, "/")
+	r.Host = "cache.test\u202e"
+	has(t, p.body(http.StatusForbidden, p.serve(r)), `not for the host "cache.test\\u202e"`, "Options.Hosts")
+}
+
 func TestAuthorize(t *testing.T) {
 	p := newPages(t, inspector.Options{AllowChanges: true, Authorize: func(r *http.Request) error {
 		if r.Header.Get("Authorization") != "yes" {

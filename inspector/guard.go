@@ -29,18 +29,28 @@ func protect(h http.Header) {
 // refuse tells why a request is not answered, nil where it is.
 func (i *Inspector) refuse(r *http.Request) error {
 	if !i.hosts.allow(r) {
-		return refused{"These pages are not for this host name or address: see Options.Hosts of package inspector."}
+		return refused{notFor(r)}
 	}
 	if r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
 		return refused{"Another site has sent this request."}
 	}
 	if err := i.crossed.Check(r); err != nil {
-		return refused{"Another site has sent this request."}
+		return refused{"Another site has sent this request, or a proxy has changed its Host."}
 	}
 	if i.opts.Authorize != nil && i.opts.Authorize(r) != nil {
 		return refused{"You may not see this."}
 	}
 	return nil
+}
+
+// notFor tells what the hosts do not allow.
+func notFor(r *http.Request) string {
+	name := printable(r.Host, 100)
+	if isLoopbackName(nameOf(r)) {
+		return fmt.Sprintf("As %q, only programs of the same machine reach these pages, and this request is from another one, or through a proxy. "+
+			"Let the proxy hand over the Host that it was asked for, and name that in Options.Hosts of package inspector, or with --host of endpointcache serve.", name)
+	}
+	return fmt.Sprintf("These pages are not for the host %q, unless it is named in Options.Hosts of package inspector, or with --host of endpointcache serve.", name)
 }
 
 // refused is the reason of a 403, for the one who has asked.
@@ -77,10 +87,7 @@ func newHosts(names []string) (hosts, error) {
 }
 
 func (h hosts) allow(r *http.Request) bool {
-	name := strings.Trim(r.Host, "[]")
-	if host, _, err := net.SplitHostPort(r.Host); err == nil {
-		name = host
-	}
+	name := nameOf(r)
 	if h.any || isLoopbackName(name) && fromLoopback(r) {
 		return true
 	}
@@ -93,6 +100,14 @@ func (h hosts) allow(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// nameOf is the host that a request is for, without a port.
+func nameOf(r *http.Request) string {
+	if host, _, err := net.SplitHostPort(r.Host); err == nil {
+		return host
+	}
+	return strings.Trim(r.Host, "[]")
 }
 
 func isLoopbackName(name string) bool {
