@@ -374,6 +374,19 @@ func TestTheListGoesOnPageByPage(t *testing.T) {
 	has(t, p.get(200, "/list?limit=10"), `rel="next"`)
 }
 
+// Pages whose store is gone say so, with a status by which programs know it.
+func TestAStoreThatIsClosed(t *testing.T) {
+	p := newPages(t, inspector.Options{AllowChanges: true, Recorder: new(inspector.Recorder)})
+	p.save("a", 200, nil, "x", time.Hour)
+	has(t, p.get(200, "/list"), "a / DE")
+	check(t, p.cache.Close())
+	for _, target := range []string{"/", "/list", "/entry?" + address("a"), "/body?" + address("a"), "/lookup?url=/tracks/a"} {
+		has(t, p.get(http.StatusServiceUnavailable, target), "That did not work", "closed")
+	}
+	has(t, p.post(http.StatusServiceUnavailable, "/expire?"+address("a")), "closed")
+	has(t, p.get(200, "/live"), "Hit rate") // it is of what was recorded
+}
+
 func TestOnlyGETShows(t *testing.T) {
 	p := newPages(t, inspector.Options{})
 	for target, allowed := range map[string]string{"/": "GET, HEAD", "/list": "GET, HEAD, POST", "/entry": "GET, HEAD", "/lookup": "GET, HEAD, POST", "/diff": "POST", "/delete": "POST"} {

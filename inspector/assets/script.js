@@ -40,14 +40,16 @@ function refresh() {
   // The browser parses the page without running anything of it.
   const request = new XMLHttpRequest();
   request.open("GET", location.href);
+  request.timeout = 30000;
   request.setRequestHeader("Accept", "text/html");
   request.responseType = "document";
-  request.onload = () => {
+  // The answer is something else where a login has ended, or a store fails.
+  request.onloadend = () => {
     const next = request.status === 200 && request.response && request.response.getElementById("refreshed");
+    document.getElementById("outdated").hidden = !!next;
     if (next) replace(part, next);
     refreshLater();
   };
-  request.onerror = refreshLater;
   request.send();
 }
 
