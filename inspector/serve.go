@@ -142,7 +142,7 @@ func errorPage(err error) *page {
 	switch {
 	case errors.As(err, &p):
 	case errors.Is(err, context.DeadlineExceeded):
-		p = problem{http.StatusGatewayTimeout, "The store has not answered in time. A search by the first columns of a key, or by name, takes the least."}
+		p = problem{http.StatusGatewayTimeout, "The store has not answered in time. A search by the first columns of a key, or by name, takes the least; what a list in another order has made ready is there the next time."}
 	case errors.Is(err, driver.ErrClosed):
 		p.status = http.StatusServiceUnavailable
 	case errors.Is(err, cache.ErrNotFound):
