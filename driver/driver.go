@@ -234,6 +234,8 @@ type Entry struct {
 	// PayloadSum and MetaSum are checksums of the parts, 0 for none. To a store they
 	// are numbers that are kept. One that does not keep the other contents of a part
 	// byte for byte returns 0, except for a header; so may one that has found them right.
+	// Where there is something in a part that the store has not written, such as a text in
+	// place of a number, that is empty here, and the sum is [WrongSum].
 	PayloadSum, MetaSum uint32
 
 	// UsedAt is when the entry was used last: its CachedAt when it is put and when it is
@@ -243,6 +245,11 @@ type Entry struct {
 	UsedAt time.Time
 	Size   int64
 }
+
+// WrongSum is the checksum of a part of which a store cannot read all: no contents have it. So the entry is
+// one that is damaged, and an operation that comes upon it goes on. An entry whose key cannot be read is left out by
+// all reads but those of an [Examiner].
+const WrongSum uint32 = 1<<32 - 1
 
 // Live reports whether e is live at now.
 func (e Entry) Live(now time.Time) bool {

@@ -11,8 +11,8 @@ type Examined struct {
 	Fault error // without contents of the entry; nil for nothing
 }
 
-// Examiner is a [Store] that leaves out by itself what it finds damaged, see Intact of [Traits], and
-// can tell of it.
+// Examiner is a [Store] that leaves out by itself what it finds damaged, as far as it does: see Intact of
+// [Traits] and [WrongSum]. It can tell of it.
 type Examiner interface {
 	Store
 

@@ -91,14 +91,9 @@ func (t *table) found(ctx context.Context, query *dynamodb.QueryInput, f driver.
 	return t.pages(ctx, query, func(page *dynamodb.QueryOutput) error {
 		var selected []item
 		for _, it := range page.Items {
-			r, err := t.read(it, parts)
-			if err != nil {
-				return err
-			}
-			if r.entry.Key, err = t.key(it); err != nil {
-				return err
-			}
-			if selects(f, &r) {
+			r := t.read(it, parts)
+			var err error
+			if r.entry.Key, err = t.key(it); err == nil && selects(f, &r) {
 				selected = append(selected, it)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/ruined"
 )
 
 // PutIf inserts entries that are to be absent 25 in a request. No request of DynamoDB
@@ -134,9 +135,9 @@ func putCondition(e *driver.Entry, c driver.Condition) (expression, value string
 	absent := "attribute_not_exists(" + attrExpiresAt + ")"
 	switch c.If {
 	case driver.IfNotLive:
-		return absent + " OR " + attrExpiresAt + "<=:now", timeText(c.Now)
+		return absent + " OR NOT " + attrExpiresAt + ">:now", timeText(c.Now) // as is what is no text
 	case driver.IfNewer:
-		return absent + " OR " + attrCachedAt + "<=:now", timeText(e.CachedAt)
+		return absent + " OR NOT " + attrCachedAt + ">:now", timeText(e.CachedAt)
 	case driver.IfUnchanged:
 		return attrCachedAt + "=:now", timeText(e.CachedAt)
 	default:
@@ -148,9 +149,12 @@ func putCondition(e *driver.Entry, c driver.Condition) (expression, value string
 func (t *table) allowed(ctx context.Context, r row, c driver.Condition) (ok bool, err error) {
 	ok = c.If != driver.IfUnchanged
 	err = t.getItems(ctx, t.keys([]place{r.place}), t.projections[0][driver.Meta], true, func(it item) error {
-		old, err := t.read(it, driver.Meta)
-		ok = c.Allows(old.entry, *r.entry)
-		return err
+		old := t.read(it, driver.Meta).entry
+		if old.MetaSum == driver.WrongSum {
+			old.CachedAt, old.ExpiresAt = ruined.At, ruined.At
+		}
+		ok = c.Allows(old, *r.entry)
+		return nil
 	})
 	return ok, err
 }

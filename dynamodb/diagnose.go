@@ -215,19 +215,19 @@ func (d *diagnosis) check(ctx context.Context, specs []driver.TableSpec) error {
 	entries, bytes := 0, int64(0)
 	var unread []string
 	for _, spec := range specs {
-		t := newTable(d.store, spec)
+		t, damaged := newTable(d.store, spec), false
 		for s := t.scan(driver.Selection{Parts: driver.Payload | driver.Meta | driver.Usage}); s.more(); {
 			some, err := s.next(ctx)
-			if errors.Is(err, errItem) {
-				unread = append(unread, spec.Name)
-				break
-			}
 			if err != nil {
 				return err
 			}
 			for _, e := range some {
 				entries, bytes = entries+1, bytes+e.Size
+				damaged = damaged || e.MetaSum == driver.WrongSum || e.PayloadSum == driver.WrongSum
 			}
+		}
+		if damaged {
+			unread = append(unread, spec.Name)
 		}
 	}
 	if len(unread) > 0 {

@@ -85,6 +85,7 @@ func (s *scan) next(ctx context.Context) (entries []driver.Entry, err error) {
 		}
 		return nil
 	})
+	r.keyed = true
 	if len(s.split) > 0 {
 		for _, group := range firstOf(groupByParts(s.split), s.table.store.opts.Parallel) {
 			r.split = append(r.split, group...)

@@ -88,6 +88,7 @@ type reader struct {
 	table      *table
 	sel        driver.Selection
 	projection projection
+	keyed      bool // the keys are read from the items; what has none is left out
 	deliver    func(record) error
 
 	mu    sync.Mutex
@@ -99,14 +100,13 @@ func (t *table) reader(ctx context.Context, sel driver.Selection, p projection, 
 }
 
 func (r *reader) read(it item) error {
-	found, err := r.table.read(it, r.sel.Parts)
-	if err != nil {
-		return err
-	}
-	if _, keyed := it[attrKeyFields]; keyed {
-		if found.entry.Key, err = r.table.key(it); err != nil {
-			return err
+	found := r.table.read(it, r.sel.Parts)
+	if r.keyed {
+		key, err := r.table.key(it)
+		if err != nil {
+			return nil //nolint:nilerr // it is the entry of no key
 		}
+		found.entry.Key = key
 	}
 	if !selects(r.sel.Filter, &found) {
 		return nil
@@ -117,9 +117,7 @@ func (r *reader) read(it item) error {
 		r.split = append(r.split, found)
 		return nil
 	}
-	if found.entry, err = found.whole(); err != nil {
-		return err
-	}
+	found.entry = found.whole()
 	return r.deliver(found)
 }
 

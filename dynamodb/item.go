@@ -218,32 +218,28 @@ type record struct {
 	entry      driver.Entry
 }
 
-// read reads an item. The payload is as it stands there.
-func (t *table) read(it item, parts driver.Parts) (r record, err error) {
+// read reads an item. The payload is as it stands there. What is of another type than the
+// store writes is left empty, and the sum of its part is wrong.
+func (t *table) read(it item, parts driver.Parts) (r record) {
 	c := &t.store.codec
 	r.place = place{stringOf(it[c.partition]), stringOf(it[c.sortKey])}
 	r.expiresAt = stringOf(it[attrExpiresAt])
-	if r.entry.Status, err = smallOf(it[attrStatus], math.MaxInt); err != nil || r.expiresAt == "" {
-		return r, fmt.Errorf("%w: %s, %s", errItem, attrStatus, attrExpiresAt)
-	}
+	var status, whole, cached, expires, sum error
+	r.entry.Status, status = smallOf(it[attrStatus], math.MaxInt)
 	if it[attrGeneration] != nil {
 		r.generation = stringOf(it[attrGeneration])
-		if r.parts, err = smallOf(it[attrParts], maxParts); err != nil || r.parts < 1 {
-			return r, fmt.Errorf("%w: %s", errItem, attrParts)
+		if r.parts, whole = smallOf(it[attrParts], maxParts); whole != nil || r.parts < 1 || r.generation == "" {
+			r.generation, r.parts, whole = "", 0, errItem
 		}
 	}
 	if parts&(driver.Meta|driver.Usage) != 0 {
-		if r.entry.CachedAt, err = timeOf(stringOf(it[attrCachedAt])); err != nil {
-			return r, err
-		}
+		r.entry.CachedAt, cached = timeOf(stringOf(it[attrCachedAt]))
 	}
 	if parts&driver.Meta != 0 {
 		r.entry.Name, r.entry.Header = stringOf(it[attrName]), stringOf(it[attrHeaders])
-		if r.entry.ExpiresAt, err = timeOf(r.expiresAt); err != nil {
-			return r, err
-		}
-		if r.entry.MetaSum, err = sumOf(it[attrMetaSum]); err != nil {
-			return r, err
+		r.entry.ExpiresAt, expires = timeOf(r.expiresAt)
+		if r.entry.MetaSum, sum = sumOf(it[attrMetaSum]); status != nil || cached != nil || expires != nil || sum != nil {
+			r.entry.MetaSum = driver.WrongSum
 		}
 	}
 	if parts&driver.Payload != 0 {
@@ -251,33 +247,24 @@ func (t *table) read(it item, parts driver.Parts) (r record, err error) {
 		if value, ok := it[c.value].(*binary); ok {
 			r.entry.Payload = value.Value
 		}
-		if r.entry.PayloadSum, err = sumOf(it[attrSum]); err != nil {
-			return r, err
+		if r.entry.PayloadSum, sum = sumOf(it[attrSum]); status != nil || whole != nil || sum != nil {
+			r.entry.PayloadSum = driver.WrongSum
 		}
 	}
 	if parts&driver.Usage != 0 {
-		return r, readUsage(it, &r.entry)
+		readUsage(it, &r.entry)
 	}
-	return r, nil
+	return r
 }
 
 // readUsage reads what an item may lack: it was saved by an earlier version, or has not
 // been used since.
-func readUsage(it item, e *driver.Entry) error {
+func readUsage(it item, e *driver.Entry) {
 	e.UsedAt = e.CachedAt
-	if it[attrUsedUS] != nil {
-		us, err := intOf(it[attrUsedUS])
-		if err != nil {
-			return err
-		}
+	if us, err := intOf(it[attrUsedUS]); err == nil {
 		e.UsedAt = time.UnixMicro(us).UTC()
 	}
-	if it[attrSize] != nil {
-		size, err := intOf(it[attrSize])
-		e.Size = size
-		return err
-	}
-	return nil
+	e.Size, _ = intOf(it[attrSize])
 }
 
 func stringOf(v types.AttributeValue) string {

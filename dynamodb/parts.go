@@ -91,9 +91,7 @@ func (t *table) readParts(ctx context.Context, records []record, consistent bool
 				continue
 			}
 			r.entry.Payload = bytes.Join(parts, nil)
-			if r.entry, err = r.whole(); err != nil {
-				return err
-			}
+			r.entry = r.whole()
 			if err := deliver(r); err != nil {
 				return err
 			}
@@ -139,10 +137,9 @@ func (t *table) getParts(ctx context.Context, records []record, consistent bool)
 		err := t.getItems(ctx, t.keys(chunk), wanted, consistent, func(it item) error {
 			value, ok := it[c.value].(*binary)
 			s, known := slots[stringOf(it[c.sortKey])]
-			if !ok || !known {
-				return fmt.Errorf("%w: a part of a payload", errItem)
+			if ok && known { // or it is missing
+				payloads[s.generation][s.i] = value.Value
 			}
-			payloads[s.generation][s.i] = value.Value
 			return nil
 		})
 		if err != nil {

@@ -1,7 +1,6 @@
 package dynamodb
 
 import (
-	"fmt"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -33,22 +32,19 @@ func compress(payload []byte) (stored []byte, encoding string, err error) {
 	return compressed, encodingZstd, nil
 }
 
-// whole is the record's entry, all of whose payload has been read.
-func (r *record) whole() (driver.Entry, error) {
+// whole is the record's entry, all of whose payload has been read. One that cannot be decompressed has a wrong sum.
+func (r *record) whole() driver.Entry {
 	e := r.entry
-	switch r.encoding {
-	case "":
-		return e, nil
-	case encodingZstd:
-		d, err := decoder()
-		if err == nil {
-			e.Payload, err = d.DecodeAll(e.Payload, nil)
-		}
-		if err != nil {
-			return e, fmt.Errorf("%w: %s: %w", errItem, attrEncoding, err)
-		}
-		return e, nil
-	default:
-		return e, fmt.Errorf("%w: %s is %q", errItem, attrEncoding, r.encoding)
+	if r.encoding == "" {
+		return e
 	}
+	d, err := decoder()
+	if err == nil && r.encoding == encodingZstd {
+		if payload, err := d.DecodeAll(e.Payload, nil); err == nil {
+			e.Payload = payload
+			return e
+		}
+	}
+	e.Payload, e.PayloadSum = nil, driver.WrongSum
+	return e
 }

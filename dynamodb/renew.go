@@ -92,7 +92,7 @@ func (t *table) meant(ctx context.Context, chunk []renewing) (meant []renewing, 
 		if r.generation != "" {
 			var err error
 			if r.parts, err = smallOf(it[attrParts], maxParts); err != nil || r.parts < 1 {
-				return fmt.Errorf("%w: %s", errItem, attrParts)
+				r.generation, r.parts = "", 0 // the payload is lost
 			}
 		}
 		meant = append(meant, r)

@@ -179,13 +179,9 @@ func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e dri
 // popped returns the entry of an item that has been removed, and removes the parts of its
 // payload. ok is false if some are missing.
 func (t *table) popped(ctx context.Context, old item) (e driver.Entry, ok bool, err error) {
-	r, err := t.read(old, driver.Payload|driver.Meta)
-	if err != nil {
-		return e, false, err
-	}
+	r := t.read(old, driver.Payload|driver.Meta)
 	if r.generation == "" {
-		e, err = r.whole()
-		return e, err == nil, err
+		return r.whole(), true, nil
 	}
 	_, err = t.readParts(ctx, []record{r}, true, func(r record) error {
 		e, ok = r.entry, true

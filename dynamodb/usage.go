@@ -106,19 +106,17 @@ func (t *table) upgrade(ctx context.Context, places []place) (bytes int64, err e
 		quote(c.sortKey) + "=? AND " + quote(attrCachedAt) + "=? AND " + quote(attrSize) + " IS MISSING")
 	var requests []types.BatchStatementRequest
 	err = t.getItems(ctx, t.keys(places), t.projections[1][parts], true, func(it item) error {
-		r, err := t.read(it, parts)
-		if err != nil {
-			return err
-		}
+		r := t.read(it, parts)
+		var err error
 		if r.entry.Key, err = t.key(it); err != nil {
-			return err
+			return nil //nolint:nilerr // it is the entry of no key
 		}
-		size, err := t.oldSize(r)
+		size := t.oldSize(r)
 		bytes += size
 		requests = append(requests, types.BatchStatementRequest{Statement: statement, Parameters: []types.AttributeValue{
 			&number{Value: strconv.FormatInt(size, 10)}, it[c.partition], it[c.sortKey], it[attrCachedAt],
 		}})
-		return err
+		return nil
 	})
 	if err != nil || t.store.opts.ReadOnly {
 		return bytes, err
@@ -128,11 +126,11 @@ func (t *table) upgrade(ctx context.Context, places []place) (bytes int64, err e
 
 // oldSize is about the size of an item that was saved without: of a payload that is split
 // only the number of parts is known.
-func (t *table) oldSize(r record) (int64, error) {
-	e, err := r.entry, error(nil)
+func (t *table) oldSize(r record) int64 {
+	e := r.entry
 	if r.generation == "" {
-		e, err = r.whole()
+		e = r.whole()
 	}
 	size := t.size(row{place: r.place, entry: &e})
-	return int64(size + len(e.Payload) + r.parts*partSize), err
+	return int64(size + len(e.Payload) + r.parts*partSize)
 }

@@ -90,11 +90,9 @@ func (t *table) selectIDs(ctx context.Context, f driver.Filter) ([]string, error
 	defer cursor.close(ctx)
 	var ids []string
 	for cursor.Next(ctx) {
-		id, err := idOf(cursor.Current)
-		if err != nil {
-			return nil, err
+		if id, err := idOf(cursor.Current); err == nil { // or it is another program's
+			ids = append(ids, string(id))
 		}
-		ids = append(ids, string(id))
 	}
 	return ids, cursor.Err()
 }

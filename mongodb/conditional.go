@@ -123,16 +123,21 @@ func (s *Store) replaceable(it item, c driver.Condition) bson.Raw {
 	}
 	switch c.If {
 	case driver.IfNotLive:
-		return withID(it.id, driver.Filter{State: driver.Expired, Now: c.Now})
+		return notGreater(it.id, fieldExpiresUS, c.Now)
 	case driver.IfUnchanged:
 		return seen(it.id, it.entry.CachedAt)
 	default:
+		return notGreater(it.id, fieldCachedUS, it.entry.CachedAt)
 	}
+}
+
+// notGreater is the query for a document whose field is not after an instant, or is no instant at all.
+func notGreater(id, field string, t time.Time) bson.Raw {
 	start, b := begin(nil)
-	b = appendString(b, fieldID, it.id)
-	condition, b := beginDocument(b, fieldCachedUS)
-	b = end(appendInt64(b, "$lte", it.entry.CachedAt.UnixMicro()), condition)
-	return end(b, start)
+	b = appendString(b, fieldID, id)
+	condition, b := beginDocument(b, field)
+	not, b := beginDocument(b, "$not")
+	return end(end(end(appendInt64(b, "$gt", t.UnixMicro()), not), condition), start)
 }
 
 // fieldPut tells which of several calls has replaced a document. A renewal leaves it.

@@ -336,7 +336,11 @@ func (t *table) check(ctx context.Context) (entries int, readable bool, err erro
 	}
 	defer cursor.close(ctx)
 	for cursor.Next(ctx) {
-		if _, err := t.read(cursor.Current, true); err != nil {
+		e, err := t.read(cursor.Current, true)
+		if err == nil {
+			_, err = idOf(cursor.Current)
+		}
+		if err != nil || e.Key == nil || e.MetaSum == driver.WrongSum || e.PayloadSum == driver.WrongSum {
 			return entries, false, nil //nolint:nilerr // that is what is told
 		}
 		entries++

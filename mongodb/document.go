@@ -3,7 +3,6 @@ package mongodb
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -158,8 +157,10 @@ func idOf(doc bson.Raw) ([]byte, error) {
 }
 
 // read returns the entry of a document with those parts that the document has, and
-// its Key where withKey says so. Fields that are not the store's are left alone, and those
-// may be missing that an earlier version of the store did not write.
+// its Key where withKey says so, unless that cannot be read. Fields that are not the store's
+// are left alone, and those may be missing that an earlier version of the store did not
+// write. What is of another type than the store writes is left empty, and the sum of its
+// part is wrong.
 func (t *table) read(doc bson.Raw, withKey bool) (e driver.Entry, err error) {
 	elements, err := doc.Elements()
 	if err != nil {
@@ -168,51 +169,66 @@ func (t *table) read(doc bson.Raw, withKey bool) (e driver.Entry, err error) {
 	if withKey {
 		e.Key = make(driver.Key, len(t.fields))
 	}
-	found := 0
+	found, keyed := 0, 0
+	meta, payload := true, true // whether the parts can be read
 	for _, element := range elements {
 		// Where the driver makes a string of a name, it costs more than the value.
 		name, v := element[1:1+bytes.IndexByte(element[1:], 0)], element.Value()
+		ok := &meta
 		switch string(name) {
 		case fieldStatus:
 			var status int64
-			status, err = readInt(v)
-			e.Status = int(status)
-			found++
+			if status, err = readInt(v); err == nil {
+				e.Status, found = int(status), found+1
+			}
 		case fieldExpiresUS:
-			e.ExpiresAt, err = readTime(v)
-			found++
+			if e.ExpiresAt, err = readTime(v); err == nil {
+				found++
+			}
 		case fieldCachedUS:
 			e.CachedAt, err = readTime(v)
 		case fieldUsedUS:
-			e.UsedAt, err = readTime(v)
+			e.UsedAt, _ = readTime(v)
 		case fieldSize:
-			e.Size, err = readInt(v)
+			e.Size, _ = readInt(v)
 		case fieldMetaSum:
 			e.MetaSum, err = readSum(v)
 		case fieldSum:
 			e.PayloadSum, err = readSum(v)
+			ok = &payload
 		case fieldEncoding:
 			e.Encoding, err = readString(v)
+			ok = &payload
 		case fieldTitle:
 			e.Name, err = readString(v)
 		case fieldHeaders:
 			e.Header, err = readString(v)
 		case fieldPayload:
-			var payload []byte
-			payload, err = text(v)
-			e.Payload = bytes.Clone(payload)
+			var body []byte
+			body, err = text(v)
+			e.Payload, ok = bytes.Clone(body), &payload
 		default:
 			if i := slices.IndexFunc(t.fields, func(f string) bool { return f == string(name) }); i >= 0 && withKey {
-				e.Key[i], err = readValue(v, t.spec.Key[i].Kind)
-				found++
+				var value driver.Value
+				if value, err = readValue(v, t.spec.Key[i].Kind); err == nil {
+					e.Key[i], keyed = value, keyed+1
+				}
+				err = nil
 			}
 		}
 		if err != nil {
-			return driver.Entry{}, fmt.Errorf("%w: field %q of %v", err, name, doc.Lookup(fieldID))
+			*ok = false
 		}
 	}
-	if found != 2+len(e.Key) {
-		return driver.Entry{}, fmt.Errorf("%w: %v lacks some", errDocument, doc.Lookup(fieldID))
+	if known := found == 2; !known || !meta {
+		e.MetaSum = driver.WrongSum
+		payload = payload && known
+	}
+	if !payload {
+		e.PayloadSum = driver.WrongSum
+	}
+	if keyed != len(e.Key) {
+		e.Key = nil
 	}
 	if e.UsedAt.IsZero() {
 		e.UsedAt = e.CachedAt

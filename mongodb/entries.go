@@ -101,7 +101,7 @@ func (t *table) nextPage(ctx context.Context, p *pages, sel driver.Selection) (m
 			return false, err
 		}
 		after, found, size = string(id), found+1, size+len(e.Payload)
-		if decided || sel.Match(e) {
+		if e.Key != nil && (decided || sel.Match(e)) {
 			p.entries = append(p.entries, e)
 		}
 	}
@@ -118,7 +118,7 @@ func (t *table) nextPage(ctx context.Context, p *pages, sel driver.Selection) (m
 func (t *table) lastID(ctx context.Context, f driver.Filter) (string, error) {
 	o := options.FindOne().SetSort(bson.D{{Key: fieldID, Value: -1}}).SetProjection(onlyID)
 	begin := driver.Filter{Leading: f.Leading, Where: driver.Where{Prefix: f.Where.Prefix}}
-	doc, err := t.docs.FindOne(ctx, t.selected(begin), o).Raw()
+	doc, err := t.docs.FindOne(ctx, t.selectedAfter(begin, "", ""), o).Raw()
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return "", nil
 	}

@@ -124,7 +124,7 @@ func (s *sorting) found(ctx context.Context, query bson.Raw) iter.Seq2[driver.En
 		defer cursor.close(ctx)
 		for cursor.Next(ctx) {
 			e, err := s.table.read(cursor.Current, true)
-			if err == nil && !decided && !s.sel.Match(e) {
+			if err == nil && (e.Key == nil || !s.sorts(cursor.Current) || !decided && !s.sel.Match(e)) {
 				continue
 			}
 			if !yield(e, err) || err != nil {
@@ -135,6 +135,24 @@ func (s *sorting) found(ctx context.Context, query bson.Raw) iter.Seq2[driver.En
 			yield(driver.Entry{}, err)
 		}
 	}
+}
+
+// sorts reports whether a document has something in the field that a listing is sorted by which the store may have
+// written: of one that has not, none could tell where the next page begins.
+func (s *sorting) sorts(doc bson.Raw) bool {
+	if s.listing.Order == driver.ByKey {
+		return true // it has a key
+	}
+	v, err := doc.LookupErr(s.field)
+	if err != nil {
+		return true // an earlier version did not write it
+	}
+	if s.text {
+		_, err = text(v)
+	} else {
+		_, err = readInt(v)
+	}
+	return err == nil
 }
 
 // tied reports whether two entries are equal in the field that a listing is sorted by.
@@ -216,7 +234,7 @@ func (s *sorting) binary() bson.Raw {
 // query is the one for what the filter selects with one more condition of the field.
 func (s *sorting) query(appendCondition func([]byte) []byte) bson.Raw {
 	start, b := begin(nil)
-	b = s.table.appendSelected(b, s.sel.Filter, "", "")
+	b = s.table.appendSelected(b, s.sel.Filter, "", "", false)
 	all, b := beginArray(b, "$and")
 	first, b := beginDocument(b, "0")
 	field, b := beginDocument(b, s.field)

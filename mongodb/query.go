@@ -25,21 +25,26 @@ func decides(f driver.Filter) bool {
 }
 
 // selected is the query for what a filter selects.
-func (t *table) selected(f driver.Filter) bson.Raw { return t.selectedAfter(f, "", "") }
+func (t *table) selected(f driver.Filter) bson.Raw {
+	start, b := begin(nil)
+	return end(t.appendSelected(b, f, "", "", false), start)
+}
 
 // selectedAfter is selected for the documents behind an _id up to a last one, unless that
 // is empty.
 func (t *table) selectedAfter(f driver.Filter, after, last string) bson.Raw {
 	start, b := begin(nil)
-	return end(t.appendSelected(b, f, after, last), start)
+	return end(t.appendSelected(b, f, after, last, true), start)
 }
 
-func (t *table) appendSelected(b []byte, f driver.Filter, after, last string) []byte {
+// appendSelected appends what a filter asks of documents behind an _id up to a last one. Where they are walked
+// through in the order of ids, they are those whose _id is a text: other programs make others.
+func (t *table) appendSelected(b []byte, f driver.Filter, after, last string, walked bool) []byte {
 	if n := len(f.Leading); n > 0 && n == len(t.fields) {
 		return appendConditions(appendString(b, fieldID, documentID(f.Leading)), f)
 	}
 	ids := idsOf(f.Leading, f.Where.Prefix)
-	if ids.from != "" || last != "" {
+	if ids.from != "" || last != "" || walked {
 		condition, d := beginDocument(b, fieldID)
 		switch {
 		case last != "":

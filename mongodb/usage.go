@@ -156,6 +156,8 @@ func (t *table) upgrade(ctx context.Context) (hint bson.D, err error) {
 // upgradeSome leaves documents alone that were replaced since it has read them.
 func (t *table) upgradeSome(ctx context.Context) (found int, err error) {
 	start, b := begin(nil)
+	condition, b := beginDocument(b, fieldID)
+	b = end(appendString(b, "$gte", ""), condition) // other programs make ids that are no texts
 	old := bson.Raw(end(appendAbsent(b, fieldSize), start))
 	cursor, err := t.search(ctx, old, t.find(driver.Payload|driver.Meta, false, maxUpgrade).SetLimit(maxUpgrade))
 	if err != nil {
@@ -171,6 +173,9 @@ func (t *table) upgradeSome(ctx context.Context) (found int, err error) {
 		e, err := t.read(cursor.Current, false)
 		if err != nil {
 			return 0, err
+		}
+		if e.MetaSum == driver.WrongSum {
+			continue
 		}
 		models = append(models, sizing(string(id), e.CachedAt, len(cursor.Current)))
 	}

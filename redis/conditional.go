@@ -16,7 +16,8 @@ import (
 
 // putIfScript saves those of the strings KEYS[2], KEYS[3], … for which the condition
 // ARGV[1] holds at ARGV[2]. Each comes with four of the ARGV behind: the string, how many
-// milliseconds it stays, or 0, its score, and its place in the index KEYS[1]. It returns a
+// milliseconds it stays, or 0, its score, and its place in the index KEYS[1]. What has no time
+// where entries have one is as good as gone. It returns a
 // digit for each, 1 where it was saved, and how many places have a score up to ARGV[3].
 var putIfScript = newScript(`
 local saved = {}
@@ -25,8 +26,12 @@ for i = 2, #KEYS do
   local value, ttl, score, text = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
   local old = redis.call('GETRANGE', KEYS[i], 0, 54)
   local holds = old == ''
-  if not holds and ARGV[1] == 'not live' then holds = old:sub(1, 27) <= ARGV[2] end
-  if not holds and ARGV[1] == 'newer' then holds = old:sub(29, 55) <= value:sub(29, 55) end
+  if not holds and ARGV[1] == 'not live' then
+    holds = old:sub(1, 27) <= ARGV[2] or not old:find('^%d%d%d%d%-') and not old:find('^never')
+  end
+  if not holds and ARGV[1] == 'newer' then
+    holds = old:sub(29, 55) <= value:sub(29, 55) or not old:find('^%d%d%d%d%-', 29)
+  end
   if ARGV[1] == 'unchanged' then holds = old:sub(29, 55) == value:sub(29, 55) end
   if holds then
     if ttl == '0' then redis.call('SET', KEYS[i], value) else redis.call('SET', KEYS[i], value, 'PX', ttl) end

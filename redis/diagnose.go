@@ -349,7 +349,10 @@ func (t *table) check(ctx context.Context) (entries int, bytes int64, err error)
 			return entries, bytes, err
 		}
 		for some := range slices.Chunk(places, firstRead) {
-			_, err := t.fetch(ctx, some, driver.Selection{Parts: driver.Payload | driver.Meta}, func(p *place, value []byte, _ driver.Entry, ok bool) error {
+			_, err := t.fetch(ctx, some, driver.Selection{Parts: driver.Payload | driver.Meta}, func(p *place, value []byte, e driver.Entry, ok bool) error {
+				if e.MetaSum == driver.WrongSum {
+					return errValue
+				}
 				if ok {
 					entries++
 					bytes += p.size(len(value))

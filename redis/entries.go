@@ -99,12 +99,10 @@ func (r *reader) next(ctx context.Context) (err error) {
 		if !where.Match(e) || r.cameBefore(p, value) {
 			return nil
 		}
-		key, err := parseKey(r.table.spec.Key, p.text)
-		if err != nil {
-			return about(p, err)
+		var err error
+		if e.Key, err = parseKey(r.table.spec.Key, p.text); err == nil { // or it is the entry of no key
+			r.entries = append(r.entries, e)
 		}
-		e.Key = key
-		r.entries = append(r.entries, e)
 		return nil
 	})
 	if err != nil {
@@ -133,7 +131,7 @@ func (t *table) matching(ctx context.Context, places []place, f driver.Filter) (
 // before. Of a loop that saves what it meets, each time with an earlier expiry, none comes
 // more than twice.
 func (r *reader) cameBefore(p *place, value []byte) bool {
-	if string(value[timeLen+1:2*timeLen+1]) < r.started {
+	if len(value) < atUsed || string(value[timeLen+1:2*timeLen+1]) < r.started {
 		return false
 	}
 	before := r.saved[p.text]

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/redis/rueidis"
 
@@ -34,15 +33,12 @@ func (t *table) fetch(ctx context.Context, places []place, sel driver.Selection,
 		}
 		size += len(value)
 		selected, err := f.match(value)
-		if err != nil {
-			return about(p, err)
-		}
-		if !selected {
+		if err == nil && !selected {
 			return found(p, nil, driver.Entry{}, false)
 		}
-		e, needed, err := read(value, sel.Parts)
-		if err != nil || needed > 0 {
-			return about(p, errValue)
+		e, needed, unread := read(value, sel.Parts)
+		if err != nil || unread != nil || needed > 0 {
+			e = damaged()
 		}
 		e.Size = p.size(len(value))
 		return found(p, value, e, true)
@@ -121,22 +117,20 @@ func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selec
 				continue
 			}
 			selected, err := f.match(value)
-			if err != nil {
-				return size, about(p, err)
+			e, needed, unread := read(value, sel.Parts)
+			if err != nil || unread != nil || needed > 0 && needed <= lengths[i] {
+				e, needed, selected = damaged(), 0, err != nil || selected
 			}
-			e, needed, err := read(value, sel.Parts)
-			if err == nil && sel.Parts&driver.Usage != 0 {
-				e.Size, err = p.sizeFrom(results[len(places)+i])
+			if sel.Parts&driver.Usage != 0 {
+				if e.Size, err = p.sizeFrom(results[len(places)+i]); err != nil {
+					return size, err
+				}
 			}
 			switch {
-			case err != nil:
-				return size, about(p, err)
 			case !selected:
 				err = found(p, nil, driver.Entry{}, false)
 			case needed > lengths[i]:
 				longer, longerLengths = append(longer, *p), append(longerLengths, needed)
-			case needed > 0:
-				return size, about(p, errValue)
 			default:
 				err = found(p, value, e, true)
 			}
@@ -149,4 +143,7 @@ func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selec
 	return size, nil
 }
 
-func about(p *place, err error) error { return fmt.Errorf("%.200q: %w", p.name, err) }
+// damaged is what is found where a string is no entry: one whose sums are wrong, in any state.
+func damaged() driver.Entry {
+	return driver.Entry{MetaSum: driver.WrongSum, PayloadSum: driver.WrongSum}
+}

@@ -136,7 +136,7 @@ func (t *table) Pop(ctx context.Context, key driver.Key, f driver.Filter) (e dri
 		}
 		var needed int
 		if e, needed, err = read(value, driver.Payload|driver.Meta|driver.Usage); err != nil || needed > 0 {
-			return about(&p, errValue)
+			e = damaged()
 		}
 		e.Size = p.size(len(value))
 		ok = true

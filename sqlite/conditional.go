@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/ruined"
 )
 
 // PutIf puts a single entry by one statement. It stores more of them in a transaction
@@ -134,21 +135,20 @@ func (t *table) times(ctx context.Context, c *conn, keys []driver.Key, visit fun
 		if err != nil {
 			return err
 		}
-		typed := true
 		err = c.query(ctx, s, 3, func(row []sqldriver.Value) bool {
-			i, iOK := row[0].(int64)
-			cached, cachedOK := row[1].(int64)
-			expires, expiresOK := row[2].(int64)
-			if typed = iOK && cachedOK && expiresOK; typed {
-				visit(some[i], driver.Entry{CachedAt: time.UnixMicro(cached).UTC(), ExpiresAt: expiry(expires)})
+			i, _ := row[0].(int64)
+			e := driver.Entry{CachedAt: ruined.At, ExpiresAt: ruined.At} // where they cannot be read
+			if cached, ok := row[1].(int64); ok {
+				e.CachedAt = time.UnixMicro(cached).UTC()
 			}
-			return typed
+			if expires, ok := row[2].(int64); ok {
+				e.ExpiresAt = expiry(expires)
+			}
+			visit(some[i], e)
+			return true
 		})
 		if err != nil {
 			return err
-		}
-		if !typed {
-			return errRowType
 		}
 		order = order[len(some):]
 	}

@@ -24,9 +24,39 @@ const (
 // caller's body runs.
 func (t *table) Entries(ctx context.Context, sel driver.Selection) iter.Seq2[driver.Entry, error] {
 	return func(yield func(driver.Entry, error) bool) {
+		for e, err := range t.rows(ctx, "iterate over", sel) {
+			if (err != nil || e.Key != nil) && !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// Examine implements [driver.Examiner]. It tells of rows whose keys are of other types than
+// the columns', which are the entries of no key.
+func (s *Store) Examine(ctx context.Context, spec driver.TableSpec, sel driver.Selection) iter.Seq2[driver.Examined, error] {
+	t := &table{store: s, spec: spec, names: newNames(spec)}
+	return func(yield func(driver.Examined, error) bool) {
+		for e, err := range t.rows(ctx, "examine", sel) {
+			found := driver.Examined{Entry: e}
+			if err == nil && e.Key == nil {
+				found.Fault = errKeyType
+			}
+			if !yield(found, err) {
+				return
+			}
+		}
+	}
+}
+
+var errKeyType = errors.New("a row has a key of other types than were saved: no request finds it")
+
+// rows yields the rows that are selected, those whose keys cannot be read without them.
+func (t *table) rows(ctx context.Context, op string, sel driver.Selection) iter.Seq2[driver.Entry, error] {
+	return func(yield func(driver.Entry, error) bool) {
 		p := pages{next: math.MinInt64}
 		for more := true; more; {
-			err := t.store.run(ctx, "iterate over", t.spec.Name, func() error {
+			err := t.store.run(ctx, op, t.spec.Name, func() error {
 				return t.store.readers.with(ctx, func(c *conn) (err error) {
 					more, err = t.nextPage(ctx, c, &p, sel)
 					return err
@@ -63,8 +93,6 @@ func (t *table) lastRow(ctx context.Context, c *conn) (int64, error) {
 	return c.int64(ctx, s)
 }
 
-var errRowType = errors.New("a row holds values of other types than were saved")
-
 // nextPage reads the next page and reports whether there may be more.
 func (t *table) nextPage(ctx context.Context, c *conn, p *pages, sel driver.Selection) (more bool, err error) {
 	if !p.begun {
@@ -98,24 +126,27 @@ func (t *table) nextPage(ctx context.Context, c *conn, p *pages, sel driver.Sele
 }
 
 // queryEntries runs s with its bound arguments and calls each for every entry, with the
-// number of its row, until it returns false.
+// number of its row, until it returns false. The entry has no Key where that cannot be read.
 func (t *table) queryEntries(ctx context.Context, c *conn, s *stmt, parts driver.Parts, each func(number int64, e driver.Entry) bool) error {
 	n := len(t.spec.Key)
-	var rowErr error
-	err := c.queryLong(ctx, s, 1+n+len(t.names.columns[parts]), func(row []sqldriver.Value) bool {
-		e := driver.Entry{Key: make(driver.Key, n)}
-		for i, column := range t.spec.Key {
-			if e.Key[i], rowErr = keyValue(column.Kind, row[1+i]); rowErr != nil {
-				return false
-			}
-		}
-		if rowErr = scan(row[1+n:], parts, &e); rowErr != nil {
-			return false
-		}
+	return c.queryLong(ctx, s, 1+n+len(t.names.columns[parts]), func(row []sqldriver.Value) bool {
+		e := driver.Entry{Key: t.key(row[1 : 1+n])}
+		scan(row[1+n:], parts, &e)
 		number, _ := row[0].(int64)
 		return each(number, e)
 	})
-	return errors.Join(rowErr, err)
+}
+
+// key is the key that a row holds, nil where a value is of another type than was saved.
+func (t *table) key(row []sqldriver.Value) driver.Key {
+	key := make(driver.Key, len(row))
+	for i, column := range t.spec.Key {
+		var ok bool
+		if key[i], ok = keyValue(column.Kind, row[i]); !ok {
+			return nil
+		}
+	}
+	return key
 }
 
 // byKey reports whether the index of the primary key has together what is selected.
@@ -145,23 +176,17 @@ func (t *table) preparePage(ctx context.Context, c *conn, p *pages, sel driver.S
 }
 
 // keyValue is a key column's value as the driver of the package knows it.
-func keyValue(kind driver.Kind, v sqldriver.Value) (driver.Value, error) {
+func keyValue(kind driver.Kind, v sqldriver.Value) (value driver.Value, ok bool) {
 	switch v := v.(type) {
 	case string:
-		if kind == driver.String {
-			return v, nil
-		}
+		return v, kind == driver.String
 	case int64:
-		if kind == driver.Int {
-			return v, nil
-		}
 		if kind == driver.Bool {
-			return v != 0, nil
+			return v != 0, true
 		}
+		return v, kind == driver.Int
 	case bool:
-		if kind == driver.Bool {
-			return v, nil
-		}
+		return v, kind == driver.Bool
 	}
-	return nil, errRowType
+	return nil, false
 }

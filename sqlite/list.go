@@ -187,7 +187,7 @@ func (n names) page(key stmtKey, limit string, more ...string) string {
 	if value != "" && key.behind != behindKey { // of those, all have the same
 		by = slices.Concat([]string{value}, keys)
 	}
-	search := n.filter(key)
+	search := slices.Concat(n.filter(key), n.placed(key.order))
 	switch key.behind {
 	case behindKey:
 		if value != "" {
@@ -205,6 +205,23 @@ func (n names) page(key stmtKey, limit string, more ...string) string {
 	// What is sorted is all that is selected: its numbers alone, as the rest takes three times as long.
 	return fmt.Sprintf("%s WHERE _rowid_ IN (SELECT _rowid_ FROM %s%s LIMIT %s) ORDER BY %s%s",
 		n.selectRows(key), n.table, from, limit, strings.Join(by, direction+", "), direction)
+}
+
+// placed leaves out rows with a value of another type than was saved in what they are ordered by: of the entries
+// that they are read as, none could tell where the next page begins.
+func (n names) placed(order driver.Order) []string {
+	terms := make([]string, 0, len(n.keys)+1)
+	for i, column := range n.keys {
+		terms = append(terms, "typeof("+column+") = '"+n.types[i]+"'")
+	}
+	switch order {
+	case driver.ByName:
+		terms = append(terms, "typeof(name) = 'text'")
+	case driver.ByCached, driver.ByUsed, driver.ByExpiry:
+		terms = append(terms, "typeof("+n.sorted(order)+") = 'integer'")
+	default:
+	}
+	return terms
 }
 
 // selectRows is the beginning of a query for the numbers of rows, the keys and the parts.

@@ -54,7 +54,7 @@ const never = math.MaxInt64
 type names struct {
 	name               string
 	table, bare, index string
-	keys               []string
+	keys, types        []string                                                    // the key's, and the types of their values
 	size               string                                                      // about how many bytes an entry takes
 	columns            [1 + (driver.Payload | driver.Meta | driver.Usage)][]string // those that hold the parts
 }
@@ -75,7 +75,7 @@ func newNames(spec driver.TableSpec) names {
 	fixed := rowSize
 	for _, c := range spec.Key {
 		name := quote(c.Name)
-		n.keys = append(n.keys, name)
+		n.keys, n.types = append(n.keys, name), append(n.types, valueType(c.Kind))
 		switch c.Kind {
 		case driver.String:
 			n.size += fmt.Sprintf(" + %d * %s", keyCopies, textSize(name))
@@ -112,6 +112,14 @@ func columnType(k driver.Kind) string {
 	default:
 		return "TEXT"
 	}
+}
+
+// valueType is what typeof tells of a key column's values.
+func valueType(k driver.Kind) string {
+	if k == driver.String {
+		return "text"
+	}
+	return "integer"
 }
 
 // column is a column of all tables.
@@ -220,9 +228,9 @@ func replacing(update string, condition driver.Precondition) string {
 	case driver.IfAbsent:
 		return "NOTHING"
 	case driver.IfNotLive:
-		return update + where("expires_us <= ?")
+		return update + where("(expires_us <= ? OR typeof(expires_us) <> 'integer')") // which is greater than any number
 	case driver.IfNewer:
-		return update + where("cached_us <= excluded.cached_us")
+		return update + where("(cached_us <= excluded.cached_us OR typeof(cached_us) <> 'integer')")
 	default:
 		return update
 	}

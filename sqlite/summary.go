@@ -13,7 +13,8 @@ import (
 // go on in other pages are not read.
 func (s *Store) Summarize(ctx context.Context, spec driver.TableSpec, now time.Time) (sum driver.Summary, err error) {
 	n := newNames(spec)
-	text := fmt.Sprintf("SELECT count(*), sum(%s), sum(expires_us > ?), sum(status IN (404, 410)), min(cached_us), max(cached_us) FROM %s", n.size, n.table)
+	const times = "(cached_us) FILTER (WHERE typeof(cached_us) = 'integer')" // a text is greater than all
+	text := fmt.Sprintf("SELECT count(*), sum(%s), sum(expires_us > ?), sum(status IN (404, 410)), min%s, max%s FROM %s", n.size, times, times, n.table)
 	err = s.run(ctx, "summarize", spec.Name, func() error {
 		return s.readers.with(ctx, func(c *conn) error {
 			stmt, err := c.prepare(ctx, stmtKey{text: text})

@@ -88,21 +88,14 @@ func (t *table) getChunk(ctx context.Context, c *conn, keys []driver.Key, first 
 // counted from the first.
 func (t *table) visitRows(ctx context.Context, c *conn, s *stmt, first, most int, sel driver.Selection, visit func(int, driver.Entry)) error {
 	s.bindNow(sel.Filter)
-	var rowErr error
-	err := c.query(ctx, s, 1+len(t.names.columns[sel.Parts]), func(row []sqldriver.Value) bool {
+	return c.query(ctx, s, 1+len(t.names.columns[sel.Parts]), func(row []sqldriver.Value) bool {
 		var e driver.Entry
-		if rowErr = scan(row[1:], sel.Parts, &e); rowErr != nil {
-			return false
-		}
+		scan(row[1:], sel.Parts, &e)
 		i, _ := row[0].(int64)
 		visit(first+int(i), e)
 		most--
 		return most > 0
 	})
-	if rowErr != nil {
-		return rowErr
-	}
-	return err
 }
 
 // prepareChunk returns the statement for a chunk of keys with the keys bound. So
@@ -358,31 +351,36 @@ func expiry(us int64) time.Time {
 }
 
 // scan sets the parts of e from the columns that hold them. It does without a slice for
-// each row.
-func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) error {
+// each row. SQLite keeps values of any type in a column: those that another program has
+// written of another type are left empty, and the sum of their part is wrong.
+func scan(row []sqldriver.Value, parts driver.Parts, e *driver.Entry) {
 	r := rowReader{row: row, ok: true}
 	e.Status = int(r.int64())
 	if parts&(driver.Meta|driver.Payload) != 0 {
 		sums := r.int64()
 		e.MetaSum, e.PayloadSum = uint32(sums>>32), uint32(sums)
 	}
+	known := r.ok
 	if parts&driver.Meta != 0 {
 		e.CachedAt = time.UnixMicro(r.int64()).UTC()
 		e.ExpiresAt = expiry(r.int64())
 		e.Name, e.Header = r.text(), r.text()
+		if !r.ok {
+			e.MetaSum, r.ok = driver.WrongSum, known
+		}
 	}
 	if parts&driver.Usage != 0 {
 		e.UsedAt = time.UnixMicro(r.int64()).UTC()
 		e.Size = r.int64()
+		r.ok = known
 	}
 	if parts&driver.Payload != 0 {
 		e.Encoding = r.optionalText()
 		e.Payload = r.bytes()
+		if !r.ok {
+			e.PayloadSum = driver.WrongSum
+		}
 	}
-	if !r.ok {
-		return errRowType
-	}
-	return nil
 }
 
 // rowReader takes the values of a row one after the other. Its ok is false after one of

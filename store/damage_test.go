@@ -124,6 +124,66 @@ func TestDamageIsFoundOnEveryStore(t *testing.T) {
 	}
 }
 
+// What another program has written of another type is damage, and no operation ends at it.
+func TestValuesOfOtherTypesAreDamage(t *testing.T) {
+	for kind := range places.Lasting {
+		t.Run(kind, func(t *testing.T) {
+			d := openDamaged(t, kind, same)
+			before := make(map[string]string)
+			for _, part := range places.Parts {
+				id := strings.ReplaceAll(string(part), "_", "-")
+				before[id] = d.ask(t, id)
+				if !places.Mistype(t, d.kind, d.url, d.name, id, part) {
+					t.Skip("it keeps no values of other types")
+				}
+			}
+			d.ask(t, "right")
+			contents := d.cache.Contents()
+			read, faults := 0, 0
+			for f, err := range contents.Verify(t.Context(), cache.Query{}, func(cache.Stored) { read++ }) {
+				check(t, err)
+				if faults++; !f.Damage || len(f.Key) != 1 || f.Key[0].Value == "right" {
+					t.Errorf("%v: %v", f.Key, f.Err)
+				}
+			}
+			if read != len(places.Parts)+1 || faults != len(places.Parts) {
+				t.Errorf("of %d, %d are damaged", read, faults)
+			}
+			for _, order := range []cache.Order{cache.ByKey, cache.ByName, cache.ByCached, cache.ByUsed, cache.ByExpiry, cache.BySize} {
+				for _, desc := range []bool{false, true} {
+					listed := 0
+					for l := (cache.Listing{Order: order, Descending: desc, Limit: 2}); ; listed += l.Limit {
+						page, err := contents.List(t.Context(), l)
+						check(t, err)
+						if l.After = page.Next; l.After == "" {
+							break
+						}
+						if listed > 20 {
+							t.Fatalf("a listing in order %v does not end", order)
+						}
+					}
+				}
+			}
+			_, err := contents.Summaries(t.Context())
+			check(t, err)
+			_, err = contents.Size(t.Context())
+			check(t, err)
+			for id, first := range before {
+				second := d.ask(t, id)
+				if second == first || second != fmt.Sprintf("200header-apayload-a %d", d.requests) {
+					t.Errorf("%s: damaged, it is %q", id, second)
+				}
+				if third := d.ask(t, id); third != second {
+					t.Errorf("%s: after %q comes %q: it was not replaced", id, second, third)
+				}
+			}
+			if n, err := contents.Delete(t.Context(), cache.Query{}); err != nil || n != len(places.Parts)+1 {
+				t.Errorf("%d are deleted, %v", n, err)
+			}
+		})
+	}
+}
+
 // trusted is a store that says that it needs no checksums.
 type trusted struct{ driver.Store }
 

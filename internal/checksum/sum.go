@@ -56,8 +56,8 @@ func (s *scratch) meta(key driver.Key, e *driver.Entry) uint32 {
 	return some(crc32.Checksum(s.text, castagnoli))
 }
 
-// some is a sum that is not 0, which stands for none.
-func some(sum uint32) uint32 { return max(sum, 1) }
+// some is a sum that is not 0, which stands for none, nor one that fits nothing.
+func some(sum uint32) uint32 { return min(max(sum, 1), driver.WrongSum-1) }
 
 // add sets the sums of an entry.
 func (s *scratch) add(e *driver.Entry) {

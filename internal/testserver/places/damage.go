@@ -51,6 +51,20 @@ func Damage(tb testing.TB, kind, url, name, id string, part Part) {
 	}[kind](tb, url, name, id, part)
 }
 
+// Mistype gives a part of what the store at a place has of the entry with that id a value of another type, as
+// another program may that writes to the store: a text in place of a number or of bytes, or bytes in place of a
+// text. It returns false where the store does not let it, or is not of types.
+func Mistype(tb testing.TB, kind, url, name, id string, part Part) bool {
+	tb.Helper()
+	mistype := map[string]func(testing.TB, string, string, string, Part){
+		"sqlite": mistypeRow, "redis": mistypeString, "mongodb": mistypeDocument, "dynamodb": mistypeItem,
+	}[kind]
+	if mistype != nil {
+		mistype(tb, url, name, id, part)
+	}
+	return mistype != nil
+}
+
 // spoil is text with the part changed in it.
 func spoil(tb testing.TB, text string, part Part) string {
 	tb.Helper()
@@ -70,17 +84,33 @@ func changed(tb testing.TB, n int64) {
 }
 
 func damageRow(tb testing.TB, url, _, id string, part Part) {
-	db, err := sql.Open("sqlite3", strings.TrimPrefix(url, "sqlite:"))
-	check(tb, err)
-	defer func() { check(tb, db.Close()) }()
-	result, err := db.ExecContext(tb.Context(), "UPDATE tracks SET "+map[Part]string{
+	updateRow(tb, url, id, map[Part]string{
 		Payload:   "payload = CAST(replace(CAST(payload AS TEXT), 'payload-a', 'payload-b') AS BLOB)",
 		Name:      "name = 'name-b'",
 		Header:    "headers = replace(headers, 'header-a', 'header-b')",
 		Status:    "status = 203",
 		CachedAt:  "cached_us = cached_us + 3155760000000000",
 		ExpiresAt: "expires_us = expires_us + 3155760000000000",
-	}[part]+" WHERE id = ?", id)
+	}[part])
+}
+
+func mistypeRow(tb testing.TB, url, _, id string, part Part) {
+	updateRow(tb, url, id, map[Part]string{
+		Payload:   "payload = 'text'",
+		Name:      "name = x'41'",
+		Header:    "headers = x'41'",
+		Status:    "status = 'text'",
+		CachedAt:  "cached_us = 'text'",
+		ExpiresAt: "expires_us = 1.5e20",
+	}[part])
+}
+
+func updateRow(tb testing.TB, url, id, assignment string) {
+	tb.Helper()
+	db, err := sql.Open("sqlite3", strings.TrimPrefix(url, "sqlite:"))
+	check(tb, err)
+	defer func() { check(tb, db.Close()) }()
+	result, err := db.ExecContext(tb.Context(), "UPDATE tracks SET "+assignment+" WHERE id = ?", id) // #nosec G202 -- the tests say what
 	check(tb, err)
 	n, err := result.RowsAffected()
 	check(tb, err)
@@ -133,8 +163,57 @@ func damageDocument(tb testing.TB, url, name, id string, part Part) {
 	changed(tb, result.ModifiedCount)
 }
 
+func mistypeDocument(tb testing.TB, url, name, id string, part Part) {
+	ctx := tb.Context()
+	client, err := mongo.Connect(options.Client().ApplyURI(url))
+	check(tb, err)
+	defer func() { check(tb, client.Disconnect(context.WithoutCancel(ctx))) }()
+	field, value := string(part), any("text")
+	switch part {
+	case CachedAt, ExpiresAt:
+		field = strings.TrimSuffix(field, "_at") + "_us"
+	case Payload, Name, Header:
+		value = 1.5
+	case Status:
+	}
+	update := bson.D{{Key: "$set", Value: bson.D{{Key: field, Value: value}}}}
+	result, err := client.Database(name).Collection(name+".tracks").UpdateOne(ctx, bson.D{{Key: "id", Value: id}}, update)
+	check(tb, err)
+	changed(tb, result.ModifiedCount)
+}
+
 // damageString knows the places of times and status in the line that the string begins with.
 func damageString(tb testing.TB, _, name, id string, part Part) {
+	changeString(tb, name, id, func(text string) string {
+		at := map[Part]int{ExpiresAt: 0, CachedAt: 28, Status: 84}
+		switch place, ok := at[part]; {
+		case !ok:
+			text = spoil(tb, text, part)
+		case part == Status:
+			text = text[:place] + "203" + text[place+3:]
+		default:
+			text = text[:place] + "21" + text[place+2:]
+		}
+		return text
+	})
+}
+
+// mistypeString puts something in the place of the part which that cannot be, or of all.
+func mistypeString(tb testing.TB, _, name, id string, part Part) {
+	changeString(tb, name, id, func(text string) string {
+		switch at := map[Part]int{ExpiresAt: 0, CachedAt: 28, Status: 84}; part {
+		case ExpiresAt, CachedAt, Status:
+			return text[:at[part]] + "x" + text[at[part]+1:]
+		case Payload:
+			return "text"
+		default:
+			return strings.Repeat("text ", 100)
+		}
+	})
+}
+
+func changeString(tb testing.TB, name, id string, change func(string) string) {
+	tb.Helper()
 	ctx := tb.Context()
 	option, err := rueidis.ParseURL(testenv.URL(tb, "REDIS_TEST_URL"))
 	check(tb, err)
@@ -147,19 +226,29 @@ func damageString(tb testing.TB, _, name, id string, part Part) {
 	changed(tb, int64(len(keys)))
 	text, err := client.Do(ctx, client.B().Get().Key(keys[0]).Build()).ToString()
 	check(tb, err)
-	at := map[Part]int{ExpiresAt: 0, CachedAt: 28, Status: 84}
-	switch place, ok := at[part]; {
-	case !ok:
-		text = spoil(tb, text, part)
-	case part == Status:
-		text = text[:place] + "203" + text[place+3:]
-	default:
-		text = text[:place] + "21" + text[place+2:]
-	}
+	text = change(text)
 	check(tb, client.Do(ctx, client.B().Set().Key(keys[0]).Value(text).Keepttl().Build()).Error())
 }
 
 func damageItem(tb testing.TB, address, _, id string, part Part) {
+	changeItem(tb, address, id, func(item map[string]types.AttributeValue) { spoilItem(tb, item, part) })
+}
+
+func mistypeItem(tb testing.TB, address, _, id string, part Part) {
+	changeItem(tb, address, id, func(item map[string]types.AttributeValue) {
+		switch part {
+		case Payload:
+			item["v"] = &types.AttributeValueMemberN{Value: "1.5"}
+		case Status, ExpiresAt: // which has to be a text, as it is in an index
+			item[string(part)] = &types.AttributeValueMemberS{Value: "text"}
+		default:
+			item[string(part)] = &types.AttributeValueMemberN{Value: "1.5"}
+		}
+	})
+}
+
+func changeItem(tb testing.TB, address, id string, change func(map[string]types.AttributeValue)) {
+	tb.Helper()
 	ctx := tb.Context()
 	u, err := url.Parse(address)
 	check(tb, err)
@@ -174,14 +263,14 @@ func damageItem(tb testing.TB, address, _, id string, part Part) {
 	n := int64(0)
 	for _, table := range names {
 		if strings.HasPrefix(table, u.Query().Get("prefix")) {
-			n += damageItemIn(tb, client, table, id, part)
+			n += changeItemIn(tb, client, table, id, change)
 		}
 	}
 	changed(tb, n)
 }
 
-// damageItemIn returns how many items of a table it has changed.
-func damageItemIn(tb testing.TB, client *dynamodb.Client, table, id string, part Part) (n int64) {
+// changeItemIn returns how many items of a table it has changed.
+func changeItemIn(tb testing.TB, client *dynamodb.Client, table, id string, change func(map[string]types.AttributeValue)) (n int64) {
 	tb.Helper()
 	ctx := tb.Context()
 	for pages := dynamodb.NewScanPaginator(client, &dynamodb.ScanInput{TableName: &table}); pages.HasMorePages(); {
@@ -192,7 +281,7 @@ func damageItemIn(tb testing.TB, client *dynamodb.Client, table, id string, part
 			if sort == nil || sort.Value != "|"+id {
 				continue
 			}
-			spoilItem(tb, item, part)
+			change(item)
 			_, err := client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &table, Item: item})
 			check(tb, err)
 			n++
