@@ -101,7 +101,7 @@ func WriteLines(ctx context.Context, w io.Writer, from *cache.Contents, q cache.
 // what cannot be saved.
 func ReadLines(ctx context.Context, r io.Reader, to *cache.Contents) (n int, err error) {
 	defer wrap(&err, "read")
-	l := &lineReader{r: bufio.NewReader(r)}
+	l := newLineReader(r)
 	tables, digestKey, err := l.begin()
 	if err != nil {
 		return 0, err
@@ -142,6 +142,8 @@ type lineReader struct {
 	next *line // that begin has read already
 	err  error // of responses
 }
+
+func newLineReader(r io.Reader) *lineReader { return &lineReader{r: bufio.NewReader(r)} }
 
 // begin reads the first line, those of tables, and the one of the key of digests.
 func (l *lineReader) begin() (tables []cache.Table, digestKey []byte, err error) {
