@@ -82,6 +82,10 @@ func Kind(address string) string {
 	return ""
 }
 
+// Path is where the file or folder of address is on this machine, with the user's home folder in
+// place of a leading ~, or empty where the store has none.
+func Path(address string) string { return kinds.Path(address) }
+
 // Open opens the store at address, which the caller closes. The paths of sqlite: and
 // file: are taken as they are; after sqlite:/// and file:///, they are those of a
 // URL, in which %20 is a space. ?mode=ro of a SQLite file is ReadOnly; other

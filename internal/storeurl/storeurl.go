@@ -13,6 +13,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/filesystem"
+	"github.com/endpointcache/endpointcache/internal/homepath"
 	"github.com/endpointcache/endpointcache/internal/readonly"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/sqlite"
@@ -23,6 +24,7 @@ type Kind struct {
 	Name    string   // see driver.Traits
 	Schemes []string // of its URLs, in lower case
 	Form    string   // what a URL looks like
+	OnDisk  bool     // it has the path of a file or a folder
 
 	// Open opens the store at address.
 	Open func(ctx context.Context, address string, o Options) (driver.Store, error)
@@ -39,9 +41,9 @@ type Set []Kind
 
 // Embedded are the stores that need no server.
 var Embedded = Set{
-	{"sqlite", []string{"sqlite"}, "sqlite:file", openSQLite},
-	{"memory", []string{"memory"}, "memory:", openMemory},
-	{"filesystem", []string{"file"}, "file:folder", openFolder},
+	{"sqlite", []string{"sqlite"}, "sqlite:file", true, openSQLite},
+	{"memory", []string{"memory"}, "memory:", false, openMemory},
+	{"filesystem", []string{"file"}, "file:folder", true, openFolder},
 }
 
 // Forms are what the URLs look like that [Set.Open] takes, one for each kind.
@@ -62,6 +64,23 @@ func (s Set) Kind(address string) *Kind {
 		}
 	}
 	return nil
+}
+
+// Path is where the file or folder of address is, or empty where it has none.
+func (s Set) Path(address string) string {
+	kind := s.Kind(address)
+	if kind == nil || !kind.OnDisk {
+		return ""
+	}
+	path, _, err := pathOf(address)
+	if err != nil {
+		return ""
+	}
+	path, err = homepath.Expand(path)
+	if err != nil {
+		return ""
+	}
+	return path
 }
 
 // Open opens the store at address. Its own errors do not tell the address, which may
