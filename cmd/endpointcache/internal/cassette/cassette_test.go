@@ -355,6 +355,55 @@ func TestNoRecordingOfFailures(t *testing.T) {
 	})
 }
 
+// A request whose answer has not come leaves no gap: the next one that is the same is recorded in its place, or else what
+// was recorded behind it.
+func TestGapsAreClosed(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*Recorder)
+		later  []string // requests that are the same, after the one that fails
+		want   []string
+	}{
+		"none later":    {nil, nil, []string{"200: early", "200: early"}},
+		"one later":     {nil, []string{"late"}, []string{"200: late", "200: early", "200: early"}},
+		"none, new":     {func(r *Recorder) { r.New = true }, nil, []string{"200: early", "200: early"}},
+		"two later":     {nil, []string{"late", "later"}, []string{"200: late", "200: early", "200: later"}},
+		"only the last": {func(r *Recorder) { r.Last = true }, nil, []string{"200: early"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun, fail := make(chan struct{}), make(chan struct{})
+			s := newStudio(t, func(w http.ResponseWriter, r *http.Request) {
+				answer := r.Header.Get("X-Answer")
+				if answer == "" {
+					close(begun)
+					<-fail
+					panic(http.ErrAbortHandler)
+				}
+				fmt.Fprint(w, answer)
+			})
+			s.record(t, Settings{}, test.change, func(base string) {
+				failed := make(chan string)
+				go func() { failed <- ask(t, base, "GET", "/", "", nil) }()
+				waitfor.Receive(t, "the request that fails", begun)
+				ask(t, base, "GET", "/", "", http.Header{"X-Answer": {"early"}})
+				close(fail)
+				if got := waitfor.Receive(t, "its answer", failed); !strings.HasPrefix(got, "502") {
+					t.Error(got)
+				}
+				for _, answer := range test.later {
+					ask(t, base, "GET", "/", "", http.Header{"X-Answer": {answer}})
+				}
+			})
+			s.play(t, func(base string) {
+				for i, want := range test.want {
+					if got := ask(t, base, "GET", "/", "", nil); got != want {
+						t.Errorf("request %d is answered with %q, want %q", i+1, got, want)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestStreamsComeAsTheyCome(t *testing.T) {
 	heard := make(chan struct{})
 	s := newStudio(t, func(w http.ResponseWriter, r *http.Request) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -117,32 +118,61 @@ func (r *Recorder) notRecorded(why string, err error) {
 	}
 }
 
-// Finish deletes what an earlier recording has left of requests that came more often then. It is called when no
-// request comes any more.
+// Finish closes the gaps that requests have left whose answers did not come, and deletes what an earlier recording has left
+// of requests that came more often then. It is called when no request comes any more.
 func (r *Recorder) Finish(ctx context.Context) error {
-	if r.New {
-		return nil
-	}
 	c := r.Cassette
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key, t := range c.takes {
-		last := t.last
-		if last == 0 {
+		if t.last == 0 {
 			continue
 		}
-		if r.Last {
-			last = 1
-		}
-		for more := true; more; {
+		kept := t.last
+		switch {
+		case !r.Last:
 			var err error
-			last++
-			if more, err = c.responses.Delete(ctx, ofTake(key, last)); err != nil {
-				return fmt.Errorf("delete take %d of an earlier recording: %w", last, err)
+			if kept, err = r.closeGaps(ctx, key, t); err != nil {
+				return fmt.Errorf("move the takes behind one that did not come: %w", err)
+			}
+		case !r.New:
+			kept = 1
+		}
+		for take := kept + 1; take <= t.last || !r.New; take++ {
+			deleted, err := c.responses.Delete(ctx, ofTake(key, take))
+			if err != nil {
+				return fmt.Errorf("delete take %d of an earlier recording: %w", take, err)
+			}
+			if !deleted && take > t.last {
+				break
 			}
 		}
 	}
 	return nil
+}
+
+// closeGaps moves takes to where others did not come, so that they are played from the first one, and returns the last.
+func (r *Recorder) closeGaps(ctx context.Context, key request.AnyKey, t *takes) (last int, err error) {
+	responses := r.Cassette.responses
+	for take := 1; take <= t.last; take++ {
+		if _, gap := slices.BinarySearch(t.free, take); gap {
+			continue
+		}
+		if last++; last == take {
+			continue
+		}
+		e, ok, err := responses.GetEntry(ctx, ofTake(key, take), repository.AllowExpired())
+		if err != nil {
+			return last, err
+		}
+		if ok {
+			err = responses.SaveEntry(ctx, ofTake(key, last), e)
+		}
+		if err != nil {
+			return last, err
+		}
+	}
+	return last, nil
 }
 
 // recording is a body that is recorded while it is read.
