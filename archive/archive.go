@@ -232,7 +232,7 @@ func responseOf(e *cache.Stored) (response, error) {
 	}
 	h, err := head.Decode(encoded)
 	if err != nil {
-		return r, fmt.Errorf("table %q: %w: is it sealed?", e.Table, err)
+		return r, fmt.Errorf("table %q: %w", e.Table, err)
 	}
 	// Some stores have an order of their own, and what is the same is to be the same text.
 	if encoded, err = head.Encode(h); err != nil {

@@ -20,7 +20,7 @@ type Fault struct {
 // wrong: a checksum that does not fit, a body that cannot be decompressed, headers that cannot
 // be decoded, a body that is not of the media type that its headers or its declaration tell,
 // such as broken JSON, or that the cache's repository cannot decode. What was found damaged before,
-// and waits to be replaced, is yielded, too.
+// and waits to be replaced, is yielded, too, and so is what is sealed by a layer that the cache does not have.
 //
 // It changes nothing: it neither puts out of the way what is damaged, nor counts it in Stats. A
 // damaged response of which not enough can be read to tell whether the query selects it is
@@ -57,7 +57,7 @@ func (s *Contents) Verify(ctx context.Context, q Query, read func(Stored)) iter.
 
 // fault is what is wrong with a response, without an Err where that is nothing.
 func (s selection) fault(found driver.Examined) Fault {
-	fault := Fault{Err: found.Fault, Damage: found.Fault != nil}
+	fault := Fault{Err: found.Fault, Damage: found.Fault != nil && !errors.Is(found.Fault, exchange.ErrSealed)}
 	if fault.Err == nil {
 		fault.Err = s.table.Malformed(found.Entry)
 	}

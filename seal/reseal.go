@@ -249,7 +249,7 @@ func (r *resealer) close() {
 
 // add has entries sealed anew, if there is room for them.
 func (r *resealer) add(t *table, keys []driver.Key) {
-	if len(keys) == 0 || time.Now().UnixNano() < r.until.Load() {
+	if len(keys) == 0 || t.store.below.Traits().ReadOnly || time.Now().UnixNano() < r.until.Load() {
 		return
 	}
 	for _, key := range keys {

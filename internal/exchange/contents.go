@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"slices"
 	"time"
 
@@ -156,6 +157,9 @@ func (t *Table) SetExpiry(ctx context.Context, sel driver.Selection, wanted func
 		if !wanted(e) || !old && isCutShort(e) {
 			continue
 		}
+		if head.IsSealed(e.Header) {
+			return changed, errSealedTimes
+		}
 		e.Payload = nil
 		if step = append(step, e); len(step) == contentsAtOnce {
 			if err := flush(); err != nil {
@@ -165,6 +169,9 @@ func (t *Table) SetExpiry(ctx context.Context, sel driver.Selection, wanted func
 	}
 	return changed, flush()
 }
+
+// errSealedTimes keeps entries from becoming ones that nobody can open: their seals are about their times, too.
+var errSealedTimes = errors.New("entries are sealed: their expiry can only be changed with their keys")
 
 // renew is a step of SetExpiry.
 func (t *Table) renew(ctx context.Context, entries []driver.Entry, expires time.Time, old bool) (changed int, err error) {

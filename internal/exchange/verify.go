@@ -16,6 +16,9 @@ import (
 // ErrRuined is the fault of an entry that was found damaged before.
 var ErrRuined = errors.New("it was found damaged before, and waits to be replaced or cleared")
 
+// ErrSealed is the fault of an entry that cannot be looked into.
+var ErrSealed = errors.New("it is sealed: without its keys, nobody can tell whether it is as it was saved")
+
 // Examine yields the entries that are selected, whole, with what is wrong with each: as the store
 // has them, below the layers that leave out what is damaged and put it out of the way. Payloads
 // are decompressed, if that can be done. It changes nothing. What marks have made old counts
@@ -43,6 +46,9 @@ func (t *Table) Examine(ctx context.Context, sel driver.Selection) iter.Seq2[dri
 func (t *Table) examine(ctx context.Context, e *driver.Entry) (fault, err error) {
 	if ruined.Is(e) {
 		return ErrRuined, nil
+	}
+	if head.IsSealed(e.Header) {
+		return ErrSealed, nil
 	}
 	if !t.traits.Intact {
 		if fault := checksum.Examine(e); fault != nil {

@@ -5,6 +5,7 @@ package head
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -182,10 +183,20 @@ func Decode(encoded string) (Head, error) {
 		r.fail()
 	}
 	if r.err != nil {
+		if IsSealed(encoded) {
+			r.err = ErrSealed
+		}
 		return h, fmt.Errorf("stored headers: %w", r.err)
 	}
 	return h, nil
 }
+
+// ErrSealed means that a text is what package seal has made of a head.
+var ErrSealed = errors.New("they are sealed, and can be read with the keys alone")
+
+// IsSealed reports whether a text is what package seal makes of a head, as stores may give it back: no head has a member of
+// that name.
+func IsSealed(encoded string) bool { return strings.HasPrefix(encoded, `{"seal":`) }
 
 // Value is the first value of one header, by its name in canonical form, in the text
 // that [Encode] has made; ok is false where there is none. It is cheaper than to
