@@ -179,8 +179,10 @@ func TestTimes(t *testing.T) {
 }
 
 func TestCompletion(t *testing.T) {
-	p := newLocation(t, "sqlite")
+	p := filled(t, newLocation(t, "sqlite"))
 	for line, want := range map[string]string{
+		"endpointcache find tr": "tracks\n", "endpointcache show " + p.url + " pa": "pages\n", "endpointcache cp " + p.url + " sqlite:new.db tr": "tracks\n",
+		"endpointcache export sqlite:none.db tr": "", "endpointcache replay --repository tr": "tracks\n",
 		"endpointcache ve": "verify\n", "endpointcache find --named-": "--named-prefix\n", "endpointcache find --sort na": "name\n",
 		"endpointcache clear --e": "--expired\n",
 	} {

@@ -22,9 +22,10 @@ import (
 
 // proxying is what record and replay have in common: which recording, where the proxy listens, and what runs with it.
 type proxying struct {
-	Store      string `help:"The URL of the store: ${stores}." placeholder:"STORE" env:"ENDPOINTCACHE_STORE"`
-	Name       string `help:"The name that keeps the program's tables apart from others on a server." placeholder:"NAME"`
-	Repository string `help:"The repository that holds the recording." default:"cassette"`
+	Store      string   `help:"The URL of the store: ${stores}." placeholder:"STORE" env:"ENDPOINTCACHE_STORE"`
+	Name       string   `help:"The name that keeps the program's tables apart from others on a server." placeholder:"NAME"`
+	Keys       keyFiles `help:"A file with the keys of a sealed store: see --keys of endpointcache show." placeholder:"FILE" type:"string" sep:"none"`
+	Repository string   `completion-predictor:"repository" help:"The repository that holds the recording." default:"cassette"`
 	listening
 	Env string `help:"The variable in which the command finds the proxy's base URL." default:"ENDPOINTCACHE_URL"`
 }
@@ -57,7 +58,9 @@ func (p *proxying) words(words []string) (api string, command []string) {
 	return api, words
 }
 
-func (p *proxying) target() target { return target{Store: storeURL(p.Store), Name: p.Name} }
+func (p *proxying) target() target {
+	return target{Store: storeURL(p.Store), Name: p.Name, Keys: p.Keys}
+}
 
 type recordCommand struct {
 	arguments

@@ -154,7 +154,7 @@ func (c *touchCommand) Run(ctx context.Context, s *session) error {
 
 type clearCommand struct {
 	target
-	Tables  []string `arg:"" optional:"" name:"table" help:"Repositories, or tables; all without."`
+	Tables  []string `arg:"" optional:"" name:"table" completion-predictor:"repository" help:"Repositories, or tables; all without."`
 	Expired bool     `help:"What has expired." xor:"what"`
 	All     bool     `help:"Everything." xor:"what"`
 	consent

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -13,14 +14,17 @@ import (
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/store"
 )
 
 type cpCommand struct {
 	From         string   `arg:"" help:"The URL of the store to copy: ${stores}."`
 	To           string   `arg:"" help:"The URL of the store to copy to, which is made if it is not there."`
-	Repositories []string `arg:"" optional:"" name:"repository" help:"What is copied; without one, all of the store."`
+	Repositories []string `arg:"" optional:"" name:"repository" completion-predictor:"repository" help:"What is copied; without one, all of the store."`
 	FromName     string   `help:"The name that keeps the tables of the first store apart from others on its server." placeholder:"NAME"`
 	ToName       string   `help:"The same of the second." placeholder:"NAME"`
+	FromKeys     keyFiles `help:"A file with the keys of the first store, so that what is sealed there is copied open, or sealed anew: see --keys of endpointcache show." placeholder:"FILE" type:"string" sep:"none"`
+	ToKeys       keyFiles `help:"The same of the second." placeholder:"FILE" type:"string" sep:"none"`
 	Replace      bool     `help:"Let what is newer there be replaced, too. Without it, it stays."`
 	consent
 }
@@ -46,15 +50,25 @@ func (cpCommand) Help() string {
 
 // Run copies.
 func (c *cpCommand) Run(ctx context.Context, s *session) error {
-	if c.From == c.To && c.FromName == c.ToName {
+	if c.From == c.To && c.FromName == c.ToName || samePlace(c.From, c.To) {
 		return usagef("the two stores are the same")
 	}
-	from, err := s.openCache(ctx, c.From, c.FromName, false)
+	from, err := s.openCache(ctx, c.From, c.FromName, c.FromKeys, false)
 	if err != nil {
 		return err
 	}
 	err = c.from(ctx, s, from)
 	return errors.Join(err, from.Close())
+}
+
+// samePlace reports whether the URLs of two stores lead to one file or folder: by another path, a symbolic link or a hard link.
+func samePlace(from, to string) bool {
+	one, err := os.Stat(store.Path(from))
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(store.Path(to))
+	return err == nil && os.SameFile(one, other)
 }
 
 func (c *cpCommand) from(ctx context.Context, s *session, from *cache.ResponseCache) error {
@@ -75,7 +89,7 @@ func (c *cpCommand) from(ctx context.Context, s *session, from *cache.ResponseCa
 	if c.DryRun {
 		return s.tellCopy(copied{Looked: n, DryRun: true})
 	}
-	to, err := s.openCache(ctx, c.To, c.ToName, true)
+	to, err := s.openCache(ctx, c.To, c.ToName, c.ToKeys, true)
 	if err != nil {
 		return err
 	}
@@ -120,7 +134,7 @@ func (s *session) agreeToAdd(ctx context.Context, ask consent, url, name, questi
 
 // entriesAt is how many entries a store has, 0 where there is none yet, or it cannot be read: writing tells.
 func (s *session) entriesAt(ctx context.Context, url, name string) int {
-	c, err := s.openCache(ctx, url, name, false)
+	c, err := s.openCache(ctx, url, name, nil, false)
 	if err != nil {
 		return 0
 	}

@@ -105,10 +105,11 @@ func (c *diffCommand) both(ctx context.Context, s *session) (e cache.Stored, req
 
 // requestOf is the request that is made of an entry's key, with the headers of the command line.
 func (c *diffCommand) requestOf(ctx context.Context, rc *cache.ResponseCache, e cache.Stored) (*http.Request, error) {
-	if e.Origin == "" {
-		e.Origin = c.Base // for one whose origin the store does not know
-	}
 	req, err := rc.Contents().Request(ctx, e)
+	if errors.Is(err, cache.ErrNoRequest) && e.Origin == "" && c.Base != "" { // the store does not know the origin
+		e.Origin = c.Base
+		req, err = rc.Contents().Request(ctx, e)
+	}
 	if errors.Is(err, cache.ErrNoRequest) {
 		return nil, usagef("%w: --base tells an origin, or --url the whole request", err)
 	} else if err != nil {

@@ -16,7 +16,7 @@ import (
 // listing is what the commands that list stored responses have in common.
 type listing struct {
 	target
-	Tables []string `arg:"" optional:"" name:"table" help:"Repositories, or tables, to look into; all without."`
+	Tables []string `arg:"" optional:"" name:"table" completion-predictor:"repository" help:"Repositories, or tables, to look into; all without."`
 	conditions
 
 	Sort  string `help:"By key, name, cached, used, expiry or size." enum:"key,name,cached,used,expiry,size" default:"key"`

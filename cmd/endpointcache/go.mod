@@ -9,11 +9,15 @@ require (
 	github.com/endpointcache/endpointcache v0.1.0
 	github.com/endpointcache/endpointcache/gen v0.1.0
 	github.com/endpointcache/endpointcache/internal/testserver v0.1.0
+	github.com/endpointcache/endpointcache/seal v0.1.0
 	github.com/endpointcache/endpointcache/store v0.1.0
 	github.com/google/go-cmp v0.7.0
 	github.com/jotaen/kong-completion v0.0.14
+	github.com/mattn/go-sqlite3 v1.14.53
+	github.com/posener/complete v1.2.3
 	github.com/rivo/uniseg v0.4.7
 	github.com/schollz/progressbar/v3 v3.19.1
+	github.com/tink-crypto/tink-go/v2 v2.9.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/term v0.48.0
 )
@@ -49,10 +53,8 @@ require (
 	github.com/jackc/pgx/v5 v5.13.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/klauspost/compress v1.20.4 // indirect
-	github.com/mattn/go-sqlite3 v1.14.53 // indirect
 	github.com/maypok86/otter/v2 v2.4.0 // indirect
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
-	github.com/posener/complete v1.2.3 // indirect
 	github.com/redis/rueidis v1.0.79 // indirect
 	github.com/riywo/loginshell v0.0.0-20200815045211-7d26008be1ab // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
@@ -65,6 +67,7 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
 )
 
 replace (
@@ -74,5 +77,6 @@ replace (
 	github.com/endpointcache/endpointcache/internal/testserver => ../../internal/testserver
 	github.com/endpointcache/endpointcache/mongodb => ../../mongodb
 	github.com/endpointcache/endpointcache/redis => ../../redis
+	github.com/endpointcache/endpointcache/seal => ../../seal
 	github.com/endpointcache/endpointcache/store => ../../store
 )

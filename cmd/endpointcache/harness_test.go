@@ -190,13 +190,14 @@ var (
 	jsonInt = regexp.MustCompile(`"bytes":( ?)\d+`)
 	spaces  = regexp.MustCompile(` {2,}`)
 	named   = regexp.MustCompile(` --name NAME`)
+	logged  = regexp.MustCompile(`^time=\S+ `)
 )
 
 // normalized is output without what differs between stores.
 func normalized(output string) string {
 	var b strings.Builder
 	for line := range strings.Lines(output) {
-		line = named.ReplaceAllString(line, "")
+		line = logged.ReplaceAllString(named.ReplaceAllString(line, ""), "")
 		line = jsonInt.ReplaceAllString(sizes.ReplaceAllString(line, "SIZE"), `"bytes":${1}0`)
 		indent := len(line) - len(strings.TrimLeft(line, " "))
 		if text := line[indent:]; strings.TrimSpace(text) != "" {

@@ -13,7 +13,7 @@ import (
 
 type lsCommand struct {
 	target
-	Tables []string `arg:"" optional:"" name:"repository" help:"Repositories; all without."`
+	Tables []string `arg:"" optional:"" name:"repository" completion-predictor:"repository" help:"Repositories; all without."`
 }
 
 // summary is a table in JSON.

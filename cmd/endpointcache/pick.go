@@ -17,7 +17,7 @@ import (
 
 // place is where one entry is, as arguments tell it.
 type place struct {
-	Table string   `arg:"" optional:"" help:"The repository, or table; or the URL of a request, of any origin where it is a path."`
+	Table string   `arg:"" optional:"" completion-predictor:"repository" help:"The repository, or table; or the URL of a request, of any origin where it is a path."`
 	Words []string `arg:"" optional:"" name:"value" sep:"none" help:"The key of one entry: values in order, or column=value."`
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
+	"github.com/posener/complete"
 
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	"github.com/endpointcache/endpointcache/driver"
@@ -141,7 +143,9 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	if err != nil {
 		return p.report(ctx, command, err)
 	}
-	kongcompletion.Register(parser)
+	kongcompletion.Register(parser, kongcompletion.WithPredictor("repository", complete.PredictFunc(func(typed complete.Args) []string {
+		return p.repositories(ctx, typed.Completed)
+	})))
 	if ended {
 		return code
 	}
@@ -154,6 +158,9 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	}
 	if parsed != nil && parsed.Selected() != nil {
 		command = parsed.Selected().Name + " "
+	}
+	if unwritten := (*fs.PathError)(nil); errors.As(err, &unwritten) { // such as of --help
+		return p.report(ctx, command, err)
 	}
 	if err != nil {
 		return p.report(ctx, command, usageError{err})
@@ -208,8 +215,8 @@ func (p *program) report(ctx context.Context, command string, err error) int {
 		p.say("interrupted")
 		return exitInterrupted
 	}
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err) // which tells what was not done
 	}
 	p.say("%v", err)
 	if usage := (usageError{}); errors.As(err, &usage) {

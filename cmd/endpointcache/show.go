@@ -13,6 +13,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/preview"
 	"github.com/endpointcache/endpointcache/repository"
 )
@@ -64,11 +65,14 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 
 // headOf is the head of an entry.
 func headOf(e cache.Stored) (repository.Head, error) {
-	head, err := e.Head()
-	if err != nil {
-		err = fmt.Errorf("the entry is damaged, or sealed with keys that only its program has: %w", err)
+	h, err := e.Head()
+	switch {
+	case errors.Is(err, head.ErrSealed):
+		err = errors.New("the entry is sealed: --keys FILE opens it")
+	case err != nil:
+		err = fmt.Errorf("the entry is damaged: %w", err)
 	}
-	return head, err
+	return h, err
 }
 
 // raw writes a body as it is, but not what a terminal would obey.

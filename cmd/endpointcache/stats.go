@@ -14,7 +14,7 @@ import (
 
 type statsCommand struct {
 	target
-	Tables []string `arg:"" optional:"" name:"table" help:"Repositories, or tables; all without."`
+	Tables []string `arg:"" optional:"" name:"table" completion-predictor:"repository" help:"Repositories, or tables; all without."`
 	conditions
 	Bodies  bool `help:"Read the bodies, too, and tell what compression saves."`
 	Largest int  `help:"How many of the largest entries are listed." default:"5"`

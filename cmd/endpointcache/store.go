@@ -46,15 +46,16 @@ var errStoreURL = fmt.Errorf("it is none of %s, which %s can have, too", storeFo
 
 // target is the store that a command looks into.
 type target struct {
-	Store storeURL `arg:"" optional:"" env:"ENDPOINTCACHE_STORE" help:"The URL of the store: ${stores}."`
+	Store storeURL `arg:"" optional:"" env:"ENDPOINTCACHE_STORE" completion-predictor:"repository" help:"The URL of the store: ${stores}."`
 	Name  string   `help:"The name that keeps the program's tables apart from others on a server: a schema, a prefix or a namespace." placeholder:"NAME"`
+	Keys  keyFiles `help:"A file with the keys of a sealed store: a Tink keyset in JSON, or a key in base64 on each line. Only you may be able to read it." placeholder:"FILE" type:"string" sep:"none"`
 }
 
 func storeForms() string { return strings.Join(store.Forms(), ", ") }
 
 // openTo opens the cache to be read, or also to be changed. The caller closes it.
 func (t target) openTo(ctx context.Context, s *session, change bool) (*cache.ResponseCache, error) {
-	return s.openCache(ctx, string(t.Store), t.Name, change)
+	return s.openCache(ctx, string(t.Store), t.Name, t.Keys, change)
 }
 
 // with calls do with the cache, and closes it.
@@ -67,10 +68,14 @@ func (t target) with(ctx context.Context, s *session, change bool, do func(*cach
 }
 
 // openCache opens a cache by the URL of its store, to be read, or also to be changed. It removes nothing by itself.
-func (s *session) openCache(ctx context.Context, url, name string, change bool) (*cache.ResponseCache, error) {
-	opened, err := s.openStore(ctx, url, name, change)
+func (s *session) openCache(ctx context.Context, url, name string, keys keyFiles, change bool) (*cache.ResponseCache, error) {
+	below, err := s.openStore(ctx, url, name, change)
 	if err != nil {
 		return nil, err
+	}
+	opened, err := keys.open(ctx, s, below)
+	if err != nil {
+		return nil, errors.Join(err, below.Close())
 	}
 	c, err := cache.New(opened, &cache.Options{KeepExpired: -1, Logger: s.log, Now: s.now})
 	if err != nil {
@@ -117,6 +122,9 @@ func (t target) given() []string {
 	}
 	if t.Name != "" {
 		words = append(words, "--name", term.Quote(t.Name))
+	}
+	for _, path := range t.Keys {
+		words = append(words, "--keys", term.Quote(path))
 	}
 	return words
 }

@@ -11,7 +11,7 @@ import (
 
 type verifyCommand struct {
 	target
-	Tables []string `arg:"" optional:"" name:"table" help:"Repositories, or tables; all without."`
+	Tables []string `arg:"" optional:"" name:"table" completion-predictor:"repository" help:"Repositories, or tables; all without."`
 	conditions
 }
 

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"database/sql"
 	"net/http"
 	"strings"
 	"testing"
+
+	_ "github.com/mattn/go-sqlite3" // writes to the files of package sqlite
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/internal/testserver/places"
@@ -14,6 +17,25 @@ import (
 
 type idKey struct {
 	ID string `path:"id"`
+}
+
+// A value of another type, which another program has written, is a finding among others.
+func TestVerifyFindsValuesOfOtherTypes(t *testing.T) {
+	p := filled(t, newLocation(t, "sqlite"))
+	db, err := sql.Open("sqlite3", strings.TrimPrefix(p.url, "sqlite:"))
+	check(t, err)
+	defer func() { check(t, db.Close()) }()
+	for _, change := range []string{
+		"UPDATE tracks SET payload = 'text' WHERE id = 'harder'", "UPDATE tracks SET cached_us = 'text' WHERE id = 'gone'",
+		"UPDATE pages SET number = 'text' WHERE number = 1",
+	} {
+		result, err := db.ExecContext(t.Context(), change)
+		check(t, err)
+		if n, err := result.RowsAffected(); n != 1 || err != nil {
+			t.Fatalf("%s changes %d rows, %v", change, n, err)
+		}
+	}
+	p.golden(t, "types", p.url, "STORE")
 }
 
 // What was changed past the store is found, told and left as it is.

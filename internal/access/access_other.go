@@ -4,6 +4,9 @@ package access
 
 import "os"
 
+// Others are no permissions: here, a file's mode does not tell.
+const Others os.FileMode = 0
+
 // Mine is always true: here, each user has folders of their own.
 func Mine(os.FileInfo) bool { return true }
 

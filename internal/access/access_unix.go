@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Others are the permissions of users besides the owner.
+const Others os.FileMode = 0o077
+
 // Mine reports whether this user owns a file or folder.
 func Mine(info os.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
