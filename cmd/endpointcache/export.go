@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,7 +43,7 @@ func (f format) har(name string) (har, ok bool) {
 
 type exportCommand struct {
 	target
-	Tables []string `arg:"" optional:"" name:"table" help:"Repositories, or tables; all without."`
+	Tables []string `arg:"" optional:"" name:"table" completion-predictor:"repository" help:"Repositories, or tables; all without."`
 	conditions
 	format
 	Output string `short:"o" help:"The file to write; - is the standard output." default:"-" placeholder:"FILE"`
@@ -75,6 +77,9 @@ func (c *exportCommand) Run(ctx context.Context, s *session) error {
 	toFile := c.Output != "-"
 	if _, terminal := term.Width(s.stdout); !toFile && terminal && har {
 		return usagef("a HAR is not for a terminal: -o FILE writes it to a file")
+	}
+	if info, err := os.Stat(c.Output); toFile && err == nil && info.IsDir() {
+		return usagef("%s is a folder: --output is the name of a file", term.Quote(c.Output))
 	}
 	if toFile && !c.Force && isFile(c.Output) {
 		return usagef("%s is there: --force replaces it", term.Quote(c.Output))
@@ -157,6 +162,9 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 		return writeStream(name, write)
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*") // with mode 0600
+	if onPath, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("write %s: %w", term.Quote(name), onPath.Err) // without the name that nobody has given
+	}
 	if err != nil {
 		return err
 	}
@@ -258,15 +266,23 @@ func (c *importCommand) Run(ctx context.Context, s *session) (err error) {
 	if !ok {
 		har = looksLikeHAR(r)
 	}
+	peek := archive.PeekLines
+	if har {
+		peek = archive.PeekHAR
+	}
+	file, err := peek(r) // before there is a store: one is made for a file that is one
+	if err != nil {
+		return err
+	}
 	if err := s.agreeToAdd(ctx, consent{Yes: c.Yes}, string(c.Store), c.Name, "Import to it?"); err != nil {
 		return err
 	}
 	return c.with(ctx, s, true, func(rc *cache.ResponseCache) error {
 		var result imported
 		if har {
-			result.Imported, result.Skipped, err = archive.ReadHAR(ctx, r, rc.Contents(), archive.HARTarget{Repository: c.Repository, Expire: life})
+			result.Imported, result.Skipped, err = archive.ReadHAR(ctx, file, rc.Contents(), archive.HARTarget{Repository: c.Repository, Expire: life})
 		} else {
-			result.Imported, err = archive.ReadLines(withCookies(ctx), r, rc.Contents())
+			result.Imported, err = archive.ReadLines(withCookies(ctx), file, rc.Contents())
 		}
 		if err != nil {
 			if result.Imported > 0 {

@@ -150,7 +150,11 @@ func TestMistakesOfMoves(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(dir, "there.har"), []byte(`{"log": 1}`), 0o600))
 	check(t, os.WriteFile(filepath.Join(dir, "cut.jsonl"), []byte(`{"format":"endpointcache","version":1}`+"\n"), 0o600))
-	p.golden(t, "move", p.url, "STORE", dir, "DIR")
+	check(t, os.WriteFile(filepath.Join(dir, "text.txt"), []byte("a text\n"), 0o600))
+	file := strings.TrimPrefix(p.url, "sqlite:")
+	check(t, os.Link(file, filepath.Join(dir, "hard.db")))
+	check(t, os.Symlink(file, filepath.Join(dir, "symbolic.db")))
+	p.golden(t, "move", p.url, "STORE", dir, "DIR", "../"+filepath.Base(dir), "../DIRNAME")
 }
 
 func TestServe(t *testing.T) {
