@@ -175,14 +175,15 @@ func (t *table) preparePage(ctx context.Context, c *conn, p *pages, sel driver.S
 	return s, nil
 }
 
-// keyValue is a key column's value as the driver of the package knows it.
+// keyValue is a key column's value as the driver of the package knows it. What it returns as
+// it came needs no memory.
 func keyValue(kind driver.Kind, v sqldriver.Value) (value driver.Value, ok bool) {
-	switch v := v.(type) {
+	switch n := v.(type) {
 	case string:
 		return v, kind == driver.String
 	case int64:
 		if kind == driver.Bool {
-			return v != 0, true
+			return n != 0, true
 		}
 		return v, kind == driver.Int
 	case bool:
