@@ -70,18 +70,18 @@ func bothGrown(ctx context.Context, d *dataset, c *contest, times int) (repos [2
 // getGrown gets rows from all over a table that has grown, against gets from a small one.
 func getGrown(times int) func(context.Context, *dataset, *contest) error {
 	return func(ctx context.Context, d *dataset, c *contest) error {
-		repos, rows, _, err := bothGrown(ctx, d, c, times)
+		repos, rows, paths, err := bothGrown(ctx, d, c, times)
 		if err != nil {
 			return err
 		}
 		const n = getsPerRun
 		var wrong [2]error
-		for s, repo := range repos {
-			c.run[s] = func(round int) error {
+		getAll := func(s int, get func(Key) ([]byte, error)) func(int) error {
+			return func(round int) error {
 				r := rand.New(rand.NewPCG(uint64(round), 3))
 				for range n {
 					i := r.IntN(rows[s])
-					b, err := found(repo.GetRaw(ctx, grownKey(i)))
+					b, err := get(grownKey(i))
 					if err != nil {
 						return err
 					}
@@ -94,6 +94,16 @@ func getGrown(times int) func(context.Context, *dataset, *contest) error {
 		}
 		c.ops = n
 		c.verify = func(int) error { return errors.Join(wrong[:]...) }
+		c.byHand = &contest{ops: c.ops, verify: c.verify}
+		for s, repo := range repos {
+			hand, err := openReader(paths[s])
+			if err != nil {
+				return err
+			}
+			c.onClose(hand.close)
+			c.run[s] = getAll(s, func(k Key) ([]byte, error) { return found(repo.GetRaw(ctx, k)) })
+			c.byHand.run[s] = getAll(s, func(k Key) ([]byte, error) { return hand.payload(&k) })
+		}
 		return nil
 	}
 }
@@ -107,26 +117,25 @@ func clearGrown(times int) func(context.Context, *dataset, *contest) error {
 			return err
 		}
 		expired := rows[theirs] / 10
-		var admin [2]*writer
+		var admin, hand [2]*writer // what restores has the rows in its cache
 		for s, path := range paths {
-			if admin[s], err = openWriter(path); err != nil {
-				return err
+			for _, w := range []*[2]*writer{&admin, &hand} {
+				if w[s], err = openWriter(path); err != nil {
+					return err
+				}
+				c.onClose(w[s].close)
 			}
-			c.onClose(admin[s].close)
 		}
 		c.ops = 1
 		c.restore = func(s side) error {
 			err := admin[s].grow("expired", 0, expired, rows[s]/expired, time.Now().Add(-time.Hour))
 			return errors.Join(err, admin[s].checkpoint())
 		}
-		for s, repo := range repos {
-			c.run[s] = func(int) error {
-				n, err := repo.Clear(ctx, repository.Expired)
-				if err == nil && n != expired {
-					err = fmt.Errorf("%d rows removed, want %d", n, expired)
-				}
-				return err
+		cleared := func(n int, err error) error {
+			if err == nil && n != expired {
+				err = fmt.Errorf("%d rows removed, want %d", n, expired)
 			}
+			return err
 		}
 		c.verify = func(int) error {
 			for s, w := range admin {
@@ -135,6 +144,14 @@ func clearGrown(times int) func(context.Context, *dataset, *contest) error {
 				}
 			}
 			return nil
+		}
+		c.byHand = &contest{ops: c.ops, restore: c.restore, verify: c.verify}
+		for s, repo := range repos {
+			c.run[s] = func(int) error { return cleared(repo.Clear(ctx, repository.Expired)) }
+			c.byHand.run[s] = func(int) error {
+				hand[s].expired.bind(0, time.Now().UnixMicro())
+				return cleared(hand[s].expired.exec())
+			}
 		}
 		return nil
 	}

@@ -40,7 +40,7 @@ var sqliteOrders = map[cache.Order]string{cache.ByName: "name", cache.BySize: si
 // listSQLite reads the first page of a listing. The library has made its index.
 func listSQLite(order cache.Order) func(context.Context, *dataset, *contest) error {
 	return func(ctx context.Context, d *dataset, c *contest) error {
-		f, err := copyFiles(d, c)
+		f, err := copyFiles(d, c, "")
 		if err != nil {
 			return err
 		}

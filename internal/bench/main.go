@@ -37,6 +37,10 @@
 // that of POSTGRES_TEST_URL, or one of its own; where there is none, its lines are
 // skipped. In postgres-get-many-1000-vs-singles, both sides are the library's; so they
 // are in the lines about limits, growth, checksums and compression, with and without.
+// The lines about limits and growth end with what SQLite itself takes for that: the same
+// two sides by hand.
+//
+//	…, by hand 1.63: 6.9us vs 4.2us, 6.9us vs 4.2us of processor (1.60-1.66)
 //
 // Reads go to one file. For writes each side has a copy of it, which is put back
 // and checkpointed before each run. The server of the prefetch is a process of its

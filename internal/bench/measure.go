@@ -42,6 +42,7 @@ type contest struct {
 	restore func(side) error         // puts a side's data back before its run; may be nil
 	verify  func(round int) error    // compares what the sides did in the round
 	closers []func() error           // last first
+	byHand  *contest                 // the same without the library, where both sides are the library's; may be nil
 }
 
 func (c *contest) onClose(f func() error) { c.closers = append(c.closers, f) }
@@ -68,9 +69,15 @@ type cost struct {
 	allocs    float64
 }
 
-// result is what a line has measured: a number for each round.
+// result is what a line has measured.
 type result struct {
 	line
+	samples
+	byHand samples // none where that was not measured
+}
+
+// samples are numbers of each round.
+type samples struct {
 	costs  [2][]cost
 	ratios []float64
 }
@@ -87,27 +94,42 @@ func (l line) measure(ctx context.Context, d *dataset, o *options) (r result, er
 		rounds = o.rounds
 	}
 	for round := range rounds + 1 {
-		order := []side{ours, theirs}
-		if round%2 == 1 {
-			slices.Reverse(order)
+		if err := r.samples.add(&c, round, o); err != nil {
+			return r, err
 		}
-		var costs [2]cost
-		for _, s := range order {
-			if costs[s], err = c.once(s, round, o); err != nil {
-				return r, fmt.Errorf("%v: %w", s, err)
-			}
+		if c.byHand == nil {
+			continue
 		}
-		if round > 0 { // the first is for warming up
-			r.ratios = append(r.ratios, costs[ours].wall/costs[theirs].wall)
-			for s := range costs {
-				r.costs[s] = append(r.costs[s], costs[s])
-			}
-		}
-		if err := c.verify(round); err != nil {
-			return r, fmt.Errorf("the sides differ: %w", err)
+		if err := r.byHand.add(c.byHand, round, &options{}); err != nil {
+			return r, fmt.Errorf("by hand: %w", err)
 		}
 	}
 	return r, nil
+}
+
+// add measures a round.
+func (m *samples) add(c *contest, round int, o *options) error {
+	order := []side{ours, theirs}
+	if round%2 == 1 {
+		slices.Reverse(order)
+	}
+	var costs [2]cost
+	for _, s := range order {
+		var err error
+		if costs[s], err = c.once(s, round, o); err != nil {
+			return fmt.Errorf("%v: %w", s, err)
+		}
+	}
+	if round > 0 { // the first is for warming up
+		m.ratios = append(m.ratios, costs[ours].wall/costs[theirs].wall)
+		for s := range costs {
+			m.costs[s] = append(m.costs[s], costs[s])
+		}
+	}
+	if err := c.verify(round); err != nil {
+		return fmt.Errorf("the sides differ: %w", err)
+	}
+	return nil
 }
 
 // once runs a side and returns the cost of an operation.
@@ -161,17 +183,24 @@ func (o *options) writeProfile(path string) error {
 // String is the line that is printed. Its first five fields are read by scripts.
 func (r result) String() string {
 	us, them := r.median(ours), r.median(theirs)
-	return fmt.Sprintf("RATIO %s %.2f target %.2f   %s vs %s %s, %s vs %s of processor, %s vs %s allocs (%.2f-%.2f, %d rounds)",
+	text := fmt.Sprintf("RATIO %s %.2f target %.2f   %s vs %s %s, %s vs %s of processor, %s vs %s allocs (%.2f-%.2f, %d rounds)",
 		r.name, median(r.ratios), r.target, duration(us.wall), duration(them.wall), r.unit,
 		duration(us.cpu), duration(them.cpu), number(us.allocs), number(them.allocs),
 		quantile(r.ratios, 0.25), quantile(r.ratios, 0.75), len(r.ratios))
+	if len(r.byHand.ratios) == 0 {
+		return text
+	}
+	us, them = r.byHand.median(ours), r.byHand.median(theirs)
+	return text + fmt.Sprintf(", by hand %.2f: %s vs %s, %s vs %s of processor (%.2f-%.2f)", median(r.byHand.ratios),
+		duration(us.wall), duration(them.wall), duration(us.cpu), duration(them.cpu),
+		quantile(r.byHand.ratios, 0.25), quantile(r.byHand.ratios, 0.75))
 }
 
 // median is the median of each cost of a side.
-func (r result) median(s side) cost {
+func (m samples) median(s side) cost {
 	of := func(part func(cost) float64) float64 {
 		var values []float64
-		for _, c := range r.costs[s] {
+		for _, c := range m.costs[s] {
 			values = append(values, part(c))
 		}
 		return median(values)

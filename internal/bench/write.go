@@ -25,11 +25,11 @@ type files struct {
 	rows  int        // of the dataset
 }
 
-// copyFiles makes the copies, for as long as the contest lasts.
-func copyFiles(d *dataset, c *contest) (*files, error) {
+// copyFiles makes the copies, whose names begin alike, for as long as the contest lasts.
+func copyFiles(d *dataset, c *contest, name string) (*files, error) {
 	f := &files{rows: d.rows}
 	for _, s := range []side{ours, theirs} {
-		f.paths[s] = filepath.Join(d.folder, s.String()+".db")
+		f.paths[s] = filepath.Join(d.folder, name+s.String()+".db")
 		if err := copyFile(f.paths[s], d.path()); err != nil {
 			return nil, err
 		}
@@ -46,7 +46,7 @@ func copyFiles(d *dataset, c *contest) (*files, error) {
 
 // openFiles makes the copies and opens each side's.
 func openFiles(ctx context.Context, d *dataset, c *contest) (*files, error) {
-	f, err := copyFiles(d, c)
+	f, err := copyFiles(d, c, "")
 	if err != nil {
 		return nil, err
 	}
