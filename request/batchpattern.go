@@ -17,7 +17,7 @@ import (
 
 // BatchOptions are the settings of a [BatchPattern]. Nil means the defaults.
 type BatchOptions struct {
-	// Separator stands between the values of a list. The default is a comma.
+	// Separator stands between the values of a list, a space as "%20". The default is a comma.
 	// A key whose value has it in it is not asked for in a batch, nor one whose
 	// value ends in the beginning of a longer one.
 	Separator string
@@ -316,11 +316,10 @@ func (b *batchPattern[K]) addList(query string, values []string) string {
 	return list + "&" + query
 }
 
-// joinEscaped leaves a comma between values as it is, which URLs allow and people
-// read.
+// joinEscaped leaves a comma between values as it is, and writes others as [separator] does.
 func joinEscaped(values []string, separator string, escape func(string) string) string {
 	if separator != "," {
-		separator = escape(separator)
+		separator = strings.ReplaceAll(url.QueryEscape(separator), "+", "%20")
 	}
 	escaped := make([]string, len(values))
 	for i, value := range values {

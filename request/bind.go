@@ -81,7 +81,7 @@ func (p *plan) bindField(f *keytype.Field, scratch reflect.Value) error {
 	}
 	switch tag.source {
 	case "path":
-		return p.path.bind(f, tag.name)
+		return p.path.bind(f, tag)
 	case "method":
 		if p.method != nil {
 			return errors.New("the key has two fields with a method tag")
@@ -100,7 +100,8 @@ func (p *plan) bindField(f *keytype.Field, scratch reflect.Value) error {
 	}
 }
 
-func (p *path) bind(f *keytype.Field, name string) error {
+func (p *path) bind(f *keytype.Field, tag fieldTag) error {
+	name := tag.name
 	for i := range p.segments {
 		s := &p.segments[i]
 		switch {
@@ -112,7 +113,7 @@ func (p *path) bind(f *keytype.Field, name string) error {
 			return fmt.Errorf("wildcard {%s...} needs a string", name)
 		}
 		s.field = f
-		return nil
+		return s.bindList(f, tag)
 	}
 	return fmt.Errorf("the pattern has no wildcard {%s}", name)
 }
@@ -129,7 +130,7 @@ func (p *path) bindOnly(f *keytype.Field) error {
 	if name == "" {
 		return errors.New("it has no wildcard to take the key from")
 	}
-	return p.bind(f, name)
+	return p.bind(f, fieldTag{source: "path", name: name})
 }
 
 func (p *plan) bindQuery(f *keytype.Field, tag fieldTag, scratch reflect.Value) error {
@@ -144,7 +145,11 @@ func (p *plan) bindQuery(f *keytype.Field, tag fieldTag, scratch reflect.Value) 
 	if err != nil {
 		return err
 	}
-	p.query.fields = append(p.query.fields, queryField{in, repeat})
+	separator, err := tag.separator(repeat)
+	if err != nil {
+		return err
+	}
+	p.query.fields = append(p.query.fields, queryField{in, repeat, separator})
 	return nil
 }
 

@@ -47,10 +47,10 @@ func (q *query) covers(other *query) bool {
 		same := slices.IndexFunc(other.fields, func(o queryField) bool { return o.name == f.name })
 		switch {
 		case same < 0:
-			if f.required || other.ignores(f.name) && (f.repeat == once || !f.field.Plain()) {
+			if f.required || other.ignores(f.name) && (!f.repeats() || !f.field.Plain()) {
 				return false
 			}
-		case !f.input.covers(&other.fields[same].input), f.repeat == once && other.fields[same].repeat != once:
+		case !f.input.covers(&other.fields[same].input), !f.repeats() && other.fields[same].repeats():
 			return false
 		}
 	}

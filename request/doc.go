@@ -65,12 +65,21 @@
 //	query:"name"           the query parameter
 //	query:"name,list"      all values of the parameter, in their order; see [JoinList]
 //	query:"name,set"       all values of the parameter, sorted and each once
+//	query:"name,list,comma"  the values in one parameter, as in "ids=a,b"; also with set
+//	query:"name,list,space"  the same with "%20" between them; query:"name,list,pipe": "%7C"
+//	path:"name,list,comma"   the values in one segment, as in "/a,b"; also with set
 //	header:"Name"          the header, its lines joined by ", "
 //	header:"Name,hash"     the hexadecimal SHA-256 of the header's value
 //	body:"a.b"             the member b of the member a of a JSON body
 //	body:"a,list"          the strings of an array; body:"a,set": sorted and each once
 //	body:"a,number"        a number as it is written, also with list or set
 //	method:""              the method
+//
+// Values in one text are taken apart before they are unescaped: "ids=a,b" has two, and
+// "ids=a%2Cb" is one with a comma in it. So it is with "+" and "|" where the separators are
+// "%20" and "%7C", which are those of the table of styles in OpenAPI 3.0.4. If your client
+// escapes commas, its requests have the key JoinList("a,b"). A field without the option list
+// or set is one value, whatever it has in it.
 //
 // A field of a type that has MarshalText and UnmarshalText, such as a UUID, holds what they
 // make of the text. Text that the type would write differently does not match.
@@ -102,7 +111,7 @@
 //   - the order of the members of a body; members that [IgnoreMembers] names;
 //   - a parameter, header or member that is absent or has its default (or zero)
 //     value;
-//   - spelling: how the host is written, how a byte is escaped, "?a" for
+//   - spelling: how the host is written, how a byte is escaped (but not a list's separator), "?a" for
 //     "?a=", header lines apart or joined, spaces around a header's value, white
 //     space and escapes in JSON.
 //

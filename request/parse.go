@@ -102,6 +102,9 @@ func parseFixed(text string) (query, error) {
 			return query{}, fmt.Errorf("query parameter %q is given twice", a.name)
 		}
 	}
+	for i := range fixed {
+		fixed[i].escaped = "" // in a request it may be written otherwise
+	}
 	return query{fixed: fixed}, nil
 }
 

@@ -22,6 +22,8 @@ type segment struct {
 	name           string // the wildcard's name; empty: there is none
 	span           bool
 	field          *keytype.Field // what the wildcard is read into
+	repeat         repeat
+	separator      separator // of a list
 }
 
 // literal is text of a pattern, unescaped to compare and escaped to build.
@@ -74,6 +76,10 @@ func (s *segment) read(raw string, key reflect.Value) bool {
 	if isDots(text) {
 		return false
 	}
+	if s.repeat != once {
+		list, ok := s.readList(raw)
+		return ok && s.field.SetText(key, list) == nil
+	}
 	value, ok := strings.CutPrefix(text, s.prefix.text)
 	if !ok {
 		return false
@@ -115,10 +121,20 @@ func (p *path) buildList(key reflect.Value, in *segment, escaped string) (string
 		switch {
 		case s == in:
 			b.WriteString(escaped)
-		case value == "":
+		case value == "", s.repeat != once && value == JoinList(""):
 			return "", fmt.Errorf("%s: an empty value has no place in the path", s.field)
+		case s.repeat != once:
+			values, err := SplitList(value)
+			if err != nil {
+				return "", err
+			}
+			list := s.separator.join(values, url.PathEscape)
+			if isDots(s.prefix.text + list + s.suffix.text) {
+				return "", errDots(s.field, list)
+			}
+			b.WriteString(list)
 		case s.span && hasDots(value), isDots(s.prefix.text + value + s.suffix.text):
-			return "", fmt.Errorf(`%s: %s makes a segment "." or "..", which is not sent as it is`, s.field, s.field.Quote(value))
+			return "", errDots(s.field, value)
 		case s.span:
 			b.WriteString(strings.ReplaceAll(url.PathEscape(value), "%2F", "/"))
 		default:
@@ -127,6 +143,10 @@ func (p *path) buildList(key reflect.Value, in *segment, escaped string) (string
 		b.WriteString(s.suffix.escaped)
 	}
 	return b.String(), nil
+}
+
+func errDots(f *keytype.Field, value string) error {
+	return fmt.Errorf(`%s: %s makes a segment "." or "..", which is not sent as it is`, f, f.Quote(value))
 }
 
 // isDots tells whether clients and servers take the segment out of a path.

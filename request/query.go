@@ -21,20 +21,27 @@ type query struct {
 // queryField is a field of the key and the parameter that it holds.
 type queryField struct {
 	input
-	repeat repeat
+	repeat    repeat
+	separator separator
 }
+
+// repeats tells whether the parameter is there once for each value.
+func (f *queryField) repeats() bool { return f.repeat != once && f.separator == separator{} }
 
 // repeat tells what a parameter that is given more than once means.
 type repeat uint8
 
 const (
-	once repeat = iota // it does not match
+	once repeat = iota // it does not match, as for all with a separator
 	list               // the values in their order
 	set                // the values sorted, each once
 )
 
 // param is one parameter of a query, unescaped.
-type param struct{ name, value string }
+type param struct {
+	name, value string
+	escaped     string // the value as it is written; empty in patterns
+}
 
 // parseQuery appends the parameters of a raw query to params. ok is false where
 // the query is malformed, and servers could differ in what they make of it.
@@ -53,11 +60,11 @@ func parseQuery(params []param, raw string) (_ []param, ok bool) {
 		if err != nil {
 			return nil, false
 		}
-		value, err = url.QueryUnescape(value)
+		text, err := url.QueryUnescape(value)
 		if err != nil {
 			return nil, false
 		}
-		params = append(params, param{name, value})
+		params = append(params, param{name, text, value})
 	}
 	return params, true
 }
@@ -75,17 +82,25 @@ func (q *query) read(raw string, key reflect.Value) bool {
 		}
 	}
 	for _, fixed := range q.fixed {
-		if value, n := single(params, fixed.name); n != 1 || value != fixed.value {
+		if p, n := single(params, fixed.name); n != 1 || p.value != fixed.value {
 			return false
 		}
 	}
 	for i := range q.fields {
 		f := &q.fields[i]
-		text, n := single(params, f.name)
-		if f.repeat != once && n > 0 {
+		found, n := single(params, f.name)
+		text := found.value
+		switch {
+		case f.repeats() && n > 0:
 			text = f.join(params, n)
-		} else if n > 1 {
+		case n > 1:
 			return false
+		case f.repeat != once && n > 0:
+			values, err := f.separator.split(found.escaped, url.QueryUnescape)
+			if err != nil {
+				return false
+			}
+			text = f.repeat.join(values)
 		}
 		if n > 0 && text == "" && f.isAbsence(text) {
 			return false // which is not the same as no parameter
@@ -97,15 +112,15 @@ func (q *query) read(raw string, key reflect.Value) bool {
 	return true
 }
 
-// single returns a value of the parameter and how many it has.
-func single(params []param, name string) (value string, n int) {
+// single returns the last parameter of that name and how many there are.
+func single(params []param, name string) (found param, n int) {
 	for i := range params {
 		if params[i].name == name {
-			value = params[i].value
+			found = params[i]
 			n++
 		}
 	}
-	return value, n
+	return found, n
 }
 
 // isAbsence tells whether the text, which a request has, is one that means in a key that the
@@ -185,7 +200,7 @@ func (q *query) checkBase(raw string) error {
 func (q *query) build(key reflect.Value) (string, error) {
 	var b strings.Builder
 	for _, p := range q.fixed {
-		p.writeTo(&b)
+		writeParam(&b, p.name, url.QueryEscape(p.value))
 	}
 	for i := range q.fields {
 		f := &q.fields[i]
@@ -197,25 +212,29 @@ func (q *query) build(key reflect.Value) (string, error) {
 			continue
 		}
 		if f.repeat == once {
-			param{f.name, text}.writeTo(&b)
+			writeParam(&b, f.name, url.QueryEscape(text))
 			continue
 		}
 		values, err := SplitList(text)
 		if err != nil {
 			return "", err
 		}
+		if !f.repeats() && len(values) > 0 {
+			writeParam(&b, f.name, f.separator.join(values, url.QueryEscape))
+			continue
+		}
 		for _, value := range values {
-			param{f.name, value}.writeTo(&b)
+			writeParam(&b, f.name, url.QueryEscape(value))
 		}
 	}
 	return b.String(), nil
 }
 
-func (p param) writeTo(b *strings.Builder) {
+func writeParam(b *strings.Builder, name, escaped string) {
 	if b.Len() > 0 {
 		b.WriteByte('&')
 	}
-	b.WriteString(url.QueryEscape(p.name))
+	b.WriteString(url.QueryEscape(name))
 	b.WriteByte('=')
-	b.WriteString(url.QueryEscape(p.value))
+	b.WriteString(escaped)
 }

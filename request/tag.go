@@ -20,8 +20,8 @@ type fieldTag struct {
 
 // tagOptions are the sources of a field's value and their options.
 var tagOptions = map[string][]string{
-	"path":   nil,
-	"query":  {"required", "list", "set"},
+	"path":   {"list", "set", "comma"},
+	"query":  {"required", "list", "set", "comma", "space", "pipe"},
 	"header": {"required", "hash"},
 	"body":   {"required", "list", "set", "number"},
 	"method": nil,

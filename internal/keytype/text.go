@@ -54,7 +54,7 @@ func SplitTag(source, text string) (name string, options []string) {
 
 // formOf is the form of a string by its tag.
 func formOf(tag reflect.StructTag) form {
-	for _, source := range []string{"query", "body"} {
+	for _, source := range []string{"path", "query", "body"} {
 		_, options := SplitTag(source, tag.Get(source))
 		switch {
 		case slices.Contains(options, "set"):
