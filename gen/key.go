@@ -66,7 +66,9 @@ func (f *field) tag() string {
 // readKey makes the key of an endpoint, or tells why it has none.
 func (p *plan) readKey(e *endpoint) (reason string) {
 	for _, s := range e.template.wildcards() {
-		p.addPath(e, s)
+		if reason := p.addPath(e, s); reason != "" {
+			return reason
+		}
 	}
 	for _, param := range e.parameters {
 		if reason := p.addParameter(e, param); reason != "" {
@@ -98,33 +100,40 @@ func (p *plan) ignored(e *endpoint) []string {
 }
 
 // addPath adds the field of a wildcard.
-func (p *plan) addPath(e *endpoint, s segment) {
+func (p *plan) addPath(e *endpoint, s segment) (reason string) {
 	f := &field{source: "path", param: s.wildcard, goType: "string"}
 	if len(s.parameters) > 1 {
 		f.doc = "The part of the path with " + joinWords(s.parameters) + ", as " + describeSegment(s) + "."
 		e.note("%s are one field, as they stand in one segment of the path", joinWords(s.parameters))
-		e.key.fields = append(e.key.fields, f)
-		return
+		e.addField(f)
+		return ""
 	}
 	param := find(e.parameters, "path", s.parameters[0])
 	if param == nil {
 		e.note("the document does not describe the path's parameter %q: it is a string", s.parameters[0])
-		e.key.fields = append(e.key.fields, f)
-		return
+		e.addField(f)
+		return ""
 	}
 	f.doc = param.Description
 	schema := only(schemaRefOf(param))
-	switch v := schemaOf(schema); {
-	case s.span:
+	if s.span {
 		f.doc = sentence(f.doc) + " It may have slashes."
-	case param.Style == openapi3.SerializationMatrix || param.Style == openapi3.SerializationLabel:
-		f.doc = sentence(f.doc) + " It is written in the style " + param.Style + "."
-	case typeOf(v) == "array" || typeOf(v) == "object":
-		f.doc = sentence(f.doc) + " Its values are joined by commas."
+		e.addField(f)
+		return ""
+	}
+	explode := param.Explode != nil && *param.Explode
+	switch v := schemaOf(schema); {
+	case mayBe(v, "object") && explode, mayBe(v, "array") && explode && param.Style == openapi3.SerializationMatrix:
+		return "the values of its parameter " + strconv.Quote(param.Name) + " in the path cannot be told apart"
+	case mayBe(v, "array") && explode && param.Style == openapi3.SerializationLabel:
+		f.doc = strings.TrimSpace(sentence(f.doc) + " Its values are joined by dots.")
+	case mayBe(v, "array"), mayBe(v, "object"):
+		setJoined(f, v, openapi3.SerializationSimple)
 	default:
 		p.setType(e, f, param.Name, schema)
 	}
-	e.key.fields = append(e.key.fields, f)
+	e.addField(f)
+	return ""
 }
 
 func describeSegment(s segment) string {

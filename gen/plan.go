@@ -398,15 +398,23 @@ func (p *plan) chooseAmong(candidates []*endpoint) {
 // prepare finds out whether an operation can have a declaration, and returns the reason if
 // it cannot.
 func (p *plan) prepare(e *endpoint) (reason string) {
-	prefix, err := p.prefixOf(e.operation)
-	if err != nil {
-		return err.Error()
-	}
-	if e.template, reason = parseTemplate(prefix, e.path, e.config.Span); reason != "" {
+	if e.template, reason = p.templateOf(e.operation); reason != "" {
 		return reason
 	}
 	e.security = p.securityOf(e.operation)
 	return p.readPayload(e)
+}
+
+// templateOf is the path of an operation, after that of its server.
+func (p *plan) templateOf(o *operation) (t template, reason string) {
+	prefix, err := p.prefixOf(o)
+	if err != nil {
+		return t, err.Error()
+	}
+	if t, reason = parseTemplate(prefix, o.path, o.config.Span); reason == "" {
+		t.addStyles(o.parameters)
+	}
+	return t, reason
 }
 
 // prefixOf is what a pattern begins with: the path of the operation's server.

@@ -41,13 +41,12 @@ func (p *plan) addQuery(e *endpoint, param *openapi3.Parameter) (reason string) 
 		return p.addDeep(e, param, ref)
 	case typeOf(schema) == "array" && explode:
 		p.addList(e, param, schema, param.Name)
-	case typeOf(schema) == "array":
-		e.addField(p.stringField(param, "Its values are joined by "+separatorOf(style)+"."+listValues(schema)))
-		setJoinedDefault(e.key.fields[len(e.key.fields)-1], schema, style)
 	case typeOf(schema) == "object" && explode && style == openapi3.SerializationForm:
 		return p.addExploded(e, param, schema)
-	case typeOf(schema) == "object":
-		e.addField(p.stringField(param, "Its members and values are joined by "+separatorOf(style)+"."))
+	case !explode && (mayBe(schema, "array") || mayBe(schema, "object")):
+		f := p.newField(param, "query", param.Name)
+		setJoined(f, schema, style)
+		e.addField(f)
 	default:
 		f := p.newField(param, "query", param.Name)
 		p.setType(e, f, param.Name, ref)
@@ -73,14 +72,23 @@ func (p *plan) stringField(param *openapi3.Parameter, doc string) *field {
 	return f
 }
 
-func separatorOf(style string) string {
-	switch style {
-	case openapi3.SerializationSpaceDelimited:
-		return "spaces"
-	case openapi3.SerializationPipeDelimited:
-		return "|"
-	default:
-		return "commas"
+// setJoined makes a field the values of an array, or the members and values of an object in
+// turn, that are one text.
+func setJoined(f *field, schema *openapi3.Schema, style string) {
+	separator := map[string]string{openapi3.SerializationSpaceDelimited: "space", openapi3.SerializationPipeDelimited: "pipe"}[style]
+	f.options = append(f.options, "list", cmp.Or(separator, "comma"))
+	setList(f, schema)
+}
+
+// setList tells what makes a list, and its default.
+func setList(f *field, schema *openapi3.Schema) {
+	of := "several values"
+	if typeOf(schema) == "object" {
+		of = "its members and their values, in turn"
+	}
+	f.doc = strings.TrimSpace(sentence(f.doc) + " request.JoinList makes it of " + of + "." + listValues(schema))
+	if texts, ok := textsOf(schema.Default); ok && !f.required() && len(texts) > 0 {
+		f.hasDefault, f.defaultValue = true, request.JoinList(texts...)
 	}
 }
 
@@ -88,18 +96,8 @@ func separatorOf(style string) string {
 func (p *plan) addList(e *endpoint, param *openapi3.Parameter, schema *openapi3.Schema, name string) {
 	f := p.newField(param, "query", name)
 	f.options = append(f.options, "list")
-	f.doc = strings.TrimSpace(sentence(f.doc) + " request.JoinList makes it of several values." + listValues(schema))
-	if texts, ok := textsOf(schema.Default); ok && !param.Required && len(texts) > 0 {
-		f.hasDefault, f.defaultValue = true, request.JoinList(texts...)
-	}
+	setList(f, schema)
 	e.addField(f)
-}
-
-func setJoinedDefault(f *field, schema *openapi3.Schema, style string) {
-	separator := map[string]string{openapi3.SerializationSpaceDelimited: " ", openapi3.SerializationPipeDelimited: "|"}[style]
-	if texts, ok := textsOf(schema.Default); ok && !f.required() && len(texts) > 0 {
-		f.hasDefault, f.defaultValue = true, strings.Join(texts, cmp.Or(separator, ","))
-	}
 }
 
 // listValues tells which values a list can have.

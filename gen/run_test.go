@@ -109,14 +109,20 @@ func TestKeysOfTheParameters(t *testing.T) {
 
 	key := parameters.NewListThingsKey("q")
 	const defaults = "/v1/things?q=q&deep=true&per_page=30"
-	key.Piped = "a|b"
 	roundTrip(t, parameters.ListThings, key, defaults+"&piped=a%7Cb&order=asc")
+	key.Piped = request.JoinList("a|b")
+	roundTrip(t, parameters.ListThings, key, defaults+"&piped=a|b&order=asc")
+	key.Piped = request.JoinList("a", "b")
 	key.Archived, key.Min, key.Order = request.Some(false), request.Some(0), parameters.ListThingsOrderEmpty
 	key.Tags, key.Flag = request.JoinList("b", "a,c"), request.JoinList("")
 	key.FilterState, key.FilterLabels, key.X1 = "open", request.JoinList("l"), request.Some(-1)
 	key.OddName0, key.QQuery, key.Status = "o", "Q", "s"
 	roundTrip(t, parameters.ListThings, key, "/v1/things?q=q&archived=false&deep=true&min=0&per_page=30&tags=b&tags=a%2Cc&piped=a%7Cb"+
 		"&filter%5Blabels%5D%5B%5D=l&filter%5Bstate%5D=open&x1=-1&flag=&order=&odd+name%60%5B0%5D=o&Q=Q&status=s")
+
+	roundTrip(t, parameters.Several, parameters.SeveralKey{IDs: request.JoinList("a", "b,c")}, "/v1/several/a,b%2Cc.json")
+	roundTrip(t, parameters.Label, parameters.LabelKey{Of: 7}, "/v1/label/.7")
+	roundTrip(t, parameters.Matrix, parameters.MatrixKey{Of: request.JoinList("R", "100")}, "/v1/matrix/;of=R,100")
 
 	search := parameters.NewSearchKey("text")
 	search.FilterYears, search.Limit, search.AB = request.JoinList("1999", "2001"), "0", "x"
@@ -133,7 +139,8 @@ func TestNoTwoRequestsShareAKey(t *testing.T) {
 	for _, query := range []string{
 		"q=a", "q=a&archived=false", "q=a&archived=true", "q=a&min=0", "q=a&min=1", "q=a&deep=false", "q=a&tags=b", "q=a&tags=b&tags=c",
 		"q=a&tags=", "q=a&flag", "q=a&flag=x", "q=a&order=", "q=a&order=desc", "q=a&level=1", "q=a&Q=b", "q=b", "q=a&piped=a", "q=a&x1=0",
-		"q=a&filter[state]=x", "q=a&filter[min]=0", "q=a&ids=1,2", "q=a&ids=2,1", "q=a&wrong=0",
+		"q=a&filter[state]=x", "q=a&filter[min]=0", "q=a&ids=1,2", "q=a&ids=2,1", "q=a&ids=1%2C2",
+		"q=a&piped=a%7Cc", "q=a&piped=a|c", "q=a&colours=red%20green", "q=a&colours=red+green", "q=a&shape=a,1", "q=a&shape=a%2C1", "q=a&wrong=0",
 	} {
 		key, ok, err := s.Endpoint.Key(httptest.NewRequest(http.MethodGet, "/v1/things?"+query, nil))
 		if err != nil || !ok {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,6 +85,22 @@ func typeOf(s *openapi3.Schema) string {
 	default:
 		return ""
 	}
+}
+
+// mayBe tells whether a schema has values of a type: by itself, or by one of its alternatives.
+func mayBe(s *openapi3.Schema, kind string) bool {
+	return mayBeOf(s, kind, make(map[*openapi3.Schema]bool))
+}
+
+func mayBeOf(s *openapi3.Schema, kind string, seen map[*openapi3.Schema]bool) bool {
+	if s == nil || seen[s] {
+		return false
+	}
+	seen[s] = true
+	return typeOf(s) == kind || s.Type != nil && slices.Contains(*s.Type, kind) ||
+		slices.ContainsFunc(slices.Concat(s.AllOf, s.AnyOf, s.OneOf), func(ref *openapi3.SchemaRef) bool {
+			return mayBeOf(schemaOf(ref), kind, seen)
+		})
 }
 
 func typeOfValues(values []any) string {

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
 )
 
 // template is a path of the document, as a pattern has it.
@@ -75,6 +77,23 @@ func parseTemplate(prefix, path, span string) (t template, reason string) {
 		t.segments = t.segments[1:]
 	}
 	return t, ""
+}
+
+// addStyles adds the text that stands before values of the styles label and matrix.
+func (t template) addStyles(params []*openapi3.Parameter) {
+	for i := range t.segments {
+		s := &t.segments[i]
+		if len(s.parameters) != 1 {
+			continue
+		}
+		switch param := find(params, "path", s.parameters[0]); {
+		case param == nil:
+		case param.Style == openapi3.SerializationLabel:
+			s.before += "."
+		case param.Style == openapi3.SerializationMatrix:
+			s.before += ";" + escapeText(param.Name) + "="
+		}
+	}
 }
 
 func parseSegment(raw string) (s segment, reason string) {

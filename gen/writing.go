@@ -43,12 +43,7 @@ func (p *plan) findWrites() {
 		if !isWrite(o) {
 			continue
 		}
-		prefix, err := p.prefixOf(o)
-		if err != nil {
-			o.skipped = err.Error()
-			continue
-		}
-		t, reason := parseTemplate(prefix, o.path, o.config.Span)
+		t, reason := p.templateOf(o)
 		if reason != "" {
 			o.skipped = reason
 			continue
@@ -122,7 +117,11 @@ func (w *write) aimAt(e *endpoint) {
 			onlyPath = false
 			continue
 		}
-		pairs = append(pairs, [2]string{f.name, w.fields[len(pairs)].name})
+		own := w.fields[len(pairs)]
+		if len(f.options) > 0 {
+			own.options = f.options // it is a list
+		}
+		pairs = append(pairs, [2]string{f.name, own.name})
 	}
 	switch {
 	case onlyPath:

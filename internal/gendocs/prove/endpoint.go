@@ -95,7 +95,16 @@ func (o *Operation) conforms(req *http.Request, key reflect.Value) error {
 		}
 		for _, f := range fieldsOf(key.Type()) {
 			if f.in == "path" && "{"+f.name+"}" == name {
-				if want := fmt.Sprint(key.Field(f.index)); value != want {
+				want := fmt.Sprint(key.Field(f.index))
+				if separator := f.separator(); separator != "" {
+					values, err := request.SplitList(want)
+					if err != nil {
+						return err
+					}
+					want = strings.Join(values, separator)
+				}
+				// The styles label and matrix have text before a value.
+				if value != want && value != "."+want && value != ";"+f.name+"="+want {
 					return fmt.Errorf("%s is %q, not %q", name, value, want)
 				}
 			}

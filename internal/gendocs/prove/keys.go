@@ -29,6 +29,16 @@ func (f field) has(option string) bool {
 	return false
 }
 
+// separator stands between the values of a list that is one text, empty for another field.
+func (f field) separator() string {
+	for option, separator := range map[string]string{"comma": ",", "space": " ", "pipe": "|"} {
+		if f.has(option) {
+			return separator
+		}
+	}
+	return ""
+}
+
 func (f field) required() bool { return f.in == "path" || f.has("required") }
 
 func fieldsOf(t reflect.Type) []field {
@@ -91,6 +101,13 @@ func keysOf(t reflect.Type) ([]reflect.Value, error) {
 		single := copyOf(base)
 		single.Field(f.index).Set(full.Field(f.index))
 		keys = append(keys, single)
+		if separator := f.separator(); separator != "" {
+			for _, values := range [][]string{{text, "y"}, {text + separator + "y"}} { // no two of which are the same
+				joined := copyOf(base)
+				joined.Field(f.index).SetString(request.JoinList(values...))
+				keys = append(keys, joined)
+			}
+		}
 		if f.in != "header" {
 			text = "é b&c=d+%2F;,\"" + text
 		}

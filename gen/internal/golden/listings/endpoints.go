@@ -264,8 +264,8 @@ var ListSeveral = settings.RepositorySettings[ListSeveralKey, json.RawMessage]{
 
 // ListTracksKey is the key of [ListTracks].
 type ListTracksKey struct {
-	// IDs: Its values are joined by commas.
-	IDs    string `query:"ids,required"`
+	// IDs: request.JoinList makes it of several values.
+	IDs    string `query:"ids,required,list,comma"`
 	Market string `query:"market"`
 }
 

@@ -24,13 +24,27 @@ func Create(ctx context.Context, c *cache.ResponseCache) error {
 		cache.Declare(ctx, c, Compare),
 		cache.Declare(ctx, c, Exists),
 		cache.Declare(ctx, c, GetFile),
+		cache.Declare(ctx, c, Label),
+		cache.Declare(ctx, c, Matrix),
 		cache.Declare(ctx, c, GetReport),
 		cache.Declare(ctx, c, Search),
+		cache.Declare(ctx, c, Several),
 		cache.Declare(ctx, c, GetStatus),
 		cache.Declare(ctx, c, HeadStatus),
 		cache.Declare(ctx, c, ListThings),
 		cache.Declare(ctx, c, GetThing),
 	)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		addWrite(c, LabelOfWrite),
+		addWrite(c, SeveralIDsJSONWrite),
+	)
+}
+
+func addWrite[K comparable](c *cache.ResponseCache, w settings.WriteSettings[K]) error {
+	_, err := cache.AddWrite(c, w)
 	return err
 }
 

@@ -55,6 +55,31 @@ var GetFile = settings.RepositorySettings[GetFileKey, []byte]{
 	Expire:  time.Hour,
 }
 
+// LabelKey is the key of [Label].
+type LabelKey struct {
+	Of int `path:"of"`
+}
+
+// Label has the responses of GET /label/{of}.
+var Label = settings.RepositorySettings[LabelKey, json.RawMessage]{
+	Name:    "ex_label",
+	Pattern: "GET /v1/label/.{of}",
+	Expire:  time.Hour,
+}
+
+// MatrixKey is the key of [Matrix].
+type MatrixKey struct {
+	// Of: request.JoinList makes it of its members and their values, in turn.
+	Of string `path:"of,list,comma"`
+}
+
+// Matrix has the responses of GET /matrix/{of}.
+var Matrix = settings.RepositorySettings[MatrixKey, json.RawMessage]{
+	Name:    "ex_matrix",
+	Pattern: "GET /v1/matrix/;of={of}",
+	Expire:  time.Hour,
+}
+
 // GetReportKey is the key of [GetReport].
 type GetReportKey struct {
 	Format GetReportFormat `path:"format"`
@@ -133,6 +158,19 @@ var Search = settings.RepositorySettings[SearchKey, json.RawMessage]{
 	Expire:  time.Hour,
 }
 
+// SeveralKey is the key of [Several].
+type SeveralKey struct {
+	// IDs: request.JoinList makes it of several values.
+	IDs string `path:"ids,list,comma"`
+}
+
+// Several has the responses of GET /several/{ids}.json.
+var Several = settings.RepositorySettings[SeveralKey, json.RawMessage]{
+	Name:    "ex_several",
+	Pattern: "GET /v1/several/{ids}.json",
+	Expire:  time.Hour,
+}
+
 // GetStatusKey is the key of [GetStatus].
 type GetStatusKey struct{}
 
@@ -169,14 +207,14 @@ type ListThingsKey struct {
 	// Tags: request.JoinList makes it of several values.
 	Tags string `query:"tags,list"`
 
-	// IDs: Its values are joined by commas.
-	IDs string `query:"ids"`
+	// IDs: request.JoinList makes it of several values.
+	IDs string `query:"ids,list,comma"`
 
-	// Piped: Its values are joined by |.
-	Piped string `query:"piped" default:"a|b"`
+	// Piped: request.JoinList makes it of several values.
+	Piped string `query:"piped,list,pipe" default:"a,b"`
 
-	// Colours: Its values are joined by spaces. A value is red or green.
-	Colours string `query:"colours"`
+	// Colours: request.JoinList makes it of several values. A value is red or green.
+	Colours string `query:"colours,list,space"`
 
 	// FilterLabels: request.JoinList makes it of several values.
 	FilterLabels string                `query:"filter[labels][],list"`
@@ -185,8 +223,8 @@ type ListThingsKey struct {
 	X1           request.Optional[int] `query:"x1"`
 	X2           request.Optional[int] `query:"x2"`
 
-	// Shape: Its members and values are joined by commas.
-	Shape string `query:"shape"`
+	// Shape: request.JoinList makes it of its members and their values, in turn.
+	Shape string `query:"shape,list,comma"`
 
 	// Where: It is application/json as text.
 	Where string `query:"where"`
@@ -224,7 +262,7 @@ const (
 // NewListThingsKey is the key of the request that has nothing but what is required: the other
 // parameters have their defaults.
 func NewListThingsKey(q string) ListThingsKey {
-	return ListThingsKey{Q: q, Deep: true, PerPage: 30, Piped: "a|b", Order: ListThingsOrderAsc}
+	return ListThingsKey{Q: q, Deep: true, PerPage: 30, Piped: "a,b", Order: ListThingsOrderAsc}
 }
 
 // ListThings has the responses of GET /things: Lists things.
