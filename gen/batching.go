@@ -27,7 +27,7 @@ func (p *plan) findBatches() {
 			continue
 		}
 		for _, listing := range p.byPath[item.template.above()] {
-			if listing == item || listing.method != "GET" || listing.template.fixed != "" {
+			if listing == item || listing.method != "GET" || listing.template.fixed != "" || listing.host() != item.host() {
 				continue
 			}
 			if found := p.batchOf(item, listing); found != nil {
@@ -130,7 +130,7 @@ func sameFields(item, listing *endpoint, list *openapi3.Parameter, wildcard stri
 }
 
 func (b *batch) setPattern(item, listing *endpoint, list *openapi3.Parameter, wildcard string) {
-	b.pattern = "GET " + listing.template.String() + "?" + escapeQuery(list.Name) + "={" + wildcard + "}"
+	b.pattern = listing.pattern() + "?" + escapeQuery(list.Name) + "={" + wildcard + "}"
 	style, explode := list.Style, true
 	if list.Explode != nil {
 		explode = *list.Explode

@@ -230,11 +230,14 @@ func (s *source) settings(e *endpoint) {
 	s.comments(first, more, deprecated)
 	s.printf("settings", "var %s = settings.RepositorySettings[%s, %s]{\n", e.name, key, value)
 	s.printf("", "\tName: %s,\n", strconv.Quote(e.repository))
-	pattern := strconv.Quote(e.method + " " + e.template.String())
+	pattern := strconv.Quote(e.pattern())
 	if ignore := e.key.ignore; len(ignore) > 0 {
 		s.printf("request", "\tEndpoint: request.Pattern[%s](%s, request.IgnoreQuery(%s)),\n", key, pattern, goList(ignore))
 	} else {
 		s.printf("", "\tPattern: %s,\n", pattern)
+	}
+	if base := e.baseURL(); base != "" {
+		s.printf("", "\tBaseURL: %s,\n", strconv.Quote(base))
 	}
 	s.batch(e)
 	if e.payload.handler != "" {

@@ -126,7 +126,7 @@ func TestServers(t *testing.T) {
 	if a.Pattern != "GET /v2/a" || len(a.Notes) != 0 {
 		t.Errorf("%+v", a)
 	}
-	if b.Pattern != "GET /files/b" || !strings.Contains(strings.Join(b.Notes, " "), "files.example.com") {
+	if b.Pattern != "GET files.example.com/files/b" || !strings.Contains(sourceOf(out), `BaseURL: "https://files.example.com"`) || !strings.Contains(strings.Join(b.Notes, " "), "files.example.com") {
 		t.Errorf("%+v", b)
 	}
 	out = one(t, []byte(document), gen.Config{Server: "https://proxy.example.com/"})

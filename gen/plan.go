@@ -30,7 +30,7 @@ type plan struct {
 	writes     []*write
 	enums      map[string]*enum // by the names of their schemas
 	prefix     string           // of the paths of all patterns
-	host       string           // of the document's server
+	hosts      []string         // of the document's servers
 
 	securityTold bool // some operation, or the document, says what credentials it needs
 
@@ -65,6 +65,7 @@ type endpoint struct {
 	name       string // in Go
 	repository string
 	template   template
+	server     *url.URL // of an operation that none of the document's servers answers
 	key        key
 	payload    payload
 	security   security
@@ -113,39 +114,6 @@ func (p *plan) make(ctx context.Context) error {
 	p.findWrites()
 	return nil
 }
-
-// readServer takes what patterns begin with out of the document's first server.
-func (p *plan) readServer() error {
-	text := p.config.Server
-	if text == "" && len(p.doc.Servers) > 0 {
-		text = serverURL(p.doc.Servers[0])
-	}
-	u, err := url.Parse(text)
-	if err != nil {
-		if p.config.Server != "" {
-			return &ConfigError{Err: fmt.Errorf("server: %w", err)}
-		}
-		return p.doc.failed("/servers/0/url", errors.New("the server's URL cannot be parsed: set the server in the configuration"))
-	}
-	p.host = strings.ToLower(u.Host)
-	p.prefix = strings.TrimRight(u.EscapedPath(), "/")
-	return nil
-}
-
-// serverURL is the URL of a server with the defaults of its variables.
-func serverURL(s *openapi3.Server) string {
-	if s == nil {
-		return ""
-	}
-	return serverVariable.ReplaceAllStringFunc(s.URL, func(name string) string {
-		if v := s.Variables[name[1:len(name)-1]]; v != nil {
-			return v.Default
-		}
-		return name
-	})
-}
-
-var serverVariable = regexp.MustCompile(`\{[^{}]*\}`)
 
 func (p *plan) readOperations() error {
 	matched := make(map[string]bool)
@@ -377,13 +345,13 @@ func (p *plan) chooseReads(ctx context.Context) error {
 func (p *plan) chooseAmong(candidates []*endpoint) {
 	chosen := make(map[string]*endpoint) // by what requests are for
 	for _, e := range candidates {
-		like := e.method + " " + e.template.normal()
+		like := e.requests()
 		if other := chosen[like]; other == nil || other.template.joins() && !e.template.joins() {
 			chosen[like] = e
 		}
 	}
 	for _, e := range candidates {
-		if other := chosen[e.method+" "+e.template.normal()]; other != e {
+		if other := chosen[e.requests()]; other != e {
 			e.skipped = fmt.Sprintf("its requests are those of %s %s: the paths differ only in the names of parameters", other.method, other.path)
 			if e.template.joins() || other.template.joins() {
 				e.skipped = fmt.Sprintf("its requests are among those of %s %s: several parameters in a segment of the path are as one", other.method, other.path)
@@ -395,48 +363,23 @@ func (p *plan) chooseAmong(candidates []*endpoint) {
 	}
 }
 
+// requests is the same for declarations whose requests are.
+func (e *endpoint) requests() string { return e.method + " " + e.host() + e.template.normal() }
+
+// pattern is that of the requests.
+func (e *endpoint) pattern() string { return e.method + " " + e.host() + e.template.String() }
+
 // prepare finds out whether an operation can have a declaration, and returns the reason if
 // it cannot.
 func (p *plan) prepare(e *endpoint) (reason string) {
 	if e.template, reason = p.templateOf(e.operation); reason != "" {
 		return reason
 	}
+	if reason = p.readOwnServer(e); reason != "" {
+		return reason
+	}
 	e.security = p.securityOf(e.operation)
 	return p.readPayload(e)
-}
-
-// templateOf is the path of an operation, after that of its server.
-func (p *plan) templateOf(o *operation) (t template, reason string) {
-	prefix, err := p.prefixOf(o)
-	if err != nil {
-		return t, err.Error()
-	}
-	if t, reason = parseTemplate(prefix, o.path, o.config.Span); reason == "" {
-		t.addStyles(o.parameters)
-	}
-	return t, reason
-}
-
-// prefixOf is what a pattern begins with: the path of the operation's server.
-func (p *plan) prefixOf(o *operation) (string, error) {
-	var servers openapi3.Servers
-	if o.item != nil {
-		servers = o.item.Servers
-	}
-	if o.Servers != nil && len(*o.Servers) > 0 {
-		servers = *o.Servers
-	}
-	if len(servers) == 0 || p.config.Server != "" {
-		return p.prefix, nil
-	}
-	u, err := url.Parse(serverURL(servers[0]))
-	if err != nil {
-		return "", errors.New("the URL of its server cannot be parsed")
-	}
-	if host := strings.ToLower(u.Host); host != "" && host != p.host {
-		o.note("another server answers it, %s: fetch it with a client of that base URL", u.Host)
-	}
-	return strings.TrimRight(u.EscapedPath(), "/"), nil
 }
 
 // nameEndpoints gives all declarations their names, in an order in which a new operation

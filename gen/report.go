@@ -127,7 +127,7 @@ func (o *operation) report() OperationReport {
 		return r
 	}
 	r.Cached = true
-	r.Var, r.Key, r.Repository, r.Pattern = e.name, e.name+"Key", e.repository, e.method+" "+e.template.String()
+	r.Var, r.Key, r.Repository, r.Pattern = e.name, e.name+"Key", e.repository, e.pattern()
 	r.Payload, r.Scope, r.ScopeWhy = e.payload.goType, e.security.scope, e.security.why
 	r.Expire, r.Confirms = showDuration(e.expire), e.payload.confirms
 	if g := e.pages; g != nil {

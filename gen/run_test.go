@@ -1,8 +1,12 @@
 package gen_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -21,6 +25,7 @@ import (
 	"github.com/endpointcache/endpointcache/gen/internal/golden/users"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/pages"
+	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -127,6 +132,56 @@ func TestKeysOfTheParameters(t *testing.T) {
 	search := parameters.NewSearchKey("text")
 	search.FilterYears, search.Limit, search.AB = request.JoinList("1999", "2001"), "0", "x"
 	roundTrip(t, parameters.Search, search, "/v1/search")
+}
+
+// A path that another server answers is a path of the API's own server, too.
+func TestAnOperationOfAnotherServerHasNoRequestsToTheFirst(t *testing.T) {
+	c := newCache(t)
+	if err := parameters.Create(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	files := newAPI(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Host) })
+	client := parameters.Client(c, &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, files.Listener.Addr().String())
+		},
+		DisableKeepAlives: true,
+	}})
+	stored := func(name string) int {
+		repo, ok := c.Responses(name)
+		if !ok {
+			t.Fatalf("there is no repository %s", name)
+		}
+		n, err := repo.Count(t.Context(), repository.All)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for host, want := range map[string]string{
+		"files.example.com":      parameters.LatestFile.Name,
+		"api.example.com":        parameters.GetFile.Name,
+		"staging.example.com":    parameters.GetFile.Name,
+		"files.example.com:8080": parameters.GetFile.Name,
+	} {
+		before := stored(want)
+		for range 2 {
+			resp, err := client.Get("http://" + host + "/v1/files/latest")
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if err := errors.Join(err, resp.Body.Close()); err != nil || string(body) != host {
+				t.Errorf("%s is answered by %s, %v", host, body, err)
+			}
+		}
+		if asked := files.requests(); len(asked) != 1 || stored(want) != before+1 {
+			t.Errorf("%s is not stored in %s, by %d requests", host, want, len(asked))
+		}
+	}
+	if base := parameters.LatestFile.BaseURL; base != "https://files.example.com" {
+		t.Errorf("the base URL is %q", base)
+	}
 }
 
 // Requests that an API may answer differently have different keys, or none.

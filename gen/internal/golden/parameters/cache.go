@@ -23,6 +23,7 @@ func Create(ctx context.Context, c *cache.ResponseCache) error {
 	err := errors.Join(
 		cache.Declare(ctx, c, Compare),
 		cache.Declare(ctx, c, Exists),
+		cache.Declare(ctx, c, LatestFile),
 		cache.Declare(ctx, c, GetFile),
 		cache.Declare(ctx, c, Label),
 		cache.Declare(ctx, c, Matrix),

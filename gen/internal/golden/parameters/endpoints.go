@@ -41,6 +41,18 @@ var Exists = settings.RepositorySettings[ExistsKey, []byte]{
 	Policy:       policy.Policy{Statuses: []int{204}},
 }
 
+// LatestFileKey is the key of [LatestFile].
+type LatestFileKey struct{}
+
+// LatestFile has the responses of GET /files/latest.
+var LatestFile = settings.RepositorySettings[LatestFileKey, []byte]{
+	Name:    "ex_latest_file",
+	Pattern: "GET files.example.com/v1/files/latest",
+	BaseURL: "https://files.example.com",
+	Payload: payload.Bytes(),
+	Expire:  time.Hour,
+}
+
 // GetFileKey is the key of [GetFile].
 type GetFileKey struct {
 	// Path: It may have slashes.

@@ -1,0 +1,140 @@
+package gen
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/endpointcache/endpointcache/request"
+)
+
+// readServer takes what patterns begin with out of the document's first server.
+func (p *plan) readServer() error {
+	text := p.config.Server
+	if text == "" && len(p.doc.Servers) > 0 {
+		text = serverURL(p.doc.Servers[0])
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		if p.config.Server != "" {
+			return &ConfigError{Err: fmt.Errorf("server: %w", err)}
+		}
+		return p.doc.failed("/servers/0/url", errors.New("the server's URL cannot be parsed: set the server in the configuration"))
+	}
+	p.prefix = strings.TrimRight(u.EscapedPath(), "/")
+	for _, s := range p.doc.Servers {
+		if u, err := url.Parse(serverURL(s)); err == nil {
+			p.hosts = append(p.hosts, strings.ToLower(u.Host))
+		}
+	}
+	return nil
+}
+
+// serverURL is the URL of a server with the defaults of its variables.
+func serverURL(s *openapi3.Server) string {
+	if s == nil {
+		return ""
+	}
+	return serverVariable.ReplaceAllStringFunc(s.URL, func(name string) string {
+		if v := s.Variables[name[1:len(name)-1]]; v != nil {
+			return v.Default
+		}
+		return name
+	})
+}
+
+var serverVariable = regexp.MustCompile(`\{[^{}]*\}`)
+
+// templateOf is the path of an operation, after that of its server.
+func (p *plan) templateOf(o *operation) (t template, reason string) {
+	prefix, err := p.prefixOf(o)
+	if err != nil {
+		return t, err.Error()
+	}
+	if t, reason = parseTemplate(prefix, o.path, o.config.Span); reason == "" {
+		t.addStyles(o.parameters)
+	}
+	return t, reason
+}
+
+// prefixOf is what the paths of a pattern begin with: the path of the operation's server.
+func (p *plan) prefixOf(o *operation) (string, error) {
+	servers := p.serversOf(o)
+	if len(servers) == 0 {
+		return p.prefix, nil
+	}
+	u, err := url.Parse(serverURL(servers[0]))
+	if err != nil {
+		return "", errServer
+	}
+	return strings.TrimRight(u.EscapedPath(), "/"), nil
+}
+
+var errServer = errors.New("the URL of its server cannot be parsed")
+
+// serversOf are those that an operation or its path names, none where the document's answer.
+func (p *plan) serversOf(o *operation) openapi3.Servers {
+	switch {
+	case p.config.Server != "":
+		return nil
+	case o.Servers != nil && len(*o.Servers) > 0:
+		return *o.Servers
+	case o.item != nil:
+		return o.item.Servers
+	default:
+		return nil
+	}
+}
+
+// readOwnServer gives an operation that none of the document's servers answers a pattern with
+// the host of its own. Otherwise requests to the one would be taken for those of another
+// operation, with its scope and expiry, where paths are alike.
+func (p *plan) readOwnServer(e *endpoint) (reason string) {
+	var first *url.URL
+	for _, s := range p.serversOf(e.operation) {
+		u, err := url.Parse(serverURL(s))
+		if err != nil {
+			return errServer.Error()
+		}
+		if u.Host == "" || slices.Contains(p.hosts, strings.ToLower(u.Host)) {
+			return ""
+		}
+		if first == nil {
+			first = u
+		}
+	}
+	if first == nil {
+		return ""
+	}
+	e.server = first
+	if _, err := request.ParsePattern[struct{}]("GET " + e.host() + "/"); err != nil {
+		return fmt.Sprintf("another server answers it, %q, which is no host", first.Host)
+	}
+	e.note("another server answers it, %s: requests to others are not its own, and typed calls need a client of that base URL", first.Host)
+	return ""
+}
+
+// host is what a pattern has before the path, empty for any host.
+func (e *endpoint) host() string {
+	switch {
+	case e.server == nil:
+		return ""
+	case e.server.Port() == "" && !strings.Contains(e.server.Host, ".") && !strings.EqualFold(e.server.Host, "localhost"):
+		return strings.ToLower(e.server.Host) + "." // which tells a name from a path
+	default:
+		return strings.ToLower(e.server.Host)
+	}
+}
+
+// baseURL is that of a server of its own, empty for the API's.
+func (e *endpoint) baseURL() string {
+	if e.server == nil || e.server.Scheme != "https" && e.server.Scheme != "http" {
+		return ""
+	}
+	return e.server.Scheme + "://" + e.server.Host
+}
