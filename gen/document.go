@@ -25,6 +25,7 @@ type document struct {
 	*openapi3.T
 	name      string
 	data      []byte
+	tree      tree
 	converted bool // from Swagger 2.0
 }
 
@@ -43,7 +44,10 @@ func load(ctx context.Context, data []byte, o Options) (doc *document, err error
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, &DocumentError{Name: name, Line: 1, Err: errors.New("the document is empty")}
 	}
-	doc = &document{name: name, data: data}
+	doc = &document{name: name, data: data, tree: parseTree(data)}
+	if err := doc.tree.checkChains(name); err != nil {
+		return nil, err
+	}
 	files := &files{ctx: ctx, from: o.Files, document: name}
 	loader := openapi3.NewLoader()
 	loader.Context = ctx
@@ -82,7 +86,7 @@ func (d *document) check() error {
 
 // failed is an error about what a pointer leads to.
 func (d *document) failed(pointer string, err error) error {
-	line, column := parseTree(d.data).position(pointer)
+	line, column := d.tree.position(pointer)
 	return &DocumentError{Name: d.name, Line: line, Column: column, Pointer: pointer, Err: err}
 }
 
@@ -174,7 +178,11 @@ func (f *files) open(location *url.URL) ([]byte, error) {
 	if !fs.ValidPath(name) {
 		return nil, fmt.Errorf("%w: %q is outside of the folder with the files", ErrOutside, location.Path)
 	}
-	return fs.ReadFile(f.from, name)
+	data, err := fs.ReadFile(f.from, name)
+	if err != nil {
+		return nil, err
+	}
+	return data, parseTree(data).checkChains(name)
 }
 
 // explain is the error of a file that could not be read.

@@ -69,6 +69,7 @@ func TestWrongDocuments(t *testing.T) {
 		"a reference to itself":       {head + "paths:\n  /a:\n    get:\n      parameters:\n        - $ref: '#/components/parameters/A'\n      " + ok + "\ncomponents:\n  parameters:\n    A: {$ref: '#/components/parameters/A'}\n", 0, "/", ""},
 		"references in a circle":      {head + "paths:\n  /a:\n    get:\n      parameters:\n        - $ref: '#/components/parameters/A'\n      " + ok + "\ncomponents:\n  parameters:\n    A: {$ref: '#/components/parameters/B'}\n    B: {$ref: '#/components/parameters/A'}\n", 0, "/", ""},
 		"a reference to a file":       {head + "paths:\n  /a:\n    get:\n      parameters:\n        - $ref: 'other.yaml#/A'\n      " + ok + "\n", 7, "/paths/~1a/get/parameters/0", "other.yaml"},
+		"a chain of references":       {head + "paths:\n  /a:\n    get:\n      parameters:\n        - $ref: '#/components/parameters/P0'\n      " + ok + "\n" + chain(6000), 7, "/paths/~1a/get/parameters/0/$ref", "more than 100"},
 		"a reference to a file: URL":  {head + "paths:\n  /a:\n    get:\n      parameters:\n        - $ref: 'file:///etc/passwd'\n      " + ok + "\n", 7, "/paths/~1a/get/parameters/0", "passwd"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,6 +97,24 @@ func TestWrongDocuments(t *testing.T) {
 				t.Errorf("the error has %d bytes", len(err.Error()))
 			}
 		})
+	}
+}
+
+// chain is the components of a document with a parameter that so many references lead to.
+func chain(n int) string {
+	var b strings.Builder
+	b.WriteString("components:\n  parameters:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "    P%d: {$ref: '#/components/parameters/P%d'}\n", i, i+1)
+	}
+	fmt.Fprintf(&b, "    P%d: {name: limit, in: query, schema: {type: integer}}\n", n)
+	return b.String()
+}
+
+func TestAChainOfReferencesMayHaveSomeLength(t *testing.T) {
+	out := one(t, []byte(head+"paths:\n  /a:\n    get:\n      parameters:\n        - $ref: '#/components/parameters/P0'\n      "+ok+"\n"+chain(99)), gen.Config{})
+	if !strings.Contains(joined(out), `query:"limit"`) {
+		t.Error("the parameter is not part of the key")
 	}
 }
 

@@ -87,7 +87,7 @@ func (p *plan) report() Report {
 	if p.doc.converted {
 		r.OpenAPI = "2.0"
 	}
-	lines := parseTree(p.doc.data).linesOfOperations()
+	lines := p.doc.tree.linesOfOperations()
 	for _, o := range p.operations {
 		told := o.report()
 		told.Line = lines[told.Pointer]
