@@ -45,9 +45,31 @@ func load(ctx context.Context, data []byte, o Options) (doc *document, err error
 		return nil, &DocumentError{Name: name, Line: 1, Err: errors.New("the document is empty")}
 	}
 	doc = &document{name: name, data: data, tree: parseTree(data)}
+	if root := doc.tree.root; root != nil && root.Kind != yaml.MappingNode {
+		return nil, &DocumentError{Name: name, Line: 1, Err: errors.New(`it is not an OpenAPI document, which is an object with the member "openapi", as JSON or YAML`)}
+	}
+	if err := doc.tree.checkTwice(name); err != nil {
+		return nil, err
+	}
 	if err := doc.tree.checkChains(name); err != nil {
 		return nil, err
 	}
+	err = doc.read(ctx, data, o)
+	if wrong := (*DocumentError)(nil); errors.As(err, &wrong) && !errors.Is(err, ErrOutside) && wrong.Name == name {
+		// What is wrong may be what makes no difference. Places are those of the document as it is.
+		if data := parseTree(data).relaxed(); data != nil && doc.read(ctx, data, o) == nil {
+			err = nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return doc, doc.check()
+}
+
+// read is given the document, or what is left of it.
+func (d *document) read(ctx context.Context, data []byte, o Options) (err error) {
+	name := d.name
 	files := &files{ctx: ctx, from: o.Files, document: name}
 	loader := openapi3.NewLoader()
 	loader.Context = ctx
@@ -55,20 +77,20 @@ func load(ctx context.Context, data []byte, o Options) (doc *document, err error
 		loader.ReadFromURIFunc = files.read
 	}
 	if isSwagger2(data) {
-		doc.converted = true
-		doc.T, err = convert(data, loader, name)
+		d.converted = true
+		d.T, err = convert(data, loader, name)
 	} else {
-		doc.T, err = loader.LoadFromDataWithPath(data, &url.URL{Path: name})
+		d.T, err = loader.LoadFromDataWithPath(data, &url.URL{Path: name})
 	}
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return ctx.Err()
 	case files.err != nil:
-		return nil, files.explain(data, err)
+		return files.explain(data, err)
 	case err != nil:
-		return nil, explain(name, data, err)
+		return explain(name, data, err)
 	}
-	return doc, doc.check()
+	return nil
 }
 
 // check reports what makes the rest useless.

@@ -118,6 +118,36 @@ func parseTree(data []byte) tree {
 	return tree{root.Content[0]}
 }
 
+// checkTwice reports a path or a method that the document has twice, of which one would be
+// dropped in silence.
+func (t tree) checkTwice(name string) (err error) {
+	check := func(node *yaml.Node, pointer, what string) {
+		seen := make(map[string]bool)
+		eachMember(node, func(key, _ *yaml.Node) {
+			if seen[key.Value] && key.Tag != "!!merge" && err == nil {
+				err = &DocumentError{
+					Name: name, Line: key.Line, Column: key.Column, Pointer: pointer + "/" + escapePointer(key.Value),
+					Err: fmt.Errorf("the %s is there twice", what),
+				}
+			}
+			seen[key.Value] = true
+		})
+	}
+	if t.root == nil {
+		return nil
+	}
+	eachMember(t.root, func(key, paths *yaml.Node) {
+		if key.Value != "paths" {
+			return
+		}
+		check(paths, "/paths", "path")
+		eachMember(paths, func(path, item *yaml.Node) {
+			check(item, "/paths/"+escapePointer(path.Value), "member")
+		})
+	})
+	return err
+}
+
 // walk calls visit for each node with its pointer until it returns false. Aliases are not
 // followed.
 func (t tree) walk(visit func(pointer string, key, node *yaml.Node) bool) {

@@ -55,7 +55,6 @@ func TestWrongDocuments(t *testing.T) {
 		"paths are a list":            {head + "paths: []\n", 3, "/paths", ""},
 		"a path is a number":          {head + "paths:\n  /a: 5\n", 4, "/paths/~1a", ""},
 		"an operation is a text":      {head + "paths:\n  /a:\n    get: hello\n", 5, "/paths/~1a/get", ""},
-		"an id is a number":           {head + "paths:\n  /a:\n    get:\n      operationId: {a: 1}\n      " + ok + "\n", 6, "/paths/~1a/get/operationId", ""},
 		"parameters are an object":    {head + "paths:\n  /a:\n    get:\n      parameters: {a: b}\n      " + ok + "\n", 6, "/paths/~1a/get/parameters", ""},
 		"a parameter is a text":       {head + "paths:\n  /a:\n    get:\n      parameters:\n        - hello\n      " + ok + "\n", 7, "/paths/~1a/get/parameters/0", ""},
 		"a parameter without a name":  {head + "paths:\n  /a:\n    get:\n      parameters:\n        - {in: query, schema: {type: string}}\n      " + ok + "\n", 7, "/paths/~1a/get/parameters/0", "name"},

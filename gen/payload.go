@@ -66,7 +66,44 @@ func (p *plan) readPayload(e *endpoint) (reason string) {
 		e.note("the document does not describe its answer")
 	}
 	e.payload.headers = answer.Headers
-	return p.readContent(e, answer.Content)
+	if reason := p.readContent(e, answer.Content); reason != "" {
+		return reason
+	}
+	e.readOthers(answers, code)
+	return ""
+}
+
+// readOthers looks at the answers besides that of success which are kept, too: where one has
+// several media types, the Accept header chooses among them.
+func (e *endpoint) readOthers(answers map[string]*openapi3.Response, success string) {
+	others := []string{"404", "410", "4XX", "2XX", "DEFAULT"}
+	if e.method == http.MethodHead {
+		others = append(others, success) // whose headers tell the media type
+	}
+	for _, code := range others {
+		if code == success && e.method != http.MethodHead || answers[code] == nil {
+			continue
+		}
+		var types []string
+		for _, text := range sortedKeys(answers[code].Content) {
+			mediaType, params, err := mime.ParseMediaType(text)
+			if err != nil {
+				mediaType = strings.ToLower(strings.TrimSpace(text))
+			}
+			if full := withoutCharset(mediaType, params); !slices.Contains(types, full) {
+				types = append(types, full)
+			}
+		}
+		if len(types) < 2 {
+			continue
+		}
+		e.payload.negotiated = true
+		for _, text := range types {
+			if !slices.Contains(e.payload.versions, text) {
+				e.payload.versions = append(e.payload.versions, text)
+			}
+		}
+	}
 }
 
 // successOf is the status of the answer that is kept.

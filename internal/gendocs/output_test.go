@@ -101,7 +101,7 @@ func TestOutput(t *testing.T) {
 			continue
 		}
 		some, packages = append(some, d), append(packages, "./"+d.name)
-		w.add(t, d.name, d.generate(t), read(t, d.path(t)).document(t), 20)
+		w.add(t, d.name, d.generate(t), read(t, d.path(t)).document(t), d.every)
 	}
 	w.run(t, "go", append([]string{"vet"}, packages...)...)
 	w.run(t, staticcheck(t), append([]string{"-checks", "inherit,ST1003,ST1020,ST1021,ST1022"}, packages...)...)

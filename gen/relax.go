@@ -1,0 +1,68 @@
+package gen
+
+import (
+	"slices"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// relaxed is the document without what makes no difference to a cache and is often wrong: texts
+// that are numbers or objects, such as a version 1.0, and examples, links and callbacks whose
+// references lead nowhere. It is nil where there is nothing of the kind.
+func (t tree) relaxed() []byte {
+	if t.root == nil || !relax(t.root, false) {
+		return nil
+	}
+	data, err := yaml.Marshal(t.root)
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+var (
+	// textMembers have to be texts.
+	textMembers = []string{"openapi", "swagger", "title", "version", "description", "summary", "operationId", "termsOfService"}
+
+	// idleMembers are not looked at.
+	idleMembers = []string{"example", "examples", "links", "callbacks", "webhooks", "externalDocs"}
+
+	// valueMembers are of any form.
+	valueMembers = []string{"default", "enum", "const"}
+
+	// namedMembers have members whose names are the document's own.
+	namedMembers = []string{
+		"paths", "responses", "content", "headers", "encoding", "variables", "schemas", "parameters", "requestBodies", "securitySchemes", "pathItems",
+		"properties", "patternProperties", "definitions", "$defs", "dependentSchemas", "securityDefinitions", "scopes", "mapping",
+	}
+)
+
+// relax reports whether it has changed a node. The members of a node that is named are of any
+// name, and none of them is left out.
+func relax(node *yaml.Node, named bool) (changed bool) {
+	if node.Kind != yaml.MappingNode {
+		for _, child := range node.Content {
+			changed = relax(child, false) || changed
+		}
+		return changed
+	}
+	var kept []*yaml.Node
+	eachMember(node, func(key, value *yaml.Node) {
+		isText := !named && slices.Contains(textMembers, key.Value)
+		isScalar := value.Kind == yaml.ScalarNode || value.Kind == yaml.AliasNode
+		switch {
+		case !named && slices.Contains(idleMembers, key.Value), isText && !isScalar && key.Value != "openapi":
+			changed = true
+			return
+		case isText && value.Kind == yaml.ScalarNode && value.Tag != "!!str":
+			value.Tag, value.Style = "!!str", yaml.DoubleQuotedStyle
+			changed = true
+		case !named && slices.Contains(valueMembers, key.Value):
+		default:
+			changed = relax(value, !named && slices.Contains(namedMembers, key.Value)) || changed
+		}
+		kept = append(kept, key, value)
+	})
+	node.Content = kept
+	return changed
+}
