@@ -88,8 +88,8 @@ var ListBooksOfAuthorNext pages.Next[ListBooksOfAuthorKey, oapiclient.BookPage] 
 
 // GetBooksKey is the key of [GetBooks].
 type GetBooksKey struct {
-	// ISBN: The ISBNs, separated by commas. Its values are joined by commas.
-	ISBN string `query:"isbn,required"`
+	// ISBN: The ISBNs, separated by commas. request.JoinList makes it of several values.
+	ISBN string `query:"isbn,required,list,comma"`
 
 	// AcceptLanguage: The language of the answer.
 	AcceptLanguage string `header:"Accept-Language"`
