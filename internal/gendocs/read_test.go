@@ -263,6 +263,9 @@ func (r *reader) value(schema any, name string, depth int) any {
 		if numeric.MatchString(name) { // in some APIs, all values are strings
 			return "1000"
 		}
+		if name == "next" && s["format"] == "uri" {
+			return prove.NextURL
+		}
 		return "text"
 	}
 	made := object{}

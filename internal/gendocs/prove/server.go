@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,6 +21,9 @@ type server struct {
 	walking  bool
 }
 
+// NextURL stands in a body for the URL of the next page.
+const NextURL = "/the-next-page"
+
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests++
@@ -38,6 +42,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			body = op.Last
 		} else if next := nextOf(op, r.URL); next != "" {
 			w.Header().Set("Link", fmt.Sprintf("<http://%s%s>; rel=\"next\"", r.Host, next))
+			body = bytes.ReplaceAll(body, []byte(NextURL), []byte(next))
 		}
 	}
 	s.mu.Unlock()
@@ -45,7 +50,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", op.ContentType)
 	}
 	w.WriteHeader(op.Status)
-	_, _ = w.Write(body) // the client has gone
+	_, _ = w.Write(body) // #nosec G705 -- the client is the test's own; if it has gone, it does not matter
 }
 
 // taken returns how many requests there were since it was called last, and what was wrong with
