@@ -15,9 +15,12 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/diff"
 	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/internal/secret"
+	"github.com/endpointcache/endpointcache/internal/whose"
+	"github.com/endpointcache/endpointcache/settings"
 )
 
 type diffCommand struct {
@@ -91,6 +94,9 @@ func (c *diffCommand) both(ctx context.Context, s *session) (e cache.Stored, req
 		case req == nil:
 			req, err = c.requestOf(ctx, rc, e)
 		}
+		if err == nil {
+			err = checkWhose(ctx, s, rc, e, req)
+		}
 		if err != nil {
 			return err
 		}
@@ -116,6 +122,28 @@ func (c *diffCommand) requestOf(ctx context.Context, rc *cache.ResponseCache, e 
 		return nil, err
 	}
 	return req, c.add(req)
+}
+
+// checkWhose refuses to compare the response of one identity with the answer to nobody in particular.
+func checkWhose(ctx context.Context, s *session, rc *cache.ResponseCache, e cache.Stored, req *http.Request) error {
+	tables, err := rc.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(tables, func(t cache.Table) bool { return t.Name == e.Table })
+	if at < 0 || tables[at].Declaration == nil || tables[at].Declaration.Scope != settings.PerIdentity {
+		return nil
+	}
+	whom := "an identity for whose credentials a digest stands"
+	value, _ := e.Key[0].Value.(string)
+	if name, named := whose.Name(value); named {
+		whom = "the identity " + term.Quote(name)
+	}
+	if len(credential.Text(req)) == 0 {
+		return usagef("the response is that of %s alone: give its credentials by --header", whom)
+	}
+	s.say("The response is that of %s alone: it is compared with the answer to the credentials given, whoever has them.", whom)
+	return nil
 }
 
 // rebase sends the request to another origin, if there is one to be asked.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	cacheidentity "github.com/endpointcache/endpointcache/identity"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -96,6 +97,29 @@ func TestDiffOfAPostAsks(t *testing.T) {
 	}
 	if r := p.run(t, "y\n", args...); r.code != exitDifferent || len(origin.requests) != 1 {
 		t.Errorf("after a yes: %+v", r)
+	}
+}
+
+// What is one identity's own is compared with the answer to credentials, not to nobody in particular.
+func TestDiffOfAnIdentitysResponse(t *testing.T) {
+	p := newLocation(t, "sqlite")
+	c := p.cache(t, nil)
+	own := tracks
+	own.Scope = settings.PerIdentity
+	r, err := cache.CreateRepository(t.Context(), c, own)
+	check(t, err)
+	check(t, r.Save(cacheidentity.With(t.Context(), "alice"), trackKey{"harder", "DE"}, track{"harder", "Harder, Better"}))
+	check(t, c.Close())
+	origin := theAPI()
+	p.program.origin = origin
+	args := []string{"diff", "tracks", "alice", "harder", "DE"}
+	got := p.run(t, "", args...)
+	if got.code != exitUsage || len(origin.requests) > 0 || !strings.Contains(got.stderr, "alice alone") || !strings.Contains(got.stderr, "--header") {
+		t.Errorf("without credentials: %+v", got)
+	}
+	got = p.run(t, "", append(args, "-H", "Authorization: Bearer a")...)
+	if got.code == exitUsage || len(origin.requests) != 1 || !strings.Contains(got.stderr, "alice alone") {
+		t.Errorf("with credentials: %+v", got)
 	}
 }
 
