@@ -14,8 +14,8 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/cassette"
-	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/redact"
 	"github.com/endpointcache/endpointcache/store"
 )
@@ -121,7 +121,7 @@ func (r *recordCommand) Run(ctx context.Context, s *session) error {
 		recorder := &cassette.Recorder{Cassette: tape, Base: base, Log: s.log, New: r.New, Last: r.Last}
 		err = r.serve(ctx, s, tape, recorder, command)
 		recorded, played, left := recorder.Counts()
-		s.say("%s recorded, %s answered from the recording, %d not recorded", human.Things(recorded, "response", "responses"), human.Count(played), left)
+		s.say("%s recorded, %s answered from the recording, %s not recorded", human.Things(recorded, "response", "responses"), human.Count(played), human.Count(left))
 		return errors.Join(err, recorder.Finish(context.WithoutCancel(ctx)))
 	})
 }

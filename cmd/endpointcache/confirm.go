@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/endpointcache/endpointcache/cache"
-	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 // consent are the flags of commands that change a cache.

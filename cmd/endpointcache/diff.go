@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
-	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	"github.com/endpointcache/endpointcache/internal/credential"
 	"github.com/endpointcache/endpointcache/internal/diff"
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/internal/redirect"
 	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/internal/whose"

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 type doctorCommand struct {

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
-	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 // verdicts are the words for what a request brings about, in JSON and for people.
@@ -58,9 +58,5 @@ func (s *session) fact(subject, text string) {
 // instant is a time as people read it, with how far it is.
 func (s *session) instant(t time.Time) string {
 	const layout = "2006-01-02 15:04:05 MST"
-	far := human.Duration(t.Sub(s.begun).Abs())
-	if t.After(s.begun) {
-		return s.at(t).Format(layout) + ", in " + far
-	}
-	return s.at(t).Format(layout) + ", " + far + " ago"
+	return s.at(t).Format(layout) + ", " + human.Relative(t, s.begun)
 }

@@ -16,8 +16,8 @@ import (
 
 	"github.com/endpointcache/endpointcache/archive"
 	"github.com/endpointcache/endpointcache/cache"
-	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/settings"
 )

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
-	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 // listing is what the commands that list stored responses have in common.
@@ -185,10 +185,9 @@ func (s *session) entryTableTo(out *term.Output) entryTable {
 func (t entryTable) row(e cache.Stored) {
 	expires := term.Cell{Text: "never"}
 	if !e.ExpiresAt.IsZero() {
-		if left := e.ExpiresAt.Sub(t.now); left > 0 {
-			expires.Text = "in " + human.Duration(left)
-		} else {
-			expires = term.Cell{Text: human.Duration(-left) + " ago", Style: term.Warn}
+		expires.Text = human.Relative(e.ExpiresAt, t.now)
+		if !e.ExpiresAt.After(t.now) {
+			expires.Style = term.Warn
 		}
 	}
 	status := term.Cell{Text: strconv.Itoa(e.Status)}

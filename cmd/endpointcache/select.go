@@ -10,10 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/endpointcache/endpointcache/cache"
-	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -162,12 +164,12 @@ func (c conditions) query(s *session, tables []cache.Table) (q cache.Query, err 
 		if instant.text == "" {
 			continue
 		}
-		if *instant.to, err = human.ParseInstant(instant.text, s.begun, s.zone()); err != nil {
+		if *instant.to, err = parseInstant(instant.text, s.begun, s.zone()); err != nil {
 			return q, fmt.Errorf("--%s: %w", instant.flag, err)
 		}
 	}
 	if c.Larger != "" {
-		least, err := human.ParseSize(c.Larger)
+		least, err := parseSize(c.Larger)
 		if err != nil {
 			return q, fmt.Errorf("--larger: %w", err)
 		}
@@ -234,6 +236,30 @@ func parseStatus(text string) (least, most int, err error) {
 		}
 		return least, least, nil
 	}
+}
+
+// parseInstant reads an instant: a duration before now, or a date, or a time as RFC 3339 has it. Dates without a time
+// zone are those of the zone.
+func parseInstant(text string, now time.Time, zone *time.Location) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return t, nil
+		}
+	}
+	d, err := human.ParseDuration(text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is neither an age such as 24h or 7d nor a time such as 2006-01-02 or 2006-01-02T15:04:05Z", text)
+	}
+	return now.Add(-d), nil
+}
+
+// parseSize reads a number of bytes: "1500", "20kB", "1.5 MiB".
+func parseSize(text string) (int64, error) {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > 1<<62 {
+		return 0, fmt.Errorf("%q is no size such as 1500, 20kB or 1.5MiB", text)
+	}
+	return int64(n), nil
 }
 
 // zone is where times are shown, and read that do not tell theirs.

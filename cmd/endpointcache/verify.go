@@ -5,8 +5,8 @@ import (
 	"strconv"
 
 	"github.com/endpointcache/endpointcache/cache"
-	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 type verifyCommand struct {
