@@ -231,10 +231,12 @@ func TestExplanationsInWords(t *testing.T) {
 		"fresh":        {plain, 200, nil, 4 * time.Hour, 40 * time.Minute, false, false, cache.Serve, []string{"It is fresh for another 3h20m."}},
 		"never":        {plain, 200, nil, settings.NeverExpire, 40 * time.Minute, false, false, cache.Serve, []string{"It never expires."}},
 		"expires soon": {plain, 200, nil, time.Hour, 56*time.Minute + 55*time.Second, false, false, cache.Serve, []string{"It is fresh for another 3m5s."}},
-		"expired":      {plain, 200, nil, time.Hour, 50 * time.Hour, false, false, cache.Fetch, []string{"It expired 2 days ago, and it has neither an ETag nor a Last-Modified: the origin is asked for it anew."}},
+		"for days":     {plain, 200, nil, 7 * 24 * time.Hour, 40 * time.Minute, false, false, cache.Serve, []string{"It is fresh for another 6d23h."}},
+		"hardly fresh": {plain, 200, nil, time.Hour, time.Hour - time.Second/2, false, false, cache.Serve, []string{"It is fresh for another moment."}},
+		"expired":      {plain, 200, nil, time.Hour, 50 * time.Hour, false, false, cache.Fetch, []string{"It expired 2d1h ago, and it has neither an ETag nor a Last-Modified: the origin is asked for it anew."}},
 		"just expired": {plain, 200, nil, time.Hour, time.Hour, false, false, cache.Fetch, []string{"It has just expired, and it has neither an ETag nor a Last-Modified: the origin is asked for it anew."}},
 		"to be confirmed": {plain, 200, headers("Etag", `"1"`), time.Hour, 49*time.Hour + 1, false, false, cache.Revalidate, []string{
-			"It expired 2 days ago, and it has an ETag: the origin is asked whether it still holds.",
+			"It expired 2d ago, and it has an ETag: the origin is asked whether it still holds.",
 		}},
 		"absent": {plain, 404, nil, time.Hour, time.Minute, false, false, cache.Serve, []string{
 			"It is fresh for another 59m.", "It says that the origin has nothing: its status is 404.",

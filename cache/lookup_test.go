@@ -269,7 +269,7 @@ func TestLookups(t *testing.T) {
 			"The responses of each identity are kept apart, and nothing tells whose request this is: it bypasses the cache.",
 		}},
 		"of somebody": {get(t, "https://api.test/v1/me/1").WithContext(identity.With(t.Context(), "ann")), "mine", true, 0, cache.Serve, []string{
-			"It is fresh for another 7 days.", `It is kept for the identity "ann" alone.`,
+			"It is fresh for another 6d23h.", `It is kept for the identity "ann" alone.`,
 		}},
 		"of somebody else": {get(t, "https://api.test/v1/me/1").WithContext(identity.With(t.Context(), "bob")), "mine", false, 1, cache.Fetch, []string{
 			"Nothing is stored for its key.", `It was looked for among the responses of the identity "bob" alone.`, `It is stored for the identity "ann".`,

@@ -85,8 +85,8 @@ func TestContentsOnEveryStore(t *testing.T) {
 			told := tellAll(t, owner)
 			if got := told["tracks"]; !slices.Equal(got, []string{
 				"tracks: 2 live, 2 expired, 1 absent, of 3 seconds",
-				`tracks [{id a} {market DE}]: serve: It is fresh for another 1h59m. GET https://api.test/v1/tracks/a?market=DE`,
-				`tracks [{id a} {market SE}]: serve: It is fresh for another 1h59m. GET https://api.test/v1/tracks/a?market=SE`,
+				`tracks [{id a} {market DE}]: serve: It is fresh for another 2h. GET https://api.test/v1/tracks/a?market=DE`,
+				`tracks [{id a} {market SE}]: serve: It is fresh for another 2h. GET https://api.test/v1/tracks/a?market=SE`,
 				`tracks [{id c} {market US}]: revalidate: An invalidation of the tag "US" made it old 2h ago, and it has an ETag: the origin is asked whether it still holds. GET https://api.test/v1/tracks/c?market=US`,
 				`tracks [{id gone} {market DE}]: revalidate: It expired 1h ago, and it has an ETag: the origin is asked whether it still holds. GET https://api.test/v1/tracks/gone?market=DE`,
 			}) {

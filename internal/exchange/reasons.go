@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/internal/whose"
 )
@@ -38,8 +39,8 @@ func (g *telling) reasons(v verdict, on ground, e *Explanation) []string {
 	add(s.isPart() && on != isUnaskedPart && on != lacksBytes, "It is a part of a response: %s.", g.part())
 	forwards := v != serveIt && v != serveAndRenew
 	window := e.StandsInUntil.Sub(g.now)
-	add(forwards && window > 0, "Where the origin cannot be reached, it stands in for another %s.", span(window))
-	add(on == isFresh && !e.RenewableUntil.IsZero(), "After its expiry it is served for another %s while it is renewed.", span(e.RenewableUntil.Sub(e.ExpiresAt)))
+	add(forwards && window > 0, "Where the origin cannot be reached, it stands in for another %s.", another(window))
+	add(on == isFresh && !e.RenewableUntil.IsZero(), "After its expiry it is served for another %s while it is renewed.", another(e.RenewableUntil.Sub(e.ExpiresAt)))
 	add(on == isFresh && e.Validator, "It has %s, so that the origin can be asked whether it still holds when it has expired.", validator(header))
 	add(on == isFresh && g.a.Rules.beta > 0, "The policy's RefreshBeta may have a read renew it earlier, by chance.")
 	add(g.a.Rules.Controls() && rfc9111.Varies(header) && on != isOtherVariant, "It varies by %s: requests that differ in that get another response.", varied(header))
@@ -67,7 +68,7 @@ func (g *telling) deciding(v verdict, on ground, e *Explanation) string {
 	case isDueAhead:
 		return g.fresh(e) + ", which is so late in its life that it is renewed ahead in the background."
 	case mayBeRenewed:
-		return fmt.Sprintf("%s, and may be served for another %s while it is renewed in the background.", g.expired(e), span(e.RenewableUntil.Sub(g.now)))
+		return fmt.Sprintf("%s, and may be served for another %s while it is renewed in the background.", g.expired(e), another(e.RenewableUntil.Sub(g.now)))
 	case hasExpired:
 		if g.a.Rules.Controls() && s.control().NoCache && !s.Entry.ExpiresAt.After(s.Entry.CachedAt.Add(noCacheWithin)) {
 			return "The response says no-cache" + g.then(v, header)
@@ -129,7 +130,7 @@ func (g *telling) fresh(e *Explanation) string {
 	if e.ExpiresAt.IsZero() {
 		return "It never expires"
 	}
-	return "It is fresh for another " + span(e.ExpiresAt.Sub(g.now))
+	return "It is fresh for another " + another(e.ExpiresAt.Sub(g.now))
 }
 
 func (g *telling) expired(e *Explanation) string {
@@ -137,7 +138,7 @@ func (g *telling) expired(e *Explanation) string {
 	if ago < time.Second {
 		return "It has just expired"
 	}
-	return "It expired " + span(ago) + " ago"
+	return "It expired " + human.Duration(ago) + " ago"
 }
 
 func (g *telling) outdated() string {
@@ -148,7 +149,7 @@ func (g *telling) outdated() string {
 	if ago < time.Second {
 		return "An invalidation of " + g.mark.about + " has just made it old"
 	}
-	return "An invalidation of " + g.mark.about + " made it old " + span(ago) + " ago"
+	return "An invalidation of " + g.mark.about + " made it old " + human.Duration(ago) + " ago"
 }
 
 // then is the end of a sentence: what becomes of it.
@@ -175,9 +176,9 @@ func validator(h http.Header) string {
 func (g *telling) part() string {
 	p := g.stored.parts
 	if p.Size > 0 {
-		return fmt.Sprintf("%d of %d bytes", p.Len(), p.Size)
+		return human.Count(p.Len()) + " of " + human.Things(p.Size, "byte", "bytes")
 	}
-	return strconv.Itoa(len(g.stored.Entry.Payload)) + " bytes"
+	return human.Things(len(g.stored.Entry.Payload), "byte", "bytes")
 }
 
 // mostQuoted bounds what is told of a name.
@@ -200,43 +201,10 @@ func varied(header http.Header) string {
 	return abridged(strings.Join(slices.Collect(rfc9111.Elements(header, "Vary")), ", "))
 }
 
-const day = 24 * time.Hour
-
-// span is a duration as people say it, in one or two units.
-func span(d time.Duration) string {
-	switch {
-	case d < time.Second:
+// another is the end of "for another": a duration.
+func another(d time.Duration) string {
+	if d < time.Second {
 		return "moment"
-	case d < time.Minute:
-		return howMany(d, time.Second, "second")
-	case d < 10*time.Minute:
-		return inUnits(d, time.Minute, "m", time.Second, "s")
-	case d < time.Hour:
-		return inUnits(d.Truncate(time.Minute), time.Minute, "m", time.Second, "s")
-	case d < 2*day:
-		return inUnits(d, time.Hour, "h", time.Minute, "m")
-	case d < 60*day:
-		return howMany(d.Round(day), day, "day")
-	case d < 730*day:
-		return howMany(d, 30*day, "month")
-	default:
-		return howMany(d, 365*day, "year")
 	}
-}
-
-// inUnits is a duration in a unit and a smaller one, such as 3h20m.
-func inUnits(d, unit time.Duration, name string, small time.Duration, smallName string) string {
-	text := strconv.FormatInt(int64(d/unit), 10) + name
-	if rest := d % unit / small; rest > 0 {
-		text += strconv.FormatInt(int64(rest), 10) + smallName
-	}
-	return text
-}
-
-func howMany(d, unit time.Duration, name string) string {
-	n := int64(d / unit)
-	if n == 1 {
-		return "1 " + name
-	}
-	return fmt.Sprintf("%d %ss", n, name)
+	return human.Duration(d)
 }
