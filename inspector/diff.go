@@ -10,6 +10,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/identity"
 	"github.com/endpointcache/endpointcache/internal/diff"
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/internal/whose"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/settings"
@@ -165,7 +166,7 @@ func (i *Inspector) askOrigin(req *http.Request, as string) (diff.Response, erro
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, largestBody+1))
 	if err == nil && len(body) > largestBody {
-		err = fmt.Errorf("its body is longer than %s", byteCount(largestBody))
+		err = fmt.Errorf("its body is longer than %s", human.Size(largestBody))
 	}
 	return diff.Response{Status: resp.StatusCode, Header: resp.Header, Body: body}, err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/internal/preview"
 )
 
@@ -178,7 +179,7 @@ func (i *Inspector) freshness(ctx context.Context, e cache.Stored, now time.Time
 }
 
 func freshnessOf(x cache.Explanation, now time.Time) freshness {
-	f := freshness{Verdict: verdicts[x.Verdict], Declared: x.Declared, Age: durationWords(x.Age.Truncate(time.Second)), Timeline: timelineOf(x, now)}
+	f := freshness{Verdict: verdicts[x.Verdict], Declared: x.Declared, Age: human.Duration(x.Age), Timeline: timelineOf(x, now)}
 	for _, reason := range x.Reasons {
 		f.Reasons = append(f.Reasons, printable(reason, 1000))
 	}

@@ -45,6 +45,25 @@ func TestAnEntryIsShownWhole(t *testing.T) {
 	}
 }
 
+// A time is in the same words in the sentence as beside the instant, however it is rounded.
+func TestTimesAgree(t *testing.T) {
+	p := newPages(t, inspector.Options{})
+	p.save("a", 200, http.Header{"Content-Type": {"text/plain"}, "Etag": {`"v1"`}}, "", 7*24*time.Hour)
+	for _, tt := range []struct {
+		passes         time.Duration
+		left, then, by string
+	}{
+		{10 * time.Second, "It is fresh for another 7d.", "in 7d", "<dd>10s</dd>"},
+		{40 * time.Minute, "It is fresh for another 6d23h.", "in 6d23h", "40m10s ago"},
+		{167*time.Hour + 19*time.Minute + 49*time.Second + time.Second/2, "It is fresh for another moment.", ">now<", "7d ago"},
+		{time.Second, "It has just expired,", ">now<", "7d ago"},
+		{3*time.Hour + 20*time.Minute, "It expired 3h20m ago,", ">3h20m ago<", "<dd>7d3h</dd>"},
+	} {
+		*p.now = p.now.Add(tt.passes)
+		has(t, p.get(200, "/entry?"+address("a")), tt.left, tt.then, tt.by)
+	}
+}
+
 func TestBodiesOfAllKinds(t *testing.T) {
 	p := newPages(t, inspector.Options{})
 	long := `[` + strings.Repeat(`{"n":1},`, 100_000) + `0]`
@@ -192,7 +211,7 @@ func TestLookupsByBodyAndIdentity(t *testing.T) {
 	has(t, p.lookUp(200, of), "It is not stored")
 
 	search.Set("body", strings.Repeat("x", 9<<20))
-	has(t, p.lookUp(http.StatusRequestEntityTooLarge, search), "longer than 8.00 MiB")
+	has(t, p.lookUp(http.StatusRequestEntityTooLarge, search), "longer than 8.0 MiB")
 }
 
 // The pages of responses with long keys have links that servers and proxies take, and so has the list's next page.

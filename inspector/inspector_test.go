@@ -236,7 +236,7 @@ func TestRepositories(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	page := p.get(200, "/")
-	has(t, page, `href="list?repository=tracks"`, `href="list?repository=tracks&amp;state=expired"`, `href="list?repository=tracks&amp;status=404-410"`, "1 h ago")
+	has(t, page, `href="list?repository=tracks"`, `href="list?repository=tracks&amp;state=expired"`, `href="list?repository=tracks&amp;status=404-410"`, "1h1m ago", "59m59s ago")
 }
 
 func TestSearch(t *testing.T) {
@@ -264,6 +264,7 @@ func TestSearch(t *testing.T) {
 		{"younger=1h", "be* beta"},
 		{"older=1h", "alpha alpine"},
 		{"older=1d", ""},
+		{"older=1d12h", ""},
 		{"order=cached&descending=1&status=2xx", "alpine alpha"},
 		{"order=expires", "alpha beta be* alpine"},
 		{"order=size&descending=1&limit=1", "be*"},

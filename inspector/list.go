@@ -12,6 +12,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/repository"
 )
 
@@ -225,9 +226,9 @@ func (s search) listing(tables []cache.Table, now time.Time) (l cache.Listing, e
 		at   *time.Time
 	}{{s.Younger, &l.CachedFrom}, {s.Older, &l.CachedBefore}, {s.Unused, &l.UsedBefore}} {
 		if age.text != "" {
-			d, err := parseAge(age.text)
+			d, err := human.ParseDuration(age.text)
 			if err != nil {
-				return l, err
+				return l, badRequest("An age is written as 90s, 15m, 2h or 7d, not %q.", printable(age.text, 40))
 			}
 			*age.at = now.Add(-d)
 		}
@@ -337,21 +338,6 @@ func statuses(text string) (least, greatest int, err error) {
 		return 0, 0, badRequest("A status is written as 200, 4xx or 404-410, not %q.", printable(text, 40))
 	}
 	return least, greatest, nil
-}
-
-// parseAge reads a duration of Go, or a number of days such as 7d.
-func parseAge(text string) (time.Duration, error) {
-	text = strings.TrimSpace(text)
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseFloat(days, 64); err == nil && n >= 0 && n < 36500 {
-			return time.Duration(n * 24 * float64(time.Hour)), nil
-		}
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return 0, badRequest("An age is written as 90s, 15m, 2h or 7d, not %q.", printable(text, 40))
-	}
-	return d, nil
 }
 
 // address is that of the list for the search, with more parameters.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/hooks"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 // live is the page of what the cache does.
@@ -148,18 +149,18 @@ func figuresOf(s *step, known recorded) []figure {
 	}
 	latency := func(h *histogram) string {
 		if d := h.quantile(0.5); d > 0 {
-			return durationWords(d) + " / " + durationWords(h.quantile(0.95))
+			return human.Precise(d) + " / " + human.Precise(h.quantile(0.95))
 		}
 		return "–"
 	}
 	return []figure{
 		{"hit rate", rate},
-		{"answers", count(all)},
-		{"origin requests", count(requests)},
-		{"under way now", count(known.active)},
+		{"answers", human.Count(all)},
+		{"origin requests", human.Count(requests)},
+		{"under way now", human.Count(known.active)},
 		{"answer, median / 95 %", latency(&s.answerTime)},
 		{"origin, median / 95 %", latency(&s.originTime)},
-		{"received", byteCount(s.received)},
+		{"received", human.Size(s.received)},
 	}
 }
 
@@ -168,13 +169,10 @@ func runRowOf(r run, now time.Time) runRow {
 	row := runRow{
 		Repository: printable(r.repository, 200), Began: momentOf(r.began, now), Done: p.Done, Total: p.Total,
 		Cached: p.Cached + p.Confirmed, Fetched: p.Fetched, Failed: p.Failed, Requests: p.Requests, Rate: p.Rate,
-		Elapsed: durationWords(p.Elapsed.Truncate(time.Second)),
-	}
-	if p.Elapsed < time.Second {
-		row.Elapsed = durationWords(p.Elapsed)
+		Elapsed: human.Precise(p.Elapsed),
 	}
 	if !p.Ended && p.Left >= 0 && p.Total > 0 {
-		row.Left = coarse(p.Left)
+		row.Left = human.Duration(p.Left)
 	}
 	return row
 }

@@ -70,7 +70,7 @@ func TestLive(t *testing.T) {
 	ended(hooks.RequestEnd{Status: 200, Attempts: 1, Bytes: 2048, Duration: 90 * time.Millisecond})
 	got := getJSON[livePage](p, "/live?window=1h")
 	for label, want := range map[string]string{
-		"hit rate": "66.7 %", "answers": "9", "origin requests": "1", "under way now": "1", "received": "2.00 KiB",
+		"hit rate": "66.7 %", "answers": "9", "origin requests": "1", "under way now": "1", "received": "2.0 KiB",
 	} {
 		if got.figure(label) != want {
 			t.Errorf("%s is %q, want %q", label, got.figure(label), want)
@@ -107,7 +107,7 @@ func TestPrefetchesAreShown(t *testing.T) {
 	p := newPages(t, inspector.Options{Recorder: recorder})
 	tell := recorder.Hooks().Prefetching(t.Context(), hooks.Prefetch{Repository: "tracks"})
 	tell(hooks.Progress{Done: 40, Total: 100, Fetched: 40, Rate: 10, Left: 6 * time.Second})
-	has(t, p.get(200, "/live"), `<progress max="100" value="40" aria-label="Prefetch of tracks">`, "10 a second", "6 s left")
+	has(t, p.get(200, "/live"), `<progress max="100" value="40" aria-label="Prefetch of tracks">`, "10 a second", "6s left")
 	got := getJSON[livePage](p, "/live")
 	if len(got.Prefetching) != 1 || got.Prefetching[0].Done != 40 || len(got.Prefetched) != 0 {
 		t.Errorf("%+v", got)
@@ -160,7 +160,7 @@ func TestManyGoroutinesRecordAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if got := getJSON[livePage](p, "/live?window=24h"); strings.ReplaceAll(got.figure("answers"), "\u202f", "") != "4000" {
+	if got := getJSON[livePage](p, "/live?window=24h"); got.figure("answers") != "4,000" {
 		t.Errorf("%+v", got.Figures)
 	}
 }

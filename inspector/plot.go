@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/hooks"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 // plot is a picture of numbers over time. Its lines have coordinates of their own, from 0 to
@@ -126,9 +127,9 @@ func plotsOf(points []step, from time.Time, length time.Duration) []*plot {
 		case "answers", "origin":
 			p.Stacked, p.format = true, shortNumber
 		case "latency":
-			p.log, p.format = true, func(v float64) string { return durationWords(time.Duration(v * 1e9)) }
+			p.log, p.format = true, func(v float64) string { return human.Precise(time.Duration(math.Round(v * 1e9))) }
 		case "received", "size":
-			p.format = func(v float64) string { return byteCount(int64(math.Round(v))) }
+			p.format = func(v float64) string { return human.Size(int64(math.Round(v))) }
 		default:
 			p.format = shortNumber
 		}
@@ -163,11 +164,21 @@ func shortNumber(v float64) string {
 	case v < 10:
 		return strconv.FormatFloat(v, 'g', 2, 64)
 	case v < 10_000:
-		return count(int64(math.Round(v)))
+		return human.Count(int64(math.Round(v)))
 	case v < 999_500:
 		return threeDigits(v/1e3) + " k"
 	}
 	return threeDigits(v/1e6) + " M"
+}
+
+func threeDigits(f float64) string {
+	switch {
+	case f < 9.995:
+		return strconv.FormatFloat(f, 'f', 2, 64)
+	case f < 99.95:
+		return strconv.FormatFloat(f, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(f, 'f', 0, 64)
 }
 
 // draw makes the lines and the texts.
@@ -192,8 +203,8 @@ func (p *plot) draw(from time.Time, length time.Duration) {
 	}
 	n := len(base)
 	p.Times = []mark{
-		{"0%", "start", relative(from, from.Add(length*time.Duration(n)))},
-		{"50%", "middle", relative(from.Add(length*time.Duration(n)/2), from.Add(length*time.Duration(n)))},
+		{"0%", "start", human.Relative(from, from.Add(length*time.Duration(n)))},
+		{"50%", "middle", human.Relative(from.Add(length*time.Duration(n)/2), from.Add(length*time.Duration(n)))},
 		{"100%", "end", "now"},
 	}
 	p.table(from, length)
@@ -235,7 +246,7 @@ func (p *plot) axis(least, greatest float64) func(float64) float64 {
 		}
 		every := math.Ceil((high - low) / 4)
 		for power := low; power <= high; power += every {
-			p.rule((power-low)/(high-low), math.Pow(10, power)*1.0000001)
+			p.rule((power-low)/(high-low), math.Pow(10, power))
 		}
 		return func(v float64) float64 { return (math.Log10(max(v, least)) - low) / (high - low) }
 	}
@@ -272,7 +283,7 @@ func roundUp(v float64) (top float64, steps int) {
 	return 10 * power, 4
 }
 
-// roundUpBytes is roundUp in the unit that byteCount has for it.
+// roundUpBytes is roundUp in the unit that human.Size has for it.
 func roundUpBytes(v float64) (top float64, steps int) {
 	unit := 1.0
 	for v/unit >= 999.5 {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/internal/secret"
 )
 
@@ -115,7 +116,7 @@ func (i *Inspector) answer(w http.ResponseWriter, r *http.Request, name string) 
 func parseForm(r *http.Request) error {
 	err := r.ParseForm()
 	if tooLong := new(http.MaxBytesError); errors.As(err, &tooLong) {
-		return problem{http.StatusRequestEntityTooLarge, "The form is longer than " + byteCount(tooLong.Limit) + "."}
+		return problem{http.StatusRequestEntityTooLarge, "The form is longer than " + human.Size(tooLong.Limit) + "."}
 	}
 	if err != nil {
 		return badRequest("The form cannot be read.")

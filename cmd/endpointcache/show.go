@@ -51,6 +51,7 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
+		s.begun = s.clock() // as the explanation has it: the store may have taken long to open
 		why, err := rc.Contents().Explain(ctx, e)
 		if err != nil {
 			return err

@@ -125,7 +125,7 @@ func TestPlots(t *testing.T) {
 	plain.do(chromedp.Click(chromedp.CSS("#answers-numbers summary")))
 	plain.shows("Answers, keys a second, in steps of 5s")
 	plain.follow("1 hour")
-	plain.shows("Hit rate", "1 h ago")
+	plain.shows("Hit rate", "1h ago")
 
 	b := open(t, m.pages.URL, look{})
 	b.visit("live")
