@@ -13,6 +13,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/findings"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 var _ driver.Diagnoser = (*Store)(nil)
@@ -122,7 +123,7 @@ func (d *diagnosis) ofTable(ctx context.Context, name string) error {
 		return err
 	}
 	status := strings.ToLower(string(found.TableStatus))
-	value := fmt.Sprintf("%s, about %d items, %s", status, aws.ToInt64(found.ItemCount), findings.Size(aws.ToInt64(found.TableSizeBytes)))
+	value := fmt.Sprintf("%s, about %s, %s", status, human.Things(aws.ToInt64(found.ItemCount), "item", "items"), human.Size(aws.ToInt64(found.TableSizeBytes)))
 	switch found.TableStatus {
 	case types.TableStatusActive, types.TableStatusUpdating:
 		d.Good(subject, "%s", value)
@@ -231,9 +232,9 @@ func (d *diagnosis) check(ctx context.Context, specs []driver.TableSpec) error {
 		}
 	}
 	if len(unread) > 0 {
-		d.Fault("items", findings.Count(int64(len(unread)), "table")+" with what is no entry", "Other programs have written to the table: clear these repositories, and give the cache a table of its own.")
+		d.Fault("items", human.Things(len(unread), "table", "tables")+" with what is no entry", "Other programs have written to the table: clear these repositories, and give the cache a table of its own.")
 		return nil
 	}
-	d.Good("items", "%d entries can be read, %s", entries, findings.Size(bytes))
+	d.Good("items", "%s can be read, %s", human.Things(entries, "entry", "entries"), human.Size(bytes))
 	return nil
 }

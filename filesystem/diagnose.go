@@ -14,6 +14,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/filelock"
 	"github.com/endpointcache/endpointcache/internal/findings"
 	"github.com/endpointcache/endpointcache/internal/findings/ondisk"
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/internal/mount"
 )
 
@@ -145,15 +146,15 @@ func (d *diagnosis) left(l left) {
 	}
 	value := "none"
 	if l.temporary > 0 {
-		value = fmt.Sprintf("%d, of which %d are older than an hour", l.temporary, l.abandoned)
+		value = fmt.Sprintf("%s, of which %s are older than an hour", human.Count(l.temporary), human.Count(l.abandoned))
 	}
 	d.Judge(level, "temporary files", value, "Processes have died while they saved: compact the store, which removes what they have left.")
 	if l.dropped > 0 {
-		d.Warning("dropped tables", findings.Count(int64(l.dropped), "folder")+" not removed to the end",
+		d.Warning("dropped tables", human.Things(l.dropped, "folder", "folders")+" not removed to the end",
 			"Compact the store, which removes them.")
 	}
 	if l.others > 0 {
-		d.Warning("other contents", findings.Count(int64(l.others), "file or folder")+" that are not of the cache",
+		d.Warning("other contents", human.Things(l.others, "file or folder", "files or folders")+" that are not of the cache",
 			"Give the cache a folder of its own.")
 	}
 }
@@ -172,21 +173,14 @@ func (d *diagnosis) check(ctx context.Context, root *os.Root, tables []driver.Ta
 			return err
 		}
 	}
-	d.Good("entries", "%s, %s", countEntries(all.entries), findings.Size(all.bytes))
+	d.Good("entries", "%s, %s", human.Things(all.entries, "entry", "entries"), human.Size(all.bytes))
 	if all.damaged > 0 {
-		d.Fault("damaged files", findings.Count(int64(all.damaged), "file"),
+		d.Fault("damaged files", human.Things(all.damaged, "file", "files"),
 			"They count as missing, and the next saves replace them; the log of a read names them. Look after the disk.")
 	} else {
 		d.Good("damaged files", "none")
 	}
 	return nil
-}
-
-func countEntries(n int) string {
-	if n == 1 {
-		return "1 entry"
-	}
-	return fmt.Sprintf("%d entries", n)
 }
 
 // checked is what a check has found.

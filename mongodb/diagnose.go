@@ -14,6 +14,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/findings"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 var _ driver.Diagnoser = (*Store)(nil)
@@ -201,15 +202,15 @@ func (d *diagnosis) ofDatabase(ctx context.Context) error {
 		d.Unknown(subject)
 		return nil
 	}
-	d.Good(subject, "%s, %.0f documents, %s, on the disk %s and indexes of %s", name, stats.Objects,
-		findings.Size(int64(stats.Data)), findings.Size(int64(stats.Storage)), findings.Size(int64(stats.Indexes)))
+	d.Good(subject, "%s, %s, %s, on the disk %s and indexes of %s", name, human.Things(int64(stats.Objects), "document", "documents"),
+		human.Size(int64(stats.Data)), human.Size(int64(stats.Storage)), human.Size(int64(stats.Indexes)))
 	if stats.Disk > 0 {
 		free := int64(stats.Disk - stats.DiskInUse)
 		level := driver.Good
 		if float64(free) < stats.Disk/20 {
 			level = driver.Warning
 		}
-		d.Judge(level, "free space of the server", findings.Size(free), "Saves fail when its disk is full: make room, or give the cache a limit.")
+		d.Judge(level, "free space of the server", human.Size(free), "Saves fail when its disk is full: make room, or give the cache a limit.")
 	}
 	return nil
 }
@@ -270,7 +271,7 @@ func (d *diagnosis) ofIndexes(ctx context.Context, tables []*table) error {
 		}
 	}
 	if lacking > 0 {
-		d.Warning("indexes", findings.Count(int64(lacking), "table")+" without that of expiries", "Counts and clears read whole collections: a program with the right to create indexes makes them when it opens the tables.")
+		d.Warning("indexes", human.Things(lacking, "table", "tables")+" without that of expiries", "Counts and clears read whole collections: a program with the right to create indexes makes them when it opens the tables.")
 	} else {
 		d.Good("indexes", "as they should be")
 	}
@@ -278,7 +279,7 @@ func (d *diagnosis) ofIndexes(ctx context.Context, tables []*table) error {
 	case d.store.ferret != nil || staying == len(tables) && d.store.opts.KeepExpired < 0:
 		d.Good("expired entries", "stay until they are cleared")
 	case staying > 0:
-		d.Warning("expired entries", "stay in "+findings.Count(int64(staying), "table"), "They lack the TTL index: a program that has KeepExpired, and the right to create indexes, makes it when it opens them.")
+		d.Warning("expired entries", "stay in "+human.Things(staying, "table", "tables"), "They lack the TTL index: a program that has KeepExpired, and the right to create indexes, makes it when it opens them.")
 	default:
 		d.Good("expired entries", "are removed by the server")
 	}
@@ -314,16 +315,16 @@ func (d *diagnosis) check(ctx context.Context, tables []*table) error {
 	}
 	switch {
 	case invalid > 0:
-		d.Fault("validation", findings.Count(int64(invalid), "collection")+" damaged", "Drop these repositories, or repair the server's files, and look after its disk.")
+		d.Fault("validation", human.Things(invalid, "collection", "collections")+" damaged", "Drop these repositories, or repair the server's files, and look after its disk.")
 	case validated < len(tables):
 		d.Unknown("validation")
 	default:
-		d.Good("validation", "%s as they should be", findings.Count(int64(validated), "collection"))
+		d.Good("validation", "%s as they should be", human.Things(validated, "collection", "collections"))
 	}
 	if unread > 0 {
-		d.Fault("documents", findings.Count(int64(unread), "table")+" with what is no entry", "Other programs have written to its collection: clear it, and give the cache a prefix of its own.")
+		d.Fault("documents", human.Things(unread, "table", "tables")+" with what is no entry", "Other programs have written to its collection: clear it, and give the cache a prefix of its own.")
 	} else {
-		d.Good("documents", "%d can be read", entries)
+		d.Good("documents", "%s can be read", human.Count(entries))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/findings"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 var _ driver.Diagnoser = (*Store)(nil)
@@ -281,12 +282,12 @@ func (d *diagnosis) ofTables(ctx context.Context) error {
 			invalid = append(invalid, row[0])
 		}
 	}
-	d.Good("tables", "%d, %s", len(ours), findings.Size(size))
+	d.Good("tables", "%d, %s", len(ours), human.Size(size))
 	level := driver.Good
 	if dead > manyDead && dead > live/3 {
 		level = driver.Warning
 	}
-	d.Judge(level, "dead rows", fmt.Sprintf("%d, beside %d live ones", dead, live), "Autovacuum does not keep up, or a transaction that stays open is in its way: end that, and compact the store.")
+	d.Judge(level, "dead rows", fmt.Sprintf("%s, beside %s live ones", human.Count(dead), human.Count(live)), "Autovacuum does not keep up, or a transaction that stays open is in its way: end that, and compact the store.")
 	for _, finding := range []struct {
 		tables                 []string
 		level                  driver.Level
@@ -299,7 +300,7 @@ func (d *diagnosis) ofTables(ctx context.Context) error {
 		{invalid, driver.Warning, "unfinished indexes", "of ", "The next listing in their order makes them anew."},
 	} {
 		if len(finding.tables) > 0 {
-			d.Judge(finding.level, finding.subject, finding.value+findings.Count(int64(len(finding.tables)), "table"), finding.advice)
+			d.Judge(finding.level, finding.subject, finding.value+human.Things(len(finding.tables), "table", "tables"), finding.advice)
 		}
 	}
 	return nil
@@ -351,9 +352,9 @@ func (d *diagnosis) check(ctx context.Context) error {
 		}
 	}
 	if len(broken) > 0 {
-		d.Fault("rows", findings.Count(int64(len(broken)), "table")+" cannot be read: "+strings.Join(broken, ", "), "Drop the repositories that fail, and look after the server's disk.")
+		d.Fault("rows", human.Things(len(broken), "table", "tables")+" cannot be read: "+strings.Join(broken, ", "), "Drop the repositories that fail, and look after the server's disk.")
 	} else {
-		d.Good("rows", "%d can be read, %s as text", rows, findings.Size(bytes))
+		d.Good("rows", "%s can be read, %s as text", human.Count(rows), human.Size(bytes))
 	}
 	return d.checkIndexes(ctx, ours)
 }

@@ -45,7 +45,7 @@ func TestFailuresAreListedByCause(t *testing.T) {
 	}
 	report := result.Report()
 	for _, want := range []string{
-		"9 keys in ", ": 0 cached, 1 fetched, 0 absent, 8 failed; 8 requests, 31 bytes saved\n", "4 failed: status 403 Forbidden: f1, f2, f3, …\n",
+		"9 keys in ", ": 0 cached, 1 fetched, 0 absent, 8 failed; 8 requests, 31 B saved\n", "4 failed: status 403 Forbidden: f1, f2, f3, …\n",
 	} {
 		if !strings.Contains(report, want) {
 			t.Errorf("there is no %q in %q", want, report)

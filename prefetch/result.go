@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 // Status tells what became of a key, as it does for a fetch.Fetcher.
@@ -74,36 +75,24 @@ func (r *Result[K]) Failures() iter.Seq2[K, error] {
 func (r *Result[K]) Report() string {
 	var b strings.Builder
 	keys := r.Cached + r.Fetched + r.Confirmed + r.Stale + r.Absent + r.Failed + r.Cancelled
-	fmt.Fprintf(&b, "%d keys in %v: %d cached, %d fetched, %d absent, %d failed", keys, r.Elapsed.Round(time.Millisecond),
-		r.Cached, r.Fetched, r.Absent, r.Failed)
+	fmt.Fprintf(&b, "%s in %s: %s cached, %s fetched, %s absent, %s failed", human.Things(keys, "key", "keys"), human.Precise(r.Elapsed),
+		human.Count(r.Cached), human.Count(r.Fetched), human.Count(r.Absent), human.Count(r.Failed))
 	for _, more := range []struct {
 		count int
 		name  string
 	}{{r.Confirmed, "confirmed"}, {r.Stale, "stale"}, {r.Cancelled, "cancelled"}} {
 		if more.count > 0 {
-			fmt.Fprintf(&b, ", %d %s", more.count, more.name)
+			fmt.Fprintf(&b, ", %s %s", human.Count(more.count), more.name)
 		}
 	}
-	fmt.Fprintf(&b, "; %d requests, %s saved\n", r.Requests, sizeText(r.Bytes))
+	fmt.Fprintf(&b, "; %s, %s saved\n", human.Things(r.Requests, "request", "requests"), human.Size(r.Bytes))
 	for _, cause := range r.Causes {
-		fmt.Fprintf(&b, "%d failed: %v\n", cause.Count, cause)
+		fmt.Fprintf(&b, "%s failed: %v\n", human.Count(cause.Count), cause)
 	}
 	if r.NoRetriesLeft {
 		b.WriteString("the budget of retries is used up\n")
 	}
 	return b.String()
-}
-
-func sizeText(bytes int64) string {
-	size, unit := float64(bytes), 0
-	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
-	for ; size >= 1024 && unit < len(units)-1; unit++ {
-		size /= 1024
-	}
-	if unit == 0 {
-		return fmt.Sprintf("%d bytes", bytes)
-	}
-	return fmt.Sprintf("%.1f %s", size, units[unit])
 }
 
 // ErrMaxFailures means that as many keys in a row have failed as

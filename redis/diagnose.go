@@ -14,6 +14,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/findings"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 var _ driver.Diagnoser = (*Store)(nil)
@@ -76,7 +77,7 @@ func (d *diagnosis) ofCluster(ctx context.Context, nodes int) error {
 		return err
 	}
 	facts := parseFacts(text)
-	value := fmt.Sprintf("%s, %s", facts["cluster_state"], findings.Count(int64(nodes), "node"))
+	value := fmt.Sprintf("%s, %s", facts["cluster_state"], human.Things(nodes, "node", "nodes"))
 	if facts["cluster_state"] == "ok" {
 		d.Good(subject, "%s", value)
 		return nil
@@ -218,7 +219,7 @@ func (n *node) ofRole() {
 	case n.facts["loading"] == "1":
 		n.Fault(subject, "loading its data", "Wait until it has read them from its disk.")
 	case n.facts["role"] != "slave":
-		n.Good(subject, "a primary, %s", findings.Count(n.facts.number("connected_slaves"), "replica"))
+		n.Good(subject, "a primary, %s", human.Things(n.facts.number("connected_slaves"), "replica", "replicas"))
 	case n.store.cluster:
 		n.Good(subject, "a replica")
 	default:
@@ -239,13 +240,13 @@ func (n *node) ofMemory() {
 	case used == 0:
 		n.Unknown(subject)
 	case most > 0 && float64(used) > nearlyFull*float64(most):
-		n.Warning(subject, findings.Size(used)+" of "+findings.Size(most)+" (maxmemory)", "It is nearly full: raise maxmemory, or give the cache a limit.")
+		n.Warning(subject, human.Size(used)+" of "+human.Size(most)+" (maxmemory)", "It is nearly full: raise maxmemory, or give the cache a limit.")
 	case most > 0:
-		n.Good(subject, "%s of %s (maxmemory)", findings.Size(used), findings.Size(most))
+		n.Good(subject, "%s of %s (maxmemory)", human.Size(used), human.Size(most))
 	case machine > 0 && float64(used) > nearlyFull*float64(machine)/2:
-		n.Warning(subject, findings.Size(used)+" of the machine's "+findings.Size(machine)+", without maxmemory", "The system ends the server when the machine's memory is full: set maxmemory.")
+		n.Warning(subject, human.Size(used)+" of the machine's "+human.Size(machine)+", without maxmemory", "The system ends the server when the machine's memory is full: set maxmemory.")
 	default:
-		n.Good(subject, "%s, without maxmemory", findings.Size(used))
+		n.Good(subject, "%s, without maxmemory", human.Size(used))
 	}
 	ratio, err := strconv.ParseFloat(n.facts["mem_fragmentation_ratio"], 64)
 	if err == nil && ratio > fragmented && used > muchMemory {
@@ -259,7 +260,7 @@ func (n *node) ofEviction() {
 	subject := "eviction" + n.suffix
 	policy := n.facts["maxmemory_policy"]
 	evicted := n.facts.number("evicted_keys")
-	value := fmt.Sprintf("%s, %s evicted so far", policy, findings.Count(evicted, "key"))
+	value := fmt.Sprintf("%s, %s evicted so far", policy, human.Things(evicted, "key", "keys"))
 	switch limited := n.facts.number("maxmemory") > 0; {
 	case policy == "":
 		n.Unknown(subject)
@@ -334,10 +335,10 @@ func (d *diagnosis) check(ctx context.Context) error {
 		entries, bytes = entries+n, bytes+size
 	}
 	if len(unread) > 0 {
-		d.Fault("entries", findings.Count(int64(len(unread)), "table")+" with what is no entry", "Other programs have written to its keys: clear it, and give the cache a prefix of its own.")
+		d.Fault("entries", human.Things(len(unread), "table", "tables")+" with what is no entry", "Other programs have written to its keys: clear it, and give the cache a prefix of its own.")
 		return nil
 	}
-	d.Good("entries", "%d can be read, %s", entries, findings.Size(bytes))
+	d.Good("entries", "%s can be read, %s", human.Count(entries), human.Size(bytes))
 	return nil
 }
 

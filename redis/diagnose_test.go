@@ -28,7 +28,7 @@ func TestFindingsOfEviction(t *testing.T) {
 	s := open(t, own.URL(), nil)
 	tracktest.WantFinding(t, s, false, "eviction", "noeviction", driver.Good)
 	configure(t, c, "maxmemory", "68719476736")
-	tracktest.WantFinding(t, s, false, "memory", "of 64.0 GiB (maxmemory)", driver.Good)
+	tracktest.WantFinding(t, s, false, "memory", "of 64 GiB (maxmemory)", driver.Good)
 	for policy, level := range map[string]driver.Level{
 		"noeviction": driver.Warning, "allkeys-lru": driver.Warning, "allkeys-random": driver.Warning,
 		"volatile-lru": driver.Good, "volatile-ttl": driver.Good,

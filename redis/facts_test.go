@@ -20,7 +20,7 @@ func TestFindingsOfFacts(t *testing.T) {
 		"Valkey":           {"redis_version:7.2.4\r\nvalkey_version:8.1.0", (*node).ofVersion, "8.1.0", driver.Good},
 		"a replica":        {"role:slave", (*node).ofRole, "a replica", driver.Warning},
 		"a server loading": {"role:master\r\nloading:1", (*node).ofRole, "loading", driver.Fault},
-		"full memory":      {"used_memory:950\r\nmaxmemory:1000", (*node).ofMemory, "950 bytes of 1000 bytes", driver.Warning},
+		"full memory":      {"used_memory:950\r\nmaxmemory:1000", (*node).ofMemory, "950 B of 1000 B", driver.Warning},
 		"a full machine":   {"used_memory:950\r\nmaxmemory:0\r\ntotal_system_memory:1000", (*node).ofMemory, "the machine's", driver.Warning},
 		"no snapshot":      {"rdb_last_bgsave_status:err", (*node).ofPersistence, "has failed", driver.Fault},
 		"no append":        {"rdb_last_bgsave_status:ok\r\naof_enabled:1\r\naof_last_write_status:err", (*node).ofPersistence, "has failed", driver.Fault},

@@ -14,6 +14,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/findings"
 	"github.com/endpointcache/endpointcache/internal/findings/ondisk"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 var _ driver.Diagnoser = (*Store)(nil)
@@ -45,7 +46,7 @@ type diagnosis struct {
 // https://sqlite.org/howtocorrupt.html, section 2.2.
 func (d *diagnosis) ofFile(f *file) {
 	folder := filepath.Dir(f.path)
-	d.Good("file", "%s, %s", f.path, findings.Size(sizeOf(f.path)))
+	d.Good("file", "%s, %s", f.path, human.Size(sizeOf(f.path)))
 	remote, advice := driver.Warning, "Readers and writers wait for each other there, and locks are as good as the file system's: keep the file on a disk of this machine, or use a store with a server."
 	if f.mode == inWAL {
 		remote, advice = driver.Fault, "Users on several machines damage the file, as Network is NetworkIgnore: keep it on a disk of this machine, or leave that option."
@@ -65,10 +66,10 @@ func (d *diagnosis) ofFile(f *file) {
 		d.Good("access", "read and written")
 	}
 	if sizeOf(f.reserve()) > 0 {
-		d.Warning("reserve", findings.Size(sizeOf(f.reserve())), "The disk was nearly full when something was saved last: make room.")
+		d.Warning("reserve", human.Size(sizeOf(f.reserve())), "The disk was nearly full when something was saved last: make room.")
 	}
 	if aside, err := filepath.Glob(globEscaper.Replace(f.path) + ".damaged-*"); err == nil && len(aside) > 0 {
-		d.Warning("damaged files", findings.Count(int64(len(aside)), "file")+" set aside beside it", "Damaged files were replaced: find out why, and remove them when nobody needs them.")
+		d.Warning("damaged files", human.Things(len(aside), "file", "files")+" set aside beside it", "Damaged files were replaced: find out why, and remove them when nobody needs them.")
 	}
 }
 
@@ -129,7 +130,7 @@ func (d *diagnosis) ofLog(ctx context.Context, c *conn, version string) error {
 	const subject = "write-ahead log"
 	f := d.store.file
 	size := f.logSize()
-	value := findings.Size(size)
+	value := human.Size(size)
 	if size == 0 {
 		value = "empty"
 	}
@@ -139,7 +140,7 @@ func (d *diagnosis) ofLog(ctx context.Context, c *conn, version string) error {
 			return err
 		}
 		if p.pages > 0 {
-			value += fmt.Sprintf(", %d of %d pages are in the file", p.written, p.pages)
+			value += fmt.Sprintf(", %s of %s are in the file", human.Count(p.written), human.Things(p.pages, "page", "pages"))
 		}
 	}
 	if size <= hugeLog {
@@ -155,10 +156,10 @@ func (d *diagnosis) ofSpace(ctx context.Context, c *conn) error {
 	if err != nil {
 		return err
 	}
-	d.Good("pages", "%d of %s", sp.pages, findings.Size(sp.pageSize))
+	d.Good("pages", "%s of %s", human.Count(sp.pages), human.Size(sp.pageSize))
 	free := "none"
 	if sp.free > 0 {
-		free = fmt.Sprintf("%d, %s of %s", sp.free, findings.Size(sp.free*sp.pageSize), findings.Size(sp.pages*sp.pageSize))
+		free = fmt.Sprintf("%s, %s of %s", human.Count(sp.free), human.Size(sp.free*sp.pageSize), human.Size(sp.pages*sp.pageSize))
 	}
 	level := driver.Good
 	if used := sp.pages - sp.free; sp.free > fewPages && sp.free > used/4 {

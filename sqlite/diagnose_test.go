@@ -107,7 +107,7 @@ func TestFindingsOfALongLog(t *testing.T) {
 		if err := table.Put(t.Context(), []driver.Entry{e}); err != nil {
 			return err
 		}
-		tracktest.WantFinding(t, s, false, "write-ahead log", "20.", driver.Warning)
+		tracktest.WantFinding(t, s, false, "write-ahead log", "20 MiB", driver.Warning)
 		if _, err := s.Compact(t.Context()); err != nil {
 			t.Errorf("compacting beside a reader: %v", err)
 		}

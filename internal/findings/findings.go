@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 // List are findings in the order in which they are told.
@@ -39,28 +40,6 @@ func (l *List) Judge(level driver.Level, subject, value, advice string) {
 // question.
 func (l *List) Unknown(subject string) { l.Good(subject, "not told to this user by this server") }
 
-// Size is a number of bytes for people.
-func Size(bytes int64) string {
-	const step = 1024
-	if bytes < step {
-		return fmt.Sprintf("%d bytes", bytes)
-	}
-	value, unit := float64(bytes)/step, 0
-	units := []string{"KiB", "MiB", "GiB", "TiB", "PiB"}
-	for value >= step && unit < len(units)-1 {
-		value, unit = value/step, unit+1
-	}
-	return fmt.Sprintf("%.1f %s", value, units[unit])
-}
-
-// Count is a number of things for people, whose plural ends with an s.
-func Count(n int64, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
 // agrees is how far clocks may be apart.
 const agrees = time.Second
 
@@ -82,7 +61,7 @@ func (l *List) Clock(server, before, after time.Time) {
 	if server.Before(before) {
 		direction = "behind"
 	}
-	l.Warning(subject, fmt.Sprintf("%v %s this machine's", apart.Round(time.Millisecond), direction),
+	l.Warning(subject, fmt.Sprintf("%s %s this machine's", human.Precise(apart), direction),
 		"Set the clocks of the server and of all programs by NTP: what has expired is judged by them.")
 }
 

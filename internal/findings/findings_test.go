@@ -17,16 +17,6 @@ func want(t *testing.T, l findings.List, value string, level driver.Level) {
 	}
 }
 
-func TestSize(t *testing.T) {
-	for bytes, want := range map[int64]string{
-		0: "0 bytes", 1023: "1023 bytes", 1024: "1.0 KiB", 1536: "1.5 KiB", 5 << 20: "5.0 MiB", 3 << 30: "3.0 GiB", 2 << 40: "2.0 TiB", 1 << 62: "4096.0 PiB",
-	} {
-		if got := findings.Size(bytes); got != want {
-			t.Errorf("%d: %s, want %s", bytes, got, want)
-		}
-	}
-}
-
 func TestClock(t *testing.T) {
 	now := time.Now()
 	for apart, level := range map[time.Duration]driver.Level{

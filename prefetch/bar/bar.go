@@ -8,11 +8,11 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/prefetch"
 )
 
@@ -67,25 +67,18 @@ func (b *bar) show(p prefetch.Progress) {
 // describe is what stands before the bar.
 func describe(name string, p prefetch.Progress) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %d cached, %d fetched", name, p.Cached, p.Fetched)
+	fmt.Fprintf(&b, "%s  %s cached, %s fetched", name, human.Count(p.Cached), human.Count(p.Fetched))
 	if p.Absent > 0 {
-		fmt.Fprintf(&b, ", %d absent", p.Absent)
+		fmt.Fprintf(&b, ", %s absent", human.Count(p.Absent))
 	}
-	fmt.Fprintf(&b, ", %d failed", p.Failed)
+	fmt.Fprintf(&b, ", %s failed", human.Count(p.Failed))
 	switch {
 	case p.Ended:
-		fmt.Fprintf(&b, " in %v", rounded(p.Elapsed))
+		fmt.Fprintf(&b, " in %s", human.Precise(p.Elapsed))
 	case p.Left == prefetch.Unknown:
 		fmt.Fprintf(&b, ", %.0f/s", p.Rate)
 	default:
-		fmt.Fprintf(&b, ", %.0f/s, %v left", p.Rate, rounded(p.Left))
+		fmt.Fprintf(&b, ", %.0f/s, %s left", p.Rate, human.Duration(p.Left))
 	}
 	return b.String()
-}
-
-func rounded(d time.Duration) time.Duration {
-	if d < 10*time.Second {
-		return d.Round(100 * time.Millisecond)
-	}
-	return d.Round(time.Second)
 }

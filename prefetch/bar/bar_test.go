@@ -29,8 +29,8 @@ func TestBar(t *testing.T) {
 		}
 	}
 	expect(prefetch.Progress{Done: 1, Cached: 1, Rate: 5, Left: prefetch.Unknown}, "tracks  1 cached, 0 fetched, 0 failed, 5/s", "1/-")
-	expect(prefetch.Progress{Done: 2, Total: 4, Cached: 1, Fetched: 1, Rate: 10, Left: 200 * time.Millisecond},
-		"1 cached, 1 fetched, 0 failed, 10/s, 200ms left", "50%", "(2/4)")
+	expect(prefetch.Progress{Done: 2, Total: 4, Cached: 1, Fetched: 1, Rate: 10, Left: 2 * time.Second},
+		"1 cached, 1 fetched, 0 failed, 10/s, 2s left", "50%", "(2/4)")
 	// There are more than Options.Total said.
 	expect(prefetch.Progress{Done: 5, Total: 4, Cached: 1, Fetched: 4, Rate: 10}, "100%", "(5/5)")
 	expect(prefetch.Progress{Done: 6, Total: 8, Cached: 1, Fetched: 4, Absent: 1, Rate: 10}, "4 fetched, 1 absent, 0 failed", "75%", "(6/8)")

@@ -12,6 +12,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/access"
 	"github.com/endpointcache/endpointcache/internal/findings"
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/internal/mount"
 )
 
@@ -42,11 +43,11 @@ func Space(l *findings.List, folder string) {
 	case err != nil:
 		l.Good(subject, "unknown")
 	case free < noSpace:
-		l.Fault(subject, findings.Size(free), "Nothing more can be saved: make room on the disk, or clear something of the cache.")
+		l.Fault(subject, human.Size(free), "Nothing more can be saved: make room on the disk, or clear something of the cache.")
 	case free < littleSpace:
-		l.Warning(subject, findings.Size(free), "Saves fail when the disk is full: make room, or give the cache a limit.")
+		l.Warning(subject, human.Size(free), "Saves fail when the disk is full: make room, or give the cache a limit.")
 	default:
-		l.Good(subject, "%s", findings.Size(free))
+		l.Good(subject, "%s", human.Size(free))
 	}
 }
 
@@ -62,9 +63,9 @@ func Files(l *findings.List, folder string) {
 	case free == 0:
 		l.Fault(subject, "0", "Nothing more can be saved, as the file system has no inode left: clear something of the cache.")
 	case free < fewFiles:
-		l.Warning(subject, fmt.Sprint(free), "Each response is a file: saves fail when the file system has no inodes left. Give the cache a limit.")
+		l.Warning(subject, human.Count(free), "Each response is a file: saves fail when the file system has no inodes left. Give the cache a limit.")
 	default:
-		l.Good(subject, "%d", free)
+		l.Good(subject, "%s", human.Count(free))
 	}
 }
 
