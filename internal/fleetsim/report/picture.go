@@ -15,6 +15,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 
 	"github.com/endpointcache/endpointcache/internal/fleetsim/model"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 // The size of a picture in points, and how high its head is.
@@ -78,7 +79,7 @@ func Picture(s *Scenario, rows []Row) ([]byte, error) {
 
 func caption(s *Scenario) string { return s.Title + ". Requests to the origin per second" }
 
-func title(processes int) string { return thousands(processes) + " processes" }
+func title(processes int) string { return human.Count(processes) + " processes" }
 
 func newPlot(s *Scenario, processes int) *plot.Plot {
 	p := plot.New()
@@ -113,7 +114,7 @@ type decades struct{}
 func (decades) Ticks(_, most float64) []plot.Tick {
 	ticks := []plot.Tick{{Value: lowest, Label: "0"}}
 	for n := 1; float64(n) <= most; n *= 10 {
-		ticks = append(ticks, plot.Tick{Value: float64(n), Label: thousands(n)})
+		ticks = append(ticks, plot.Tick{Value: float64(n), Label: human.Count(n)})
 	}
 	return ticks
 }

@@ -94,12 +94,7 @@ func TestATableReplacesTheOneInThePage(t *testing.T) {
 	}
 }
 
-func TestNumbers(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1_000: "1,000", 12_345_678: "12,345,678"} {
-		if got := thousands(n); got != want {
-			t.Errorf("%d is %q, want %q", n, got, want)
-		}
-	}
+func TestDurations(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0.0 µs", 1_240: "1.2 µs", 23 * time.Microsecond: "23 µs", 186 * time.Millisecond: "186 ms", 5_340 * time.Millisecond: "5.3 s",
 		999_600 * time.Microsecond: "1.0 s", 999_400 * time.Microsecond: "999 ms", 999_700: "1.0 ms",

@@ -12,6 +12,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/fleetsim/measure"
 	"github.com/endpointcache/endpointcache/internal/fleetsim/model"
 	"github.com/endpointcache/endpointcache/internal/fleetsim/simulation"
+	"github.com/endpointcache/endpointcache/internal/human"
 )
 
 // Table is a table in Markdown.
@@ -61,12 +62,12 @@ func ScenarioTable(name string, rows []Row) Table {
 	line(&b, slices.Repeat([]string{"---"}, len(head))...)
 	for _, r := range rows {
 		cells := []string{
-			thousands(r.Processes), r.Combination.Name,
-			thousands(r.Requests), thousands(r.Duplicates), thousands(int(r.Most(r.RequestsOver))), thousands(r.AtOnce),
-			short(r.Wait(0.5)), short(r.Wait(0.99)), short(r.Wait(1)), thousands(int(math.Round(r.OperationsPerSecond()))),
+			human.Count(r.Processes), r.Combination.Name,
+			human.Count(r.Requests), human.Count(r.Duplicates), human.Count(int(r.Most(r.RequestsOver))), human.Count(r.AtOnce),
+			short(r.Wait(0.5)), short(r.Wait(0.99)), short(r.Wait(1)), human.Count(int(math.Round(r.OperationsPerSecond()))),
 		}
 		if kills {
-			cells = append(cells, thousands(r.Lost))
+			cells = append(cells, human.Count(r.Lost))
 		}
 		line(&b, cells...)
 	}
@@ -91,7 +92,7 @@ func CostTable(f *measure.File) Table {
 
 func median(c model.Cost) string { return short(c.Latency.Median()) }
 
-func most(c model.Cost) string { return thousands(int(c.PerSecond)) }
+func most(c model.Cost) string { return human.Count(int(c.PerSecond)) }
 
 func told(notify *simulation.Distribution) string {
 	switch {
@@ -106,15 +107,6 @@ func told(notify *simulation.Distribution) string {
 
 func line(b *strings.Builder, cells ...string) {
 	fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
-}
-
-// thousands is n with commas.
-func thousands(n int) string {
-	digits := strconv.Itoa(n)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }
 
 // short is d with two digits that count.
