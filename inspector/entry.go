@@ -85,7 +85,7 @@ type bodyView struct {
 	Kind      string `json:"kind"`
 	MediaType string `json:"mediaType,omitempty"`
 	Coding    string `json:"coding,omitempty"`
-	Size      int    `json:"size"`
+	Size      int64  `json:"size"`
 	Truncated bool   `json:"truncated"`
 	Text      string `json:"text,omitempty"`
 
@@ -199,7 +199,7 @@ func freshnessOf(x cache.Explanation, now time.Time) freshness {
 
 func viewBody(header http.Header, body []byte) bodyView {
 	shown := preview.Of(header, body, shownBody)
-	v := bodyView{Kind: string(shown.Kind), MediaType: printable(shown.MediaType, 200), Coding: printable(shown.Coding, 100), Size: shown.Size, Truncated: shown.Truncated, Text: shown.Text}
+	v := bodyView{Kind: string(shown.Kind), MediaType: printable(shown.MediaType, 200), Coding: printable(shown.Coding, 100), Size: int64(shown.Size), Truncated: shown.Truncated, Text: shown.Text}
 	if shown.Kind == preview.JSON {
 		v.Tree, v.TreeCut = parseTree(header, body)
 		v.Foldable = slices.ContainsFunc(v.Tree, (*jsonNode).Container)
