@@ -16,8 +16,10 @@ PORTABLE = $(filter-out ./internal/bench/...,$(PACKAGES))
 TESTED = $(shell go list $(TAGS) -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PACKAGES))
 
 # What the race detector would only make several times longer: what runs on one goroutine, and what tries
-# as a whole, in a browser or over slow servers, packages whose own tests run with it.
-UNRACED = $(filter %/gen %/internal/gendocs %/cmd/endpointcache %/internal/inspectortest %/internal/fleetsim,$(TESTED))
+# as a whole, in a browser or over slow servers, packages whose own tests run with it. The suite of drivertest
+# runs with it for each store.
+UNRACED = $(filter %/archive %/cmd/endpointcache %/drivertest %/gen %/internal/diff %/internal/fleetsim \
+  %/internal/gendocs %/internal/inspectortest %/internal/preview,$(TESTED))
 
 # How many packages are tested at once: some wait for servers and timers meanwhile.
 JOBS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
