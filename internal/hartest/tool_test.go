@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -83,18 +84,19 @@ func TestTheCacheThatAnExampleLeaves(t *testing.T) {
 	}
 	body := c.run(t, 0, of("show", "--raw")...)
 
-	answer := body
+	var answer atomic.Value
+	answer.Store(body)
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v1/tracks/"+track.Key["id"] {
 			t.Errorf("the origin is asked for %s", r.URL)
 		}
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.Header().Set("Cache-Control", "private, max-age=3600")
-		fmt.Fprint(w, answer)
+		fmt.Fprint(w, answer.Load())
 	}))
 	defer origin.Close()
 	c.run(t, 0, of("diff", "--base", origin.URL)...)
-	answer = strings.Replace(body, `"number":`, `"number":1`, 1)
+	answer.Store(strings.Replace(body, `"number":`, `"number":1`, 1))
 	if got := c.run(t, 4, of("diff", "--base", origin.URL)...); !strings.Contains(got, "/number") || strings.Contains(got, "/title") {
 		t.Errorf("the difference is %s", got)
 	}
