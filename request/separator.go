@@ -76,10 +76,9 @@ func (s *segment) readList(raw string) (text string, ok bool) {
 	if values[last], ok = strings.CutSuffix(values[last], s.suffix.text); !ok {
 		return "", false
 	}
-	if last == 0 && values[0] == "" {
-		return "", false
-	}
-	return s.repeat.join(values), true
+	text = s.repeat.join(values)
+	// A set of the same value several times is that of one, which may have no place in a path.
+	return text, text != JoinList("") && !isDots(s.prefix.text+text+s.suffix.text)
 }
 
 // bindList notes that the field of a segment is a list.

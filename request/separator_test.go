@@ -276,3 +276,27 @@ func TestEachListHasAKeyOfItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// A set of one value that no path can have is no key, however often the value is there.
+func TestASetInThePathCanBeAskedForAgain(t *testing.T) {
+	type key struct {
+		In string `path:"in,set,comma"`
+	}
+	for pattern, tests := range map[string]map[string]string{
+		"/{in}":  {"/,": "", "/,,": "", "/.,.": "", "/..,..": "", "/.,..": ".,..", "/a,": `\e,a`, "/a,a": "a"},
+		"/.{in}": {"/..,.": "", "/.a,.": ".,a", "/.a,a": "a"},
+	} {
+		e := parse[key](t, pattern)
+		for text, want := range tests {
+			req := get(t, "https://api.example.com"+text)
+			if want == "" {
+				wantNoKey(t, e, req)
+				continue
+			}
+			wantKey(t, e, req, key{want})
+			if _, err := e.Request(t.Context(), api, key{want}); err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+	}
+}
