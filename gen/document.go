@@ -56,15 +56,29 @@ func load(ctx context.Context, data []byte, o Options) (doc *document, err error
 	}
 	err = doc.read(ctx, data, o)
 	if wrong := (*DocumentError)(nil); errors.As(err, &wrong) && !errors.Is(err, ErrOutside) && wrong.Name == name {
-		// What is wrong may be what makes no difference. Places are those of the document as it is.
-		if data := parseTree(data).relaxed(); data != nil && doc.read(ctx, data, o) == nil {
-			err = nil
+		// What is wrong may be what makes no difference.
+		if data := parseTree(data).relaxed(); data != nil {
+			err = doc.placed(err, doc.read(ctx, data, o))
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	return doc, doc.check()
+}
+
+// placed is an error about what is left of the document, with the place in the document as it is,
+// or the error about that, if there is no such place.
+func (d *document) placed(whole, left error) error {
+	wrong := (*DocumentError)(nil)
+	switch {
+	case !errors.As(left, &wrong) || wrong.Name != d.name:
+		return left
+	case wrong.Pointer == "":
+		return whole
+	}
+	wrong.Line, wrong.Column = d.tree.position(wrong.Pointer)
+	return wrong
 }
 
 // read is given the document, or what is left of it.

@@ -27,8 +27,9 @@ var (
 	// idleMembers are not looked at.
 	idleMembers = []string{"example", "examples", "links", "callbacks", "webhooks", "externalDocs"}
 
-	// valueMembers are of any form.
-	valueMembers = []string{"default", "enum", "const"}
+	// keptMembers stay as they are: values of any form, and requirements, whose members have the
+	// names of security schemes.
+	keptMembers = []string{"default", "enum", "const", "security"}
 
 	// namedMembers have members whose names are the document's own.
 	namedMembers = []string{
@@ -48,16 +49,18 @@ func relax(node *yaml.Node, named bool) (changed bool) {
 	}
 	var kept []*yaml.Node
 	eachMember(node, func(key, value *yaml.Node) {
+		idle := !named && slices.Contains(idleMembers, key.Value)
 		isText := !named && slices.Contains(textMembers, key.Value)
 		isScalar := value.Kind == yaml.ScalarNode || value.Kind == yaml.AliasNode
 		switch {
-		case !named && slices.Contains(idleMembers, key.Value), isText && !isScalar && key.Value != "openapi":
+		case (idle || isText) && isAnchored(value): // other places may have it
+		case idle, isText && !isScalar && key.Value != "openapi":
 			changed = true
 			return
 		case isText && value.Kind == yaml.ScalarNode && value.Tag != "!!str":
 			value.Tag, value.Style = "!!str", yaml.DoubleQuotedStyle
 			changed = true
-		case !named && slices.Contains(valueMembers, key.Value):
+		case !named && slices.Contains(keptMembers, key.Value):
 		default:
 			changed = relax(value, !named && slices.Contains(namedMembers, key.Value)) || changed
 		}
@@ -65,4 +68,9 @@ func relax(node *yaml.Node, named bool) (changed bool) {
 	})
 	node.Content = kept
 	return changed
+}
+
+// isAnchored tells whether an alias may stand for the node or a part of it.
+func isAnchored(node *yaml.Node) bool {
+	return node.Anchor != "" || slices.ContainsFunc(node.Content, isAnchored)
 }

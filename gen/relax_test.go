@@ -50,8 +50,31 @@ func TestWhatMakesADifferenceHasToBeRight(t *testing.T) {
 	}
 	_, err := gen.Generate(t.Context(), []byte(head+"paths:\n  /a:\n    get:\n      parameters: 7\n"), gen.Options{Name: "doc.yaml"})
 	var wrong *gen.DocumentError
-	if !errors.As(err, &wrong) || wrong.Line == 0 || wrong.Name != "doc.yaml" {
+	if !errors.As(err, &wrong) || wrong.Line != 6 || wrong.Pointer != "/paths/~1a/get/parameters" || wrong.Name != "doc.yaml" {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// A security scheme may have the name of what is left out, and aliases may be for a part of it.
+func TestNothingIsLeftOutThatOtherPartsNeed(t *testing.T) {
+	for _, scheme := range []string{"links", "examples", "description", "acme"} {
+		out := one(t, []byte("openapi: 3.0.3\ninfo: {title: T, version: 1}\nsecurity: [{"+scheme+": []}]\ncomponents: {securitySchemes: {"+scheme+": {type: http, scheme: bearer}}}\n"+
+			"paths:\n  /a: {get: {"+answer+"}}\n  /b: {get: {security: [{"+scheme+": [x]}], "+answer+"}}\n"), gen.Config{})
+		for _, o := range out.Report.Operations {
+			if o.Scope != "per identity" {
+				t.Errorf("with the scheme %s, the scope of %s is %s", scheme, o.Path, o.Scope)
+			}
+		}
+	}
+	out := one(t, []byte(`openapi: 3.0.3
+info: {title: T, version: 1}
+components:
+  parameters: {A: &p {name: a, in: query, schema: {type: string}}}
+  examples: {B: {value: &p {name: b, in: query, schema: {type: string}}}}
+paths: {/a: {get: {parameters: [*p], `+answer+`}}}
+`), gen.Config{})
+	if !strings.Contains(sourceOf(out), `query:"b"`) {
+		t.Error("an alias is for another node than before")
 	}
 }
 
