@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi2"
@@ -163,7 +164,42 @@ func convert(data []byte, loader *openapi3.Loader, name string) (*openapi3.T, er
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return nil, err
 	}
+	setSeparators(&doc)
 	return openapi2conv.ToV3WithLoader(&doc, loader, &url.URL{Path: name})
+}
+
+// setSeparators says of each list in Swagger 2.0 what stands between its values: a comma, if the
+// document does not say. A list with what OpenAPI 3 has no style for is one text.
+func setSeparators(doc *openapi2.T) {
+	set := func(p *openapi2.Parameter) {
+		if p == nil || !p.Type.Is("array") || p.In != "query" && p.In != "path" {
+			return
+		}
+		p.CollectionFormat = cmp.Or(p.CollectionFormat, "csv")
+		styles := []string{"csv"}
+		if p.In == "query" {
+			styles = append(styles, "ssv", "pipes", "multi")
+		}
+		if !slices.Contains(styles, p.CollectionFormat) {
+			p.Type, p.Items, p.Default, p.Enum = &openapi3.Types{"string"}, nil, nil, nil
+		}
+	}
+	for _, p := range doc.Parameters {
+		set(p)
+	}
+	for _, item := range doc.Paths {
+		if item == nil {
+			continue
+		}
+		for _, p := range item.Parameters {
+			set(p)
+		}
+		for _, o := range item.Operations() {
+			for _, p := range o.Parameters {
+				set(p)
+			}
+		}
+	}
 }
 
 // stringKeys makes the names of all members strings, as they are in JSON: those of responses

@@ -135,6 +135,29 @@ func TestServers(t *testing.T) {
 	}
 }
 
+func TestAServerCanBeAnAddress(t *testing.T) {
+	for server, pattern := range map[string]string{
+		"http://[::1]/v1": "GET [::1]/v1/a", "http://[::1]:80/v1": "GET [::1]:80/v1/a", "http://127.0.0.1": "GET 127.0.0.1/a",
+		"http://backend": "GET backend./a", "http://localhost": "GET localhost/a",
+	} {
+		out := one(t, small("\n  /a: {servers: [{url: '"+server+"'}], get: {"+answer+"}}"), gen.Config{})
+		if got := out.Report.Operations[0].Pattern; got != pattern {
+			t.Errorf("with the server %s, the pattern is %q, not %q", server, got, pattern)
+		}
+	}
+}
+
+// A wildcard that spans segments has no text beside it, which the styles label and matrix write.
+func TestAValueWithAStyleIsOneSegment(t *testing.T) {
+	for style, pattern := range map[string]string{"simple": "GET /a/{p...}", "label": "GET /a/.{p}", "matrix": "GET /a/;p={p}"} {
+		out := one(t, small("\n  /a/{p}: {get: {operationId: x, parameters: [{name: p, in: path, required: true, style: "+style+", schema: {type: string}}], "+answer+"}}"),
+			gen.Config{Operations: map[string]gen.Operation{"x": {Span: "p"}}})
+		if got := out.Report.Operations[0].Pattern; got != pattern {
+			t.Errorf("the pattern is %q, not %q", got, pattern)
+		}
+	}
+}
+
 func TestSwagger2IsConverted(t *testing.T) {
 	for _, document := range []string{
 		"swagger: '2.0'\ninfo: {title: T, version: '1'}\nhost: api.example.com\nbasePath: /v1\npaths:\n  /a/{id}:\n    get:\n      produces: [application/json]\n      parameters: [{name: id, in: path, required: true, type: integer}, {name: tags, in: query, type: array, items: {type: string}, collectionFormat: multi}]\n      responses: {200: {description: d, schema: {type: object}}}\n  x-own: text\n",
@@ -146,6 +169,26 @@ func TestSwagger2IsConverted(t *testing.T) {
 		}
 		if source := sourceOf(out); !strings.Contains(source, "`query:\"tags,list\"`") || !strings.Contains(source, "ID int `path:\"id\"`") && !strings.Contains(source, "ID int") {
 			t.Error(source)
+		}
+	}
+}
+
+// Values are separated by commas where Swagger 2.0 does not say how. OpenAPI 3 has no tabs.
+func TestSeparatorsOfSwagger2(t *testing.T) {
+	const list = "type: array, items: {type: string}"
+	out := one(t, []byte("swagger: '2.0'\ninfo: {title: T, version: '1'}\nparameters: {S: {name: shared, in: query, "+list+"}}\npaths:\n  /a/{path}/{tabs}:\n"+
+		"    parameters: [{name: above, in: query, "+list+"}]\n    get:\n      parameters:\n        - $ref: '#/parameters/S'\n"+
+		"        - {name: path, in: path, required: true, "+list+"}\n        - {name: tabs, in: path, required: true, collectionFormat: tsv, "+list+"}\n"+
+		"        - {name: own, in: query, "+list+"}\n        - {name: csv, in: query, collectionFormat: csv, "+list+"}\n"+
+		"        - {name: ssv, in: query, collectionFormat: ssv, "+list+"}\n        - {name: pipes, in: query, collectionFormat: pipes, "+list+"}\n"+
+		"        - {name: multi, in: query, collectionFormat: multi, "+list+"}\n        - {name: tsv, in: query, collectionFormat: tsv, "+list+"}\n"+
+		"      responses: {200: {description: d}}\n"), gen.Config{})
+	for _, tag := range []string{
+		`query:"shared,list,comma"`, `query:"above,list,comma"`, `path:"path,list,comma"`, `path:"tabs"`, `query:"own,list,comma"`,
+		`query:"csv,list,comma"`, `query:"ssv,list,space"`, `query:"pipes,list,pipe"`, `query:"multi,list"`, `query:"tsv"`,
+	} {
+		if !strings.Contains(sourceOf(out), tag) {
+			t.Errorf("the key has no field with %s", tag)
 		}
 	}
 }

@@ -124,7 +124,7 @@ func (e *endpoint) host() string {
 	switch {
 	case e.server == nil:
 		return ""
-	case e.server.Port() == "" && !strings.Contains(e.server.Host, ".") && !strings.EqualFold(e.server.Host, "localhost"):
+	case e.server.Port() == "" && !strings.ContainsAny(e.server.Host, ".:") && !strings.EqualFold(e.server.Host, "localhost"):
 		return strings.ToLower(e.server.Host) + "." // which tells a name from a path
 	default:
 		return strings.ToLower(e.server.Host)

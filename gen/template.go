@@ -90,8 +90,10 @@ func (t template) addStyles(params []*openapi3.Parameter) {
 		case param == nil:
 		case param.Style == openapi3.SerializationLabel:
 			s.before += "."
+			s.span = false // which has no text beside it
 		case param.Style == openapi3.SerializationMatrix:
 			s.before += ";" + escapeText(param.Name) + "="
+			s.span = false
 		}
 	}
 }
