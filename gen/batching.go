@@ -2,6 +2,7 @@ package gen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -103,19 +104,22 @@ func listOf(param *openapi3.Parameter, wildcard string) bool {
 func sameFields(item, listing *endpoint, list *openapi3.Parameter, wildcard string) (reason string) {
 	for _, f := range item.key.fields {
 		if f.source == "path" && f.param == wildcard {
-			continue
-		}
-		if f.source == "path" {
-			if !listing.has("path", f.param) {
-				return "it has no parameter " + f.param + " in its path"
+			if f.isList() {
+				return fmt.Sprintf("the parameter %q is a list by itself", f.param)
 			}
 			continue
 		}
 		if f.source == "query" && f.param == list.Name {
 			return "both have the parameter " + f.param
 		}
-		if !listing.has(f.source, f.param) {
+		at := slices.IndexFunc(listing.key.fields, func(o *field) bool { return o.source == f.source && o.param == f.param })
+		switch {
+		case at < 0 && f.source == "path":
+			return "it has no parameter " + f.param + " in its path"
+		case at < 0:
 			return fmt.Sprintf("it has no parameter %q", f.param)
+		case !slices.Equal(f.form(), listing.key.fields[at].form()):
+			return fmt.Sprintf("it has the values of the parameter %q in another form", f.param)
 		}
 	}
 	for _, f := range listing.key.fields {
@@ -127,6 +131,11 @@ func sameFields(item, listing *endpoint, list *openapi3.Parameter, wildcard stri
 		}
 	}
 	return ""
+}
+
+// form is how a request has several values of a field, nil for one.
+func (f *field) form() []string {
+	return slices.DeleteFunc(slices.Clone(f.options), func(option string) bool { return option == "required" })
 }
 
 func (b *batch) setPattern(item, listing *endpoint, list *openapi3.Parameter, wildcard string) {

@@ -1,0 +1,36 @@
+package gen_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/endpointcache/endpointcache/gen"
+)
+
+// A request for many keys has the other fields as the request for one has them, so a listing that
+// takes them in another form does not answer it.
+func TestABatchHasTheFormsOfItsKey(t *testing.T) {
+	const (
+		fields = "{name: fields, in: query, explode: false, schema: {type: array, items: {type: string}}}"
+		each   = "{name: fields, in: query, schema: {type: array, items: {type: string}}}"
+		track  = "application/json: {schema: {$ref: '#/components/schemas/Track'}}"
+	)
+	for _, test := range []struct{ id, of, note string }{
+		{"type: string", fields, ""},
+		{"type: string", each, `the parameter "fields" in another form`},
+		{"type: array, items: {type: string}", fields, `the parameter "id" is a list by itself`},
+	} {
+		out := one(t, small("\n  /tracks/{id}: {get: {parameters: [{name: id, in: path, required: true, schema: {"+test.id+"}}, "+test.of+"], responses: {'200': {description: d, content: {"+track+"}}}}}"+
+			"\n  /tracks: {get: {parameters: [{name: ids, in: query, required: true, explode: false, schema: {type: array, items: {type: string}}}, "+fields+"], "+
+			"responses: {'200': {description: d, content: {application/json: {schema: {type: object, properties: {tracks: {type: array, items: {$ref: '#/components/schemas/Track'}}}}}}}}}}"+
+			"\ncomponents: {schemas: {Track: {type: object, properties: {id: {type: string}}}}}"), gen.Config{})
+		for _, o := range out.Report.Operations {
+			if o.Path != "/tracks/{id}" {
+				continue
+			}
+			if notes := strings.Join(o.Notes, "; "); (o.Batch != nil) != (test.note == "") || !strings.Contains(notes, test.note) {
+				t.Errorf("with the id of %s, the batch is %+v, and the notes are %q", test.id, o.Batch, notes)
+			}
+		}
+	}
+}
