@@ -227,7 +227,11 @@ func (s *source) settings(e *endpoint) {
 	if e.Deprecated {
 		deprecated = "Deprecated: the API's document says so."
 	}
-	s.comments(first, more, deprecated)
+	elsewhere := ""
+	if base := e.baseURL(); base != "" {
+		elsewhere = "Another server answers it: typed calls need a client whose BaseURL is " + base + "."
+	}
+	s.comments(first, more, elsewhere, deprecated)
 	s.printf("settings", "var %s = settings.RepositorySettings[%s, %s]{\n", e.name, key, value)
 	s.printf("", "\tName: %s,\n", strconv.Quote(e.repository))
 	pattern := strconv.Quote(e.pattern())

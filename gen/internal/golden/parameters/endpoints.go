@@ -45,6 +45,8 @@ var Exists = settings.RepositorySettings[ExistsKey, []byte]{
 type LatestFileKey struct{}
 
 // LatestFile has the responses of GET /files/latest.
+//
+// Another server answers it: typed calls need a client whose BaseURL is https://files.example.com.
 var LatestFile = settings.RepositorySettings[LatestFileKey, []byte]{
 	Name:    "ex_latest_file",
 	Pattern: "GET files.example.com/v1/files/latest",
