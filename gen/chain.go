@@ -57,7 +57,7 @@ func (c *chains) tooLong(node *yaml.Node) *yaml.Node {
 // length is how many references lead on from a node. A circle has no more than its own.
 func (c *chains) length(node *yaml.Node) int {
 	var passed []*yaml.Node
-	for node != nil {
+	for node = unaliased(node); node != nil; {
 		if _, known := c.lengths[node]; known {
 			break
 		}
@@ -67,7 +67,7 @@ func (c *chains) length(node *yaml.Node) int {
 			break
 		}
 		passed = append(passed, node)
-		node = c.target(ref.Value)
+		node = unaliased(c.target(ref.Value))
 	}
 	n := c.lengths[node]
 	for i := len(passed) - 1; i >= 0; i-- {
@@ -77,10 +77,18 @@ func (c *chains) length(node *yaml.Node) int {
 	return n
 }
 
+// unaliased is the node that an alias names, or the node itself.
+func unaliased(node *yaml.Node) *yaml.Node {
+	if node != nil && node.Kind == yaml.AliasNode {
+		return node.Alias
+	}
+	return node
+}
+
 // reference is the value of $ref in an object, or nil.
 func reference(node *yaml.Node) (ref *yaml.Node) {
 	eachMember(node, func(key, value *yaml.Node) {
-		if key.Value == "$ref" && value.Kind == yaml.ScalarNode {
+		if value = unaliased(value); key.Value == "$ref" && value.Kind == yaml.ScalarNode {
 			ref = value
 		}
 	})
@@ -107,7 +115,7 @@ func (c *chains) target(ref string) *yaml.Node {
 }
 
 func (c *chains) member(node *yaml.Node, name string) *yaml.Node {
-	switch node.Kind {
+	switch node = unaliased(node); node.Kind {
 	case yaml.SequenceNode:
 		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(node.Content) {
 			return node.Content[i]

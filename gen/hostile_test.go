@@ -69,6 +69,7 @@ func TestWrongDocuments(t *testing.T) {
 		"references in a circle":      {head + "paths:\n  /a:\n    get:\n      parameters:\n        - $ref: '#/components/parameters/A'\n      " + ok + "\ncomponents:\n  parameters:\n    A: {$ref: '#/components/parameters/B'}\n    B: {$ref: '#/components/parameters/A'}\n", 0, "/", ""},
 		"a reference to a file":       {head + "paths:\n  /a:\n    get:\n      parameters:\n        - $ref: 'other.yaml#/A'\n      " + ok + "\n", 7, "/paths/~1a/get/parameters/0", "other.yaml"},
 		"a chain of references":       {head + "paths:\n  /a:\n    get:\n      parameters:\n        - $ref: '#/components/parameters/P0'\n      " + ok + "\n" + chain(6000), 7, "/paths/~1a/get/parameters/0/$ref", "more than 100"},
+		"a chain by aliases":          {head + "paths:\n  /a:\n    get:\n      parameters:\n        - $ref: '#/components/parameters/P0'\n      " + ok + "\n" + chainOfAliases(300), 7, "/paths/~1a/get/parameters/0/$ref", "more than 100"},
 		"a reference to a file: URL":  {head + "paths:\n  /a:\n    get:\n      parameters:\n        - $ref: 'file:///etc/passwd'\n      " + ok + "\n", 7, "/paths/~1a/get/parameters/0", "passwd"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,6 +109,17 @@ func chain(n int) string {
 	}
 	fmt.Fprintf(&b, "    P%d: {name: limit, in: query, schema: {type: integer}}\n", n)
 	return b.String()
+}
+
+// chainOfAliases is chain with each reference as an alias.
+func chainOfAliases(n int) string {
+	var nodes, names strings.Builder
+	for i := range n {
+		fmt.Fprintf(&nodes, "  - &r%d {$ref: '#/components/parameters/P%d'}\n", i, i+1)
+		fmt.Fprintf(&names, "    P%d: *r%d\n", i, i)
+	}
+	return "x-references:\n" + nodes.String() + "components:\n  parameters:\n" + names.String() +
+		fmt.Sprintf("    P%d: {name: limit, in: query, schema: {type: integer}}\n", n)
 }
 
 func TestAChainOfReferencesMayHaveSomeLength(t *testing.T) {
