@@ -254,3 +254,29 @@ func TestARecipeOfWhatIsOptional(t *testing.T) {
 		}
 	}
 }
+
+// A store tells how a list is one text, in a path as well.
+func TestARecipeWithLists(t *testing.T) {
+	type key struct {
+		In    string `path:"in,set,comma"`
+		Pipe  string `query:"pipe,list,pipe"`
+		State string `query:"state,list,space" default:"open,new"`
+		Plain string `query:"plain"`
+	}
+	e := Pattern[key]("/v/{in}")
+	again, _ := remade(t, e, false)
+	for text, want := range map[string]driver.Key{
+		"/v/b,a%2Cc,b?pipe=a%7cb&plain=a,b": {`a\,c,b`, "a,b", "open,new", "a,b"},
+		"/v/a?pipe=a|b&state=x%20y+z":       {"a", "a|b", "x,y z", ""},
+		"/v/a?pipe=":                        {"a", `\e`, "open,new", ""},
+		"/v/,":                              nil,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.test"+text, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sameKey(t, e, again, req); !slices.Equal(got, want) {
+			t.Errorf("%s has the key %q, not %q", text, got, want)
+		}
+	}
+}
