@@ -14,27 +14,33 @@ import (
 
 const (
 	longAddress = 4000 // bytes: servers and proxies refuse some of 8 KiB
-	beginning   = 200  // bytes of a value that a long address has
+
+	// A long address has at most and at least about as many bytes of a value.
+	longestBeginning, shortestBeginning = 3200, 200
 )
 
 // addressOf is the query of the pages of a stored response: its table and its key. If that is too
-// long, it has the beginnings of long values, and a digest of each.
+// long, it has the beginnings of long values, and a digest of each. The longer the beginnings are,
+// the fewer other keys does a store read that begin so.
 func addressOf(e cache.Stored) string {
-	q := url.Values{"table": {e.Table}}
+	var values []string
 	for _, c := range e.Key {
-		q.Add("key", fmt.Sprint(c.Value))
+		values = append(values, fmt.Sprint(c.Value))
 	}
-	if address := q.Encode(); len(address) <= longAddress {
-		return address
-	}
-	for n, value := range q["key"] {
-		digest := ""
-		if len(value) > beginning {
-			q["key"][n], digest = truncate(value, beginning), digestOf(value)
+	address := url.Values{"table": {e.Table}, "key": values}.Encode()
+	for limit := longestBeginning; len(address) > longAddress && limit >= shortestBeginning; limit -= limit / 4 {
+		q := url.Values{"table": {e.Table}}
+		for _, value := range values {
+			digest := ""
+			if len(value) > limit {
+				value, digest = truncate(value, limit), digestOf(value)
+			}
+			q.Add("key", value)
+			q.Add("digest", digest)
 		}
-		q.Add("digest", digest)
+		address = q.Encode()
 	}
-	return q.Encode()
+	return address
 }
 
 func digestOf(value string) string {

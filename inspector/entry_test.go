@@ -276,3 +276,25 @@ func TestLongKeys(t *testing.T) {
 	p.get(http.StatusBadRequest, "/entry?table=tracks&key=a&key=DE&digest=x")
 	p.get(http.StatusNotFound, "/entry?table=tracks&key=a&key=DE&digest=x&digest=")
 }
+
+// A link has as much of a long value as fits, so that a store reads few of the keys that begin alike.
+func TestLinksTellLongKeysApart(t *testing.T) {
+	p := newPages(t, inspector.Options{})
+	alike := strings.Repeat("a", 2000)
+	p.save(alike+"1"+strings.Repeat("b", 9000), 200, nil, "x", time.Hour)
+	p.save(alike+"2"+strings.Repeat("\u00e4", 9000), 200, nil, "x", time.Hour)
+	p.save(strings.Repeat("\u00e4", 500)+"3"+strings.Repeat("\u00e4", 9000), 200, nil, "x", time.Hour)
+	began := ""
+	for _, e := range getJSON[struct{ Entries []struct{ Entry string } }](p, "/list").Entries {
+		_, query, _ := strings.Cut(e.Entry, "?")
+		q, err := url.ParseQuery(query)
+		check(t, err)
+		began += strings.Trim(q.Get("key"), "ab\u00e4")
+		if len(e.Entry) > 4100 {
+			t.Errorf("a link has %d bytes", len(e.Entry))
+		}
+	}
+	if began != "123" {
+		t.Errorf("the links have the beginnings until %q", began)
+	}
+}
