@@ -43,7 +43,8 @@ type Options struct {
 	// OriginFor is Origin for responses that are one identity's own: it returns the transport that
 	// adds the credentials of the identity of that name, for one comparison. It is called for
 	// repositories that are settings.PerIdentity, and the contexts of the call and the request are
-	// on behalf of that identity ([identity.Of]). An error is shown on the page, without
+	// on behalf of that identity ([identity.Of]). Like Origin, the transport has to look to which
+	// host a request goes before it adds credentials. An error is shown on the page, without
 	// secrets. Without OriginFor such responses are not compared, as the answer would be
 	// somebody else's; nor are those of identities for which a digest of credentials stands.
 	OriginFor func(ctx context.Context, identity string) (http.RoundTripper, error)
