@@ -349,8 +349,16 @@ func TestDiffAsksAsTheIdentity(t *testing.T) {
 	has(t, p.get(200, "/entry?"+address("a")), "the origin is asked for responses of one identity alone")
 	p.post(http.StatusConflict, "/diff?"+address("a"))
 	fails = errors.New("alice has logged out")
-	has(t, p.post(http.StatusBadGateway, "/diff?"+alices), "alice has logged out")
-	origin, fails = nil, nil
+	has(t, p.post(http.StatusBadGateway, "/diff?"+alices), "The origin was not asked: alice has logged out")
+	fails = nil
+	show(inspector.Options{Timeout: 200 * time.Millisecond, OriginFor: func(context.Context, string) (http.RoundTripper, error) {
+		return answering(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}), nil
+	}})
+	p.post(http.StatusGatewayTimeout, "/diff?"+alices)
+	origin = nil
 	show(inspector.Options{OriginFor: func(context.Context, string) (http.RoundTripper, error) { return nil, nil }})
 	has(t, p.post(http.StatusBadGateway, "/diff?"+alices), "no transport for the identity")
 	if fmt.Sprint(asked) != "[alice ~alice alice]" {

@@ -80,7 +80,13 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, r.Context().Err()
 	}
 	now, err := i.askOrigin(req, as)
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.As(err, new(problem)):
+		return nil, err
+	case errors.Is(r.Context().Err(), context.DeadlineExceeded):
+		return nil, problem{http.StatusGatewayTimeout, "The origin has not answered within " + human.Precise(i.opts.Timeout) + "."}
+	default:
 		return nil, problem{http.StatusBadGateway, "The origin has not answered: " + explained(err)}
 	}
 	c := &comparison{
@@ -153,10 +159,10 @@ func (i *Inspector) askOrigin(req *http.Request, as string) (diff.Response, erro
 		ctx = identity.With(ctx, as)
 		var err error
 		if origin, err = i.opts.OriginFor(ctx, as); err != nil {
-			return diff.Response{}, err
+			return diff.Response{}, problem{http.StatusBadGateway, "The origin was not asked: " + explained(err)}
 		}
 		if origin == nil {
-			return diff.Response{}, errors.New("OriginFor has returned no transport for the identity")
+			return diff.Response{}, problem{http.StatusBadGateway, "The origin was not asked: OriginFor has returned no transport for the identity."}
 		}
 	}
 	resp, err := origin.RoundTrip(req.WithContext(ctx))

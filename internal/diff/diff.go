@@ -3,7 +3,6 @@ package diff
 
 import (
 	"bytes"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/endpointcache/endpointcache/internal/head"
+	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/internal/preview"
 	"github.com/endpointcache/endpointcache/redact"
 )
@@ -153,9 +153,9 @@ func shows(kind preview.Kind) bool { return kind == preview.JSON || kind == prev
 // summary tells of a body in a few words.
 func summary(r Response) string {
 	b := preview.Of(r.Header, r.Body, 1)
-	text := fmt.Sprintf("%d bytes of %s", len(r.Body), b.MediaType)
-	if b.MediaType == "" {
-		text = fmt.Sprintf("%d bytes", len(r.Body))
+	text := human.Things(len(r.Body), "byte", "bytes")
+	if b.MediaType != "" {
+		text += " of " + b.MediaType
 	}
 	if b.Coding != "" {
 		text += " (" + b.Coding + ")"

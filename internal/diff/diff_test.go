@@ -104,7 +104,7 @@ func TestOtherBodies(t *testing.T) {
 			want: []Change{{Path: "body", Op: Replaced, From: "8 bytes of image/png", To: "9 bytes of image/png"}},
 		},
 		"nothing before":   {contentType: "application/json", to: "[]", want: []Change{{Path: "body", Op: Added, To: "2 bytes of application/json"}}},
-		"nothing any more": {contentType: "text/plain", from: "a", want: []Change{{Path: "body", Op: Removed, From: "1 bytes of text/plain"}}},
+		"nothing any more": {contentType: "text/plain", from: "a", want: []Change{{Path: "body", Op: Removed, From: "1 byte of text/plain"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if difference := cmp.Diff(tc.want, Compare(body(tc.contentType, tc.from), body(tc.contentType, tc.to))); difference != "" {
