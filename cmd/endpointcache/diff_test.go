@@ -123,6 +123,34 @@ func TestDiffOfAnIdentitysResponse(t *testing.T) {
 	}
 }
 
+// The request of an identity is looked up as that of the one that is named.
+func TestLookUpAsAnIdentity(t *testing.T) {
+	p := newLocation(t, "sqlite")
+	c := p.cache(t, nil)
+	own := tracks
+	own.Scope = settings.PerIdentity
+	r, err := cache.CreateRepository(t.Context(), c, own)
+	check(t, err)
+	check(t, r.Save(cacheidentity.With(t.Context(), "alice"), trackKey{"harder", "DE"}, track{"harder", "Harder, Better"}))
+	check(t, c.Close())
+	address := music + "/v1/tracks/harder?market=DE"
+	for _, tt := range []struct {
+		code int
+		out  string
+		args []string
+	}{
+		{exitNothing, "nothing tells whose request this is", []string{"why", address}},
+		{exitOK, "alice harder DE", []string{"why", address, "--as", "alice"}},
+		{exitNothing, `the identity "bob" alone`, []string{"why", address, "--as", "bob"}},
+		{exitOK, "Harder, Better", []string{"show", address, "--as", "alice"}},
+		{exitUsage, "--as is for a URL", []string{"show", "tracks", "alice", "harder", "DE", "--as", "bob"}},
+	} {
+		if got := p.run(t, "", tt.args...); got.code != tt.code || !strings.Contains(got.stdout+got.stderr, tt.out) {
+			t.Errorf("%q: %+v", tt.args, got)
+		}
+	}
+}
+
 func TestDiffWithAnOriginThatDoesNotAnswer(t *testing.T) {
 	p := filled(t, newLocation(t, "sqlite"))
 	p.program.origin = hanging{}

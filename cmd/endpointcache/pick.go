@@ -13,6 +13,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
+	cacheidentity "github.com/endpointcache/endpointcache/identity"
 )
 
 // place is where one entry is, as arguments tell it.
@@ -26,6 +27,7 @@ type asked struct {
 	Method string   `short:"X" help:"The method of the request." placeholder:"METHOD" group:"request"`
 	Header []string `short:"H" help:"A header of the request; may be repeated." placeholder:"NAME:VALUE" sep:"none" group:"request"`
 	Data   string   `short:"d" help:"The body of the request, or @file for what is in a file." placeholder:"TEXT" group:"request"`
+	As     string   `help:"The identity on whose behalf the request is: the name that the program gives it." placeholder:"NAME" group:"request"`
 }
 
 // pick are the arguments of commands about one entry.
@@ -61,11 +63,14 @@ func (p *pick) entry(ctx context.Context, c *cache.ResponseCache) (cache.Stored,
 		if err != nil {
 			return cache.Stored{}, nil, err
 		}
-		e, err := answering(ctx, c, req)
+		e, err := answering(c, req)
 		return e, req, err
 	}
-	if p.Table == "" {
+	switch {
+	case p.Table == "":
 		return cache.Stored{}, nil, usagef("it is not said which entry: give a table and a key, or a URL")
+	case p.As != "":
+		return cache.Stored{}, nil, usagef("--as is for a URL: a key has the identity first")
 	}
 	var key map[string]any
 	if p.KeyJSON != "" {
@@ -95,7 +100,7 @@ func (a asked) request(ctx context.Context, address string) (*http.Request, erro
 			method = http.MethodPost
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, address, body) // #nosec G704 -- it is for the user to say
+	req, err := http.NewRequestWithContext(cacheidentity.With(ctx, a.As), method, address, body) // #nosec G704 -- it is for the user to say
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -116,8 +121,8 @@ func (a asked) request(ctx context.Context, address string) (*http.Request, erro
 }
 
 // answering is the entry that answers a request.
-func answering(ctx context.Context, c *cache.ResponseCache, req *http.Request) (cache.Stored, error) {
-	found, err := c.Contents().Lookup(ctx, req)
+func answering(c *cache.ResponseCache, req *http.Request) (cache.Stored, error) {
+	found, err := c.Contents().Lookup(req.Context(), req)
 	if err != nil {
 		return cache.Stored{}, err
 	}
