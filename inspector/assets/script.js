@@ -26,7 +26,7 @@ function refreshLater() {
     pause.hidden = false;
     const box = pause.querySelector("input");
     box.checked = paused;
-    box.addEventListener("change", () => { paused = box.checked; });
+    box.onchange = () => { paused = box.checked; };
   }
   setTimeout(refresh, 1000 * Number(part.dataset.refresh));
 }
