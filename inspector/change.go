@@ -43,7 +43,7 @@ func (i *Inspector) listAfter(e cache.Stored, notice string) redirect {
 // change does something to the response that the request's address names.
 func (i *Inspector) change(r *http.Request, do func(*cache.Contents, context.Context, cache.Query) (int, error)) (cache.Stored, int, error) {
 	if !i.opts.AllowChanges {
-		return cache.Stored{}, 0, problem{http.StatusForbidden, "Nothing is changed from here: see Options.AllowChanges of package inspector."}
+		return cache.Stored{}, 0, problem{http.StatusForbidden, "Nothing is changed from here: see Options.AllowChanges of package inspector, or --allow-changes of endpointcache serve."}
 	}
 	found, err := i.stored(r)
 	e := found.Stored

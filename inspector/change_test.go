@@ -149,7 +149,7 @@ func TestExpireAndDelete(t *testing.T) {
 func TestNothingIsChangedUnlessItIsAllowed(t *testing.T) {
 	p := newPages(t, inspector.Options{})
 	p.save("a", 200, nil, "x", time.Hour)
-	p.post(http.StatusForbidden, "/expire?"+address("a"))
+	has(t, p.post(http.StatusForbidden, "/expire?"+address("a")), "Options.AllowChanges", "--allow-changes")
 	p.post(http.StatusForbidden, "/delete?"+address("a"))
 	if n, err := p.tracks.Count(t.Context(), repository.Live); err != nil || n != 1 {
 		t.Error(n, err)
@@ -327,6 +327,9 @@ func TestDiffAsksAsTheIdentity(t *testing.T) {
 	for _, address := range []string{alices, others, digested} {
 		page := p.get(200, "/entry?"+address)
 		has(t, page, "It cannot be compared with the origin")
+		if address != digested {
+			has(t, page, "Options.OriginFor", "endpointcache diff")
+		}
 		hasNot(t, page, "Compare with the origin")
 		p.post(http.StatusConflict, "/diff?"+address)
 	}

@@ -140,7 +140,7 @@ func (i *Inspector) comparable(req *http.Request, e found) (as string, err error
 	case !named:
 		return "", incomparable("a digest stands for the identity whose response it is, and nobody knows the credentials behind it")
 	case i.opts.OriginFor == nil:
-		return "", incomparable("the origin gives each identity an answer of its own, and nothing tells the credentials of this one: see Options.OriginFor of package inspector")
+		return "", incomparable("the origin gives each identity an answer of its own, and nothing tells the credentials of this one: see Options.OriginFor of package inspector, or --header of endpointcache diff")
 	}
 	return name, nil
 }
