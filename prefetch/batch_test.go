@@ -321,7 +321,8 @@ func TestABatchDoesNotWaitForCachedKeys(t *testing.T) {
 		}
 	}
 	result, err := prefetch.Each(ctx, over(t, repo, to(t, fetch.Options{BaseURL: server.URL})), keys, nil, func(prefetch.Item[marketKey]) {})
-	if err != nil || result.Fetched != 1 || result.Elapsed < 500*time.Millisecond {
+	// It leaves no sooner than where no key comes at all, which a busy machine can make of these.
+	if err != nil || result.Fetched != 1 || result.Elapsed < 200*time.Millisecond {
 		t.Error(result, err)
 	}
 }
