@@ -19,18 +19,23 @@ import (
 // milliseconds it stays, or 0, its score, and its place in the index KEYS[1]. What has no time
 // where entries have one is as good as gone. It returns a
 // digit for each, 1 where it was saved, and how many places have a score up to ARGV[3].
-var putIfScript = newScript(`
+var putIfScript = newScript(readRange + `
+local function isTime(text)
+  local month, day, hour, minute, second = text:match('^%d%d%d%d%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d)%.%d%d%d%d%d%dZ$')
+  return month and month >= '01' and month <= '12' and day >= '01' and day <= '31' and hour <= '23' and minute <= '59' and second <= '59'
+end
 local saved = {}
 for i = 2, #KEYS do
   local a = 4 * i - 4
   local value, ttl, score, text = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
-  local old = redis.call('GETRANGE', KEYS[i], 0, 54)
+  local old = range(KEYS[i], 0, 54)
   local holds = old == ''
   if not holds and ARGV[1] == 'not live' then
-    holds = old:sub(1, 27) <= ARGV[2] or not old:find('^%d%d%d%d%-') and not old:find('^never')
+    local expires = old:sub(1, 27)
+    holds = expires <= ARGV[2] or not isTime(expires) and expires ~= '` + never + `'
   end
   if not holds and ARGV[1] == 'newer' then
-    holds = old:sub(29, 55) <= value:sub(29, 55) or not old:find('^%d%d%d%d%-', 29)
+    holds = old:sub(29, 55) <= value:sub(29, 55) or not isTime(old:sub(29, 55))
   end
   if ARGV[1] == 'unchanged' then holds = old:sub(29, 55) == value:sub(29, 55) end
   if holds then
@@ -46,12 +51,12 @@ return {table.concat(saved), redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[3])}`)
 // one, its headers and their checksum, how many milliseconds it stays, or 0, and its score
 // and place in the index KEYS[1]. It returns a digit for each, 1 where it was changed.
 // Where all lengths stay the same, what comes behind the headers stays where it is.
-var renewScript = newScript(`
+var renewScript = newScript(readRange + `
 local renewed = {}
 for i = 2, #KEYS do
   local a = 7 * i - 13
   local header, ttl = ARGV[a + 2], ARGV[a + 4]
-  local head = redis.call('GETRANGE', KEYS[i], 0, 199)
+  local head = range(KEYS[i], 0, 199)
   local found = head ~= '' and head:sub(29, 55) == ARGV[a]
   if found then
     local line = head:match('^[^\n]*\n')
@@ -78,9 +83,9 @@ return {table.concat(renewed)}`)
 
 // useScript writes the instant ARGV[1] into those of the strings KEYS[2], KEYS[3], … which
 // were used before. One in layout 1, which has no place for it, is brought to layout 2.
-var useScript = newScript(`
+var useScript = newScript(readRange + `
 for i = 2, #KEYS do
-  local times = redis.call('GETRANGE', KEYS[i], 0, 82)
+  local times = range(KEYS[i], 0, 82)
   if times:sub(61, 61) == '-' then
     if times:sub(57) < ARGV[1] then redis.call('SETRANGE', KEYS[i], 56, ARGV[1]) end
   elseif times ~= '' and times:sub(29, 55) < ARGV[1] then

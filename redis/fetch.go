@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"strings"
 
 	"github.com/redis/rueidis"
 
@@ -46,6 +47,9 @@ func (t *table) fetch(ctx context.Context, places []place, sel driver.Selection,
 	client := t.store.client
 	if len(places) == 1 {
 		message, err := client.Do(ctx, resendable(client.B().Get().Key(places[0].name).Build())).ToMessage()
+		if isNoString(err) { // of which MGET says that it is not there
+			return 0, found(&places[0], nil, driver.Entry{}, false)
+		}
 		if err != nil && !rueidis.IsRedisNil(err) {
 			return 0, err
 		}
@@ -106,7 +110,7 @@ func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selec
 		for i := range places {
 			p := &places[i]
 			value, err := results[i].AsBytes()
-			if err != nil {
+			if err != nil && !isNoString(err) {
 				return size, err
 			}
 			size += len(value)
@@ -141,6 +145,12 @@ func (t *table) fetchHeads(ctx context.Context, places []place, sel driver.Selec
 		places, lengths = longer, longerLengths
 	}
 	return size, nil
+}
+
+// isNoString reports whether a server has refused to read a key as it has a value of another type than a string.
+func isNoString(err error) bool {
+	refusal, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(refusal.Error(), "WRONGTYPE")
 }
 
 // damaged is what is found where a string is no entry: one whose sums are wrong, in any state.

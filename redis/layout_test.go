@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -190,14 +191,92 @@ func TestForeignDataInThePlaceOfAnEntry(t *testing.T) {
 	if n := found(t, table, keys...); n != 3 {
 		t.Errorf("after a save there are %d of 3 entries", n)
 	}
-	// What is no string is a miss in a bulk, and gone with a clear.
-	do(t, c, "DEL", name)
-	do(t, c, "RPUSH", name, "a")
-	if n := found(t, table, keys...); n != 2 {
-		t.Errorf("%d entries, want 2", n)
+}
+
+// What is no string is not there, whatever asks for it, and is replaced and cleared as an entry.
+func TestWhatIsNoString(t *testing.T) {
+	prefix := newPrefix(t, serverURL(t))
+	table := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: prefix}))
+	c := newClient(t, serverURL(t))
+	entries, keys := trackEntries(3)
+	name := prefix + ":{tracks:0}:id-000001:DE:1:false"
+	spoil := func() {
+		t.Helper()
+		put(t, table, entries...)
+		do(t, c, "DEL", name)
+		do(t, c, "RPUSH", name, "a")
 	}
-	if n, err := table.Clear(t.Context(), driver.Filter{}); err != nil || n != 3 {
-		t.Errorf("clear removed %d, %v", n, err)
+	spoil()
+	for _, parts := range []driver.Parts{0, driver.Meta, driver.Payload, driver.Usage, driver.Payload | driver.Meta | driver.Usage} {
+		sel := driver.Selection{Parts: parts}
+		for _, keys := range [][]driver.Key{keys, keys[1:2]} {
+			n := 0
+			err := table.Get(t.Context(), keys, sel, func(int, driver.Entry) { n++ })
+			if err != nil || n != len(keys)-1 {
+				t.Errorf("of %d with the parts %b, %d are got, %v", len(keys), parts, n, err)
+			}
+		}
+		n := 0
+		for _, err := range table.Entries(t.Context(), sel) {
+			if n++; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n != 2 {
+			t.Errorf("%d are iterated over", n)
+		}
+	}
+	for order := driver.ByKey; order <= driver.BySize; order++ {
+		if page, err := table.List(t.Context(), driver.Listing{Order: order, Limit: 5}); err != nil || len(page) != 2 {
+			t.Errorf("in order %d, %d are listed, %v", order, len(page), err)
+		}
+	}
+	if size, err := table.Size(t.Context()); err != nil || size.Entries != 2 {
+		t.Errorf("the size is %+v, %v", size, err)
+	}
+	if _, ok, err := table.Pop(t.Context(), keys[1], driver.Filter{}); ok || err != nil {
+		t.Errorf("pop: %v, %v", ok, err)
+	}
+	e := entries[1]
+	if err := table.Use(t.Context(), keys, e.CachedAt.Add(time.Hour)); err != nil {
+		t.Error(err)
+	}
+	renewed, err := table.Renew(t.Context(), []driver.Renewal{{Key: e.Key, Seen: e.CachedAt, CachedAt: e.CachedAt}})
+	if err != nil || renewed[0] {
+		t.Errorf("renew: %v, %v", renewed, err)
+	}
+	for _, condition := range []driver.Precondition{driver.IfAbsent, driver.IfNotLive, driver.IfNewer} {
+		spoil()
+		stored, err := table.PutIf(t.Context(), entries[1:2], driver.Condition{If: condition, Now: e.CachedAt})
+		if err != nil || !stored[0] {
+			t.Errorf("with the condition %d: %v, %v", condition, stored, err)
+		}
+	}
+	for _, f := range []driver.Filter{{}, {Where: driver.Where{MinStatus: 200}}, {State: driver.Expired, Now: e.ExpiresAt.Add(time.Hour)}} {
+		spoil()
+		if n, err := table.Clear(t.Context(), f); err != nil || n != 3 {
+			t.Errorf("clear of %+v removed %d, %v", f, n, err)
+		}
+	}
+}
+
+// What no time can be where entries have one is as good as gone, also where a text of it is greater than all times.
+func TestTimesThatAreNone(t *testing.T) {
+	prefix := newPrefix(t, serverURL(t))
+	table := openTable(t, open(t, serverURL(t), &redis.Options{Prefix: prefix}))
+	c := newClient(t, serverURL(t))
+	e := track(1)
+	name := prefix + ":{tracks:0}:id-000001:DE:1:false"
+	for _, text := range []string{"2026-1x-21T17:45:26.123456Z", "2026-91-21T17:45:26.123456Z", "9999-text", "neverest", "\xff"} {
+		text = (text + strings.Repeat("~", 27))[:27]
+		for condition, at := range map[driver.Precondition]int{driver.IfNotLive: 0, driver.IfNewer: 28} {
+			put(t, table, e)
+			do(t, c, "SETRANGE", name, strconv.Itoa(at), text)
+			stored, err := table.PutIf(t.Context(), []driver.Entry{e}, driver.Condition{If: condition, Now: e.CachedAt})
+			if err != nil || !stored[0] {
+				t.Errorf("%q, condition %d: %v, %v", text, condition, stored, err)
+			}
+		}
 	}
 }
 

@@ -14,10 +14,20 @@ import (
 // Scripts name all keys that they touch, as Dragonfly demands it. They take times as
 // text, because a number of Lua 5.1 cannot hold all microseconds.
 
+// readRange is the beginning of scripts that read strings. What is of another type than a string is no entry, as to GET
+// and MGET of the store: it is as good as gone.
+const readRange = `
+local function range(key, from, to)
+  local read = redis.pcall('GETRANGE', key, from, to)
+  if type(read) ~= 'table' then return read end
+  if read.err:find('WRONGTYPE') then return '' end
+  error(read.err)
+end`
+
 // popScript returns and removes the string KEYS[2], whose place in the index KEYS[1] is
 // ARGV[3], if it is in the state ARGV[1] at ARGV[2].
-var popScript = newScript(`
-local expires = redis.call('GETRANGE', KEYS[2], 0, 26)
+var popScript = newScript(readRange + `
+local expires = range(KEYS[2], 0, 26)
 if expires == '' then return false end
 if ARGV[1] ~= 'all' and (expires > ARGV[2]) ~= (ARGV[1] == 'live') then return false end
 local value = redis.call('GET', KEYS[2])
@@ -29,7 +39,7 @@ return value`)
 // ARGV[1] at ARGV[2] and have the properties ARGV[3] to ARGV[9], as whereArgs gives them,
 // and returns how many. The places in the index KEYS[1] of these and of strings that are
 // gone are ARGV[10], ARGV[11], … What is no entry has no properties.
-var clearScript = newScript(`
+var clearScript = newScript(readRange + `
 local function has(key, head)
   local from, before, usedBefore, name, prefix = ARGV[3], ARGV[4], ARGV[5], ARGV[8], ARGV[9]
   local used, numbers = head:sub(57, 83), 84
@@ -41,13 +51,13 @@ local function has(key, head)
   status, n = tonumber(status), tonumber(n)
   if status < tonumber(ARGV[6]) or ARGV[7] ~= '0' and status > tonumber(ARGV[7]) then return false end
   local function begins(text)
-    return text == '' or n >= #text and redis.call('GETRANGE', key, at - 1, at - 2 + #text) == text
+    return text == '' or n >= #text and range(key, at - 1, at - 2 + #text) == text
   end
   return (name == '' or n == #name) and begins(name) and begins(prefix)
 end
 local function selects(key)
   if ARGV[1] == 'all' and ARGV[3] == 'any' then return true end
-  local head = redis.call('GETRANGE', key, 0, 199)
+  local head = range(key, 0, 199)
   if head == '' then return true end
   if ARGV[1] ~= 'all' and (head:sub(1, 27) > ARGV[2]) ~= (ARGV[1] == 'live') then return false end
   return ARGV[3] == 'any' or has(key, head)

@@ -15,9 +15,13 @@ const overhead = 250
 // size is how many bytes the entry at p takes whose string has so many.
 func (p *place) size(value int) int64 { return int64(value + len(p.name) + overhead) }
 
-// sizeFrom is the size of the entry at p, from the answer to one of strlens.
+// sizeFrom is the size of the entry at p, from the answer to one of strlens. That of what is no string is that of one
+// that is gone.
 func (p *place) sizeFrom(result rueidis.RedisResult) (int64, error) {
 	n, err := result.AsInt64()
+	if isNoString(err) {
+		n, err = 0, nil
+	}
 	return p.size(int(n)), err
 }
 
