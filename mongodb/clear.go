@@ -19,24 +19,30 @@ func (t *table) Clear(ctx context.Context, f driver.Filter) (cleared int, err er
 			cleared, err = t.clearSeen(ctx, f)
 			return err
 		}
-		for {
+		query, more := t.selected(f), true
+		for more {
 			var ids []string
+			foreign := false
 			err := repeat(ctx, func() (err error) {
-				ids, err = t.selectIDs(ctx, f)
+				ids, foreign, err = t.selectIDs(ctx, f, query)
 				return err
 			})
-			if err != nil || len(ids) == 0 {
+			if err != nil {
 				return err
+			}
+			if more = len(ids) == maxClear; foreign { // they stay, and are not to be met again
+				query, more = t.selectedAfter(f, "", ""), true
+			}
+			if len(ids) == 0 {
+				continue
 			}
 			n, err := t.remove(ctx, len(ids), t.store.withIDs(ids, f))
 			if err != nil {
 				return err
 			}
 			cleared += n
-			if len(ids) < maxClear {
-				return nil
-			}
 		}
+		return nil
 	})
 	if err != nil {
 		return 0, err
@@ -77,24 +83,26 @@ func (t *table) clearSeen(ctx context.Context, f driver.Filter) (cleared int, er
 	return cleared, remove()
 }
 
-// selectIDs returns the ids of up to maxClear documents.
-func (t *table) selectIDs(ctx context.Context, f driver.Filter) ([]string, error) {
+// selectIDs returns the ids of up to maxClear documents that a query finds for a filter, and whether there
+// are some of other programs among these, which have no such ids.
+func (t *table) selectIDs(ctx context.Context, f driver.Filter, query bson.Raw) (ids []string, foreign bool, err error) {
 	o := t.find(0, false, maxClear).SetLimit(maxClear).SetProjection(onlyID)
 	if isByKey(f) {
 		o.SetHint(indexOfIDs)
 	}
-	cursor, err := t.search(ctx, t.selected(f), o)
+	cursor, err := t.search(ctx, query, o)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer cursor.close(ctx)
-	var ids []string
 	for cursor.Next(ctx) {
-		if id, err := idOf(cursor.Current); err == nil { // or it is another program's
+		if id, err := idOf(cursor.Current); err == nil {
 			ids = append(ids, string(id))
+		} else {
+			foreign = true
 		}
 	}
-	return ids, cursor.Err()
+	return ids, foreign, cursor.Err()
 }
 
 var onlyID = bson.D{{Key: fieldID, Value: 1}}

@@ -126,6 +126,34 @@ func TestManyProcessesOpenATableAtOnce(t *testing.T) {
 	}
 }
 
+// However many documents of other programs there are, a clear removes all entries, and these only.
+func TestDocumentsThatAreNoEntriesEndNoClear(t *testing.T) {
+	name := newDatabase(t)
+	table := openTracks(t, open(t, serverURL(t), &mongodb.Options{Database: name}))
+	tracks := newClient(t, serverURL(t)).Database(name).Collection("tracks")
+	if _, err := tracks.InsertOne(t.Context(), bson.D{{Key: "_id", Value: 7}, {Key: "expires_us", Value: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	const n = 6_000 // more than go at once
+	var entries []driver.Entry
+	for i := range n {
+		e := track(i)
+		e.Payload = nil
+		entries = append(entries, e)
+	}
+	for _, f := range []driver.Filter{{}, {State: driver.Expired, Now: entries[0].ExpiresAt.Add(time.Hour)}} {
+		if err := table.Put(t.Context(), entries); err != nil {
+			t.Fatal(err)
+		}
+		if cleared, err := table.Clear(t.Context(), f); err != nil || cleared != n {
+			t.Errorf("%d of %d are cleared, %v", cleared, n, err)
+		}
+	}
+	if left, err := tracks.CountDocuments(t.Context(), bson.D{}); err != nil || left != 1 {
+		t.Errorf("%d documents are left, %v", left, err)
+	}
+}
+
 // A document that somebody has put into the collection is nobody's entry, and ends no operation.
 func TestADocumentThatIsNoEntryIsPassedBy(t *testing.T) {
 	name := newDatabase(t)
