@@ -104,6 +104,9 @@ func (t *table) putRowIf(ctx context.Context, r row, c driver.Condition) (bool, 
 	if value != "" {
 		put.ExpressionAttributeValues = item{":now": &text{Value: value}}
 	}
+	if c.If == driver.IfNotLive || c.If == driver.IfNewer {
+		put.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+	}
 	if parts != nil {
 		if ok, err := t.allowed(ctx, r, c); err != nil || !ok {
 			return false, err
@@ -120,6 +123,11 @@ func (t *table) putRowIf(ctx context.Context, r row, c driver.Condition) (bool, 
 	}
 	out, err := t.store.client.PutItem(ctx, put, t.store.once)
 	var failed *types.ConditionalCheckFailedException
+	if errors.As(err, &failed) && hasNoTimes(failed.Item) {
+		put.ConditionExpression = aws.String(attrCachedAt + "=:cached AND " + attrExpiresAt + "=:expires")
+		put.ExpressionAttributeValues = item{":cached": failed.Item[attrCachedAt], ":expires": failed.Item[attrExpiresAt]}
+		out, err = t.store.client.PutItem(ctx, put, t.store.once)
+	}
 	if errors.As(err, &failed) {
 		return false, t.removeParts(ctx, []item{it})
 	}
@@ -127,6 +135,17 @@ func (t *table) putRowIf(ctx context.Context, r row, c driver.Condition) (bool, 
 		return false, err
 	}
 	return true, t.removeParts(ctx, []item{out.Attributes})
+}
+
+// hasNoTimes reports whether an item, which has not been replaced, has texts that are no times, which are
+// greater than times: it is as good as gone.
+func hasNoTimes(it item) bool {
+	if it[attrCachedAt] == nil || it[attrExpiresAt] == nil {
+		return false
+	}
+	cached, err := timeOf(stringOf(it[attrCachedAt]))
+	_, expires := timeOf(stringOf(it[attrExpiresAt]))
+	return err != nil || cached.IsZero() || expires != nil
 }
 
 // putCondition is what c asks of the item that e is to replace, and what that is

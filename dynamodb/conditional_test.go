@@ -24,6 +24,45 @@ func renewals(entries []driver.Entry, header string) []driver.Renewal {
 	return all
 }
 
+// What no time can be where entries have one is as good as gone, also where a text of it is greater than all times.
+func TestTimesThatAreNoneAreReplaced(t *testing.T) {
+	name, client := newName(t), newClient(t)
+	table := openTable(t, open(t, &dynamodb.Options{Table: name}))
+	e, large := track(1), track(2)
+	large.Payload = bytes.Repeat([]byte("0123456789abcdef"), 50_000)
+	for _, text := range []string{"text", "2026-1x-21T17:45:26.123456Z", "never"} {
+		for condition, attribute := range map[driver.Precondition]string{driver.IfNotLive: "expires_at", driver.IfNewer: "cached_at"} {
+			if attribute == "expires_at" && text == "never" {
+				continue // it is live
+			}
+			put(t, table, e, large)
+			for _, it := range items(t, name) {
+				if it[attribute] == nil {
+					continue // a part
+				}
+				it[attribute] = &types.AttributeValueMemberS{Value: text}
+				if _, err := client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &name, Item: it}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stored, err := table.PutIf(t.Context(), []driver.Entry{e, large}, driver.Condition{If: condition, Now: e.CachedAt})
+			if err != nil || !stored[0] || !stored[1] {
+				t.Errorf("%s is %q: %v, %v", attribute, text, stored, err)
+			}
+			n := 0
+			for got, err := range table.Entries(t.Context(), driver.Selection{Parts: driver.Payload | driver.Meta}) {
+				if err != nil || !got.CachedAt.Equal(e.CachedAt) || got.MetaSum == driver.WrongSum {
+					t.Errorf("it is %v of %v, %v", got.Key, got.CachedAt, err)
+				}
+				n++
+			}
+			if n != 2 {
+				t.Errorf("there are %d", n)
+			}
+		}
+	}
+}
+
 func TestConditionalPutsAndRenewalsAreDoneInTheEnd(t *testing.T) {
 	table := openTable(t, with(t, newClient(t, overloaded()), &dynamodb.Options{Table: newName(t)}))
 	entries, _ := trackEntries(200)
