@@ -193,3 +193,31 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 }
+
+// What is completed is a word as it stands, and nothing is read that may not come.
+func TestCompletionDoesNoHarm(t *testing.T) {
+	p := newLocation(t, "sqlite")
+	dir := t.TempDir()
+	file, pipe := filepath.Join(dir, "names.jsonl"), filepath.Join(dir, "pipe")
+	check(t, os.WriteFile(file, []byte(`{"format":"endpointcache","version":1}
+{"table":{"name":"tracks","repository":"tracks","key":[{"name":"id","kind":"string"}]}}
+{"table":{"name":"t;$(true)","repository":"t;$(true)","key":[{"name":"id","kind":"string"}]}}
+{"response":{"table":"tracks","key":["a"],"status":200,"cachedAt":"2026-11-29T12:00:00Z"}}
+{"response":{"table":"t;$(true)","key":["a"],"status":200,"cachedAt":"2026-11-29T12:00:00Z"}}
+{"end":{"responses":2}}
+`), 0o600))
+	if r := p.run(t, "", "import", file, "--yes"); r.code != 0 {
+		t.Fatalf("%+v", r)
+	}
+	lines := []string{"endpointcache find t"}
+	if err := exec.CommandContext(t.Context(), "mkfifo", pipe).Run(); err == nil {
+		lines = append(lines, "endpointcache find --keys "+pipe+" t", "endpointcache find --keys="+pipe+" t")
+	}
+	for _, line := range lines {
+		command := p.command(t)
+		command.Env = append(command.Env, "COMP_LINE="+line)
+		if out, err := command.Output(); err != nil || string(out) != "tracks\n" {
+			t.Errorf("%q is completed by %q, %v", line, out, err)
+		}
+	}
+}

@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	"github.com/endpointcache/endpointcache/store"
 )
 
@@ -14,7 +16,8 @@ import (
 const completeWithin = 2 * time.Second
 
 // repositories are the names of those in the store that the words of an unfinished command line tell, or the
-// environment; none where there is no store, or it does not tell in time.
+// environment; none where there is no store, or it does not tell in time. Names that a shell would not take as they
+// are are left out.
 func (p *program) repositories(ctx context.Context, words []string) []string {
 	ctx, cancel := context.WithTimeout(ctx, completeWithin)
 	defer cancel()
@@ -23,11 +26,17 @@ func (p *program) repositories(ctx context.Context, words []string) []string {
 		t.Store = storeURL(words[first])
 	}
 	for i, word := range words {
-		switch {
-		case i > 0 && (words[i-1] == "--name" || words[i-1] == "--from-name"):
-			t.Name = word
-		case i > 0 && (words[i-1] == "--keys" || words[i-1] == "--from-keys"):
-			t.Keys = append(t.Keys, word)
+		flag, value, together := strings.Cut(word, "=")
+		if !together && i+1 < len(words) {
+			value = words[i+1]
+		}
+		switch flag {
+		case "--name", "--from-name":
+			t.Name = value
+		case "--keys", "--from-keys":
+			if info, err := os.Stat(value); err == nil && info.Mode().IsRegular() { // a pipe may have nothing for long
+				t.Keys = append(t.Keys, value)
+			}
 		}
 	}
 	if t.Store == "" {
@@ -48,7 +57,8 @@ func (p *program) repositories(ctx context.Context, words []string) []string {
 	}
 	var names []string
 	for _, table := range tables {
-		if !slices.Contains(names, table.Repository) {
+		// A shell takes what it is given as it is: another program may have given a name that it would obey.
+		if term.Quote(table.Repository) == table.Repository && !slices.Contains(names, table.Repository) {
 			names = append(names, table.Repository)
 		}
 	}
