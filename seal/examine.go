@@ -50,7 +50,7 @@ func (o *opening) examine(found *driver.Examined) bool {
 	}
 	sealed := found.Entry
 	if _, _, err := o.t.openSince(o.begun, s, found.Key, &found.Entry, parts); err != nil {
-		found.Entry, found.Fault = sealed, errors.New(reason(err))
+		found.Entry, found.Fault = sealed, fault(err)
 		found.Payload, found.Header, found.Name = nil, "", ""
 		if o.t.any {
 			found.Key = nil // it is not the caller's
@@ -59,3 +59,17 @@ func (o *opening) examine(found *driver.Examined) bool {
 	}
 	return !o.rest || o.sel.Match(found.Entry)
 }
+
+// fault is what is told of a cause, without what it may hold of keys or contents. It is [ErrUnknownKey] if the key is missing.
+func fault(err error) error {
+	if errors.Is(err, errUnknown) {
+		return missingKey{}
+	}
+	return errors.New(reason(err))
+}
+
+type missingKey struct{}
+
+func (missingKey) Error() string { return errUnknown.Error() }
+
+func (missingKey) Is(target error) bool { return target == ErrUnknownKey }

@@ -14,7 +14,8 @@ import (
 )
 
 // ErrUnknownKey is returned, wrapped, where an entry may only be put if there is none, and
-// the one that is there is sealed with a key that is not among the store's.
+// the one that is there is sealed with a key that is not among the store's. The fault of such an entry,
+// see [Store.Examine], is this error, too.
 var ErrUnknownKey = errors.New("there is an entry that is sealed with an unknown key")
 
 // begin waits for a part of the table's writes, or all of them. Whoever has no context is

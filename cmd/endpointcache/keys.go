@@ -43,7 +43,47 @@ func (f keyFiles) open(ctx context.Context, s *session, below driver.Store) (dri
 	if opts.KeyColumn != nil && len(digestKey) == 0 {
 		return nil, usagef("there are digests in its keys: --keys needs a line with the digest key, too")
 	}
-	return seal.New(below, keys, opts)
+	opened, err := seal.New(below, keys, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := opensAny(ctx, opened); err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return opened, nil
+}
+
+// mostTried is how many entries of a table are tried with the keys.
+const mostTried = 100
+
+// opensAny is an error where other keys have sealed what is there: as these open nothing, there would seem to be nothing.
+func opensAny(ctx context.Context, opened driver.Store) error {
+	specs, err := opened.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	var unknown error
+	for _, spec := range specs {
+		table, err := opened.OpenTable(ctx, spec)
+		if err != nil {
+			return err
+		}
+		n := 0
+		for found, err := range driver.Examine(ctx, opened, table, spec, driver.Selection{Parts: driver.Meta}) {
+			switch {
+			case err != nil:
+				return err
+			case errors.Is(found.Fault, seal.ErrUnknownKey):
+				unknown = errors.New("the keys open nothing that is stored: it is sealed with others")
+			default:
+				return nil
+			}
+			if n++; n == mostTried {
+				break
+			}
+		}
+	}
+	return unknown
 }
 
 // read reads the keys: those of one Tink keyset, or those that are bytes, and the key of digests.
