@@ -12,6 +12,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/testserver/places"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/repository"
+	"github.com/endpointcache/endpointcache/seal"
 	"github.com/endpointcache/endpointcache/settings"
 )
 
@@ -75,4 +76,19 @@ func TestVerifyFindsDamage(t *testing.T) {
 			t.Errorf("it is not listed: %+v", r)
 		}
 	})
+}
+
+// What is sealed is damaged, too, if there is something of another type, and nobody needs keys to see it.
+func TestVerifyFindsValuesOfOtherTypesInSealedStores(t *testing.T) {
+	keys, err := seal.FromBytes(make([]byte, 32))
+	check(t, err)
+	p := sealedLocation(t, keys, nil)
+	db, err := sql.Open("sqlite3", strings.TrimPrefix(p.url, "sqlite:"))
+	check(t, err)
+	defer func() { check(t, db.Close()) }()
+	_, err = db.ExecContext(t.Context(), "UPDATE tracks SET payload = 'text' WHERE id = 'harder'")
+	check(t, err)
+	if r := p.run(t, "", "verify"); strings.Count(r.stdout, "of another type than was saved") != 1 || strings.Count(r.stdout, "it is sealed") != 10 {
+		t.Errorf("%+v", r)
+	}
 }
