@@ -151,6 +151,7 @@ func (l *lineReader) begin() (tables []cache.Table, digestKey []byte, err error)
 	if err != nil {
 		return nil, nil, err
 	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors write one
 	var first firstLine
 	if json.Unmarshal(data, &first) != nil || first.Format != format {
 		return nil, nil, l.bad(errors.New("it does not name the format"))

@@ -22,6 +22,7 @@ func TestPeek(t *testing.T) {
 		begin + `{"response":{"table":"u","key":["a"],"status":200,"cachedAt":"2026-11-29T12:00:00Z"}}` + "\n": archive.ErrFormat,
 		begin + response[:40]:                    archive.ErrCutShort,
 		begin + response:                         nil,
+		"\ufeff" + begin + response:              nil,
 		begin + response + "damaged\n":           nil,
 		begin + `{"end":{"responses":0}}` + "\n": nil,
 	} {
