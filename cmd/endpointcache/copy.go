@@ -48,10 +48,12 @@ func (cpCommand) Help() string {
   endpointcache cp sqlite:music.db postgres://localhost/app --to-name music`
 }
 
+var errSame = usagef("the two stores are the same")
+
 // Run copies.
 func (c *cpCommand) Run(ctx context.Context, s *session) error {
 	if c.From == c.To && c.FromName == c.ToName || samePlace(c.From, c.To) {
-		return usagef("the two stores are the same")
+		return errSame
 	}
 	from, err := s.openCache(ctx, c.From, c.FromName, c.FromKeys, false)
 	if err != nil {
@@ -100,6 +102,9 @@ func (c *cpCommand) from(ctx context.Context, s *session, from *cache.ResponseCa
 	bar.end()
 	if errors.Is(err, driver.ErrTooLarge) && p.TooLarge > 0 {
 		err = nil // all others were copied, and the result tells of these
+	}
+	if errors.Is(err, cache.ErrSameStore) { // by another URL of its server
+		err = errSame
 	}
 	if err = errors.Join(err, to.Close()); err != nil {
 		if p.Copied > 0 {

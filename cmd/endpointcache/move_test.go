@@ -196,6 +196,23 @@ func TestACopyWithoutWhatIsTooLarge(t *testing.T) {
 	}
 }
 
+// A store of a server is the same by another URL, which the server tells.
+func TestNoStoreIsCopiedToItself(t *testing.T) {
+	onEveryStore(t, func(t *testing.T, p *location) {
+		other := strings.Replace(p.url, "127.0.0.1", "localhost", 1)
+		if other == p.url {
+			t.Skip("its URL has no other form")
+		}
+		filled(t, p)
+		unnamed := *p
+		unnamed.kind = "sqlite" // cp has no --name
+		got := unnamed.run(t, "", "cp", p.url, other, "--from-name", p.name, "--to-name", p.name, "--yes")
+		if got.code != exitUsage || !strings.Contains(got.stderr, "the two stores are the same") {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // A recording of long ago has expired when it is imported, unless a life is said.
 func TestImportedResponsesLiveAsLongAsIsSaid(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "old.har")
