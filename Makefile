@@ -18,7 +18,7 @@ TESTED = $(shell go list $(TAGS) -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Impo
 # What the race detector would only make several times longer: what runs on one goroutine, and what tries
 # as a whole, in a browser or over slow servers, packages whose own tests run with it. The suite of drivertest
 # runs with it for each store.
-UNRACED = $(filter %/archive %/cmd/endpointcache %/drivertest %/gen %/internal/diff %/fleetsim/model \
+UNRACED = $(filter %/archive %/cmd/endpointcache %/drivertest %/gen %/internal/diff %/internal/fleetsim %/fleetsim/model \
   %/internal/gendocs %/internal/inspectortest %/internal/preview,$(TESTED))
 
 # How many packages are tested at once: some wait for servers and timers meanwhile.
