@@ -251,6 +251,9 @@ type Entry struct {
 // all reads but those of an [Examiner].
 const WrongSum uint32 = 1<<32 - 1
 
+// Unreadable reports whether the store could not read all of a part of e, see [WrongSum].
+func (e Entry) Unreadable() bool { return e.MetaSum == WrongSum || e.PayloadSum == WrongSum }
+
 // Live reports whether e is live at now.
 func (e Entry) Live(now time.Time) bool {
 	return e.ExpiresAt.IsZero() || now.Before(e.ExpiresAt)

@@ -224,7 +224,7 @@ func (d *diagnosis) check(ctx context.Context, specs []driver.TableSpec) error {
 			}
 			for _, e := range some {
 				entries, bytes = entries+1, bytes+e.Size
-				damaged = damaged || e.MetaSum == driver.WrongSum || e.PayloadSum == driver.WrongSum
+				damaged = damaged || e.Unreadable()
 			}
 		}
 		if damaged {

@@ -322,7 +322,7 @@ func (d *diagnosis) check(ctx context.Context, tables []*table) error {
 		d.Good("validation", "%s as they should be", human.Things(validated, "collection", "collections"))
 	}
 	if unread > 0 {
-		d.Fault("documents", human.Things(unread, "table", "tables")+" with what is no entry", "Other programs have written to its collection: clear it, and give the cache a prefix of its own.")
+		d.Fault("documents", human.Things(unread, "table", "tables")+" with what is no entry", "Other programs have written to its collection: clear it, remove the documents that stay, which are not the cache's, and give the cache a prefix of its own.")
 	} else {
 		d.Good("documents", "%s can be read", human.Count(entries))
 	}
@@ -341,7 +341,7 @@ func (t *table) check(ctx context.Context) (entries int, readable bool, err erro
 		if err == nil {
 			_, err = idOf(cursor.Current)
 		}
-		if err != nil || e.Key == nil || e.MetaSum == driver.WrongSum || e.PayloadSum == driver.WrongSum {
+		if err != nil || e.Key == nil || e.Unreadable() {
 			return entries, false, nil //nolint:nilerr // that is what is told
 		}
 		entries++

@@ -16,7 +16,7 @@ var (
 // Examine tells what is wrong with an entry that was read with its payload and meta, and does
 // nothing about it.
 func Examine(e *driver.Entry) error {
-	if e.MetaSum == driver.WrongSum || e.PayloadSum == driver.WrongSum {
+	if e.Unreadable() {
 		return ErrType
 	}
 	s := scratches.Get().(*scratch)

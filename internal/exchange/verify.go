@@ -47,7 +47,7 @@ func (t *Table) examine(ctx context.Context, e *driver.Entry) (fault, err error)
 	if ruined.Is(e) {
 		return ErrRuined, nil
 	}
-	if e.MetaSum == driver.WrongSum || e.PayloadSum == driver.WrongSum { // that can be told without its keys
+	if e.Unreadable() { // that can be told without its keys
 		return checksum.ErrType, nil
 	}
 	if head.IsSealed(e.Header) {
