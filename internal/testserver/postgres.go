@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -68,16 +67,9 @@ func (p *Postgres) initialize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// #nosec G204 -- the programs of this machine's server
-	cmd := exec.CommandContext(ctx, filepath.Join(p.programs, "initdb"), "--pgdata="+p.folder.file("data"),
+	return runProgram(ctx, p.folder, filepath.Join(p.programs, "initdb"), "--pgdata="+p.folder.file("data"),
 		"--username=postgres", "--auth=scram-sha-256", "--pwfile="+passwordFile,
 		"--encoding=UTF8", "--locale=C", "--no-sync")
-	cmd.Dir, cmd.Env = p.folder.path, cleanEnv()
-	cmd.SysProcAttr = attributes(p.folder.owner)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }
 
 func (p *Postgres) start(ctx context.Context) error {

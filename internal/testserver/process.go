@@ -62,6 +62,22 @@ func startProcess(f *folder, program string, args ...string) (*process, error) {
 	return p, nil
 }
 
+// runProgram runs a program to its end, as the folder's user. An error has its output.
+func runProgram(ctx context.Context, f *folder, program string, args ...string) error {
+	// #nosec G204 -- the programs of this machine's servers
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Env = f.path, cleanEnv()
+	cmd.SysProcAttr = attributes(f.owner)
+	// The system ends the program with the thread that started it. Without the lock that
+	// could be one on which another goroutine runs by now, and which ends with it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
 // await waits until ready is true. Where the process ends first, or its time is
 // over, the error has the end of its log, and the process has ended.
 func (p *process) await(ctx context.Context, ready func() (bool, error)) error {
