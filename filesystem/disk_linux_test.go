@@ -203,19 +203,19 @@ func asNobody(t *testing.T) (folder string) {
 	if folder := os.Getenv(taskVariable); folder != "" {
 		return folder
 	}
-	folder, err := os.MkdirTemp("", "endpointcache-test-") // whose path all may go
+	made, err := os.MkdirTemp("", "endpointcache-test-") // whose path all may go
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	program := filepath.Join(folder, "test")
+	t.Cleanup(func() { os.RemoveAll(made) })
+	program := filepath.Join(made, "test")
 	copyProgram(t, program)
 	cmd := exec.Command(program, "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), taskVariable+"="+folder)
+	cmd.Env = append(os.Environ(), taskVariable+"="+made)
 	if os.Getuid() == 0 { // who may do everything
 		const nobody = 65534
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		if err := os.Chown(folder, nobody, nobody); err != nil {
+		if err := os.Chown(made, nobody, nobody); err != nil {
 			t.Skip(err)
 		}
 	}
