@@ -18,8 +18,8 @@ TESTED = $(shell go list $(TAGS) -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Impo
 # What the race detector would only make several times longer: what runs on one goroutine, and what tries
 # as a whole, in a browser or over slow servers, packages whose own tests run with it. The suite of drivertest
 # runs with it for each store.
-UNRACED = $(filter %/archive %/cmd/endpointcache %/drivertest %/gen %/internal/diff %/internal/fleetsim %/fleetsim/model \
-  %/internal/gendocs %/internal/inspectortest %/internal/preview,$(TESTED))
+UNRACED = $(filter %/archive %/cmd/endpointcache %/drivertest %/gen %/internal/diff %/internal/doccheck %/internal/fleetsim \
+  %/fleetsim/model %/internal/gendocs %/internal/inspectortest %/internal/layers %/internal/preview %/endpointcache/store,$(TESTED))
 
 # How many packages are tested at once: some wait for servers and timers meanwhile.
 JOBS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
@@ -48,7 +48,7 @@ test-all: ## every test in its long form, nearly all with the race detector; the
 .PHONY: long-tests
 long-tests:
 	CGO_ENABLED=1 go test -race -vet=off -p $(JOBS) $(TAGS) -timeout 40m $(TESTFLAGS) $(filter-out $(UNRACED),$(TESTED))
-	go test -vet=off -p $(JOBS) -timeout 40m $(TESTFLAGS) $(UNRACED)
+	go test -vet=off -p $(JOBS) $(TAGS) -timeout 40m $(TESTFLAGS) $(UNRACED)
 	CGO_ENABLED=0 go test -short -timeout 40m $(TESTFLAGS) $(WITHOUT_CGO) ./sqlite/purego
 	go test $(TESTFLAGS) ./examples/...
 
@@ -59,8 +59,8 @@ servers: ## the servers of the tests, until interrupted; prints the variables th
 .PHONY: lint
 lint: $(GOLANGCI) ## the analysers of .golangci.yml on all modules; go vet for other systems
 	$(GOLANGCI) run $(PACKAGES)
-	CGO_ENABLED=0 GOARCH=386 go vet $(TAGS) $(PORTABLE)
-	CGO_ENABLED=0 GOOS=windows go vet $(TAGS) $(PORTABLE)
+	CGO_ENABLED=0 GOOS=linux GOARCH=386 go vet ./...
+	CGO_ENABLED=0 GOOS=windows GOARCH=386 go vet $(TAGS) $(PORTABLE)
 
 $(GOLANGCI):
 	GOBIN="$(CURDIR)/.bin" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
