@@ -74,6 +74,10 @@ func (p *plan) batchOf(item, listing *endpoint) *batch {
 		item.note("no batch by %s: %s", listing.name, reason)
 		return nil
 	}
+	if item.security.scope != listing.security.scope {
+		item.note("no batch by %s: its scope is another, %s", listing.name, listing.security.scope)
+		return nil
+	}
 	b := &batch{from: listing, path: found.path, id: id, size: p.config.BatchSize}
 	why := "by the configuration"
 	if schema := schemaOf(only(list.Schema)); schema.MaxItems != nil && *schema.MaxItems > 1 && *schema.MaxItems < 100_000 {

@@ -34,3 +34,26 @@ func TestABatchHasTheFormsOfItsKey(t *testing.T) {
 		}
 	}
 }
+
+// What a listing answers to one user is not for all, as an item without a security requirement is.
+func TestABatchHasTheScopeOfItsKey(t *testing.T) {
+	const track = "{$ref: '#/components/schemas/Track'}"
+	for _, test := range []struct {
+		security string
+		batch    bool
+	}{
+		{"security: [], ", false},
+		{"", true},
+	} {
+		out := one(t, small("\n  /tracks/{id}: {get: {"+test.security+"responses: {'200': {description: d, content: {application/json: {schema: "+track+"}}}}}}"+
+			"\n  /tracks: {get: {parameters: [{name: ids, in: query, schema: {type: array, items: {type: string}}}], "+
+			"responses: {'200': {description: d, content: {application/json: {schema: {type: array, items: "+track+"}}}}}}}"+
+			"\nsecurity: [{token: []}]"+
+			"\ncomponents: {securitySchemes: {token: {type: http, scheme: bearer}}, schemas: {Track: {type: object, properties: {id: {type: string}}}}}"), gen.Config{})
+		for _, o := range out.Report.Operations {
+			if o.Path == "/tracks/{id}" && ((o.Batch != nil) != test.batch || !test.batch && !strings.Contains(strings.Join(o.Notes, "; "), "scope")) {
+				t.Errorf("with %q, the batch is %+v, and the notes are %q", test.security, o.Batch, o.Notes)
+			}
+		}
+	}
+}
