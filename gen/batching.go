@@ -170,5 +170,5 @@ func (b *batch) setPattern(item, listing *endpoint, list *openapi3.Parameter, wi
 // above is what the path without its last segment has in common with others.
 func (t template) above() string {
 	up := template{segments: t.segments[:len(t.segments)-1]}
-	return up.normal()
+	return up.place()
 }

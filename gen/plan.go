@@ -26,7 +26,7 @@ type plan struct {
 
 	operations []*operation // of the document, in the order of their paths
 	endpoints  []*endpoint
-	byPath     map[string][]*endpoint // by what their paths have in common
+	byPath     map[string][]*endpoint // by the places of their paths
 	writes     []*write
 	enums      map[string]*enum // by the names of their schemas
 	prefix     string           // of the paths of all patterns
@@ -107,7 +107,7 @@ func (p *plan) make(ctx context.Context) error {
 	}
 	p.byPath = make(map[string][]*endpoint)
 	for _, e := range p.endpoints {
-		path := e.template.normal()
+		path := e.template.place()
 		p.byPath[path] = append(p.byPath[path], e)
 	}
 	p.findBatches()

@@ -182,6 +182,14 @@ func (t template) String() string {
 
 // normal is the same for paths that differ only in the names of parameters.
 func (t template) normal() string {
+	if t.fixed != "" {
+		return t.place() + "?" + t.fixed
+	}
+	return t.place()
+}
+
+// place is the same for paths that differ only in the names of parameters, and in the query.
+func (t template) place() string {
 	var b strings.Builder
 	for _, s := range t.segments {
 		b.WriteString("/" + s.before)
@@ -189,9 +197,6 @@ func (t template) normal() string {
 			b.WriteString("{}")
 		}
 		b.WriteString(s.after)
-	}
-	if t.fixed != "" {
-		b.WriteString("?" + t.fixed)
 	}
 	return b.String()
 }

@@ -95,7 +95,7 @@ func (p *plan) aim(w *write) {
 	for _, s := range w.template.wildcards() {
 		w.fields = append(w.fields, &field{source: "path", param: s.wildcard, goType: "string", name: uniqueExact(names, cmp.Or(goName(s.wildcard), "Value"))})
 	}
-	targets := slices.Clone(p.byPath[w.template.normal()])
+	targets := slices.Clone(p.byPath[w.template.place()])
 	if w.template.endsInWildcard() || len(targets) == 0 {
 		targets = append(targets, p.byPath[w.template.above()]...)
 	}
