@@ -172,7 +172,8 @@ type Pages struct {
 	First *int `yaml:"first"`
 }
 
-// Policy is what of a [policy.Policy] can be said in a file.
+// Policy is what of a [policy.Policy] can be said in a file. Its times have an end: "never" is
+// none of them.
 //
 // [policy.Policy]: https://pkg.go.dev/github.com/endpointcache/endpointcache/policy#Policy
 type Policy struct {
@@ -268,6 +269,9 @@ func (c *Config) validate() error {
 	if c.BatchSize < 0 || c.BatchSize == 1 {
 		return &ConfigError{Err: fmt.Errorf("batch_size is %d: a batch is for 2 keys or more", c.BatchSize)}
 	}
+	if err := c.Policy.validate(); err != nil {
+		return &ConfigError{Err: err}
+	}
 	for _, name := range c.Headers {
 		if !isToken(name) || slices.Contains(unsent, textproto.CanonicalMIMEHeaderKey(name)) {
 			return &ConfigError{Err: fmt.Errorf("headers: %q cannot be part of a key", name)}
@@ -311,6 +315,9 @@ func (o *Operation) validate() error {
 			return fmt.Errorf("payload: %w", err)
 		}
 	}
+	if err := o.Policy.validate(); err != nil {
+		return err
+	}
 	if o.Pages.First != nil && *o.Pages.First != 0 && *o.Pages.First != 1 {
 		return fmt.Errorf("pages: first is %d: pages are numbered from 0 or 1", *o.Pages.First)
 	}
@@ -322,8 +329,18 @@ func (o *Operation) validate() error {
 	}
 }
 
+func (p *Policy) validate() error {
+	if min(p.StaleIfError, p.StaleWhileRevalidate, p.SoftTimeout, p.HardTimeout) < 0 {
+		return errors.New("policy: a time of a policy has an end")
+	}
+	if !(p.RefreshAhead >= 0 && p.RefreshAhead < 1) { // NaN is not, either
+		return fmt.Errorf("policy: refresh_ahead is %v, which is not a share below 1", p.RefreshAhead)
+	}
+	return nil
+}
+
 func checkPackage(name string) error {
-	if name != "" && !packageName.MatchString(name) {
+	if name != "" && (!packageName.MatchString(name) || !isIdentifier(name)) { // a keyword
 		return fmt.Errorf("%q is not a package's name", name)
 	}
 	return nil
@@ -350,8 +367,8 @@ func (o Operation) over(under Operation) Operation {
 	o.Skip = o.Skip || under.Skip
 	o.Cache = o.Cache || under.Cache
 	o.NoBatch = o.NoBatch || under.NoBatch
-	o.Ignore = append(o.Ignore, under.Ignore...)
-	o.Omit = append(o.Omit, under.Omit...)
+	o.Ignore = slices.Concat(o.Ignore, under.Ignore) // new lists, as several operations have what a rule says
+	o.Omit = slices.Concat(o.Omit, under.Omit)
 	for _, text := range [][2]*string{
 		{&o.Name, &under.Name}, {&o.Repository, &under.Repository}, {&o.Payload, &under.Payload},
 		{&o.NameOf, &under.NameOf}, {&o.Scope, &under.Scope}, {&o.Span, &under.Span},

@@ -29,21 +29,28 @@ func TestReadConfig(t *testing.T) {
 
 func TestMistakesInConfigurationsAreErrors(t *testing.T) {
 	for text, says := range map[string]string{
-		"package: music\nexpires: 1h\n":              "line 2",
-		"package: [a\n":                              "line",
-		"package: Music\n":                           "package",
-		"expire: {item: soon}\n":                     "line 1",
-		"expire: {item: -1h}\n":                      "line 1",
-		"scope: everybody\n":                         "scope",
-		"batch_size: 1\n":                            "batch_size",
-		"types: {A: 'a b'}\n":                        "types",
-		"types: {A: 'lib.author'}\n":                 "types",
-		"client: {import: \"a\\\"b\"}\n":             "import path",
-		"headers: [Host]\n":                          "headers",
-		"operations: {a: {name: lower}}\n":           "name",
-		"operations: {a: {pages: {style: fancy}}}\n": "style",
-		"rules: [{skip: true}]\n":                    "match",
-		"package: a\n---\npackage: b\n":              "more than one",
+		"package: music\nexpires: 1h\n":                        "line 2",
+		"package: [a\n":                                        "line",
+		"package: Music\n":                                     "package",
+		"package: func\n":                                      "package",
+		"client: {package: type}\n":                            "package",
+		"policy: {stale_if_error: never}\n":                    "policy",
+		"policy: {refresh_ahead: 7}\n":                         "refresh_ahead",
+		"policy: {refresh_ahead: -0.1}\n":                      "refresh_ahead",
+		"policy: {refresh_ahead: .nan}\n":                      "refresh_ahead",
+		"rules: [{match: a, policy: {hard_timeout: never}}]\n": "policy",
+		"expire: {item: soon}\n":                               "line 1",
+		"expire: {item: -1h}\n":                                "line 1",
+		"scope: everybody\n":                                   "scope",
+		"batch_size: 1\n":                                      "batch_size",
+		"types: {A: 'a b'}\n":                                  "types",
+		"types: {A: 'lib.author'}\n":                           "types",
+		"client: {import: \"a\\\"b\"}\n":                       "import path",
+		"headers: [Host]\n":                                    "headers",
+		"operations: {a: {name: lower}}\n":                     "name",
+		"operations: {a: {pages: {style: fancy}}}\n":           "style",
+		"rules: [{skip: true}]\n":                              "match",
+		"package: a\n---\npackage: b\n":                        "more than one",
 	} {
 		_, err := gen.ReadConfig(strings.NewReader(text))
 		var wrong *gen.ConfigError
@@ -110,5 +117,31 @@ components:
 	}
 	if source := sourceOf(out); !strings.Contains(source, `jsontypes "example.com/json"`) || !strings.Contains(source, `books "example.com/go-books/v2"`) {
 		t.Error(source)
+	}
+}
+
+// What a rule says is for several operations, of which none has what is said of another.
+func TestRulesShareNoLists(t *testing.T) {
+	spare := append(make([]string, 0, 8), "all")
+	out := one(t, small("\n  /a: {get: {operationId: a, "+answer+"}}\n  /b: {get: {operationId: b, "+answer+"}}"), gen.Config{Rules: []gen.Rule{
+		{Match: "a", Operation: gen.Operation{Ignore: []string{"ofa"}}},
+		{Match: "b", Operation: gen.Operation{Ignore: []string{"ofb"}}},
+		{Match: "*", Operation: gen.Operation{Ignore: spare}},
+	}})
+	for _, want := range []string{`IgnoreQuery("all", "ofa")`, `IgnoreQuery("all", "ofb")`} {
+		if !strings.Contains(sourceOf(out), want) {
+			t.Errorf("there is no %s", want)
+		}
+	}
+}
+
+// A package can be in a folder whose name is a word of Go.
+func TestPackagesOfPayloadsHaveNamesOfTheirOwn(t *testing.T) {
+	document := small("\n  /a: {get: {operationId: a, " + answer + "}}")
+	for _, name := range []string{"go", "string", "error"} {
+		out := one(t, document, gen.Config{Operations: map[string]gen.Operation{"a": {Payload: "github.com/me/" + name + ".Author"}}})
+		if want := name + `types "github.com/me/` + name + `"`; !strings.Contains(sourceOf(out), want) {
+			t.Errorf("there is no %s", want)
+		}
 	}
 }

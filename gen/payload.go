@@ -304,7 +304,7 @@ func (i *imports) add(importPath, name string) string {
 	}
 	base := cmp.Or(name, baseName(importPath))
 	chosen := base
-	if i.taken[chosen] {
+	if i.taken[chosen] || !isIdentifier(chosen) || isPredeclared(chosen) {
 		chosen += "types"
 	}
 	chosen = unique(i.taken, chosen)
