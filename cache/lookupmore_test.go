@@ -16,6 +16,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/exchange"
 	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/payload"
+	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/request"
 	"github.com/endpointcache/endpointcache/settings"
 	"github.com/endpointcache/endpointcache/sqlite"
@@ -243,5 +244,38 @@ func TestLookupsWithoutAnything(t *testing.T) {
 	}
 	if _, err := c.Contents().Request(t.Context(), cache.Stored{Table: "tracks", Key: []cache.KeyColumn{{Name: "key", Value: 1}}}); err == nil {
 		t.Error("there is a request for a key of another kind")
+	}
+}
+
+// Whether a program heeds Vary shows in what it has stored: a lookup by another program tells what
+// that one's transport does.
+func TestLookupsOfAnotherProgramsResponsesThatVary(t *testing.T) {
+	for name, p := range map[string]policy.Policy{"ignored": {}, "heeded": {CacheControl: policy.On}} {
+		for _, vary := range []string{"Accept-Language", "Accept-Encoding, Origin", "Accept-Encoding", "*"} {
+			t.Run(name+"/"+vary, func(t *testing.T) {
+				path := t.TempDir() + "/x.db"
+				store, err := sqlite.Open(t.Context(), path, nil)
+				check(t, err)
+				w := newWorld(t, store, cache.Options{})
+				w.origin.answer = func(*http.Request) (int, http.Header, string) {
+					return http.StatusOK, headers("Vary", vary, "Cache-Control", "max-age=3600"), "1"
+				}
+				s := endpoint("tracks", "GET api.test/tracks/{id}")
+				s.Policy = p
+				create(t, w.ResponseCache, s)
+				first := headers("Accept-Language", "de", "Origin", "https://a.test")
+				w.ask(t, "https://api.test/tracks/1", first)
+				another := openFile(t, path, &cache.Options{Now: func() time.Time { return w.now }})
+				for _, asked := range []http.Header{first, headers("Accept-Language", "fr", "Origin", "https://b.test")} {
+					req := get(t, "https://api.test/tracks/1")
+					req.Header = asked
+					l, err := another.Contents().Lookup(t.Context(), req)
+					check(t, err)
+					if got := w.does(t, req); l.Explanation.Verdict != got {
+						t.Errorf("%v is explained: %q; it was %v", l.Explanation.Verdict, l.Reasons, got)
+					}
+				}
+			})
+		}
 	}
 }

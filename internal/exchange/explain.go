@@ -51,14 +51,14 @@ type Asked struct {
 // Explain tells what a request for an entry would bring about now. It asks as the doors do, of
 // the same judges, and changes nothing. The payload is read where it is needed and not there.
 func (t *Table) Explain(ctx context.Context, e driver.Entry, asked Asked) (Explanation, error) {
-	a, err := t.explained(ctx, e.Key, asked)
+	s, unreadable := newStored(e)
+	a, err := t.explained(ctx, e.Key, s, asked)
 	if err != nil {
 		return Explanation{}, err
 	}
 	x, now := t.x, t.x.Now()
 	g := &telling{a: a, now: now, declared: !t.raw}
-	s, err := newStored(e)
-	if err != nil {
+	if unreadable != nil {
 		g.stored = &Stored{Entry: e}
 		v, _ := judge(nil, &a.Terms, now, 0)
 		return g.explanation(v, isUnreadable), nil //nolint:nilerr // it is what is told
@@ -112,13 +112,13 @@ func (x *Exchange) explainedUse(ctx context.Context, a *Ask, s *Stored, exactly 
 	return x.fit(a, s), nil
 }
 
-// explained is the ask that an explanation is about.
-func (t *Table) explained(ctx context.Context, key driver.Key, asked Asked) (*Ask, error) {
+// explained is the ask that an explanation is about. What is stored may be nil.
+func (t *Table) explained(ctx context.Context, key driver.Key, s *Stored, asked Asked) (*Ask, error) {
 	rules, err := t.Rules(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if t.raw && rules.cacheControl == 0 {
+	if t.raw && rules.cacheControl == 0 && !(s != nil && s.ignoresVary()) {
 		// Nobody knows what its policy is: what the response itself allows is told.
 		own := *rules
 		own.cacheControl = policy.On
@@ -154,7 +154,7 @@ func (t *Table) payload(ctx context.Context, e driver.Entry) (payload []byte, er
 
 // Unstored tells what a request would bring about for which nothing is stored.
 func (t *Table) Unstored(ctx context.Context, key driver.Key, asked Asked) (Explanation, error) {
-	a, err := t.explained(ctx, key, asked)
+	a, err := t.explained(ctx, key, nil, asked)
 	if err != nil {
 		return Explanation{}, err
 	}

@@ -143,6 +143,13 @@ func variesByCodingAlone(h http.Header) bool {
 	return h.Get("Content-Encoding") == ""
 }
 
+// ignoresVary reports whether s was saved as the only response of its key though it varies, as it
+// is where the policy does not have CacheControl on.
+func (s *Stored) ignoresVary() bool {
+	h := s.Head.Header
+	return rfc9111.Varies(h) && s.Head.Notes[generationNote] == "" && !variesByCodingAlone(h)
+}
+
 // understands reports whether s is coded as the caller would have it from the origin.
 // Where Vary is not there, or not obeyed, there is one response for a key, whatever its
 // coding.
