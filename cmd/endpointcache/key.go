@@ -87,8 +87,14 @@ func columnNames(t cache.Table) string {
 	return strings.Join(names, ", ")
 }
 
-// keyWords is a key as arguments that [parseKey] reads: the values in order, or with names where they would be misread.
+// keyWords is a key as arguments that [parseKey] reads: the values in order, or with names where they would be misread. No
+// argument has a NUL: then it is a flag with the key in JSON.
 func keyWords(key []cache.KeyColumn) string {
+	if slices.ContainsFunc(key, func(c cache.KeyColumn) bool { return strings.Contains(fmt.Sprint(c.Value), "\x00") }) {
+		if document, err := marshal(jsonKey(key)); err == nil {
+			return "--key-json=" + term.Quote(string(document))
+		}
+	}
 	misread := func(c cache.KeyColumn) bool {
 		text := fmt.Sprint(c.Value)
 		name, _, ok := strings.Cut(text, "=")

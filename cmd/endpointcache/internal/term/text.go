@@ -1,6 +1,7 @@
 package term
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -32,6 +33,10 @@ func Quote(s string) string {
 			b.WriteString(`\` + char)
 		case escaped == char:
 			b.WriteString(char)
+		case size > 1: // \u depends on the locale
+			for _, c := range []byte(char) {
+				fmt.Fprintf(&b, `\x%x`, c)
+			}
 		default:
 			b.WriteString(escaped)
 			if i < len(s) && isHex(s[i]) {
