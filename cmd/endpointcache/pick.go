@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	cacheidentity "github.com/endpointcache/endpointcache/identity"
+	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 // place is where one entry is, as arguments tell it.
@@ -221,6 +223,9 @@ func ambiguous(tables []cache.Table, found []cache.Stored) error {
 
 // whole is the entry with its body.
 func whole(ctx context.Context, c *cache.ResponseCache, e cache.Stored) (cache.Stored, error) {
+	if _, err := e.Head(); errors.Is(err, head.ErrSealed) {
+		return e, errors.New("the entry is sealed: --keys FILE opens it")
+	}
 	values := make([]any, len(e.Key))
 	for i, c := range e.Key {
 		values[i] = c.Value

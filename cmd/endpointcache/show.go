@@ -12,7 +12,6 @@ import (
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
-	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/internal/preview"
 	"github.com/endpointcache/endpointcache/repository"
@@ -67,10 +66,7 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 // headOf is the head of an entry.
 func headOf(e cache.Stored) (repository.Head, error) {
 	h, err := e.Head()
-	switch {
-	case errors.Is(err, head.ErrSealed):
-		err = errors.New("the entry is sealed: --keys FILE opens it")
-	case err != nil:
+	if err != nil {
 		err = fmt.Errorf("the entry is damaged: %w", err)
 	}
 	return h, err
