@@ -301,3 +301,47 @@ func TestAnAbsenceReplacesTheValue(t *testing.T) {
 		t.Errorf("stored is %d %q, %t", e.Status, e.Payload, ok)
 	}
 }
+
+// Callers whose answer is another variant share a request with those that want the same one.
+func TestCallersShareARequestForEachVariant(t *testing.T) {
+	const n = 9
+	languages := []string{"en", "fr", "de"}
+	first, others := make(chan struct{}), make(chan struct{})
+	var asked atomic.Int64
+	store := countedStore(t)
+	h := startOn(t, store, func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 1 {
+			<-first
+		} else {
+			<-others
+		}
+		w.Header().Set("Vary", "Accept-Language")
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, r.Header.Get("Accept-Language"))
+	}, controlled())
+	h.withoutHeaders()
+	var all sync.WaitGroup
+	for i := range n {
+		req := h.request(http.MethodGet, "/a", "")
+		language := languages[i%len(languages)]
+		req.Header.Set("Accept-Language", language)
+		all.Go(func() {
+			resp, err := h.transport.RoundTrip(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if body := bodyOf(t, resp); body != language {
+				t.Errorf("who wants %s gets %s", language, body)
+			}
+		})
+	}
+	waitfor.True(t, "all have looked in the store", func() bool { return store.gets.Load() >= n })
+	waitfor.Blocked(t, n, "exchange.(*Flight).wait")
+	close(first)
+	waitfor.True(t, "the others are asked for", func() bool { return asked.Load() >= int64(len(languages)) })
+	waitfor.Blocked(t, n-n/len(languages), "exchange.(*Flight).wait")
+	close(others)
+	all.Wait()
+	h.wantRequests(len(languages))
+}

@@ -53,6 +53,7 @@ type Ask struct {
 	asOf    time.Time // CachedAt of that
 	looked  int       // how often the store was asked again, after another flight had landed
 	built   bool      // Door.Build was asked
+	apart   bool      // it has left a flight whose answer was another variant
 	below   bool      // the store is asked for what nothing in between knows
 
 	// Of one get: it needs no memory of its own.

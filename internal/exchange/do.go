@@ -141,6 +141,32 @@ func (x *Exchange) alone(ctx context.Context, a *Ask, old *Stored, conditional b
 	return f.await(ctx, a, true)
 }
 
+// apartFrom answers the ask, which the answer of f does not suit. If that is so as the answer
+// varies, the ask shares a request with others that want the same variant.
+func (x *Exchange) apartFrom(ctx context.Context, a *Ask, f *Flight) (*Answer, error) {
+	wanted := f.variantFor(a)
+	if wanted == "" || a.apart {
+		return x.alone(ctx, a, f.oldFor(a), false)
+	}
+	a.apart = true
+	x.flights.mu.Lock()
+	own, first := x.flights.joinVariant(a, wanted, func() *Flight { return x.newFlight(ctx, a, f.oldFor(a), false) })
+	x.flights.mu.Unlock()
+	if first {
+		go own.run()
+	}
+	return own.await(ctx, a, first)
+}
+
+// variantFor names the variant that the ask wants, where the answer is another one that is
+// kept; empty where it does not suit for another reason.
+func (f *Flight) variantFor(a *Ask) string {
+	if f.personal || !f.kept || f.body == nil || !a.Rules.Controls() || !rfc9111.Varies(f.resp.Header) {
+		return ""
+	}
+	return rfc9111.Variant(f.resp.Header, a.header())
+}
+
 // renew asks the origin for a newer response than s, in the background, unless a flight
 // for it is under way.
 func (x *Exchange) renew(ctx context.Context, a *Ask, s *Stored, seen int64) {
@@ -236,7 +262,7 @@ func (f *Flight) await(ctx context.Context, a *Ask, first bool) (*Answer, error)
 	}
 	if !first && !f.suits(a) {
 		f.abandon(a)
-		return f.x.alone(ctx, a, f.oldFor(a), false)
+		return f.x.apartFrom(ctx, a, f)
 	}
 	if first && f.resp != nil {
 		f.x.counts.misses.Add(1)

@@ -47,6 +47,7 @@ type Flight struct {
 	// Guarded by the flights' lock.
 	next       *Flight       // of the same key, older
 	joinable   bool          // callers that want the key share it
+	wanted     string        // the variant that callers share it for, where it is not joinable; see [Exchange.apartFrom]
 	linked     bool          // it is among the flights of its key
 	overtakes  bool          // there were others, which it was asked after
 	sent       bool          // the request is on its way

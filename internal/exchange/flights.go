@@ -83,6 +83,23 @@ func (fs *flights) join(a *Ask, seen int64, begin func() *Flight) (f *Flight, fi
 	return f, true
 }
 
+// joinVariant is join for a caller that wants a variant which the flight that it has joined
+// before is not. The lock is held.
+func (fs *flights) joinVariant(a *Ask, wanted string, begin func() *Flight) (f *Flight, first bool) {
+	for f := fs.byKey[a.flightKey()]; f != nil; f = f.next {
+		if f.wanted == wanted {
+			f.joined(a)
+			return f, false
+		}
+	}
+	f = begin()
+	f.wanted = wanted
+	f.callers++
+	f.countReader(a, 1)
+	fs.link(f)
+	return f, true
+}
+
 // link adds a flight. Callers join the newest. The lock is held.
 func (fs *flights) link(f *Flight) {
 	key := f.ask.flightKey()
@@ -121,6 +138,7 @@ func (fs *flights) unlink(f *Flight) {
 
 // forget lets no more callers join a flight. Those that have stay. The lock is held.
 func (fs *flights) forget(f *Flight) {
+	f.wanted = ""
 	if f.joinable {
 		f.joinable = false
 		fs.remember(f.ask.flightKey())
