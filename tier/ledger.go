@@ -50,7 +50,8 @@ const (
 
 // doubtful reports whether what an operation was to do may be done after it has failed.
 func doubtful(err error) bool {
-	return err != nil && !errors.Is(err, driver.ErrTooLarge) && !errors.Is(err, driver.ErrClosed) && !errors.Is(err, driver.ErrSchema)
+	return err != nil && !errors.Is(err, driver.ErrTooLarge) && !errors.Is(err, driver.ErrClosed) &&
+		!errors.Is(err, driver.ErrSchema) && !errors.Is(err, driver.ErrReadOnly)
 }
 
 func newLedger(h *held) *ledger { return &ledger{held: h, pending: make(map[string]*pending)} }
