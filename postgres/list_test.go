@@ -179,6 +179,61 @@ func TestAnIndexThatIsNotCompleteIsMadeAnew(t *testing.T) {
 	wantIndex(t, schema)
 }
 
+// A server lets go of the table before it commits that an index is complete.
+func TestAnIndexThatIsCompleteOnlyNowIsKept(t *testing.T) {
+	schema := newSchema(t)
+	opts := &postgres.Options{Schema: schema}
+	entries, _ := trackEntries(100)
+	first := openTable(t, open(t, serverURL(t), opts))
+	if err := first.Put(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	listing := driver.Listing{Order: driver.ByUsed, Limit: 10}
+	if _, err := first.List(t.Context(), listing); err != nil {
+		t.Fatal(err)
+	}
+	tx, second := beginIncomplete(t, schema), connect(t)
+	ended := make(chan error, 1)
+	go func() {
+		page, err := openTable(t, open(t, serverURL(t), opts)).List(t.Context(), listing)
+		if err == nil && len(page) != 10 {
+			err = fmt.Errorf("%d entries", len(page))
+		}
+		ended <- err
+	}()
+	waitfor.True(t, "the other waits for the transaction", func() bool {
+		var waits bool
+		err := second.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity JOIN pg_locks USING (pid)
+			WHERE locktype = 'transactionid' AND NOT granted AND query LIKE 'DROP INDEX "' || $1 || '"%')`, schema).Scan(&waits)
+		return err == nil && waits
+	})
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := waitfor.Receive(t, "the listing ends", ended); err != nil {
+		t.Error(err)
+	}
+	wantIndex(t, schema)
+}
+
+// beginIncomplete makes the index of uses incomplete, and begins a transaction that completes it.
+func beginIncomplete(t *testing.T, schema string) pgx.Tx {
+	t.Helper()
+	c := connect(t)
+	const set = `UPDATE pg_index SET indisvalid = $2 FROM pg_class WHERE indexrelid = oid AND relnamespace = $1::text::regnamespace AND relname LIKE 'tracks by \_used\_at%'`
+	if tag, err := c.Exec(t.Context(), set, schema, false); err != nil || tag.RowsAffected() != 1 {
+		t.Fatal(tag, err)
+	}
+	tx, err := c.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), set, schema, true); err != nil {
+		t.Fatal(err)
+	}
+	return tx
+}
+
 // Who may not make an index lists as well, and so does who reads a table of partitions.
 func TestListingsWithoutAnIndex(t *testing.T) {
 	entries, _ := trackEntries(50)
