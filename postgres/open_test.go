@@ -144,23 +144,8 @@ func TestSettingsReachTheServer(t *testing.T) {
 }
 
 func TestADatabaseOfAnotherEncodingIsRefused(t *testing.T) {
-	c := connect(t)
-	name := newSchema(t)
-	if _, err := c.Exec(t.Context(), "CREATE DATABASE "+name+" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"); err != nil {
-		t.Skip(err)
-	}
-	defer c.Exec(context.Background(), "DROP DATABASE "+name)
-	config, err := pgxpool.ParseConfig(serverURL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.ConnConfig.Database = name
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if _, err := postgres.New(t.Context(), pool, nil); err == nil || !strings.Contains(err.Error(), "LATIN1") {
+	url := withParameter(t, "dbname", newDatabase(t, "ENCODING 'LATIN1' LOCALE 'C'"))
+	if _, err := postgres.Open(t.Context(), url, nil); err == nil || !strings.Contains(err.Error(), "LATIN1") {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -49,6 +49,21 @@ func newSchema(tb testing.TB) string {
 	return schema
 }
 
+// newDatabase returns the name of a database that the test has for itself.
+func newDatabase(tb testing.TB, options string) string {
+	tb.Helper()
+	c, name := connect(tb), tracktest.NewName()
+	if _, err := c.Exec(tb.Context(), "CREATE DATABASE "+name+" TEMPLATE template0 "+options); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if _, err := c.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			tb.Error(err)
+		}
+	})
+	return name
+}
+
 // open opens a store, which is closed when the test ends.
 func open(tb testing.TB, url string, opts *postgres.Options) *postgres.Store {
 	tb.Helper()
