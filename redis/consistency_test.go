@@ -13,6 +13,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/testserver"
 	"github.com/endpointcache/endpointcache/redis"
 )
 
@@ -102,11 +103,12 @@ func disturbances() map[string]func(ctx context.Context, c rueidis.Client) (cont
 // Whatever interrupts calls: strings and indexes agree, a call gets its own answer, and no
 // save fails for a lost connection.
 func TestStringsAndIndexesAgreeAfterDisturbances(t *testing.T) {
-	for name, url := range map[string]func(testing.TB) string{"server": serverURL, "cluster": clusterURL} {
+	t.Parallel() // with servers of its own
+	for name, url := range map[string]string{"server": testserver.OwnRedis(t, nil).URL(), "cluster": testserver.OwnRedisCluster(t, nil).URL()} {
 		for what, disturb := range disturbances() {
 			t.Run(name+", "+what, func(t *testing.T) {
-				prefix, c := newPrefix(t, url(t)), newClient(t, url(t))
-				s := open(t, url(t), &redis.Options{Prefix: prefix, Buckets: 4})
+				prefix, c := newPrefix(t, url), newClient(t, url)
+				s := open(t, url, &redis.Options{Prefix: prefix, Buckets: 4})
 				table := openTable(t, s)
 				ctx, cancel := context.WithCancel(t.Context())
 				var wait sync.WaitGroup
