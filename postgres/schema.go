@@ -23,27 +23,13 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 			return fmt.Errorf("a key of %d columns: an index of PostgreSQL has %d at most", n, maxColumns)
 		}
 		return s.with(ctx, repeatable, func(c *conn) error {
-			f, err := t.find(ctx, c)
-			switch {
-			case err != nil || f.complete:
-				return err
-			case s.opts.ReadOnly && f.old:
-				return readonly.ErrOldTable
-			case s.opts.ReadOnly:
-				return readonly.ErrNoTable
-			case f.old:
-				return c.script(ctx, t.upgrade())
+			for tries := 0; ; tries++ {
+				err := t.open(ctx, c)
+				if sqlState(err) != stateNoTable || tries == maxConflicts {
+					return err
+				}
+				// Somebody has dropped the table since it was found.
 			}
-			server, err := c.text(ctx, serverHas, t.names.schema)
-			if err != nil {
-				return err
-			}
-			if err := c.script(ctx, t.create(server[0] == "t", server[1] == "t")); err != nil {
-				return err
-			}
-			// Another program may have created another one.
-			_, err = t.find(ctx, c)
-			return err
 		})
 	})
 	if err != nil {
@@ -54,6 +40,31 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 	}
 	s.background.add(t)
 	return t, nil
+}
+
+// open finds the table, upgrades it or creates it.
+func (t *table) open(ctx context.Context, c *conn) error {
+	f, err := t.find(ctx, c)
+	switch readOnly := t.store.opts.ReadOnly; {
+	case err != nil || f.complete:
+		return err
+	case readOnly && f.old:
+		return readonly.ErrOldTable
+	case readOnly:
+		return readonly.ErrNoTable
+	case f.old:
+		return c.script(ctx, t.upgrade())
+	}
+	server, err := c.text(ctx, serverHas, t.names.schema)
+	if err != nil {
+		return err
+	}
+	if err := c.script(ctx, t.create(server[0] == "t", server[1] == "t")); err != nil {
+		return err
+	}
+	// Another program may have created another one.
+	_, err = t.find(ctx, c)
+	return err
 }
 
 // serverHas tells whether there is a schema, and whether LZ4 can compress columns.

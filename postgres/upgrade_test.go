@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
+	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/postgres"
 )
 
@@ -96,6 +97,42 @@ func TestTablesOfEarlierVersionsAreUpgraded(t *testing.T) {
 				t.Errorf("the entries that were used first are %v, %v", page, err)
 			}
 		})
+	}
+}
+
+// Whoever opens a table while another drops it has the one or a new one.
+func TestATableThatIsDroppedWhileItIsUpgraded(t *testing.T) {
+	schema := newSchema(t)
+	c := connect(t)
+	if _, err := c.Exec(t.Context(), fmt.Sprintf(firstLayout, schema, "payload bytea NOT NULL", "''", "''")); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := connect(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "DROP TABLE "+schema+".tracks"); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, serverURL(t), &postgres.Options{Schema: schema})
+	opened := make(chan error, 1)
+	go func() {
+		table, err := s.OpenTable(t.Context(), tracks)
+		if err == nil {
+			err = table.Put(t.Context(), []driver.Entry{track(1)})
+		}
+		opened <- err
+	}()
+	waitfor.True(t, "the upgrade waits", func() bool {
+		var waits bool
+		err := c.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = to_regclass($1))", schema+".tracks").Scan(&waits)
+		return err == nil && waits
+	})
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := waitfor.Receive(t, "the table is opened", opened); err != nil {
+		t.Error(err)
 	}
 }
 
