@@ -133,13 +133,8 @@ func (t *table) dropLeftover(ctx context.Context, c *conn, index listIndex) erro
 	if err != nil || !there || valid {
 		return err
 	}
-	if dropErr := c.script(ctx, "DROP INDEX "+quote(t.names.schema)+"."+index.name); dropErr != nil {
-		_ = tx.Rollback(ctx) // the next statement tells whether it failed
-		// The server lets go of a table a moment before it commits that an index is complete.
-		if there, valid, err := t.findIndex(ctx, c, index); err != nil || there && !valid {
-			return dropErr
-		}
-		return nil
+	if err := c.script(ctx, "DROP INDEX "+quote(t.names.schema)+"."+index.name); err != nil {
+		return err
 	}
 	return tx.Commit(ctx)
 }

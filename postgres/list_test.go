@@ -201,12 +201,7 @@ func TestAnIndexThatIsCompleteOnlyNowIsKept(t *testing.T) {
 		}
 		ended <- err
 	}()
-	waitfor.True(t, "the other waits for the transaction", func() bool {
-		var waits bool
-		err := second.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity JOIN pg_locks USING (pid)
-			WHERE locktype = 'transactionid' AND NOT granted AND query LIKE 'DROP INDEX "' || $1 || '"%')`, schema).Scan(&waits)
-		return err == nil && waits
-	})
+	waitForWaiting(t, second, "DROP INDEX", schema)
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -214,6 +209,39 @@ func TestAnIndexThatIsCompleteOnlyNowIsKept(t *testing.T) {
 		t.Error(err)
 	}
 	wantIndex(t, schema)
+}
+
+// The table of an index that is complete only now can be dropped.
+func TestATableIsDroppedWhoseIndexIsCompleteOnlyNow(t *testing.T) {
+	schema := newSchema(t)
+	s := open(t, serverURL(t), &postgres.Options{Schema: schema})
+	if _, err := openTable(t, s).List(t.Context(), driver.Listing{Order: driver.ByUsed, Limit: 10}); err != nil {
+		t.Fatal(err)
+	}
+	tx, second := beginIncomplete(t, schema), connect(t)
+	dropped := make(chan error, 1)
+	go func() { dropped <- s.DropTable(t.Context(), "tracks") }()
+	waitForWaiting(t, second, "DROP TABLE IF EXISTS", schema)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := waitfor.Receive(t, "the table is dropped", dropped); err != nil {
+		t.Error(err)
+	}
+	if specs, err := s.Tables(t.Context()); err != nil || len(specs) > 0 {
+		t.Errorf("the tables are %v, %v", specs, err)
+	}
+}
+
+// waitForWaiting waits until a statement on what is in a schema waits for a transaction.
+func waitForWaiting(t *testing.T, c *pgx.Conn, statement, schema string) {
+	t.Helper()
+	waitfor.True(t, statement+" waits for a transaction", func() bool {
+		var waits bool
+		err := c.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity JOIN pg_locks USING (pid)
+			WHERE locktype = 'transactionid' AND NOT granted AND starts_with(query, $1))`, statement+` "`+schema+`"`).Scan(&waits)
+		return err == nil && waits
+	})
 }
 
 // beginIncomplete makes the index of uses incomplete, and begins a transaction that completes it.

@@ -140,6 +140,7 @@ func sqlState(err error) string {
 const (
 	stateSerialization = "40001"
 	stateDeadlock      = "40P01"
+	stateInternal      = "XX000"
 	stateNoTable       = "42P01"
 	stateNoStatement   = "26000"
 	stateStatement     = "42P05" // is there already
@@ -148,8 +149,15 @@ const (
 
 // isConflict reports whether the server has undone work because of another's.
 func isConflict(err error) bool {
-	state := sqlState(err)
-	return state == stateSerialization || state == stateDeadlock
+	switch sqlState(err) {
+	case stateSerialization, stateDeadlock:
+		return true
+	case stateInternal:
+		// The catalog was changed: a server lets go of a table a moment before it commits that
+		// an index is complete. The message is the same in all languages.
+		return strings.Contains(err.Error(), "tuple concurrently ")
+	}
+	return false
 }
 
 // explain adds to err what a caller can act on.
