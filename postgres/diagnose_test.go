@@ -97,10 +97,10 @@ func TestFindingsOfIndexes(t *testing.T) {
 	tracktest.WantFinding(t, s, true, "indexes", "as they should be", driver.Good)
 }
 
-// What was deleted is dead until it is vacuumed.
+// What was deleted is dead until it is vacuumed, and no transaction in the database may see
+// it any more: other tests have some.
 func TestCompactFreesWhatWasDeleted(t *testing.T) {
-	schema := newSchema(t)
-	s := open(t, serverURL(t), &postgres.Options{Schema: schema})
+	s := open(t, withParameter(t, "dbname", newDatabase(t, "")), nil)
 	table := openTable(t, s)
 	entries, _ := trackEntries(3_000)
 	tracktest.Put(t, table, entries...)
