@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -131,23 +132,25 @@ func TestKeyThatIsSavedLongAfterItWasLookedUp(t *testing.T) {
 }
 
 func TestGatherOfManyCallers(t *testing.T) {
-	o := newOrigin(t, nil)
-	e := fetcherOf(t, o, settingsOf(byID, batchOf(100)), &fetch.FetcherOptions{Gather: 300 * time.Millisecond})
-	var callers sync.WaitGroup
-	for _, key := range numbered(50) {
-		callers.Go(func() {
-			if got, err := e.Fetch(t.Context(), key); err != nil || got != titled(key) {
-				t.Error(got, err)
-			}
-		})
-	}
-	callers.Wait()
-	if o.total() != 1 {
-		t.Errorf("%d requests: %s", o.total(), o.seen())
-	}
-	if got, err := e.Fetch(t.Context(), "alone"); err != nil || got != titled("alone") || o.seen()[1] != "/tracks/alone" {
-		t.Error(got, err, o.seen())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		o := nearOrigin(serve)
+		e := directly(t, o, inMemory(t), settingsOf(byID, batchOf(100)), &fetch.FetcherOptions{Gather: 300 * time.Millisecond})
+		var callers sync.WaitGroup
+		for _, key := range numbered(50) {
+			callers.Go(func() {
+				if got, err := e.Fetch(t.Context(), key); err != nil || got != titled(key) {
+					t.Error(got, err)
+				}
+			})
+		}
+		callers.Wait()
+		if o.total() != 1 {
+			t.Errorf("%d requests: %s", o.total(), o.seen())
+		}
+		if got, err := e.Fetch(t.Context(), "alone"); err != nil || got != titled("alone") || o.seen()[1] != "/tracks/alone" {
+			t.Error(got, err, o.seen())
+		}
+	})
 }
 
 func TestFullBatchDoesNotWait(t *testing.T) {
@@ -198,26 +201,28 @@ func TestOnlyKeysOfAGroupAreGathered(t *testing.T) {
 		ID     string `path:"id"`
 		Market string `query:"market"`
 	}
-	o := newOrigin(t, nil)
-	e, err := fetch.Uncached(clientOf(t, fetch.Options{BaseURL: o.URL}), settings.RepositorySettings[key, track]{
-		Name: "tracks", Endpoint: request.Pattern[key]("/tracks/{id}"), Payload: settingsOf(byID, nil).Payload,
-		Batch: request.BatchPattern[key]("/tracks?ids={id}", 10, splitTracks, nil),
-	}, &fetch.FetcherOptions{Gather: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var callers sync.WaitGroup
-	for _, k := range []key{{"a", ""}, {"b", "DE"}, {"c", ""}, {"d", "DE"}, {"e", "DE"}, {"f", ""}} {
-		callers.Go(func() {
-			if got, err := e.Fetch(t.Context(), k); err != nil || got.ID != k.ID {
-				t.Error(got, err)
-			}
-		})
-	}
-	callers.Wait()
-	if o.total() != 2 {
-		t.Errorf("%d requests: %s", o.total(), o.seen())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		o := nearOrigin(serve)
+		e, err := fetch.Uncached(clientOf(t, fetch.Options{BaseURL: "http://localhost", Client: o}), settings.RepositorySettings[key, track]{
+			Name: "tracks", Endpoint: request.Pattern[key]("/tracks/{id}"), Payload: settingsOf(byID, nil).Payload,
+			Batch: request.BatchPattern[key]("/tracks?ids={id}", 10, splitTracks, nil),
+		}, &fetch.FetcherOptions{Gather: 100 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var callers sync.WaitGroup
+		for _, k := range []key{{"a", ""}, {"b", "DE"}, {"c", ""}, {"d", "DE"}, {"e", "DE"}, {"f", ""}} {
+			callers.Go(func() {
+				if got, err := e.Fetch(t.Context(), k); err != nil || got.ID != k.ID {
+					t.Error(got, err)
+				}
+			})
+		}
+		callers.Wait()
+		if o.total() != 2 {
+			t.Errorf("%d requests: %s", o.total(), o.seen())
+		}
+	})
 }
 
 // The key of a caller that gives up while keys are gathered is not asked for; the keys of

@@ -182,6 +182,7 @@ func fetcherIn(t testing.TB, o *origin, repo *tracks, opts *fetch.FetcherOptions
 // for many.
 type origin struct {
 	*httptest.Server
+	handler http.HandlerFunc
 
 	mu       sync.Mutex
 	requests []string // path and query
@@ -199,23 +200,38 @@ func newOrigin(t testing.TB, handler http.HandlerFunc) *origin {
 	if handler == nil {
 		handler = serve
 	}
-	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.enter(r)
-		defer o.leave()
-		if o.came != nil {
-			o.came <- r.URL.RequestURI()
-		}
-		if o.gate != nil {
-			select {
-			case <-o.gate:
-			case <-r.Context().Done():
-				return
-			}
-		}
-		handler(w, r)
-	}))
+	o.handler = handler
+	o.Server = httptest.NewServer(http.HandlerFunc(o.serve))
 	t.Cleanup(o.Close)
 	return o
+}
+
+// nearOrigin is one without a network: a client for bubbles of package synctest.
+func nearOrigin(handler http.HandlerFunc) *origin { return &origin{handler: handler} }
+
+// Do answers a request. It implements [fetch.Doer].
+func (o *origin) Do(req *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	o.serve(w, req)
+	resp := w.Result()
+	resp.Request = req
+	return resp, req.Context().Err()
+}
+
+func (o *origin) serve(w http.ResponseWriter, r *http.Request) {
+	o.enter(r)
+	defer o.leave()
+	if o.came != nil {
+		o.came <- r.URL.RequestURI()
+	}
+	if o.gate != nil {
+		select {
+		case <-o.gate:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	o.handler(w, r)
 }
 
 func (o *origin) enter(r *http.Request) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
@@ -182,36 +183,36 @@ func TestReadsBeginRenewalsAheadOfTheExpiry(t *testing.T) {
 		"beta":  {RefreshBeta: 1e13}, // so that each read is due
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-				time.Sleep(2 * time.Millisecond)
-				serve(w, r)
-			})
-			s := settingsOf(byID, batchOf(50))
-			s.Policy = due
-			keys := numbered(1000)
-			var passed atomic.Int64
-			now := func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }
-			e := cachedIn(t, o, inMemory(t), s, cache.Options{Now: now}, nil)
-			fetchMany(t, e, keys, fetch.With(policy.Policy{Expire: policy.After(time.Hour)}))
-			before := o.total()
-			o.gate = make(chan struct{})
-			passed.Store(int64(30 * time.Minute))
-			for _, key := range keys {
-				if got, err := e.Fetch(t.Context(), key); err != nil || got != titled(key) {
-					t.Fatal(got, err)
+			synctest.Test(t, func(t *testing.T) {
+				o := nearOrigin(func(w http.ResponseWriter, r *http.Request) {
+					time.Sleep(2 * time.Millisecond)
+					serve(w, r)
+				})
+				s := settingsOf(byID, batchOf(50))
+				s.Policy = due
+				keys := numbered(1000)
+				e := directly(t, o, inMemory(t), s, nil)
+				fetchMany(t, e, keys, fetch.With(policy.Policy{Expire: policy.After(time.Hour)}))
+				before := o.total()
+				o.gate = make(chan struct{})
+				time.Sleep(30 * time.Minute)
+				for _, key := range keys {
+					if got, err := e.Fetch(t.Context(), key); err != nil || got != titled(key) {
+						t.Fatal(got, err)
+					}
 				}
-			}
-			close(o.gate) // no read has waited for the origin
-			waitfor.True(t, "all are renewed", func() bool {
-				flights, _ := e.Pending()
-				return flights == 0
+				close(o.gate) // no read has waited for the origin
+				waitfor.True(t, "all are renewed", func() bool {
+					flights, _ := e.Pending()
+					return flights == 0
+				})
+				if n := o.total() - before; n != 20 {
+					t.Errorf("%d requests for 1000 renewals", n)
+				}
+				if n := e.Stats().Renewed; n != 1000 {
+					t.Errorf("%d renewals", n)
+				}
 			})
-			if n := o.total() - before; n == 0 || n > 20 {
-				t.Errorf("%d requests for 1000 renewals", n)
-			}
-			if n := e.Stats().Renewed; n != 1000 {
-				t.Errorf("%d renewals", n)
-			}
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/endpointcache/endpointcache/fetch"
@@ -286,29 +287,38 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 }
 
 func TestTimeoutOfAnAttempt(t *testing.T) {
-	var served atomic.Int32
-	release := make(chan struct{})
-	defer close(release)
-	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
-		switch served.Add(1) {
-		case 1: // no answer
-			<-release
-		case 2: // half of one
-			w.Header().Set("Content-Length", "1000")
-			serve(w, r)
-			w.(http.Flusher).Flush()
-			<-release
-		default:
-			serve(w, r)
+	synctest.Test(t, func(t *testing.T) {
+		o := nearOrigin(serve)
+		client := does(func(req *http.Request) (*http.Response, error) {
+			resp, err := o.Do(req)
+			switch ctx := req.Context(); o.total() {
+			case 1: // no answer
+				<-ctx.Done()
+				return nil, ctx.Err()
+			case 2: // half of one
+				half := io.LimitReader(resp.Body, 10)
+				resp.ContentLength, resp.Body = -1, io.NopCloser(io.MultiReader(half, endless{ctx}))
+			}
+			return resp, err
+		})
+		begun := time.Now()
+		opts := fetch.Options{BaseURL: "http://localhost", Client: client, Timeout: 50 * time.Millisecond}
+		if a := ask(t, byID, opts, "a")[0]; a.Err != nil || o.total() != 3 || time.Since(begun) < 100*time.Millisecond {
+			t.Errorf("after %d attempts, %v: %v", o.total(), time.Since(begun), a.Err)
+		}
+		o.requests = nil
+		opts.Retry = retries(polite.NoRetries)
+		a := ask(t, byID, opts, "a")[0]
+		if a.Err == nil || !strings.Contains(a.Err.Error(), "no answer within 50ms") {
+			t.Error(a.Err)
 		}
 	})
-	a := ask(t, byID, fetch.Options{BaseURL: server.URL, Timeout: 50 * time.Millisecond}, "a")[0]
-	if a.Err != nil || served.Load() != 3 {
-		t.Errorf("after %d attempts: %v", served.Load(), a.Err)
-	}
-	served.Store(0)
-	a = ask(t, byID, fetch.Options{BaseURL: server.URL, Timeout: 50 * time.Millisecond, Retry: retries(polite.NoRetries)}, "a")[0]
-	if a.Err == nil || !strings.Contains(a.Err.Error(), "no answer within 50ms") {
-		t.Error(a.Err)
-	}
+}
+
+// endless is a body that comes to no end while its request is not given up.
+type endless struct{ ctx context.Context }
+
+func (e endless) Read([]byte) (int, error) {
+	<-e.ctx.Done()
+	return 0, e.ctx.Err()
 }
