@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/memuse"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/repository"
@@ -447,12 +447,6 @@ func TestFillNeedsNoMemoryForKeysThatAreDone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heap := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	var early int64
 	reported := 0
 	err = e.Fill(t.Context(), func(yield func(string) bool) {
@@ -464,9 +458,9 @@ func TestFillNeedsNoMemoryForKeysThatAreDone(t *testing.T) {
 	}, nil, func(fetch.Filled[string]) {
 		switch reported++; reported {
 		case n / 10:
-			early = heap()
+			early = memuse.Held()
 		case n - n/20:
-			if late := heap(); late-early > 16<<20 {
+			if late := memuse.Held(); late-early > 16<<20 {
 				t.Errorf("the heap grows from %d to %d bytes", early, late)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/memuse"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/prefetch"
 	"github.com/endpointcache/endpointcache/repository"
@@ -145,19 +146,19 @@ func TestEachNeedsBoundedMemory(t *testing.T) {
 		}
 	}
 	fetcher := over(t, repo, to(t, fetch.Options{BaseURL: server.URL}))
-	before := inUse()
+	before := memuse.Held()
 	var told int
-	var most uint64
+	var most int64
 	result, err := prefetch.Each(t.Context(), fetcher, keys, nil, func(prefetch.Item[int]) {
 		if told++; told%(n/10) == 0 {
-			most = max(most, inUse())
+			most = max(most, memuse.Held())
 		}
 	})
 	// A machine that is busy elsewhere lets keys come slowly.
 	if err != nil || told != n || result.Fetched != n || result.Requests > n/50 {
 		t.Fatalf("told of %d: %v, %v", told, result, err)
 	}
-	if used := int64(most) - int64(before); used > 48<<20 {
+	if used := most - before; used > 48<<20 {
 		t.Errorf("%d MiB were in use", used>>20)
 	}
 	result, err = prefetch.Each(t.Context(), fetcher, keys, nil, func(prefetch.Item[int]) {})

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/fetch"
+	"github.com/endpointcache/endpointcache/internal/memuse"
 	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/memory"
 	"github.com/endpointcache/endpointcache/origin"
@@ -492,33 +492,27 @@ func TestManyCachedKeysNeedLittleMemory(t *testing.T) {
 	if err := repo.SaveMany(t.Context(), values); err != nil {
 		t.Fatal(err)
 	}
-	before := allocated()
+	before := memuse.Allocated()
 	result, err := prefetch.Run(t.Context(), alone(t, repo), slices.Values(keys), nil)
 	if err != nil || result.Cached != n {
 		t.Fatal(counts(result), err)
 	}
 	// Items of 40 bytes in a slice that grows, the set of keys, and the lookups.
-	if each := (allocated() - before) / n; each > 600 {
+	if each := (memuse.Allocated() - before) / n; each > 600 {
 		t.Errorf("%d bytes were allocated for each key", each)
 	}
-}
-
-func allocated() uint64 {
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return stats.TotalAlloc
 }
 
 func TestPayloadsHeldAreBounded(t *testing.T) {
 	const n, size = 320, 1 << 19 // 160 MiB in all
 	repo := forgetful(t, 1<<21)
 	blob := make([]byte, size)
-	before := inUse()
+	before := memuse.Held()
 	var served atomic.Int32
-	var most atomic.Uint64
+	var most atomic.Int64
 	server := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		if served.Add(1)%20 == 0 {
-			most.Store(max(most.Load(), inUse()))
+			most.Store(max(most.Load(), memuse.Held()))
 		}
 		w.Write(blob)
 	})
@@ -526,18 +520,11 @@ func TestPayloadsHeldAreBounded(t *testing.T) {
 	if err != nil || result.Fetched != n {
 		t.Fatal(counts(result), err)
 	}
-	// Two batches of 8 MiB, what the store copies of one, what is on its way, and what others leave
-	// between a collection and the look at what is in use.
-	if most := int64(most.Load() - before); most > 80<<20 {
+	// Two batches of 8 MiB, what the store copies of one, what is on its way, and what others allocate
+	// during a collection.
+	if most := most.Load() - before; most > 80<<20 {
 		t.Errorf("%d MiB were in use", most>>20)
 	}
-}
-
-func inUse() uint64 {
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return stats.HeapAlloc
 }
 
 func TestProgress(t *testing.T) {
