@@ -26,7 +26,8 @@ func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { ret
 func TestInvalidationOnEveryStore(t *testing.T) {
 	for kind, place := range places.Lasting {
 		t.Run(kind, func(t *testing.T) {
-			url := place(t, tracktest.NewName())
+			name := tracktest.NewName()
+			url := place(t, name)
 			requests := 0
 			answer := roundTripper(func(req *http.Request) (*http.Response, error) {
 				requests++
@@ -39,7 +40,7 @@ func TestInvalidationOnEveryStore(t *testing.T) {
 			var caches [2]*cache.ResponseCache
 			var clients [2]*http.Client
 			for i := range caches {
-				s, err := store.Open(t.Context(), url, nil)
+				s, err := store.Open(t.Context(), url, &store.Options{Name: name})
 				check(t, err)
 				caches[i], err = cache.New(s, nil)
 				check(t, err)
