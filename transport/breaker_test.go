@@ -48,7 +48,7 @@ func TestAStoreThatHangsIsLeftAlone(t *testing.T) {
 				released := make(chan struct{})
 				store := &faulty{Store: memoryStore(t)}
 				h := startOn(t, store, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) },
-					&options{StoreTimeout: 20 * time.Millisecond, Logger: log.logger()})
+					&options{StoreTimeout: 200 * time.Millisecond, Logger: log.logger()})
 				store.set(func(ctx context.Context, at string) error {
 					if at != op {
 						return nil
@@ -61,14 +61,15 @@ func TestAStoreThatHangsIsLeftAlone(t *testing.T) {
 					<-ctx.Done()
 					return ctx.Err()
 				})
+				begun := time.Now()
 				for i := range 100 {
 					if _, body := h.get(fmt.Sprint("/", i)); body != fmt.Sprint("/", i) {
 						t.Errorf("%q", body)
 					}
 				}
-				// The first one has paid; a probe beside the requests may have been made.
-				if n := hung.Load(); n < 1 || n > 3 {
-					t.Errorf("%d operations have hung", n)
+				// The first one has paid; beside the requests a probe may have been made now and then.
+				if n, probes := hung.Load(), int64(time.Since(begun)/(250*time.Millisecond)); n < 1 || n > 1+probes {
+					t.Errorf("%d operations have hung, of which %d may be probes", n, probes)
 				}
 				if s := h.transport.Stats(); s.StoreErrors < 100 {
 					t.Errorf("%d errors of the store are counted", s.StoreErrors)
@@ -124,7 +125,7 @@ func TestAFileThatIsLockedCostsOneRequestItsTime(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), path, nil)
 	check(t, err)
 	h := startOn(t, store, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) },
-		&options{StoreTimeout: 50 * time.Millisecond, Logger: log.logger()})
+		&options{StoreTimeout: time.Second, Logger: log.logger()}) // longer than a save takes
 	h.get("/before")
 	db, err := sql.Open(sqlDriver(t), path)
 	check(t, err)
