@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
@@ -225,34 +226,36 @@ func TestACallerWhoDoesNotWaitForAnOriginThatHangs(t *testing.T) {
 			},
 		} {
 			t.Run(where+" "+name, func(t *testing.T) {
-				reached, gone := make(chan struct{}, 1), make(chan struct{}, 1)
-				h := start(t, func(w http.ResponseWriter, r *http.Request) {
-					if where == "in the body" {
-						io.WriteString(w, "a part")
-						w.(http.Flusher).Flush()
+				synctest.Test(t, func(t *testing.T) {
+					reached, gone := make(chan struct{}, 1), make(chan struct{}, 1)
+					h := startStill(t, func(w http.ResponseWriter, r *http.Request) {
+						if where == "in the body" {
+							io.WriteString(w, "a part")
+							w.(http.Flusher).Flush()
+						}
+						reached <- struct{}{}
+						hang(r, gone)
+					}, &options{FinishTimeout: 20 * time.Millisecond})
+					ctx, end := caller.ends(h.client, t.Context())
+					defer end()
+					go func() {
+						<-reached
+						end()
+					}()
+					resp, err := h.client.Do(h.request("GET", "/a", "").WithContext(ctx))
+					if err == nil {
+						_, err = io.ReadAll(resp.Body)
+						resp.Body.Close()
 					}
-					reached <- struct{}{}
-					hang(r, gone)
-				}, &options{FinishTimeout: 20 * time.Millisecond})
-				ctx, end := caller.ends(h.client, t.Context())
-				defer end()
-				go func() {
-					<-reached
-					end()
-				}()
-				resp, err := h.client.Do(h.request("GET", "/a", "").WithContext(ctx))
-				if err == nil {
-					_, err = io.ReadAll(resp.Body)
-					resp.Body.Close()
-				}
-				if !caller.want(err) {
-					t.Errorf("the error is %v", err)
-				}
-				waitfor.Receive(t, "the origin is left alone", gone)
-				check(t, h.transport.Close())
-				if s := h.transport.Stats(); s.Stored != 0 {
-					t.Errorf("something was stored: %+v", s)
-				}
+					if !caller.want(err) {
+						t.Errorf("the error is %v", err)
+					}
+					waitfor.Receive(t, "the origin is left alone", gone)
+					check(t, h.transport.Close())
+					if s := h.transport.Stats(); s.Stored != 0 {
+						t.Errorf("something was stored: %+v", s)
+					}
+				})
 			})
 		}
 	}

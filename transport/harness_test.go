@@ -1,8 +1,10 @@
 package transport_test
 
 import (
+	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -117,14 +119,32 @@ func start(t testing.TB, handler http.HandlerFunc, opts *options) *harness {
 // the store are closed, and no goroutine may be left of any.
 func startOn(t testing.TB, store driver.Store, handler http.HandlerFunc, opts *options) *harness {
 	t.Helper()
+	return startAt(t, store, handler, opts, nil)
+}
+
+// startStill is start in a bubble of package synctest: nothing of it is outside, so time
+// stands still as long as anybody works, however busy the machine is.
+func startStill(t testing.TB, handler http.HandlerFunc, opts *options) *harness {
+	t.Helper()
+	return startAt(t, memoryStore(t), handler, opts, &pipes{dialled: make(chan net.Conn), closed: make(chan struct{})})
+}
+
+// startAt is startOn with an origin at the other end of pipes, or where these are nil of the
+// network.
+func startAt(t testing.TB, store driver.Store, handler http.HandlerFunc, opts *options, at *pipes) *harness {
+	t.Helper()
 	noLeaks(t)
-	h := &harness{t: t, clock: newClock(), store: store}
-	h.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := &harness{t: t, clock: newClock(), store: store, base: &http.Transport{}}
+	h.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.requests.Add(1)
 		handler(w, r)
 	}))
+	if at != nil {
+		check(t, h.server.Listener.Close())
+		h.server.Listener, h.base.DialContext = at, at.dial
+	}
+	h.server.Start()
 	t.Cleanup(h.server.Close)
-	h.base = &http.Transport{}
 	t.Cleanup(h.base.CloseIdleConnections)
 	if opts == nil {
 		opts = &options{}
@@ -134,6 +154,41 @@ func startOn(t testing.TB, store driver.Store, handler http.HandlerFunc, opts *o
 	h.client = &http.Client{Transport: h.transport}
 	return h
 }
+
+// pipes are connections within the process. They implement [net.Listener].
+type pipes struct {
+	dialled chan net.Conn
+	closed  chan struct{}
+	close   sync.Once
+}
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case p.dialled <- far:
+		return near, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.dialled:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.close.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
 // caching returns a cache of all the origin's responses.
 func (h *harness) caching(store driver.Store, opts *options) *cache.ResponseCache {

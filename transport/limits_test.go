@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/endpointcache/endpointcache/internal/waitfor"
@@ -245,34 +246,36 @@ func TestARequestThatWaitsForRoomMayGiveUp(t *testing.T) {
 }
 
 func TestASlowOriginIsAnsweredFromTheStore(t *testing.T) {
-	release := make(chan struct{})
-	var n atomic.Int64
-	h := start(t, func(w http.ResponseWriter, _ *http.Request) {
-		if n.Add(1) > 1 {
-			<-release
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var n atomic.Int64
+		h := startStill(t, func(w http.ResponseWriter, _ *http.Request) {
+			if n.Add(1) > 1 {
+				<-release
+			}
+			fmt.Fprint(w, "body ", n.Load())
+		}, &options{Policy: policy.Policy{Expire: policy.After(time.Minute), SoftTimeout: 10 * time.Millisecond}})
+		h.get("/a")
+		h.clock.Advance(time.Hour)
+		// The origin does not answer before the stale response has been seen.
+		resp, body := h.get("/a")
+		if status := resp.Header.Get("Cache-Status"); !hit(resp) || body != "body 1" || !strings.Contains(status, "soft-timeout") {
+			t.Errorf("%q, hit: %t, Cache-Status: %s", body, hit(resp), status)
 		}
-		fmt.Fprint(w, "body ", n.Load())
-	}, &options{Policy: policy.Policy{Expire: policy.After(time.Minute), SoftTimeout: 10 * time.Millisecond}})
-	h.get("/a")
-	h.clock.Advance(time.Hour)
-	// The origin does not answer before the stale response has been seen.
-	resp, body := h.get("/a")
-	if status := resp.Header.Get("Cache-Status"); !hit(resp) || body != "body 1" || !strings.Contains(status, "soft-timeout") {
-		t.Errorf("%q, hit: %t, Cache-Status: %s", body, hit(resp), status)
-	}
-	// A caller that comes meanwhile shares the request.
-	if _, body := h.get("/a"); body != "body 1" {
-		t.Errorf("%q", body)
-	}
-	h.wantRequests(2)
-	close(release)
-	waitfor.True(t, "the late answer is saved", func() bool { return h.transport.Stats().Stored == 2 })
-	if resp, body := h.get("/a"); !hit(resp) || body != "body 2" {
-		t.Errorf("then %q, hit: %t", body, hit(resp))
-	}
-	if s := h.transport.Stats(); s.Stale != 2 {
-		t.Errorf("%+v", s)
-	}
+		// A caller that comes meanwhile shares the request.
+		if _, body := h.get("/a"); body != "body 1" {
+			t.Errorf("%q", body)
+		}
+		h.wantRequests(2)
+		close(release)
+		waitfor.True(t, "the late answer is saved", func() bool { return h.transport.Stats().Stored == 2 })
+		if resp, body := h.get("/a"); !hit(resp) || body != "body 2" {
+			t.Errorf("then %q, hit: %t", body, hit(resp))
+		}
+		if s := h.transport.Stats(); s.Stale != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
 }
 
 func TestASoftTimeoutIsForThoseWhoTakeWhatIsStale(t *testing.T) {
@@ -306,44 +309,46 @@ func TestASoftTimeoutIsForThoseWhoTakeWhatIsStale(t *testing.T) {
 }
 
 func TestAnOriginThatTakesTooLongIsGivenUp(t *testing.T) {
-	gone := make(chan struct{}, 10)
-	var hangs atomic.Bool
-	h := start(t, func(w http.ResponseWriter, r *http.Request) {
-		if hangs.Load() {
-			hang(r, gone)
+	synctest.Test(t, func(t *testing.T) {
+		gone := make(chan struct{}, 10)
+		var hangs atomic.Bool
+		h := startStill(t, func(w http.ResponseWriter, r *http.Request) {
+			if hangs.Load() {
+				hang(r, gone)
+			}
+			io.WriteString(w, "body")
+		}, &options{Policy: policy.Policy{Expire: policy.After(time.Minute), HardTimeout: 20 * time.Millisecond, StaleIfError: 24 * time.Hour}})
+		h.get("/a")
+		hangs.Store(true)
+		h.clock.Advance(time.Hour)
+		if resp, body := h.get("/a"); !hit(resp) || body != "body" {
+			t.Errorf("%q, hit: %t", body, hit(resp))
 		}
-		io.WriteString(w, "body")
-	}, &options{Policy: policy.Policy{Expire: policy.After(time.Minute), HardTimeout: 20 * time.Millisecond, StaleIfError: 24 * time.Hour}})
-	h.get("/a")
-	hangs.Store(true)
-	h.clock.Advance(time.Hour)
-	if resp, body := h.get("/a"); !hit(resp) || body != "body" {
-		t.Errorf("%q, hit: %t", body, hit(resp))
-	}
-	waitfor.Receive(t, "the origin is left alone", gone)
-	_, err := h.transport.RoundTrip(h.request("GET", "/b", ""))
-	var timeout interface{ Timeout() bool }
-	if err == nil || errors.As(err, &timeout) && !timeout.Timeout() || !strings.Contains(err.Error(), "limit") {
-		t.Errorf("where nothing is stored the error is %v", err)
-	}
-	waitfor.Receive(t, "the origin is left alone", gone)
+		waitfor.Receive(t, "the origin is left alone", gone)
+		_, err := h.transport.RoundTrip(h.request("GET", "/b", ""))
+		var timeout interface{ Timeout() bool }
+		if err == nil || errors.As(err, &timeout) && !timeout.Timeout() || !strings.Contains(err.Error(), "limit") {
+			t.Errorf("where nothing is stored the error is %v", err)
+		}
+		waitfor.Receive(t, "the origin is left alone", gone)
+	})
 }
 
 // It is no limit of the body, which may be large.
 func TestTheHardTimeoutEndsWithTheHeaders(t *testing.T) {
-	h := start(t, func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, "first ")
-		w.(http.Flusher).Flush()
-		time.Sleep(700 * time.Millisecond)
-		io.WriteString(w, "second")
-	}, &options{Policy: policy.Policy{HardTimeout: 500 * time.Millisecond}})
-	resp, err := h.transport.RoundTrip(h.request("GET", "/a", ""))
-	if err != nil {
-		t.Skip("the machine is too busy to answer in time")
-	}
-	if body := bodyOf(t, resp); body != "first second" {
-		t.Errorf("%q", body)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		h := startStill(t, func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "first ")
+			w.(http.Flusher).Flush()
+			time.Sleep(700 * time.Millisecond)
+			io.WriteString(w, "second")
+		}, &options{Policy: policy.Policy{HardTimeout: 500 * time.Millisecond}})
+		resp, err := h.transport.RoundTrip(h.request("GET", "/a", ""))
+		check(t, err)
+		if body := bodyOf(t, resp); body != "first second" {
+			t.Errorf("%q", body)
+		}
+	})
 }
 
 func TestStaleStatusesAreThoseOfThePolicy(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -511,60 +512,64 @@ func TestARenewalInTheBackground(t *testing.T) {
 	})
 	for _, where := range []string{"before the headers", "in the body"} {
 		t.Run("that hangs "+where+" ends", func(t *testing.T) {
-			gone := make(chan struct{}, 10)
-			var hangs atomic.Bool
-			h := start(t, func(w http.ResponseWriter, r *http.Request) {
-				io.WriteString(w, "body")
-				if hangs.Load() {
-					if where == "in the body" {
-						w.(http.Flusher).Flush()
+			synctest.Test(t, func(t *testing.T) {
+				gone := make(chan struct{}, 10)
+				var hangs atomic.Bool
+				h := startStill(t, func(w http.ResponseWriter, r *http.Request) {
+					io.WriteString(w, "body")
+					if hangs.Load() {
+						if where == "in the body" {
+							w.(http.Flusher).Flush()
+						}
+						hang(r, gone)
 					}
-					hang(r, gone)
+				}, &options{Policy: renewed, RenewTimeout: 30 * time.Millisecond})
+				h.get("/a")
+				hangs.Store(true)
+				h.clock.Advance(2 * time.Minute)
+				for range 5 {
+					if _, body := h.get("/a"); body != "body" {
+						t.Errorf("%q", body)
+					}
 				}
-			}, &options{Policy: renewed, RenewTimeout: 30 * time.Millisecond})
-			h.get("/a")
-			hangs.Store(true)
-			h.clock.Advance(2 * time.Minute)
-			for range 5 {
-				if _, body := h.get("/a"); body != "body" {
-					t.Errorf("%q", body)
-				}
-			}
-			waitfor.Receive(t, "the origin is left alone", gone)
-			h.closes()
-			h.wantRequests(2)
+				waitfor.Receive(t, "the origin is left alone", gone)
+				h.closes()
+				h.wantRequests(2)
+			})
 		})
 		// Its limit goes off while a caller waits: then it is that caller's, and
 		// ends with it.
 		t.Run("that hangs "+where+" ends with the last who joined it", func(t *testing.T) {
-			gone := make(chan struct{}, 10)
-			var hangs atomic.Bool
-			h := start(t, func(w http.ResponseWriter, r *http.Request) {
-				io.WriteString(w, "body")
-				if hangs.Load() {
-					if where == "in the body" {
-						w.(http.Flusher).Flush()
+			synctest.Test(t, func(t *testing.T) {
+				gone := make(chan struct{}, 10)
+				var hangs atomic.Bool
+				h := startStill(t, func(w http.ResponseWriter, r *http.Request) {
+					io.WriteString(w, "body")
+					if hangs.Load() {
+						if where == "in the body" {
+							w.(http.Flusher).Flush()
+						}
+						hang(r, gone)
 					}
-					hang(r, gone)
+				}, &options{Policy: renewed, RenewTimeout: 30 * time.Millisecond, FinishTimeout: 30 * time.Millisecond})
+				h.get("/a")
+				hangs.Store(true)
+				h.clock.Advance(2 * time.Minute)
+				h.get("/a")
+				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+				defer cancel()
+				ctx = policy.With(ctx, policy.Policy{Use: policy.Revalidate})
+				resp, err := h.transport.RoundTrip(h.request("GET", "/a", "").WithContext(ctx))
+				if err == nil {
+					_, err = io.ReadAll(resp.Body)
+					resp.Body.Close()
 				}
-			}, &options{Policy: renewed, RenewTimeout: 30 * time.Millisecond, FinishTimeout: 30 * time.Millisecond})
-			h.get("/a")
-			hangs.Store(true)
-			h.clock.Advance(2 * time.Minute)
-			h.get("/a")
-			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
-			defer cancel()
-			ctx = policy.With(ctx, policy.Policy{Use: policy.Revalidate})
-			resp, err := h.transport.RoundTrip(h.request("GET", "/a", "").WithContext(ctx))
-			if err == nil {
-				_, err = io.ReadAll(resp.Body)
-				resp.Body.Close()
-			}
-			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("the error is %v", err)
-			}
-			waitfor.Receive(t, "the origin is left alone", gone)
-			h.closes()
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("the error is %v", err)
+				}
+				waitfor.Receive(t, "the origin is left alone", gone)
+				h.closes()
+			})
 		})
 	}
 	for name, answer := range map[string]func(w http.ResponseWriter){
