@@ -282,6 +282,7 @@ func TestAFleetAsksOnce(t *testing.T) {
 			}
 			t.Run(kind+" "+door, func(t *testing.T) {
 				f := newCrew(t, kind, door, 8, func(f *crew) {
+					f.Lease = time.Minute // nobody is killed, however long a process has to wait for its turn
 					if door != "Fetch" && door != "RoundTrip" {
 						f.Keys, f.Callers = 60, 2
 					}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	patience = 30 * time.Second // for a server to be ready, or to stop
+	patience = time.Minute // for a server to be ready, or to stop; only one that hangs takes it
 	pollTime = 5 * time.Millisecond
 )
 
