@@ -162,6 +162,9 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 	if unwritten := (*fs.PathError)(nil); errors.As(err, &unwritten) { // such as of --help
 		return p.report(ctx, command, err)
 	}
+	if err == nil {
+		err = givenOnce(parsed)
+	}
 	if err != nil {
 		return p.report(ctx, command, usageError{err})
 	}
@@ -184,6 +187,22 @@ func (p *program) run(ctx context.Context, args []string) (code int) {
 		return code
 	}
 	return p.report(ctx, command, err)
+}
+
+// givenOnce refuses flags for one value that are given twice: what they select would be what the last one says alone.
+func givenOnce(parsed *kong.Context) error {
+	given := make(map[*kong.Flag]bool)
+	for _, at := range parsed.Path {
+		f := at.Flag
+		if f == nil || f.Group == nil || f.Group.Key != "select" && f.Group.Key != "request" || f.IsCumulative() {
+			continue
+		}
+		if given[f] {
+			return fmt.Errorf("--%s is given twice: it takes one value", f.Name)
+		}
+		given[f] = true
+	}
+	return nil
 }
 
 // decodeString takes an argument as it is: kong's own way is by JSON, which has no bytes other than UTF-8.
