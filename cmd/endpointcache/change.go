@@ -98,6 +98,8 @@ func (s *session) tell(result changed, ch change) error {
 	switch {
 	case s.JSON:
 		return s.out.JSON(result)
+	case result.DryRun && result.Selected == 0:
+		s.out.Printf("There is nothing to %s.\n", ch.verb)
 	case !result.DryRun:
 		s.out.Printf("%s %s.\n", ch.done, human.Things(result.Changed, "entry", "entries"))
 	}
