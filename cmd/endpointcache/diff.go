@@ -88,6 +88,9 @@ func (c *diffCommand) both(ctx context.Context, s *session) (e cache.Stored, req
 		if e, req, err = c.entry(ctx, rc); err != nil {
 			return err
 		}
+		if e, err = whole(ctx, rc, e); err != nil {
+			return err
+		}
 		switch {
 		case said != "":
 			req, err = c.request(ctx, said)
@@ -97,10 +100,6 @@ func (c *diffCommand) both(ctx context.Context, s *session) (e cache.Stored, req
 		if err == nil {
 			err = checkWhose(ctx, s, rc, e, req)
 		}
-		if err != nil {
-			return err
-		}
-		e, err = whole(ctx, rc, e)
 		return err
 	})
 	if err != nil {

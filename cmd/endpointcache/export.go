@@ -89,6 +89,9 @@ func (c *exportCommand) Run(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
+		if err := sc.checkOpen(ctx); err != nil {
+			return err
+		}
 		write := archive.WriteLines
 		if c.Sorted {
 			write = writeSorted

@@ -8,15 +8,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/access"
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/seal"
 )
 
@@ -51,6 +54,37 @@ func (f keyFiles) open(ctx context.Context, s *session, below driver.Store) (dri
 		return nil, errors.Join(err, opened.Close())
 	}
 	return opened, nil
+}
+
+// errSealed is the error where something has to be read that is sealed.
+var errSealed = errors.New("what is stored is sealed: --keys FILE opens it")
+
+// isSealed reports whether an entry is sealed, and was read without the keys.
+func isSealed(e cache.Stored) bool {
+	_, err := e.Head()
+	return errors.Is(err, head.ErrSealed)
+}
+
+// beginsSealed reports whether the first entry of some repository is sealed: what the store remembers of endpoints then is,
+// too.
+func beginsSealed(ctx context.Context, c *cache.ResponseCache) (bool, error) {
+	tables, err := c.Tables(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, t := range tables {
+		if t.Repository == "" || t.Left {
+			continue
+		}
+		page, err := c.Contents(t.Repository).List(ctx, cache.Listing{Limit: 1})
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(page.Entries, isSealed) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // mostTried is how many entries of a table are tried with the keys.

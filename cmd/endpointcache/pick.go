@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,7 +14,6 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	cacheidentity "github.com/endpointcache/endpointcache/identity"
-	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 // place is where one entry is, as arguments tell it.
@@ -122,9 +120,27 @@ func (a asked) request(ctx context.Context, address string) (*http.Request, erro
 	return req, nil
 }
 
+// lookup tells what the store has for a request. What is sealed, and is there without the keys, is an error.
+func lookup(c *cache.ResponseCache, req *http.Request) (cache.Lookup, error) {
+	found, err := c.Contents().Lookup(req.Context(), req)
+	if err != nil {
+		return found, err
+	}
+	sealed := found.Found && isSealed(found.Stored)
+	if found.Repository == "" { // nothing is known of the request, perhaps as all is sealed
+		if sealed, err = beginsSealed(req.Context(), c); err != nil {
+			return found, err
+		}
+	}
+	if sealed {
+		return found, errSealed
+	}
+	return found, nil
+}
+
 // answering is the entry that answers a request.
 func answering(c *cache.ResponseCache, req *http.Request) (cache.Stored, error) {
-	found, err := c.Contents().Lookup(req.Context(), req)
+	found, err := lookup(c, req)
 	if err != nil {
 		return cache.Stored{}, err
 	}
@@ -223,8 +239,8 @@ func ambiguous(tables []cache.Table, found []cache.Stored) error {
 
 // whole is the entry with its body.
 func whole(ctx context.Context, c *cache.ResponseCache, e cache.Stored) (cache.Stored, error) {
-	if _, err := e.Head(); errors.Is(err, head.ErrSealed) {
-		return e, errors.New("the entry is sealed: --keys FILE opens it")
+	if isSealed(e) {
+		return e, errSealed
 	}
 	values := make([]any, len(e.Key))
 	for i, c := range e.Key {

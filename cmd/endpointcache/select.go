@@ -86,6 +86,22 @@ func among(rc *cache.ResponseCache, q cache.Query, all, chosen []cache.Table) sc
 	return scope{rc.Contents(repositories...), q}
 }
 
+// checkOpen is an error where something of the scope is sealed, and there are no keys: its headers and its body cannot be
+// read then.
+func (sc scope) checkOpen(ctx context.Context) error {
+	q := sc.query
+	q.Bodies = false
+	for e, err := range sc.contents.Entries(ctx, q) {
+		if err != nil {
+			return err
+		}
+		if isSealed(e) {
+			return errSealed
+		}
+	}
+	return nil
+}
+
 // choose returns the tables of these names: that of a repository, for its tables of all origins, or one of a table.
 // Without names it returns all.
 func choose(tables []cache.Table, names []string) ([]cache.Table, error) {

@@ -55,7 +55,12 @@ func (c *statsCommand) Run(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
-		sc.query.Bodies = c.Bodies
+		if c.Bodies {
+			if err := sc.checkOpen(ctx); err != nil {
+				return err
+			}
+			sc.query.Bodies = true
+		}
 		t := newTally(s.begun, c.Largest)
 		for e, err := range sc.contents.Entries(ctx, sc.query) {
 			if err != nil {

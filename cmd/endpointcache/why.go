@@ -40,7 +40,7 @@ func (c *whyCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	return c.with(ctx, s, false, func(rc *cache.ResponseCache) error {
-		l, err := rc.Contents().Lookup(req.Context(), req)
+		l, err := lookup(rc, req)
 		if err != nil {
 			return err
 		}
