@@ -294,3 +294,27 @@ func TestExplanationsInWords(t *testing.T) {
 		})
 	}
 }
+
+// Times that are further away than any time.Duration are told in years.
+func TestExplanationsOfFarTimes(t *testing.T) {
+	store, err := sqlite.OpenTemp(t.Context(), nil)
+	check(t, err)
+	w := newWorld(t, store, cache.Options{})
+	w.now = time.Date(2026, 11, 30, 7, 0, 0, 0, time.UTC)
+	tracks := create(t, w.ResponseCache, endpoint("tracks", "GET api.test/tracks/{id}"))
+	check(t, tracks.Save(t.Context(), "1", "body", repository.ExpireAt(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC))))
+	for _, tt := range []struct {
+		now  time.Time
+		want string
+	}{
+		{w.now, "It is fresh for another 7973y."},
+		{time.Date(10400, 1, 1, 0, 0, 0, 0, time.UTC), "It expired 400y ago, and it has neither an ETag nor a Last-Modified: the origin is asked for it anew."},
+	} {
+		w.now = tt.now
+		told, err := w.Contents().Explain(t.Context(), w.only(t))
+		check(t, err)
+		if told.Reasons[0] != tt.want {
+			t.Errorf("the explanation is %q, want %q", told.Reasons[0], tt.want)
+		}
+	}
+}

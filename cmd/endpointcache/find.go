@@ -195,7 +195,7 @@ func (t entryTable) row(e cache.Stored) {
 		status.Style = term.Bad
 	}
 	t.Cells(term.Cell{Text: term.Text(e.Table)}, term.Cell{Text: keyWords(e.Key)}, term.Cell{Text: term.Text(e.Name)}, status,
-		term.Cell{Text: human.Size(e.Size)}, term.Cell{Text: human.Duration(t.now.Sub(e.CachedAt))}, expires)
+		term.Cell{Text: human.Size(e.Size)}, term.Cell{Text: human.Between(e.CachedAt, t.now)}, expires)
 }
 
 // identity tells in JSON which response it is.

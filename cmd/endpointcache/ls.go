@@ -135,7 +135,7 @@ func (s *session) figures(sum cache.Summary) []term.Cell {
 		if t.IsZero() {
 			return "-"
 		}
-		return human.Duration(s.begun.Sub(t))
+		return human.Between(t, s.begun)
 	}
 	return []term.Cell{
 		{}, {}, {Text: human.Count(sum.Live + sum.Expired)}, {Text: human.Count(sum.Live)}, {Text: human.Count(sum.Expired)},

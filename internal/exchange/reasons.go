@@ -38,9 +38,8 @@ func (g *telling) reasons(v verdict, on ground, e *Explanation) []string {
 	add(Gone(s.Entry.Status) && on != hasNoValue, "It says that the origin has nothing: its status is %d.", s.Entry.Status)
 	add(s.isPart() && on != isUnaskedPart && on != lacksBytes, "It is a part of a response: %s.", g.part())
 	forwards := v != serveIt && v != serveAndRenew
-	window := e.StandsInUntil.Sub(g.now)
-	add(forwards && window > 0, "Where the origin cannot be reached, it stands in for another %s.", another(window))
-	add(on == isFresh && !e.RenewableUntil.IsZero(), "After its expiry it is served for another %s while it is renewed.", another(e.RenewableUntil.Sub(e.ExpiresAt)))
+	add(forwards && e.StandsInUntil.After(g.now), "Where the origin cannot be reached, it stands in for another %s.", another(g.now, e.StandsInUntil))
+	add(on == isFresh && !e.RenewableUntil.IsZero(), "After its expiry it is served for another %s while it is renewed.", another(e.ExpiresAt, e.RenewableUntil))
 	add(on == isFresh && e.Validator, "It has %s, so that the origin can be asked whether it still holds when it has expired.", validator(header))
 	add(on == isFresh && g.a.Rules.beta > 0, "The policy's RefreshBeta may have a read renew it earlier, by chance.")
 	add(g.a.Rules.Controls() && rfc9111.Varies(header) && on != isOtherVariant, "It varies by %s: requests that differ in that get another response.", varied(header))
@@ -68,7 +67,7 @@ func (g *telling) deciding(v verdict, on ground, e *Explanation) string {
 	case isDueAhead:
 		return g.fresh(e) + ", which is so late in its life that it is renewed ahead in the background."
 	case mayBeRenewed:
-		return fmt.Sprintf("%s, and may be served for another %s while it is renewed in the background.", g.expired(e), another(e.RenewableUntil.Sub(g.now)))
+		return fmt.Sprintf("%s, and may be served for another %s while it is renewed in the background.", g.expired(e), another(g.now, e.RenewableUntil))
 	case hasExpired:
 		if g.a.Rules.Controls() && s.control().NoCache && !s.Entry.ExpiresAt.After(s.Entry.CachedAt.Add(noCacheWithin)) {
 			return "The response says no-cache" + g.then(v, header)
@@ -130,15 +129,14 @@ func (g *telling) fresh(e *Explanation) string {
 	if e.ExpiresAt.IsZero() {
 		return "It never expires"
 	}
-	return "It is fresh for another " + another(e.ExpiresAt.Sub(g.now))
+	return "It is fresh for another " + another(g.now, e.ExpiresAt)
 }
 
 func (g *telling) expired(e *Explanation) string {
-	ago := g.now.Sub(e.ExpiresAt)
-	if ago < time.Second {
+	if g.now.Sub(e.ExpiresAt) < time.Second {
 		return "It has just expired"
 	}
-	return "It expired " + human.Duration(ago) + " ago"
+	return "It expired " + human.Between(e.ExpiresAt, g.now) + " ago"
 }
 
 func (g *telling) outdated() string {
@@ -201,10 +199,10 @@ func varied(header http.Header) string {
 	return abridged(strings.Join(slices.Collect(rfc9111.Elements(header, "Vary")), ", "))
 }
 
-// another is the end of "for another": a duration.
-func another(d time.Duration) string {
-	if d < time.Second {
+// another is the end of "for another": how long it is from one instant to another.
+func another(from, to time.Time) string {
+	if to.Sub(from) < time.Second {
 		return "moment"
 	}
-	return human.Duration(d)
+	return human.Between(from, to)
 }

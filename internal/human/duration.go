@@ -61,15 +61,30 @@ func Precise(d time.Duration) string {
 	return d.Round(unit).String()
 }
 
+// Between is how long it is from one instant to a later one, as [Duration] has it. Where that is more than a
+// [time.Duration] holds, it is in years of the calendar, rounded: "7973y".
+func Between(from, to time.Time) string {
+	d := to.Sub(from)
+	if d < math.MaxInt64 {
+		return Duration(d)
+	}
+	from, to = from.UTC(), to.UTC().AddDate(0, 6, 0)
+	years := to.Year() - from.Year()
+	if from.AddDate(years, 0, 0).After(to) {
+		years--
+	}
+	return strconv.Itoa(years) + "y"
+}
+
 // Relative tells how far t is from now: "3h20m ago", "in 2d4h", and "now" where that is less than a second.
 func Relative(t, now time.Time) string {
 	switch d := t.Sub(now); {
 	case d >= time.Second:
-		return "in " + Duration(d)
+		return "in " + Between(now, t)
 	case d > -time.Second:
 		return "now"
 	default:
-		return Duration(d.Abs()) + " ago"
+		return Between(t, now) + " ago"
 	}
 }
 

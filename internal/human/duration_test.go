@@ -43,12 +43,23 @@ func TestRelative(t *testing.T) {
 			t.Errorf("%v ago is %q, want %q", ago, got, want)
 		}
 	}
-	first, last := time.Time{}, time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC) // further away than any duration
-	if got := Relative(last, now); got != "in 292y171d" {
-		t.Errorf("%q", got)
-	}
-	if got := Relative(first, now); got != "292y171d ago" {
-		t.Errorf("%q", got)
+}
+
+// What is further away than any time.Duration is told in years.
+func TestRelativeOfFarTimes(t *testing.T) {
+	now := time.Date(2026, 11, 30, 7, 0, 0, 0, time.UTC)
+	for text, want := range map[string]string{
+		"9999-12-31T23:59:59Z": "in 7973y", "9999-05-30T07:00:00Z": "in 7973y", "9999-05-30T06:59:59Z": "in 7972y",
+		"2319-03-12T06:47:17Z": "in 292y", "2319-03-12T06:47:16Z": "in 292y171d", "0001-01-01T00:00:00Z": "2026y ago",
+		"9999-05-30T07:30:00+01:00": "in 7972y", "1000-12-31T00:00:00Z": "1026y ago",
+	} {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Relative(at, now); got != want {
+			t.Errorf("%s is %q, want %q", text, got, want)
+		}
 	}
 }
 
