@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 
 	"github.com/endpointcache/endpointcache/cache"
+	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 const (
@@ -48,6 +50,50 @@ func digestOf(value string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// place is where a stored response is: its table and its key there.
+type place struct {
+	table cache.Table
+	key   []any
+}
+
+// place is the one that the request's address names.
+func (i *Inspector) place(r *http.Request) (place, error) {
+	form := r.URL.Query()
+	name, texts, digests := form.Get("table"), form["key"], form["digest"]
+	tables, err := i.tables(r.Context())
+	if err != nil {
+		return place{}, err
+	}
+	at := slices.IndexFunc(tables, func(t cache.Table) bool { return t.Name == name })
+	if at < 0 {
+		return place{}, notFound("The store has no such table.")
+	}
+	t := tables[at]
+	if len(texts) != len(t.Key) || len(digests) > 0 && len(digests) != len(t.Key) {
+		return place{}, badRequest("A key of %s has %d columns.", printable(name, 100), len(t.Key))
+	}
+	key := make([]any, len(texts))
+	for n, text := range texts {
+		if key[n], err = parseValue(t.Key[n], text); err != nil {
+			return place{}, err
+		}
+	}
+	if len(digests) > 0 {
+		key, err = i.wholeKey(r.Context(), t, key, digests)
+	}
+	return place{t, key}, err
+}
+
+// query selects what is at the place alone.
+func (p place) query() cache.Query {
+	q := cache.Query{Key: make(map[string]any)}
+	for n, c := range p.table.Key {
+		q.Key[c.Name] = p.key[n]
+	}
+	q.Match = func(e cache.Stored) bool { return e.Table == p.table.Name } // an origin has a table of its own
+	return q
+}
+
 // found is a stored response, with its body, and the table that it is in.
 type found struct {
 	cache.Stored
@@ -56,39 +102,44 @@ type found struct {
 
 // stored is the response that the request's address names.
 func (i *Inspector) stored(r *http.Request) (found, error) {
-	form := r.URL.Query()
-	name, texts, digests := form.Get("table"), form["key"], form["digest"]
-	tables, err := i.tables(r.Context())
+	at, err := i.place(r)
 	if err != nil {
 		return found{}, err
 	}
-	at := slices.IndexFunc(tables, func(t cache.Table) bool { return t.Name == name })
-	if at < 0 {
-		return found{}, notFound("The store has no such table.")
+	e, ok, err := i.cache.Contents().Get(r.Context(), at.table.Name, at.key...)
+	if err != nil || ok {
+		return found{e, at.table}, err
 	}
-	t := tables[at]
-	if len(texts) != len(t.Key) || len(digests) > 0 && len(digests) != len(t.Key) {
-		return found{}, badRequest("A key of %s has %d columns.", printable(name, 100), len(t.Key))
+	e, err = i.withoutBody(r.Context(), at)
+	switch {
+	case err != nil:
+	case isSealed(e):
+		err = errSealed
+	default:
+		err = errDamaged
 	}
-	key := make([]any, len(texts))
-	for n, text := range texts {
-		if key[n], err = parseValue(t.Key[n], text); err != nil {
-			return found{}, err
-		}
-	}
-	if len(digests) > 0 {
-		if key, err = i.wholeKey(r.Context(), t, key, digests); err != nil {
-			return found{}, err
-		}
-	}
-	e, ok, err := i.cache.Contents().Get(r.Context(), name, key...)
-	if err == nil && !ok {
-		err = errNothingStored
-	}
-	return found{e, t}, err
+	return found{}, err
 }
 
-var errNothingStored = notFound("Nothing is stored under this key. It may have been removed, or have left.")
+var (
+	errNothingStored = notFound("Nothing is stored under this key. It may have been removed, or have left.")
+	errDamaged       = problem{http.StatusConflict, "What is stored under this key is damaged, and counts as a miss."}
+	errSealed        = problem{http.StatusConflict, "What is stored under this key is sealed, and these pages do not have the keys."}
+)
+
+// withoutBody is the response at a place, without its body, which perhaps cannot be read.
+func (i *Inspector) withoutBody(ctx context.Context, at place) (cache.Stored, error) {
+	for e, err := range i.cache.Contents(at.table.Repository).Entries(ctx, at.query()) {
+		return e, err
+	}
+	return cache.Stored{}, errNothingStored
+}
+
+// isSealed reports whether a response is sealed by a layer that the cache does not have.
+func isSealed(e cache.Stored) bool {
+	_, err := e.Head()
+	return errors.Is(err, head.ErrSealed)
+}
 
 // wholeKey is the stored key whose values these are. Of a value that has a digest, it is the
 // beginning.

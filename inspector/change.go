@@ -16,6 +16,9 @@ var notices = map[string]string{
 
 func (i *Inspector) expire(_ http.ResponseWriter, r *http.Request) (any, error) {
 	e, n, err := i.change(r, (*cache.Contents).Expire)
+	if err != nil && isSealed(e) { // the seal is about its times, too
+		err = errSealed
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -45,17 +48,15 @@ func (i *Inspector) change(r *http.Request, do func(*cache.Contents, context.Con
 	if !i.opts.AllowChanges {
 		return cache.Stored{}, 0, problem{http.StatusForbidden, "Nothing is changed from here: see Options.AllowChanges of package inspector, or --allow-changes of endpointcache serve."}
 	}
-	found, err := i.stored(r)
-	e := found.Stored
+	at, err := i.place(r)
+	if err != nil {
+		return cache.Stored{}, 0, err
+	}
+	e, err := i.withoutBody(r.Context(), at)
 	if err != nil {
 		return e, 0, err
 	}
-	q := cache.Query{Key: make(map[string]any)}
-	for _, c := range e.Key {
-		q.Key[c.Name] = c.Value
-	}
-	q.Match = func(other cache.Stored) bool { return other.Table == e.Table } // an origin has a table of its own
-	n, err := do(i.cache.Contents(e.Repository), r.Context(), q)
+	n, err := do(i.cache.Contents(e.Repository), r.Context(), at.query())
 	i.figures.changed()
 	return e, n, err
 }

@@ -55,6 +55,9 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isSealed(e.Stored) {
+		return nil, errSealed
+	}
 	header, err := e.Header()
 	if err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ type response struct {
 	Trailers   []headField `json:"trailers,omitempty"`
 	Notes      []headField `json:"notes,omitempty"`
 	HeadError  string      `json:"headError,omitempty"`
+	Sealed     bool        `json:"sealed,omitempty"` // its headers and its body are, and there are no keys
 	Body       bodyView    `json:"body"`
 
 	Notice     string `json:"-"`
@@ -134,6 +135,11 @@ func (i *Inspector) response(ctx context.Context, e found) *response {
 		p.Notes = append(p.Notes, headField{printable(name, 200), printable(value, shownValue)})
 	}
 	slices.SortFunc(p.Notes, func(a, b headField) int { return strings.Compare(a.Name, b.Name) })
+	if p.Sealed = isSealed(e.Stored); p.Sealed {
+		p.HeadError = errSealed.text
+		p.Freshness.Verdict, p.Freshness.Reasons, p.Freshness.Error = "", []string{}, "it is sealed."
+		return p
+	}
 	p.Body = viewBody(head.Header, e.Payload)
 	req, err := i.request(ctx, e)
 	if err == nil {
@@ -210,6 +216,9 @@ func viewBody(header http.Header, body []byte) bodyView {
 // body is the whole body, as a file to save: browsers open nothing of it.
 func (i *Inspector) body(w http.ResponseWriter, r *http.Request) (any, error) {
 	e, err := i.stored(r)
+	if err == nil && isSealed(e.Stored) {
+		err = errSealed
+	}
 	if err != nil {
 		return nil, err
 	}

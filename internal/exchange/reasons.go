@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/human"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/internal/whose"
@@ -105,6 +106,9 @@ func (g *telling) ofNoUse(on ground) string {
 	s := g.stored
 	switch on {
 	case isUnreadable:
+		if head.IsSealed(s.Entry.Header) {
+			return "It is sealed, and its keys are not here: it counts as a miss."
+		}
 		return "Its headers cannot be decoded: it counts as a miss."
 	case hasNoValue:
 		return fmt.Sprintf("Its status is %d, which has no value for a typed call: the origin is asked.", s.Entry.Status)
