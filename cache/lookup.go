@@ -14,6 +14,7 @@ import (
 	"github.com/endpointcache/endpointcache/internal/declared"
 	"github.com/endpointcache/endpointcache/internal/endpoint"
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/internal/rfc9111"
 	"github.com/endpointcache/endpointcache/internal/secret"
 	"github.com/endpointcache/endpointcache/internal/weborigin"
@@ -50,7 +51,8 @@ type Lookup struct {
 // Lookup tells what the store has for a request, and why it would be a hit or a miss in a
 // transport. It knows endpoints by the cache's repositories and, of others, by what the store
 // remembers of them. Without a host in its URL, the request is for any origin. Lookup asks no
-// origin, changes nothing, and reads no body of a request that has no GetBody.
+// origin, changes nothing, and reads no body of a request that has no GetBody. Where what the store remembers is sealed, by a
+// layer that the cache does not have, a request that is perhaps for that is an error.
 func (s *Contents) Lookup(ctx context.Context, req *http.Request) (Lookup, error) {
 	if req == nil || req.URL == nil {
 		return Lookup{}, errors.New("cache: lookup: there is no request with a URL")
@@ -71,7 +73,7 @@ type lookup struct {
 	contents *Contents
 	asked    *http.Request
 	known    []*place // the most specific first
-	unknown  []string // repositories of which nobody knows how keys are taken from requests
+	unknown  []*place // repositories of which nobody knows how keys are taken from requests
 }
 
 // place is a repository with its tables, those of all origins.
@@ -107,7 +109,7 @@ func (l *lookup) collect(ctx context.Context) error {
 			p = &place{repository: name, table: t}
 			of[name] = p
 			if t.Match == nil || t.Endpoint == nil {
-				l.unknown = append(l.unknown, name)
+				l.unknown = append(l.unknown, p)
 				continue
 			}
 			p.specificity = endpoint.SpecificityOf(t.Endpoint)
@@ -231,10 +233,31 @@ func (l *lookup) nowhere(ctx context.Context, req *http.Request, method string) 
 	}
 	found, err := l.bypassed(ctx, req, l.unmatched())
 	found.Reasons = append(found.Reasons, l.almost(ctx, req)...)
-	if len(l.unknown) > 0 {
-		found.Reasons = append(found.Reasons, "Of "+strings.Join(quotedAll(l.unknown), ", ")+", nobody knows which requests belong there.")
+	if len(l.unknown) == 0 || err != nil {
+		return found, err
 	}
-	return found, err
+	var names []string
+	for _, p := range l.unknown {
+		sealed, err := isSealed(ctx, p.table)
+		if err != nil {
+			return Lookup{}, err
+		}
+		if sealed {
+			return Lookup{}, fmt.Errorf("cache: lookup: the requests and the responses of %q: %w", p.repository, head.ErrSealed)
+		}
+		names = append(names, p.repository)
+	}
+	found.Reasons = append(found.Reasons, "Of "+strings.Join(quotedAll(names), ", ")+", nobody knows which requests belong there.")
+	return found, nil
+}
+
+// isSealed reports whether the first response of a table is sealed by a layer that the cache does not have. What the store
+// remembers of the table is, too, then.
+func isSealed(ctx context.Context, t *exchange.Table) (bool, error) {
+	for e, err := range t.Entries(ctx, driver.Selection{Parts: driver.Meta}) {
+		return head.IsSealed(e.Header), err
+	}
+	return false, nil
 }
 
 // caching tells which repositories have responses to requests of a method, nil for all.

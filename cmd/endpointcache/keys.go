@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -63,28 +62,6 @@ var errSealed = errors.New("what is stored is sealed: --keys FILE opens it")
 func isSealed(e cache.Stored) bool {
 	_, err := e.Head()
 	return errors.Is(err, head.ErrSealed)
-}
-
-// beginsSealed reports whether the first entry of some repository is sealed: what the store remembers of endpoints then is,
-// too.
-func beginsSealed(ctx context.Context, c *cache.ResponseCache) (bool, error) {
-	tables, err := c.Tables(ctx)
-	if err != nil {
-		return false, err
-	}
-	for _, t := range tables {
-		if t.Repository == "" || t.Left {
-			continue
-		}
-		page, err := c.Contents(t.Repository).List(ctx, cache.Listing{Limit: 1})
-		if err != nil {
-			return false, err
-		}
-		if slices.ContainsFunc(page.Entries, isSealed) {
-			return true, nil
-		}
-	}
-	return false, nil
 }
 
 // mostTried is how many entries of a table are tried with the keys.

@@ -45,19 +45,22 @@ func TestPagesOfASealedStore(t *testing.T) {
 	pages, err := inspector.Handler(shown, &inspector.Options{AllowChanges: true, Origin: http.DefaultTransport, Now: p.program.now})
 	check(t, err)
 	defer func() { check(t, pages.Close()) }()
-	ask := func(method, page, id string, status int) string {
+	of := func(page, id string) string {
+		return page + "?" + url.Values{"table": {"tracks"}, "key": {id}}.Encode()
+	}
+	ask := func(method, target string, status int) string {
 		t.Helper()
-		req := httptest.NewRequest(method, "http://localhost/"+page+"?"+url.Values{"table": {"tracks"}, "key": {id}}.Encode(), nil)
+		req := httptest.NewRequest(method, "http://localhost/"+target, nil)
 		req.RemoteAddr = "127.0.0.1:41000"
 		w := httptest.NewRecorder()
 		pages.ServeHTTP(w, req)
 		if w.Code != status {
-			t.Errorf("%s %s of %s is answered with %d, want %d:\n%s", method, page, id, w.Code, status, w.Body)
+			t.Errorf("%s %s is answered with %d, want %d:\n%s", method, target, w.Code, status, w.Body)
 		}
 		return w.Body.String()
 	}
 	const sealed = "is sealed, and these pages do not have the keys"
-	page := ask(http.MethodGet, "entry", "plain", http.StatusOK)
+	page := ask(http.MethodGet, of("entry", "plain"), http.StatusOK)
 	for _, text := range []string{sealed, "<dt>id</dt>", "Its freshness cannot be told", "Delete it"} {
 		if !strings.Contains(page, text) {
 			t.Errorf("there is no %q on the page:\n%s", text, page)
@@ -68,17 +71,20 @@ func TestPagesOfASealedStore(t *testing.T) {
 			t.Errorf("there is %q on the page:\n%s", text, page)
 		}
 	}
+	if told := ask(http.MethodGet, "lookup?url=/plain", http.StatusOK); !strings.Contains(told, "they are sealed") || strings.Contains(told, "nobody knows") {
+		t.Errorf("the lookup of a request tells %s", told)
+	}
 	for page, method := range map[string]string{"body": http.MethodGet, "diff": http.MethodPost, "expire": http.MethodPost} {
 		for _, id := range []string{"plain", "compressed"} {
-			if told := ask(method, page, id, http.StatusConflict); !strings.Contains(told, sealed) {
+			if told := ask(method, of(page, id), http.StatusConflict); !strings.Contains(told, sealed) {
 				t.Errorf("%s of %s tells %s", page, id, told)
 			}
 		}
 	}
-	ask(http.MethodGet, "entry", "compressed", http.StatusConflict)
-	ask(http.MethodGet, "entry", "none", http.StatusNotFound)
+	ask(http.MethodGet, of("entry", "compressed"), http.StatusConflict)
+	ask(http.MethodGet, of("entry", "none"), http.StatusNotFound)
 	for _, id := range []string{"plain", "compressed"} {
-		ask(http.MethodPost, "delete", id, http.StatusSeeOther)
-		ask(http.MethodGet, "entry", id, http.StatusNotFound)
+		ask(http.MethodPost, of("delete", id), http.StatusSeeOther)
+		ask(http.MethodGet, of("entry", id), http.StatusNotFound)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	cacheidentity "github.com/endpointcache/endpointcache/identity"
+	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 // place is where one entry is, as arguments tell it.
@@ -123,19 +125,10 @@ func (a asked) request(ctx context.Context, address string) (*http.Request, erro
 // lookup tells what the store has for a request. What is sealed, and is there without the keys, is an error.
 func lookup(c *cache.ResponseCache, req *http.Request) (cache.Lookup, error) {
 	found, err := c.Contents().Lookup(req.Context(), req)
-	if err != nil {
-		return found, err
+	if errors.Is(err, head.ErrSealed) || found.Found && isSealed(found.Stored) {
+		err = errSealed
 	}
-	sealed := found.Found && isSealed(found.Stored)
-	if found.Repository == "" { // nothing is known of the request, perhaps as all is sealed
-		if sealed, err = beginsSealed(req.Context(), c); err != nil {
-			return found, err
-		}
-	}
-	if sealed {
-		return found, errSealed
-	}
-	return found, nil
+	return found, err
 }
 
 // answering is the entry that answers a request.
