@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
@@ -50,7 +51,7 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 				}
 				continue
 			}
-			what := term.Cell{Text: term.Text(f.Err.Error()), Style: term.Warn}
+			what := term.Cell{Text: term.Text(strings.ReplaceAll(f.Err.Error(), "\n", "; ")), Style: term.Warn} // errors are joined by lines
 			if f.Damage {
 				what = term.Cell{Text: "damaged: " + what.Text, Style: term.Bad}
 			}

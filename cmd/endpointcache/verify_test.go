@@ -28,7 +28,7 @@ func TestVerifyFindsValuesOfOtherTypes(t *testing.T) {
 	defer func() { check(t, db.Close()) }()
 	for _, change := range []string{
 		"UPDATE tracks SET payload = 'text' WHERE id = 'harder'", "UPDATE tracks SET cached_us = 'text' WHERE id = 'gone'",
-		"UPDATE pages SET number = 'text' WHERE number = 1",
+		"UPDATE pages SET number = 'text' WHERE number = 1", "UPDATE tracks SET status = 203, payload = x'00' WHERE id = 'aero' AND market = 'US'",
 	} {
 		result, err := db.ExecContext(t.Context(), change)
 		check(t, err)
