@@ -94,6 +94,25 @@ func TestLive(t *testing.T) {
 	p.get(http.StatusBadRequest, "/live?window=2y")
 }
 
+// No hit at all, and no response, are numbers as others are.
+func TestPlotsOfZeros(t *testing.T) {
+	recorder := new(inspector.Recorder)
+	p := newPages(t, inspector.Options{Recorder: recorder})
+	answer(recorder.Hooks(), "tracks", hooks.Fetched, 3, time.Millisecond)
+	waitfor.True(t, "the size of the store is known", func() bool {
+		for _, plot := range getJSON[livePage](p, "/live").Plots {
+			if values := plot.Series[0].Values; plot.ID == "entries" && values[len(values)-1] != nil {
+				return true
+			}
+		}
+		return false
+	})
+	page := p.get(200, "/live")
+	has(t, page, "Hit rate, percent. Last: answers from the store 0 %. At most 0 %.", "<caption>Hit rate, percent",
+		"Stored responses, responses. Last: responses 0. At most 0.", "Stored, bytes. Last: size of the store 0 B.", "Received from the origin: nothing was recorded.")
+	hasNot(t, page, "NaN", "Inf")
+}
+
 func TestLiveWithoutARecorder(t *testing.T) {
 	p := newPages(t, inspector.Options{})
 	has(t, p.get(200, "/live"), "There is no recorder", "new(inspector.Recorder)", "<dt>Hits</dt><dd>0</dd>")

@@ -3,6 +3,7 @@ package inspector
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -185,7 +186,7 @@ func threeDigits(f float64) string {
 func (p *plot) draw(from time.Time, length time.Duration) {
 	p.From, p.Step = from.UTC(), length.String()
 	least, greatest := p.extent()
-	p.Empty = greatest == 0
+	p.Empty = greatest == 0 && (p.rates() || !p.known())
 	scale := p.axis(least, greatest)
 	base := make([]float64, len(p.Series[0].Values))
 	for _, s := range p.Series {
@@ -209,6 +210,16 @@ func (p *plot) draw(from time.Time, length time.Duration) {
 	}
 	p.table(from, length)
 	p.describe(greatest)
+}
+
+// rates reports whether the plot is of how often something happens: then 0 is nothing.
+func (p *plot) rates() bool { return strings.HasSuffix(p.Unit, " a second") }
+
+// known reports whether there is any value.
+func (p *plot) known() bool {
+	return slices.ContainsFunc(p.Series, func(s *series) bool {
+		return slices.ContainsFunc(s.Values, func(v *number) bool { return v != nil })
+	})
 }
 
 // extent is the least positive and the greatest value.
@@ -269,8 +280,11 @@ func (p *plot) rule(height, value float64) {
 	p.Grid = append(p.Grid, grid{position(100 - 100*height), label})
 }
 
-// roundUp is the next number that can be halved or quartered without many digits.
+// roundUp is the next number that can be halved or quartered without many digits, 1 for 0.
 func roundUp(v float64) (top float64, steps int) {
+	if v == 0 {
+		return 1, 4
+	}
 	power := math.Pow(10, math.Floor(math.Log10(v)))
 	for _, round := range []struct {
 		factor float64
@@ -354,7 +368,7 @@ func (p *plot) table(from time.Time, length time.Duration) {
 			cell := "–"
 			if v := s.Values[at]; v != nil {
 				cell = p.format(float64(*v))
-				some = some || *v != 0
+				some = some || *v != 0 || !p.rates()
 			}
 			r.Cells = append(r.Cells, cell)
 		}
