@@ -183,7 +183,7 @@ func TestThePagesWorkUnderAnyPath(t *testing.T) {
 	p := newPages(t, inspector.Options{})
 	p.save("a", 200, nil, "x", time.Hour)
 	stripped := http.StripPrefix("/debug/cache", p)
-	for _, h := range []http.Handler{p, stripped} {
+	for _, h := range []http.Handler{p, stripped, http.StripPrefix("/debug/cache/", p)} {
 		for _, target := range []string{"/debug/cache/", "/debug/cache/list", "/debug/cache/entry?" + address("a"), "/debug/cache/style.css"} {
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, request("GET", target))

@@ -44,8 +44,7 @@ func (i *Inspector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// All pages are in one folder, so that links are relative and the path to it does not matter.
 	name := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-	if r.URL.Path == "" { // http.StripPrefix has left nothing: links need the slash
-		at, _, _ := strings.Cut(r.RequestURI, "?")
+	if at, _, _ := strings.Cut(r.RequestURI, "?"); r.URL.Path == "" && !strings.HasSuffix(at, "/") { // http.StripPrefix has left nothing: links need the slash
 		w.Header().Set("Location", "./"+path.Base(at)+"/")
 		w.WriteHeader(http.StatusFound)
 		return
