@@ -97,6 +97,7 @@ func (f *figures) close() {
 func (i *Inspector) sampleSize() {
 	next := time.NewTimer(0)
 	defer next.Stop()
+	defer i.opts.Recorder.forget(i.cache)
 	for {
 		select {
 		case <-i.closing.Done():
@@ -105,7 +106,7 @@ func (i *Inspector) sampleSize() {
 		}
 		began := time.Now()
 		if size, err := i.cache.Contents().Size(i.closing); err == nil {
-			i.opts.Recorder.stored(size)
+			i.opts.Recorder.stored(i.cache, size)
 		}
 		next.Reset(max(fineStep, 100*time.Since(began)))
 	}

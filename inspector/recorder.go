@@ -16,7 +16,8 @@ import (
 // Recorder remembers what a cache did in the last day: numbers alone, no keys, in steps of 5
 // seconds for an hour and of 2 minutes for a day. It takes 1.5 MB, from its first event on,
 // whatever the cache does. The zero value is ready to use. Many goroutines may use it at once, and
-// several caches may share one: their numbers are added up.
+// several caches may share one: their numbers are added up, also what they hold where they share a
+// store.
 type Recorder struct {
 	mu           sync.Mutex
 	now          func() time.Time // nil: time.Now
@@ -27,6 +28,7 @@ type Recorder struct {
 	runs         map[uint64]*run
 	ended        []run // the last ones, the latest first
 	nextRun      uint64
+	sizes        map[*cache.ResponseCache]cache.Size // what each holds, of those that have pages
 }
 
 const (
@@ -154,9 +156,27 @@ func (r *Recorder) prefetching(_ context.Context, p hooks.Prefetch) func(hooks.P
 	}
 }
 
-// stored tells how much the store holds.
-func (r *Recorder) stored(size cache.Size) {
-	r.record(func(s *step) { s.entries, s.size, s.sized = int64(size.Entries), size.Bytes, true })
+// stored tells how much a cache holds.
+func (r *Recorder) stored(c *cache.ResponseCache, size cache.Size) {
+	r.mu.Lock()
+	if r.sizes == nil {
+		r.sizes = make(map[*cache.ResponseCache]cache.Size)
+	}
+	r.sizes[c] = size
+	var all cache.Size
+	for _, size := range r.sizes {
+		all.Entries += size.Entries
+		all.Bytes += size.Bytes
+	}
+	r.mu.Unlock()
+	r.record(func(s *step) { s.entries, s.size, s.sized = int64(all.Entries), all.Bytes, true })
+}
+
+// forget tells that nobody counts any more what a cache holds.
+func (r *Recorder) forget(c *cache.ResponseCache) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.sizes, c)
 }
 
 func (r *Recorder) clock() time.Time {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/hooks"
 )
 
@@ -63,6 +64,29 @@ func TestStepsAreOfTheirTime(t *testing.T) {
 	if sums[0].answers[hooks.Fresh] != 8 || sums[1].answers[hooks.Fresh] != 15 {
 		t.Errorf("an hour has %d, a day %d", sums[0].answers[hooks.Fresh], sums[1].answers[hooks.Fresh])
 	}
+}
+
+// What several caches hold is added up, as what they do is.
+func TestSizesOfSeveralCaches(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	r := at(&now)
+	one, other := new(cache.ResponseCache), new(cache.ResponseCache)
+	want := func(entries, bytes int64) {
+		t.Helper()
+		points, _, _ := r.points(windows[0])
+		if last := points[len(points)-1]; last.entries != entries || last.size != bytes {
+			t.Errorf("%d entries of %d bytes, want %d of %d", last.entries, last.size, entries, bytes)
+		}
+	}
+	r.stored(one, cache.Size{Entries: 1, Bytes: 10})
+	want(1, 10)
+	r.stored(other, cache.Size{Entries: 2, Bytes: 20})
+	want(3, 30)
+	r.stored(one, cache.Size{Entries: 5, Bytes: 50})
+	want(7, 70)
+	r.forget(one)
+	r.stored(other, cache.Size{Entries: 2, Bytes: 20})
+	want(2, 20)
 }
 
 func TestTheMemoryOfARecorderIsBounded(t *testing.T) {
