@@ -54,6 +54,16 @@ func TestDiff(t *testing.T) {
 	without.post(http.StatusForbidden, "/diff?"+address("a"))
 }
 
+// A transport that is not as it should be is told, and ends nothing.
+func TestTransportsThatAnswerOddly(t *testing.T) {
+	var resp *http.Response
+	p := newPages(t, inspector.Options{Origin: answering(func(*http.Request) (*http.Response, error) { return resp, nil })})
+	p.save("a", 200, nil, "x", time.Hour)
+	has(t, p.post(http.StatusBadGateway, "/diff?"+address("a")), "neither a response nor an error")
+	resp = &http.Response{StatusCode: 204}
+	has(t, p.post(http.StatusOK, "/diff?"+address("a")), "204")
+}
+
 // The origin is asked also by a transport that has the cache, and by one comparison at a time: those that wait give up
 // with their requests.
 func TestDiffAsksNoCache(t *testing.T) {

@@ -169,8 +169,13 @@ func (i *Inspector) askOrigin(req *http.Request, as string) (diff.Response, erro
 		}
 	}
 	resp, err := origin.RoundTrip(req.WithContext(ctx))
-	if err != nil {
+	switch {
+	case err != nil:
 		return diff.Response{}, err
+	case resp == nil:
+		return diff.Response{}, errors.New("the transport has returned neither a response nor an error")
+	case resp.Body == nil: // as http.Client lets it be
+		resp.Body = http.NoBody
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, largestBody+1))

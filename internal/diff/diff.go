@@ -75,7 +75,8 @@ func headers(stored, now http.Header) []Change {
 	if always, err := redact.New(); err == nil {
 		stored, now = always.Header(stored), always.Header(now)
 	}
-	names := maps.Clone(now)
+	names := make(http.Header)
+	maps.Copy(names, now)
 	maps.Copy(names, stored)
 	var changes []Change
 	for _, name := range slices.Sorted(maps.Keys(names)) {

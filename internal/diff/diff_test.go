@@ -133,6 +133,10 @@ func TestHeaders(t *testing.T) {
 	if difference := cmp.Diff(want, Compare(stored, now)); difference != "" {
 		t.Error(difference)
 	}
+	want = []Change{{Path: "header X-Old", Op: Removed, From: "1"}}
+	if difference := cmp.Diff(want, Compare(Response{Header: http.Header{"X-Old": {"1"}}}, Response{})); difference != "" { // a transport may have none
+		t.Error(difference)
+	}
 }
 
 func TestACodingMakesNoDifferenceToTheBody(t *testing.T) {
