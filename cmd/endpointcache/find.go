@@ -31,8 +31,8 @@ var orders = map[string]cache.Order{
 
 const batch = 1000 // responses that are read at once where many are listed
 
-// list calls each with the responses of the listing, and returns where the next page begins, empty where there is none.
-func (l *listing) list(ctx context.Context, s *session, each func(cache.Stored) error) (next string, err error) {
+// list calls each with the responses of the listing and what commands call their tables, and returns where the next page begins, empty where there is none.
+func (l *listing) list(ctx context.Context, s *session, each func(table string, e cache.Stored) error) (next string, err error) {
 	if l.Limit < 0 {
 		return "", usagef("--limit is negative")
 	}
@@ -48,7 +48,7 @@ func (l *listing) list(ctx context.Context, s *session, each func(cache.Stored) 
 }
 
 // pages reads page by page until there are as many as are wanted.
-func (l *listing) pages(ctx context.Context, sc scope, each func(cache.Stored) error) (next string, err error) {
+func (l *listing) pages(ctx context.Context, sc scope, each func(table string, e cache.Stored) error) (next string, err error) {
 	for n, after := 0, l.After; ; {
 		size := batch
 		if l.Limit > 0 {
@@ -64,7 +64,7 @@ func (l *listing) pages(ctx context.Context, sc scope, each func(cache.Stored) e
 			return "", err
 		}
 		for _, e := range page.Entries {
-			if err := each(e); err != nil {
+			if err := each(sc.names.of(e), e); err != nil {
 				return "", err
 			}
 		}
@@ -134,11 +134,11 @@ type keysCommand struct{ listing }
 // Run lists keys.
 func (c *keysCommand) Run(ctx context.Context, s *session) error {
 	table := s.out.Table(term.Column{Title: "TABLE"}, term.Column{Title: "KEY", Fixed: true})
-	next, err := c.list(ctx, s, func(e cache.Stored) error {
+	next, err := c.list(ctx, s, func(name string, e cache.Stored) error {
 		if s.JSON {
 			return s.out.JSON(identityOf(e))
 		}
-		table.Row(term.Text(e.Table), keyWords(e.Key))
+		table.Row(term.Text(name), keyWords(e.Key))
 		return nil
 	})
 	if err != nil {
@@ -153,11 +153,11 @@ type findCommand struct{ listing }
 // Run lists stored responses.
 func (c *findCommand) Run(ctx context.Context, s *session) error {
 	table := s.entryTable()
-	next, err := c.list(ctx, s, func(e cache.Stored) error {
+	next, err := c.list(ctx, s, func(name string, e cache.Stored) error {
 		if s.JSON {
 			return s.out.JSON(s.entryOf(e))
 		}
-		table.row(e)
+		table.row(name, e)
 		return nil
 	})
 	if err != nil {
@@ -182,7 +182,8 @@ func (s *session) entryTableTo(out *term.Output) entryTable {
 	), s.begun}
 }
 
-func (t entryTable) row(e cache.Stored) {
+// row shows a response of a table, as commands call that.
+func (t entryTable) row(table string, e cache.Stored) {
 	expires := term.Cell{Text: "never"}
 	if !e.ExpiresAt.IsZero() {
 		expires.Text = human.Relative(e.ExpiresAt, t.now)
@@ -194,7 +195,7 @@ func (t entryTable) row(e cache.Stored) {
 	if e.Status >= 400 {
 		status.Style = term.Bad
 	}
-	t.Cells(term.Cell{Text: term.Text(e.Table)}, term.Cell{Text: keyWords(e.Key)}, term.Cell{Text: term.Text(e.Name)}, status,
+	t.Cells(term.Cell{Text: term.Text(table)}, term.Cell{Text: keyWords(e.Key)}, term.Cell{Text: term.Text(e.Name)}, status,
 		term.Cell{Text: human.Size(e.Size)}, term.Cell{Text: human.Between(e.CachedAt, t.now)}, expires)
 }
 

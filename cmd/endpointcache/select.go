@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ func (c conditions) set() bool {
 type scope struct {
 	contents *cache.Contents
 	query    cache.Query
+	names    tableNames
 }
 
 // scope is what the conditions select of the tables named, or with no names of all.
@@ -61,7 +63,7 @@ func (c conditions) scope(ctx context.Context, s *session, rc *cache.ResponseCac
 		return scope{}, usageError{err}
 	}
 	if len(names) == 0 {
-		return scope{rc.Contents(), q}, nil
+		return scope{rc.Contents(), q, namesOf(tables)}, nil
 	}
 	return among(rc, q, tables, chosen), nil
 }
@@ -83,7 +85,7 @@ func among(rc *cache.ResponseCache, q cache.Query, all, chosen []cache.Table) sc
 		match := q.Match
 		q.Match = func(e cache.Stored) bool { return wanted[e.Table] && (match == nil || match(e)) }
 	}
-	return scope{rc.Contents(repositories...), q}
+	return scope{rc.Contents(repositories...), q, namesOf(all)}
 }
 
 // checkOpen is an error where something of the scope is sealed, and there are no keys: its headers and its body cannot be
@@ -131,6 +133,20 @@ func nameOf(tables []cache.Table, t cache.Table) string {
 	}
 	return t.Name
 }
+
+// tableNames are what commands call tables, by the names that these have in the store.
+type tableNames map[string]string
+
+func namesOf(tables []cache.Table) tableNames {
+	names := make(tableNames)
+	for _, t := range tables {
+		names[t.Name] = nameOf(tables, t)
+	}
+	return names
+}
+
+// of is what commands call the table of an entry.
+func (n tableNames) of(e cache.Stored) string { return cmp.Or(n[e.Table], e.Table) }
 
 // noTable is the error for a table that is not there. It tells which are.
 func noTable(tables []cache.Table, name string) error {

@@ -74,7 +74,7 @@ func (c *statsCommand) Run(ctx context.Context, s *session) error {
 		if s.JSON {
 			return s.out.Document(s.statisticsOf(t, c.Bodies))
 		}
-		s.tellTally(t, c.Bodies)
+		s.tellTally(t, sc.names, c.Bodies)
 		return nil
 	})
 }
@@ -187,7 +187,7 @@ func (s *session) statisticsOf(t *tally, bodies bool) statistics {
 	return result
 }
 
-func (s *session) tellTally(t *tally, bodies bool) {
+func (s *session) tellTally(t *tally, names tableNames, bodies bool) {
 	s.out.Printf("%s, %s\n", human.Things(t.all.Entries, "entry", "entries"), human.Size(t.all.Bytes))
 	if bodies {
 		s.out.Printf("The bodies are %s without compression.\n", human.Size(t.bodies))
@@ -215,7 +215,7 @@ func (s *session) tellTally(t *tally, bodies bool) {
 		s.out.Printf("\n%s\n", s.out.Styled(term.Bold, "The largest"))
 		largest := s.entryTable()
 		for _, e := range t.largest {
-			largest.row(e)
+			largest.row(names.of(e), e)
 		}
 		largest.Flush()
 	}

@@ -55,7 +55,7 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 			if f.Damage {
 				what = term.Cell{Text: "damaged: " + what.Text, Style: term.Bad}
 			}
-			table.Cells(term.Cell{Text: term.Text(f.Table)}, term.Cell{Text: keyWords(f.Key)}, term.Cell{Text: strconv.Itoa(f.Status)}, what)
+			table.Cells(term.Cell{Text: term.Text(sc.names.of(f.Stored))}, term.Cell{Text: keyWords(f.Key)}, term.Cell{Text: strconv.Itoa(f.Status)}, what)
 		}
 		if s.JSON {
 			err = s.out.JSON(result)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -47,7 +48,11 @@ func (c *whyCommand) Run(ctx context.Context, s *session) error {
 		if s.JSON {
 			err = s.out.Document(s.lookedOf(l))
 		} else {
-			s.tellLookup(l)
+			var tables []cache.Table
+			if tables, err = rc.Tables(ctx); err != nil {
+				return err
+			}
+			s.tellLookup(l, namesOf(tables))
 		}
 		if err == nil && !isHit(l) {
 			err = told{errNothing}
@@ -76,7 +81,7 @@ func isHit(l cache.Lookup) bool {
 	return l.Found && (l.Explanation.Verdict == cache.Serve || l.Explanation.Verdict == cache.ServeAndRenew)
 }
 
-func (s *session) tellLookup(l cache.Lookup) {
+func (s *session) tellLookup(l cache.Lookup, names tableNames) {
 	result, style := "a miss: nothing is stored", term.Bad
 	switch {
 	case isHit(l):
@@ -86,7 +91,7 @@ func (s *session) tellLookup(l cache.Lookup) {
 	}
 	s.fact("Result", s.out.Styled(style, result))
 	if l.Table != "" {
-		s.fact("Table", term.Text(l.Table))
+		s.fact("Table", term.Text(cmp.Or(names[l.Table], l.Table)))
 		s.fact("Key", keyWords(l.Key))
 	}
 	if l.Found {
@@ -103,7 +108,7 @@ func (s *session) tellLookup(l cache.Lookup) {
 		s.out.Printf("\n%s\n", s.out.Styled(term.Bold, "Near it"))
 		table := s.entryTable()
 		for _, e := range l.Near {
-			table.row(e)
+			table.row(names.of(e), e)
 		}
 		table.Flush()
 	}
