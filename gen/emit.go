@@ -82,23 +82,42 @@ var deviceName = regexp.MustCompile(`^(?:con|prn|aux|nul|com[0-9]|lpt[0-9])$`)
 func cutName(name string) string { return name[:min(len(name), 80)] }
 
 // command generates a package.
-const command = "go run github.com/endpointcache/endpointcache/cmd/endpointcache gen"
+var command = []string{"go", "run", "github.com/endpointcache/endpointcache/cmd/endpointcache", "gen", "-o", "."}
 
-// quoteArgument is an argument in a go:generate line.
-func quoteArgument(text string) string {
-	if plainArgument.MatchString(text) {
-		return text
+// directive is the go:generate line of a command.
+func directive(words []string) string {
+	var b strings.Builder
+	b.WriteString("//go:generate")
+	for _, word := range words {
+		if !plainWord.MatchString(word) {
+			word = strconv.Quote(word)
+		}
+		// Variables are expanded after the quotes are taken off.
+		b.WriteString(" " + strings.ReplaceAll(word, "$", "${DOLLAR}"))
 	}
-	return strconv.Quote(text)
+	return b.String() + "\n"
 }
 
-var plainArgument = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
+// plainWord is a word that a go:generate line need not quote.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
+
+// argument is a name that is not taken for a flag.
+func argument(name string) string {
+	if strings.HasPrefix(name, "-") {
+		return "./" + name
+	}
+	return name
+}
 
 func (p *plan) docFile(o Options) *source {
 	s := p.newSource()
 	info := p.doc.Info
 	title := strings.TrimSpace(oneLine(info.Title) + " " + oneLine(info.Version))
-	s.body.WriteString("//go:generate " + cmp.Or(oneLine(o.Command), command+" "+quoteArgument(p.doc.name)) + "\n")
+	words := o.Command
+	if len(words) == 0 {
+		words = append(slices.Clone(command), argument(cmp.Or(o.Name, p.doc.name)))
+	}
+	s.body.WriteString(directive(words))
 	s.packageComment = func(s *source) {
 		s.comments("Package "+p.packageName()+" caches the responses of "+cmp.Or(title, "an API")+".", paragraph(info.Description))
 	}

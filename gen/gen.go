@@ -17,9 +17,10 @@ type Options struct {
 	// nothing is ever fetched.
 	Files fs.FS
 
-	// Command is what generates the package again, for its go:generate line. The default runs
-	// "endpointcache gen" with the name.
-	Command string
+	// Command is what generates the package again, word by word, for its go:generate line.
+	// Each word is escaped there: go generate runs it as it is given here. The default runs
+	// "endpointcache gen" with the name, which then has to be relative to the package's folder.
+	Command []string
 
 	Config Config
 }

@@ -316,7 +316,7 @@ func TestDescriptionsStayComments(t *testing.T) {
 		"paths": {"/a": {"get": {"summary": "a\r\nb\u2028c", "description": "package evil\n\nfunc init() {}", "parameters": [
 			{"name": "p", "in": "query", "description": "` + "`" + `\n}\nvar X = 1", "schema": {"type": "string", "enum": ["a\nb", "\"", "` + "`" + `"], "default": "\"\n"}}],
 			"responses": {"200": {"description": "d"}}}}}}`)
-	out, err := gen.Generate(t.Context(), document, gen.Options{Name: "a\nb", Command: "x\n//go:generate y"})
+	out, err := gen.Generate(t.Context(), document, gen.Options{Name: "a\nb", Command: []string{"x\n//go:generate y"}})
 	if err != nil {
 		t.Fatal(err)
 	}

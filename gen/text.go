@@ -11,6 +11,7 @@ import (
 
 // oneLine is a text without line breaks and other characters that do not show.
 func oneLine(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 }
 

@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
@@ -76,14 +74,14 @@ func (c *genCommand) Run(ctx context.Context, s *session) error {
 // options are all but the files of references.
 func (c *genCommand) options() (gen.Options, error) {
 	o := gen.Options{Name: c.fromOut(c.Document)}
-	command := []string{generateCommand}
+	o.Command = []string{"go", "run", "github.com/endpointcache/endpointcache/cmd/endpointcache", "gen"}
 	if c.Refs != "" {
 		name, err := filepath.Rel(c.Refs, c.Document)
 		if err != nil || !fs.ValidPath(filepath.ToSlash(name)) {
 			return o, usagef("%s is not in %s", term.Quote(c.Document), term.Quote(c.Refs))
 		}
 		o.Name = filepath.ToSlash(name)
-		command = append(command, "--refs", c.fromOut(c.Refs))
+		o.Command = append(o.Command, "--refs", c.fromOut(c.Refs))
 	}
 	if c.Config != "" {
 		file, err := os.Open(c.Config)
@@ -94,22 +92,11 @@ func (c *genCommand) options() (gen.Options, error) {
 		if o.Config, err = gen.ReadConfig(file); err != nil {
 			return o, fmt.Errorf("%s: %w", c.Config, err)
 		}
-		command = append(command, "-c", c.fromOut(c.Config))
+		o.Command = append(o.Command, "-c", c.fromOut(c.Config))
 	}
-	command = append(command, "-o", ".", c.fromOut(c.Document))
-	for i, word := range command[1:] {
-		if !plainWord.MatchString(word) {
-			command[i+1] = strconv.Quote(word)
-		}
-	}
-	o.Command = strings.Join(command, " ")
+	o.Command = append(o.Command, "-o", ".", c.fromOut(c.Document))
 	return o, nil
 }
-
-const generateCommand = "go run github.com/endpointcache/endpointcache/cmd/endpointcache gen"
-
-// plainWord is a word that a go:generate line need not quote.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
 
 // fromOut is a path as the folder of the package sees it, in which go generate runs: so the package is the same
 // wherever it was generated from.
@@ -117,6 +104,9 @@ func (c *genCommand) fromOut(path string) string {
 	from, err := filepath.Rel(c.Out, path)
 	if c.Out == "" || err != nil { // the one is absolute, the other is not
 		from = path
+	}
+	if strings.HasPrefix(from, "-") { // it is no flag
+		from = "./" + from
 	}
 	return filepath.ToSlash(from)
 }

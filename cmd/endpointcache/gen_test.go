@@ -57,6 +57,23 @@ func TestGenMakesThePackageOfTheExample(t *testing.T) {
 	}
 }
 
+// go generate takes variables for their values, and words with a dash for flags.
+func TestGenMakesAGoGenerateLineThatFindsItsFiles(t *testing.T) {
+	dir := libraryFolder(t)
+	check(t, os.MkdirAll(filepath.Join(dir, "$HOME a"), 0o750))
+	check(t, os.Rename(filepath.Join(dir, "library.yaml"), filepath.Join(dir, "$HOME a", "library.yaml")))
+	check(t, os.Rename(filepath.Join(dir, "cache.yaml"), filepath.Join(dir, "-c.yaml")))
+	code, _, stderr := generate(t, filepath.Join(dir, "$HOME a", "library.yaml"), "-o", dir, "-c", filepath.Join(dir, "-c.yaml"))
+	if code != exitOK {
+		t.Fatalf("exit code %d\n%s", code, stderr)
+	}
+	made, err := os.ReadFile(filepath.Join(dir, "doc.go"))
+	check(t, err)
+	if want := ` gen -c ./-c.yaml -o . "${DOLLAR}HOME a/library.yaml"` + "\n"; !strings.Contains(string(made), want) {
+		t.Errorf("there is no %s in\n%s", want, made)
+	}
+}
+
 func TestGenReports(t *testing.T) {
 	dir := libraryFolder(t)
 	code, stdout, stderr := generate(t, filepath.Join(dir, "library.yaml"), "--dry-run", "--json")

@@ -93,7 +93,7 @@ func generate(t *testing.T, name string) *gen.Output {
 	}
 	out, err := gen.Generate(t.Context(), document, gen.Options{
 		Name: name, Config: config,
-		Command: "go run github.com/endpointcache/endpointcache/cmd/endpointcache gen -c ../cache.yaml -o . ../library.yaml",
+		Command: []string{"go", "run", "github.com/endpointcache/endpointcache/cmd/endpointcache", "gen", "-c", "../cache.yaml", "-o", ".", "../library.yaml"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,4 +3,4 @@
 // Package listings caches the responses of Listings 2.
 package listings
 
-//go:generate go run github.com/endpointcache/endpointcache/cmd/endpointcache gen listings.yaml
+//go:generate go run github.com/endpointcache/endpointcache/cmd/endpointcache gen -o . listings.yaml

@@ -5,4 +5,4 @@
 // Every way in which a request can say something.
 package parameters
 
-//go:generate go run github.com/endpointcache/endpointcache/cmd/endpointcache gen parameters.yaml
+//go:generate go run github.com/endpointcache/endpointcache/cmd/endpointcache gen -o . parameters.yaml

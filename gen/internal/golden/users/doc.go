@@ -3,4 +3,4 @@
 // Package users caches the responses of Users v1.
 package users
 
-//go:generate go run github.com/endpointcache/endpointcache/cmd/endpointcache gen users.yaml
+//go:generate go run github.com/endpointcache/endpointcache/cmd/endpointcache gen -o . users.yaml
