@@ -106,6 +106,9 @@ func listOf(param *openapi3.Parameter, wildcard string) bool {
 // sameFields tells why the requests of a listing cannot be for the keys of an item: the
 // listing has to have all that the key has, and may need nothing else.
 func sameFields(item, listing *endpoint, list *openapi3.Parameter, wildcard string) (reason string) {
+	if matchesAny(item.key.ignore, list.Name) {
+		return fmt.Sprintf("the parameter %q makes no difference, by the configuration", list.Name)
+	}
 	for _, f := range item.key.fields {
 		if f.source == "path" && f.param == wildcard {
 			if f.isList() {
@@ -144,14 +147,8 @@ func (f *field) form() []string {
 
 func (b *batch) setPattern(item, listing *endpoint, list *openapi3.Parameter, wildcard string) {
 	b.pattern = listing.pattern() + "?" + escapeQuery(list.Name) + "={" + wildcard + "}"
-	style, explode := list.Style, true
-	if list.Explode != nil {
-		explode = *list.Explode
-	} else if style != "" && style != openapi3.SerializationForm {
-		explode = false
-	}
 	var options []string
-	switch {
+	switch style, explode := styleOf(list); {
 	case explode:
 		options = append(options, "Repeat: true")
 	case style == openapi3.SerializationSpaceDelimited:

@@ -57,3 +57,17 @@ func TestABatchHasTheScopeOfItsKey(t *testing.T) {
 		}
 	}
 }
+
+// A list that makes no difference says nothing of what is asked for.
+func TestABatchIsNotByAParameterThatMakesNoDifference(t *testing.T) {
+	const track = "{$ref: '#/components/schemas/Track'}"
+	out := one(t, small("\n  /tracks/{id}: {get: {responses: {'200': {description: d, content: {application/json: {schema: "+track+"}}}}}}"+
+		"\n  /tracks: {get: {parameters: [{name: ids, in: query, schema: {type: array, items: {type: string}}}], "+
+		"responses: {'200': {description: d, content: {application/json: {schema: {type: array, items: "+track+"}}}}}}}"+
+		"\ncomponents: {schemas: {Track: {type: object, properties: {id: {type: string}}}}}"), gen.Config{IgnoreQuery: []string{"id*"}})
+	for _, o := range out.Report.Operations {
+		if o.Batch != nil {
+			t.Errorf("%s has the batch %+v", o.Path, o.Batch)
+		}
+	}
+}

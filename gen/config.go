@@ -136,7 +136,8 @@ type Operation struct {
 	ExpireAbsent Duration `yaml:"expire_absent"`
 
 	// Ignore are parameters of the query that make no difference, and Omit those that are
-	// not part of the key: requests that have one are not cached.
+	// not part of the key: requests that have one are not cached. A "*" at the end is as in
+	// [Config] IgnoreQuery.
 	Ignore []string `yaml:"ignore"`
 	Omit   []string `yaml:"omit"`
 
@@ -266,6 +267,9 @@ func (c *Config) validate() error {
 			return &ConfigError{Err: check}
 		}
 	}
+	if err := checkNames("ignore_query", c.IgnoreQuery); err != nil {
+		return &ConfigError{Err: err}
+	}
 	if c.BatchSize < 0 || c.BatchSize == 1 {
 		return &ConfigError{Err: fmt.Errorf("batch_size is %d: a batch is for 2 keys or more", c.BatchSize)}
 	}
@@ -304,8 +308,10 @@ func (c *Config) validate() error {
 }
 
 func (o *Operation) validate() error {
-	if err := checkScope(o.Scope); err != nil {
-		return err
+	for _, check := range []error{checkScope(o.Scope), checkNames("ignore", o.Ignore), checkNames("omit", o.Omit)} {
+		if check != nil {
+			return check
+		}
 	}
 	if o.Name != "" && (!isIdentifier(o.Name) || !isExported(o.Name)) {
 		return fmt.Errorf("name: %q is not an exported name in Go", o.Name)
@@ -349,6 +355,16 @@ func checkPackage(name string) error {
 func checkImport(path string) error {
 	if path != "" && !importPath.MatchString(path) {
 		return fmt.Errorf("%q is not an import path", path)
+	}
+	return nil
+}
+
+// checkNames reports a "*" that is not at the end of a parameter's name.
+func checkNames(field string, names []string) error {
+	for _, name := range names {
+		if strings.Contains(strings.TrimSuffix(name, "*"), "*") {
+			return fmt.Errorf(`%s: %q has a "*" that is not at its end`, field, name)
+		}
 	}
 	return nil
 }

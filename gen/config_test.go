@@ -49,6 +49,9 @@ func TestMistakesInConfigurationsAreErrors(t *testing.T) {
 		"headers: [Host]\n":                                    "headers",
 		"operations: {a: {name: lower}}\n":                     "name",
 		"operations: {a: {pages: {style: fancy}}}\n":           "style",
+		"ignore_query: ['a*b']\n":                              "ignore_query",
+		"operations: {a: {ignore: ['*a']}}\n":                  "ignore",
+		"rules: [{match: a, omit: ['a*b*']}]\n":                "omit",
 		"rules: [{skip: true}]\n":                              "match",
 		"package: a\n---\npackage: b\n":                        "more than one",
 	} {
@@ -142,6 +145,52 @@ func TestPackagesOfPayloadsHaveNamesOfTheirOwn(t *testing.T) {
 		out := one(t, document, gen.Config{Operations: map[string]gen.Operation{"a": {Payload: "github.com/me/" + name + ".Author"}}})
 		if want := name + `types "github.com/me/` + name + `"`; !strings.Contains(sourceOf(out), want) {
 			t.Errorf("there is no %s", want)
+		}
+	}
+}
+
+// What makes no difference is no part of the key, whether all operations have it or one, and
+// whatever name it has in requests.
+func TestIgnoredParametersAreNoPartOfTheKey(t *testing.T) {
+	const object = "schema: {type: object, properties: {state: {type: string}, tags: {type: array, items: {type: string}}}}"
+	document := small("\n  /a:\n    get:\n      operationId: a\n      parameters:\n        - {name: isbn, in: query, schema: {type: string}}\n" +
+		"        - {name: filter, in: query, style: deepObject, explode: true, " + object + "}\n        - {name: plain, in: query, " + object + "}\n      " + answer)
+	for _, test := range []struct {
+		names    []string
+		tags, no []string // of fields
+		pattern  string   // its names
+	}{
+		{[]string{"is*"}, []string{"filter[state]", "filter[tags][],list", "state", "tags,list"}, []string{"isbn"}, `"is*"`},
+		{[]string{"filter"}, []string{"isbn", "state"}, []string{"filter[state]", "filter[tags][],list"}, `"filter", "filter[*"`},
+		{[]string{"filter[state]"}, []string{"filter[tags][],list"}, []string{"filter[state]"}, `"filter[state]"`},
+		{[]string{"filter[*"}, []string{"isbn", "state"}, []string{"filter[state]", "filter[tags][],list"}, `"filter[*"`},
+		{[]string{"plain"}, []string{"isbn", "filter[state]"}, []string{"state", "tags,list"}, `"plain", "state", "tags"`},
+		{[]string{"*"}, nil, []string{"isbn", "state", "tags,list", "filter[state]"}, `"*"`},
+	} {
+		for _, config := range []gen.Config{
+			{IgnoreQuery: test.names},
+			{Operations: map[string]gen.Operation{"a": {Ignore: test.names}}},
+		} {
+			source := sourceOf(one(t, document, config))
+			for _, tag := range test.tags {
+				if !strings.Contains(source, `query:"`+tag+`"`) {
+					t.Errorf("%q: the key lacks %s", test.names, tag)
+				}
+			}
+			for _, tag := range test.no {
+				if strings.Contains(source, `query:"`+tag+`"`) {
+					t.Errorf("%q: the key has %s", test.names, tag)
+				}
+			}
+			if want := "request.IgnoreQuery(" + test.pattern + ")"; !strings.Contains(source, want) {
+				t.Errorf("%q: there is no %s", test.names, want)
+			}
+		}
+		omitted := sourceOf(one(t, document, gen.Config{Operations: map[string]gen.Operation{"a": {Omit: test.names}}}))
+		for _, tag := range test.no {
+			if strings.Contains(omitted, `query:"`+tag+`"`) {
+				t.Errorf("%q: the key has %s", test.names, tag)
+			}
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (p *plan) readKey(e *endpoint) (reason string) {
 
 // ignored are the parameters that make no difference to an endpoint, which it does not have.
 func (p *plan) ignored(e *endpoint) []string {
-	all := slices.Concat(e.config.Ignore, p.config.IgnoreQuery, e.security.query)
+	all := slices.Concat(e.key.ignore, e.config.Ignore, p.config.IgnoreQuery, e.security.query)
 	all = slices.DeleteFunc(all, func(name string) bool {
 		return slices.ContainsFunc(e.key.fields, func(f *field) bool { return f.source == "query" && f.param == name }) ||
 			e.template.hasFixed(name) || name == ""

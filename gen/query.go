@@ -10,14 +10,23 @@ import (
 	"github.com/endpointcache/endpointcache/request"
 )
 
+// styleOf is how a parameter of the query is written.
+func styleOf(param *openapi3.Parameter) (style string, explode bool) {
+	style = cmp.Or(param.Style, openapi3.SerializationForm)
+	if param.Explode != nil {
+		return style, *param.Explode
+	}
+	return style, style == openapi3.SerializationForm || style == openapi3.SerializationDeepObject
+}
+
 func (p *plan) addQuery(e *endpoint, param *openapi3.Parameter) (reason string) {
 	switch {
 	case slices.Contains(e.security.query, param.Name):
 		return ""
-	case slices.Contains(e.config.Ignore, param.Name), matchesAny(p.config.IgnoreQuery, param.Name):
-		e.note("the parameter %q makes no difference, by the configuration", param.Name)
+	case p.ignores(e, param.Name):
+		p.ignoreAll(e, param)
 		return ""
-	case slices.Contains(e.config.Omit, param.Name):
+	case matchesAny(e.config.Omit, param.Name):
 		return e.omit(param, "the configuration says so")
 	case e.template.hasFixed(param.Name):
 		return ""
@@ -30,13 +39,7 @@ func (p *plan) addQuery(e *endpoint, param *openapi3.Parameter) (reason string) 
 	}
 	ref := only(param.Schema)
 	schema := schemaOf(ref)
-	style, explode := cmp.Or(param.Style, openapi3.SerializationForm), true
-	if param.Explode != nil {
-		explode = *param.Explode
-	} else if style != openapi3.SerializationForm && style != openapi3.SerializationDeepObject {
-		explode = false
-	}
-	switch {
+	switch style, explode := styleOf(param); {
 	case style == openapi3.SerializationDeepObject:
 		return p.addDeep(e, param, ref)
 	case typeOf(schema) == "array" && explode:
@@ -53,6 +56,33 @@ func (p *plan) addQuery(e *endpoint, param *openapi3.Parameter) (reason string) 
 		e.addField(f)
 	}
 	return ""
+}
+
+// ignores tells whether the configuration says that a parameter makes no difference.
+func (p *plan) ignores(e *endpoint, name string) bool {
+	return matchesAny(e.config.Ignore, name) || matchesAny(p.config.IgnoreQuery, name)
+}
+
+const ignoredBecause = "the parameter %q makes no difference, by the configuration"
+
+// ignoreAll leaves a parameter out, with what stands for it in requests: where it is an object,
+// that has names of its own.
+func (p *plan) ignoreAll(e *endpoint, param *openapi3.Parameter) {
+	e.note(ignoredBecause, param.Name)
+	var names []string
+	switch style, explode := styleOf(param); {
+	case style == openapi3.SerializationDeepObject:
+		names = []string{param.Name + "[*"}
+	case explode && style == openapi3.SerializationForm:
+		for _, m := range membersOf(schemaOf(only(param.Schema))) {
+			names = append(names, m.name)
+		}
+	}
+	for _, name := range names {
+		if !p.ignores(e, name) {
+			e.key.ignore = append(e.key.ignore, name)
+		}
+	}
 }
 
 func (e *endpoint) addField(f *field) { e.key.fields = append(e.key.fields, f) }
@@ -172,17 +202,23 @@ func (p *plan) addMembers(e *endpoint, param *openapi3.Parameter, schema *openap
 		if find(e.parameters, "query", name) != nil || e.has("query", name) {
 			return e.omit(param, "its member "+m.name+" is a parameter, too")
 		}
-		switch typeOf(schemaOf(m.schema)) {
-		case "object":
+		kind := typeOf(schemaOf(m.schema))
+		if kind == "array" && name != m.name {
+			of.Name = name + "[]"
+		}
+		switch {
+		case p.ignores(e, of.Name):
+			e.note(ignoredBecause, of.Name)
+		case matchesAny(e.config.Omit, of.Name):
+			if reason := e.omit(of, "the configuration says so"); reason != "" {
+				return reason
+			}
+		case kind == "object":
 			if reason := e.omit(of, "it has objects in it"); reason != "" {
 				return reason
 			}
-		case "array":
-			suffix := ""
-			if name != m.name {
-				suffix = "[]"
-			}
-			p.addList(e, of, schemaOf(m.schema), name+suffix)
+		case kind == "array":
+			p.addList(e, of, schemaOf(m.schema), of.Name)
 		default:
 			f := p.newField(of, "query", name)
 			p.setType(e, f, m.name, m.schema)
