@@ -1,6 +1,7 @@
 package gen_test
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,11 +150,45 @@ func TestFilesHaveNamesThatEverySystemTakes(t *testing.T) {
 
 func TestAServersVariablesAreReplacedOnce(t *testing.T) {
 	document := strings.Replace(string(small("\n  /a: {get: {"+answer+"}}")), "paths:",
-		"servers: [{url: 'https://h/{a}/{b}/{none}', variables: {a: {default: '{b}'}, b: {default: '{a}'}}}]\npaths:", 1)
+		"servers: [{url: 'https://h/{a}/{b}', variables: {a: {default: '{b}'}, b: {default: '{a}'}}}]\npaths:", 1)
 	for range 20 {
-		if got := one(t, []byte(document), gen.Config{}).Report.Operations[0].Pattern; got != "GET /%7Bb%7D/%7Ba%7D/%7Bnone%7D/a" {
+		if got := one(t, []byte(document), gen.Config{}).Report.Operations[0].Pattern; got != "GET /%7Bb%7D/%7Ba%7D/a" {
 			t.Fatal(got)
 		}
+	}
+}
+
+// Without the value of a variable, nobody knows what paths begin with.
+func TestAServersVariablesHaveDefaults(t *testing.T) {
+	for _, server := range []string{
+		"{url: 'https://h/{none}'}", "{url: 'https://{none}.example.com/v1'}", "{url: 'https://h/{none}', variables: {none: {description: d}}}",
+		"{url: 'https://h/{none}', variables: {none: {enum: [a, b]}}}",
+	} {
+		document := strings.Replace(string(small("\n  /a: {get: {"+answer+"}}")), "paths:", "servers:\n  - "+server+"\npaths:", 1)
+		_, err := gen.Generate(t.Context(), []byte(document), gen.Options{})
+		var wrong *gen.DocumentError
+		if !errors.As(err, &wrong) || wrong.Pointer != "/servers/0/url" || wrong.Line == 0 || !strings.Contains(err.Error(), "{none}") {
+			t.Errorf("%s: the error is %v", server, err)
+		}
+		if got := one(t, []byte(document), gen.Config{Server: "https://h/v1"}).Report.Operations[0].Pattern; got != "GET /v1/a" {
+			t.Errorf("%s: with a server in the configuration, the pattern is %s", server, got)
+		}
+		out := one(t, small("\n  /a: {servers: ["+server+"], get: {"+answer+"}, put: {"+answer+"}}\n  /b: {get: {"+answer+"}}"), gen.Config{})
+		for _, o := range out.Report.Operations[:2] {
+			if !strings.Contains(o.Skipped, "{none}") {
+				t.Errorf("%s: %+v", server, o)
+			}
+		}
+	}
+	document := strings.Replace(string(small("\n  /a: {get: {"+answer+"}}")), "paths:",
+		"servers: [{url: 'https://h{base}', variables: {base: {enum: ['', /v2], default: ''}}}]\npaths:", 1)
+	if got := one(t, []byte(document), gen.Config{}).Report.Operations[0].Pattern; got != "GET /a" {
+		t.Errorf("with an empty default, the pattern is %s", got)
+	}
+	_, err := gen.Generate(t.Context(), []byte(document), gen.Options{Config: gen.Config{Server: "https://h/{none}"}})
+	var wrong *gen.ConfigError
+	if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "{none}") {
+		t.Errorf("the error is %v", err)
 	}
 }
 

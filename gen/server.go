@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,44 +16,65 @@ import (
 
 // readServer takes what patterns begin with out of the document's first server.
 func (p *plan) readServer() error {
-	text := p.config.Server
-	if text == "" && len(p.doc.Servers) > 0 {
-		text = serverURL(p.doc.Servers[0])
-	}
-	u, err := url.Parse(text)
-	if err != nil {
-		if p.config.Server != "" {
-			return &ConfigError{Err: fmt.Errorf("server: %w", err)}
-		}
-		return p.doc.failed("/servers/0/url", errors.New("the server's URL cannot be parsed: set the server in the configuration"))
-	}
-	p.prefix = strings.TrimRight(u.EscapedPath(), "/")
-	for _, s := range p.doc.Servers {
-		if u, err := url.Parse(serverURL(s)); err == nil {
+	for i, s := range p.doc.Servers {
+		u, err := serverURL(s)
+		switch {
+		case err == nil:
 			p.hosts = append(p.hosts, strings.ToLower(u.Host))
+		case i == 0 && p.config.Server == "":
+			return p.doc.failed("/servers/0/url", fmt.Errorf("%w: set the server in the configuration", err))
+		}
+		if i == 0 && err == nil {
+			p.prefix = prefixOf(u)
 		}
 	}
+	if p.config.Server == "" {
+		return nil
+	}
+	u, err := serverURL(&openapi3.Server{URL: p.config.Server})
+	if err != nil {
+		return &ConfigError{Err: fmt.Errorf("server: %w", err)}
+	}
+	p.prefix = prefixOf(u)
 	return nil
 }
 
+// prefixOf is what the paths of a server begin with.
+func prefixOf(u *url.URL) string { return strings.TrimRight(u.EscapedPath(), "/") }
+
 // serverURL is the URL of a server with the defaults of its variables.
-func serverURL(s *openapi3.Server) string {
+func serverURL(s *openapi3.Server) (*url.URL, error) {
 	if s == nil {
-		return ""
+		return &url.URL{}, nil
 	}
-	return serverVariable.ReplaceAllStringFunc(s.URL, func(name string) string {
-		if v := s.Variables[name[1:len(name)-1]]; v != nil {
-			return v.Default
+	missing := ""
+	text := serverVariable.ReplaceAllStringFunc(s.URL, func(name string) string {
+		v := s.Variables[name[1:len(name)-1]]
+		if v == nil || v.Default == "" && !slices.Contains(v.Enum, "") {
+			missing = cmp.Or(missing, name)
+			return ""
 		}
-		return name
+		return v.Default
 	})
+	if missing != "" {
+		return nil, fmt.Errorf("the variable %s of the server's URL has no default, which OpenAPI requires", oneLine(missing))
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, errServer
+	}
+	return u, nil
 }
 
-var serverVariable = regexp.MustCompile(`\{[^{}]*\}`)
+var (
+	serverVariable = regexp.MustCompile(`\{[^{}]*\}`)
+
+	errServer = errors.New("the server's URL cannot be parsed")
+)
 
 // templateOf is the path of an operation, after that of its server.
 func (p *plan) templateOf(o *operation) (t template, reason string) {
-	prefix, err := p.prefixOf(o)
+	prefix, err := p.prefixFor(o)
 	if err != nil {
 		return t, err.Error()
 	}
@@ -62,20 +84,18 @@ func (p *plan) templateOf(o *operation) (t template, reason string) {
 	return t, reason
 }
 
-// prefixOf is what the paths of a pattern begin with: the path of the operation's server.
-func (p *plan) prefixOf(o *operation) (string, error) {
+// prefixFor is what the paths of a pattern begin with: the path of the operation's server.
+func (p *plan) prefixFor(o *operation) (string, error) {
 	servers := p.serversOf(o)
 	if len(servers) == 0 {
 		return p.prefix, nil
 	}
-	u, err := url.Parse(serverURL(servers[0]))
+	u, err := serverURL(servers[0])
 	if err != nil {
-		return "", errServer
+		return "", err
 	}
-	return strings.TrimRight(u.EscapedPath(), "/"), nil
+	return prefixOf(u), nil
 }
-
-var errServer = errors.New("the URL of its server cannot be parsed")
 
 // serversOf are those that an operation or its path names, none where the document's answer.
 func (p *plan) serversOf(o *operation) openapi3.Servers {
@@ -97,9 +117,9 @@ func (p *plan) serversOf(o *operation) openapi3.Servers {
 func (p *plan) readOwnServer(e *endpoint) (reason string) {
 	var first *url.URL
 	for _, s := range p.serversOf(e.operation) {
-		u, err := url.Parse(serverURL(s))
+		u, err := serverURL(s)
 		if err != nil {
-			return errServer.Error()
+			return err.Error()
 		}
 		if u.Host == "" || slices.Contains(p.hosts, strings.ToLower(u.Host)) {
 			return ""
