@@ -1,10 +1,10 @@
 package gen
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"net/textproto"
 	"regexp"
 	"slices"
 	"strconv"
@@ -223,9 +223,13 @@ func ReadConfig(r io.Reader) (Config, error) {
 	if r == nil {
 		return c, nil
 	}
-	decoder := yaml.NewDecoder(r)
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return c, &ConfigError{Err: err}
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
-	err := decoder.Decode(&c)
+	err = decoder.Decode(&c)
 	switch {
 	case errors.Is(err, io.EOF):
 		return Config{}, nil
@@ -235,7 +239,11 @@ func ReadConfig(r io.Reader) (Config, error) {
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return Config{}, &ConfigError{Err: errors.New("it has more than one document")}
 	}
-	return c, c.validate()
+	err = c.validate()
+	if wrong := (*ConfigError)(nil); errors.As(err, &wrong) {
+		wrong.Line, _ = parseTree(data).position(wrong.pointer)
+	}
+	return c, err
 }
 
 func configError(err error) error {
@@ -253,130 +261,6 @@ func configError(err error) error {
 
 // unknownField is how the YAML library tells a field that is not known: with a type of Go.
 var unknownField = regexp.MustCompile(`field (\S+) not found in type \S+`)
-
-var (
-	packageName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
-	importPath  = regexp.MustCompile(`^[A-Za-z0-9._~/+-]+$`)
-)
-
-func (c *Config) validate() error {
-	for _, check := range []error{
-		checkPackage(c.Package), checkPackage(c.Client.Package), checkImport(c.Client.Import), checkScope(c.Scope),
-	} {
-		if check != nil {
-			return &ConfigError{Err: check}
-		}
-	}
-	if err := checkNames("ignore_query", c.IgnoreQuery); err != nil {
-		return &ConfigError{Err: err}
-	}
-	if c.BatchSize < 0 || c.BatchSize == 1 {
-		return &ConfigError{Err: fmt.Errorf("batch_size is %d: a batch is for 2 keys or more", c.BatchSize)}
-	}
-	if err := c.Policy.validate(); err != nil {
-		return &ConfigError{Err: err}
-	}
-	for _, name := range c.Headers {
-		if !isToken(name) || slices.Contains(unsent, textproto.CanonicalMIMEHeaderKey(name)) {
-			return &ConfigError{Err: fmt.Errorf("headers: %q cannot be part of a key", name)}
-		}
-	}
-	for schema, text := range c.Types {
-		if _, err := parseType(text); err != nil {
-			return &ConfigError{Err: fmt.Errorf("types: %s: %w", schema, err)}
-		}
-	}
-	for schema, name := range c.Client.Types {
-		if name != "-" && !isIdentifier(name) {
-			return &ConfigError{Err: fmt.Errorf("client: types: %s: %q is not a name in Go", schema, name)}
-		}
-	}
-	for _, rule := range c.Rules {
-		if rule.Match == "" {
-			return &ConfigError{Err: errors.New("rules: a rule has no match")}
-		}
-		if err := rule.validate(); err != nil {
-			return &ConfigError{Err: fmt.Errorf("rules: %s: %w", rule.Match, err)}
-		}
-	}
-	for name, o := range c.Operations {
-		if err := o.validate(); err != nil {
-			return &ConfigError{Err: fmt.Errorf("operations: %s: %w", name, err)}
-		}
-	}
-	return nil
-}
-
-func (o *Operation) validate() error {
-	for _, check := range []error{checkScope(o.Scope), checkNames("ignore", o.Ignore), checkNames("omit", o.Omit)} {
-		if check != nil {
-			return check
-		}
-	}
-	if o.Name != "" && (!isIdentifier(o.Name) || !isExported(o.Name)) {
-		return fmt.Errorf("name: %q is not an exported name in Go", o.Name)
-	}
-	if o.Payload != "" && o.Payload != "raw" {
-		if _, err := parseType(o.Payload); err != nil {
-			return fmt.Errorf("payload: %w", err)
-		}
-	}
-	if err := o.Policy.validate(); err != nil {
-		return err
-	}
-	if o.Pages.First != nil && *o.Pages.First != 0 && *o.Pages.First != 1 {
-		return fmt.Errorf("pages: first is %d: pages are numbered from 0 or 1", *o.Pages.First)
-	}
-	switch o.Pages.Style {
-	case "", "none", styleLink, styleURL, styleCursor, styleOffset, styleNumber:
-		return nil
-	default:
-		return fmt.Errorf("pages: style %q is not link, url, cursor, offset, number or none", o.Pages.Style)
-	}
-}
-
-func (p *Policy) validate() error {
-	if min(p.StaleIfError, p.StaleWhileRevalidate, p.SoftTimeout, p.HardTimeout) < 0 {
-		return errors.New("policy: a time of a policy has an end")
-	}
-	if !(p.RefreshAhead >= 0 && p.RefreshAhead < 1) { // NaN is not, either
-		return fmt.Errorf("policy: refresh_ahead is %v, which is not a share below 1", p.RefreshAhead)
-	}
-	return nil
-}
-
-func checkPackage(name string) error {
-	if name != "" && (!packageName.MatchString(name) || !isIdentifier(name)) { // a keyword
-		return fmt.Errorf("%q is not a package's name", name)
-	}
-	return nil
-}
-
-func checkImport(path string) error {
-	if path != "" && !importPath.MatchString(path) {
-		return fmt.Errorf("%q is not an import path", path)
-	}
-	return nil
-}
-
-// checkNames reports a "*" that is not at the end of a parameter's name.
-func checkNames(field string, names []string) error {
-	for _, name := range names {
-		if strings.Contains(strings.TrimSuffix(name, "*"), "*") {
-			return fmt.Errorf(`%s: %q has a "*" that is not at its end`, field, name)
-		}
-	}
-	return nil
-}
-
-func checkScope(scope string) error {
-	switch scope {
-	case "", scopeShared, scopePerIdentity, scopeUndeclared:
-		return nil
-	default:
-		return fmt.Errorf("scope %q is not shared, per identity or undeclared", scope)
-	}
-}
 
 // over is what o says, and under where o says nothing.
 func (o Operation) over(under Operation) Operation {

@@ -49,11 +49,24 @@ func TestMistakesInConfigurationsAreErrors(t *testing.T) {
 		"headers: [Host]\n":                                    "headers",
 		"operations: {a: {name: lower}}\n":                     "name",
 		"operations: {a: {pages: {style: fancy}}}\n":           "style",
-		"ignore_query: ['a*b']\n":                              "ignore_query",
-		"operations: {a: {ignore: ['*a']}}\n":                  "ignore",
-		"rules: [{match: a, omit: ['a*b*']}]\n":                "omit",
-		"rules: [{skip: true}]\n":                              "match",
-		"package: a\n---\npackage: b\n":                        "more than one",
+		"package: init\n":                                      "package",
+		"package: a b\n":                                       "package",
+		"prefix: \"a\\tb\"\n":                                  "prefix",
+		"a: b\nprefix: c\n":                                    "line 1",
+		"package: a\nprefix: \"a\\x00b\"\n":                    "line 2",
+		"operations:\n  a: {skip: true}\n  b: {repository: \"a\\nb\"}\n": "line 3: operations: b: repository",
+		"package: a\nrules:\n- {match: a}\n- {match: b, scope: all}\n":   "line 4: rules: b: scope",
+		"client:\n  types: {A: a b}\n":                                   "line 2: client: types: A",
+		"server: api.example.com/v1\n":                                   "line 1: server",
+		"server: localhost:8080/v1\n":                                    "server",
+		"client: {import: /a/b}\n":                                       "import path",
+		"client: {import: ../b}\n":                                       "import path",
+		"types: {A: a//b.T}\n":                                           "types",
+		"ignore_query: ['a*b']\n":                                        "ignore_query",
+		"operations: {a: {ignore: ['*a']}}\n":                            "ignore",
+		"rules: [{match: a, omit: ['a*b*']}]\n":                          "omit",
+		"rules: [{skip: true}]\n":                                        "match",
+		"package: a\n---\npackage: b\n":                                  "more than one",
 	} {
 		_, err := gen.ReadConfig(strings.NewReader(text))
 		var wrong *gen.ConfigError
@@ -65,10 +78,14 @@ func TestMistakesInConfigurationsAreErrors(t *testing.T) {
 
 // A name that the document does not have is a mistake, too.
 func TestConfigurationsFitTheirDocument(t *testing.T) {
-	document := small("\n  /a: {get: {operationId: a, tags: [t], " + answer + "}}")
+	document := small("\n  /a: {get: {operationId: a, tags: [t], " + answer + "}}\n  /b: {get: {operationId: own, " + answer + "}}")
 	for _, c := range []gen.Config{
-		{Operations: map[string]gen.Operation{"b": {Skip: true}}},
-		{Rules: []gen.Rule{{Match: "b*", Operation: gen.Operation{Skip: true}}}},
+		{Operations: map[string]gen.Operation{"a": {Name: "Create"}}},
+		{Operations: map[string]gen.Operation{"a": {Name: "Own"}, "own": {Name: "Own"}}},
+		{Operations: map[string]gen.Operation{"a": {Repository: "own"}, "own": {Repository: "Own"}}},
+		{Rules: []gen.Rule{{Match: "*", Operation: gen.Operation{Repository: "all"}}}},
+		{Operations: map[string]gen.Operation{"nope": {Skip: true}}},
+		{Rules: []gen.Rule{{Match: "nope*", Operation: gen.Operation{Skip: true}}}},
 		{Package: "not a name"},
 	} {
 		_, err := gen.Generate(t.Context(), document, gen.Options{Config: c})
@@ -77,7 +94,7 @@ func TestConfigurationsFitTheirDocument(t *testing.T) {
 			t.Errorf("%+v: the error is %v", c, err)
 		}
 	}
-	for _, match := range []string{"a", "GET /a", "tag:t", "GET *", "*"} {
+	for _, match := range []string{"a", "GET /a", "tag:t", "GET */a", "a*"} {
 		out := one(t, document, gen.Config{Rules: []gen.Rule{{Match: match, Operation: gen.Operation{Skip: true}}}})
 		if out.Report.Skipped != 1 {
 			t.Errorf("the rule %q skips nothing", match)

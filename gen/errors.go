@@ -54,6 +54,8 @@ type ConfigError struct {
 	Line int
 
 	Err error
+
+	pointer string // to what is wrong, empty where that is not known
 }
 
 func (e *ConfigError) Error() string {

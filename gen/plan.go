@@ -98,7 +98,9 @@ func (p *plan) make(ctx context.Context) error {
 	if err := p.chooseReads(ctx); err != nil {
 		return err
 	}
-	p.nameEndpoints()
+	if err := p.nameEndpoints(); err != nil {
+		return err
+	}
 	for _, e := range p.endpoints {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -387,7 +389,7 @@ func (p *plan) prepare(e *endpoint) (reason string) {
 
 // nameEndpoints gives all declarations their names, in an order in which a new operation
 // changes few others.
-func (p *plan) nameEndpoints() {
+func (p *plan) nameEndpoints() error {
 	order := slices.Clone(p.endpoints)
 	slices.SortStableFunc(order, func(a, b *endpoint) int {
 		return cmp.Or(
@@ -395,20 +397,43 @@ func (p *plan) nameEndpoints() {
 			cmp.Compare(a.OperationID, b.OperationID), cmp.Compare(a.path, b.path), cmp.Compare(a.method, b.method),
 		)
 	})
-	repositories := make(map[string]bool)
 	for _, e := range order {
 		byPath := goName(strings.ToLower(e.method) + " " + e.path)
 		if byPath == goName(strings.ToLower(e.method)) {
 			byPath += "Root"
 		}
 		e.name = p.names.take(endpointForms, e.config.Name, goName(e.OperationID), byPath)
-		table := e.config.Repository
-		if table == "" {
-			table = keytype.Column("x" + e.name)[1:]
-			table = strings.TrimLeft(table, "_")
+		if given := e.config.Name; given != "" && given != e.name {
+			return e.misnamed("name", given)
 		}
-		e.repository = unique(repositories, shorten(p.config.Prefix+table))
 	}
+	return p.nameRepositories(order)
+}
+
+// nameRepositories gives all declarations the names of their tables, those of the user's own
+// first.
+func (p *plan) nameRepositories(order []*endpoint) error {
+	taken := make(map[string]bool)
+	for _, e := range order {
+		if given := e.config.Repository; given != "" {
+			name := shorten(p.config.Prefix + given)
+			if e.repository = unique(taken, name); e.repository != name {
+				return e.misnamed("repository", given)
+			}
+		}
+	}
+	for _, e := range order {
+		if e.repository == "" {
+			table := strings.TrimLeft(keytype.Column("x" + e.name)[1:], "_")
+			e.repository = unique(taken, shorten(p.config.Prefix+table))
+		}
+	}
+	return nil
+}
+
+// misnamed is the error that a name is not the only one of its kind.
+func (e *endpoint) misnamed(field, name string) error {
+	return &ConfigError{Err: fmt.Errorf("operations: %s %s: %s: %q is taken", e.method, e.path, field, name)}
 }
 
 // endpointForms are the names that a declaration has.

@@ -22,7 +22,11 @@ func (p *plan) readServer() error {
 		case err == nil:
 			p.hosts = append(p.hosts, strings.ToLower(u.Host))
 		case i == 0 && p.config.Server == "":
-			return p.doc.failed("/servers/0/url", fmt.Errorf("%w: set the server in the configuration", err))
+			place := "/servers/0/url"
+			if p.doc.converted {
+				place = "/basePath"
+			}
+			return p.doc.failed(place, fmt.Errorf("%w: set the server in the configuration", err))
 		}
 		if i == 0 && err == nil {
 			p.prefix = prefixOf(u)
@@ -60,8 +64,11 @@ func serverURL(s *openapi3.Server) (*url.URL, error) {
 		return nil, fmt.Errorf("the variable %s of the server's URL has no default, which OpenAPI requires", oneLine(missing))
 	}
 	u, err := url.Parse(text)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, errServer
+	case u.Host == "" && u.Path != "" && u.Path[0] != '/' || u.Opaque != "":
+		return nil, fmt.Errorf("the server's URL %q has neither a host nor a path that begins with a slash", oneLine(text))
 	}
 	return u, nil
 }
