@@ -28,7 +28,7 @@ func (p *plan) findBatches() {
 			continue
 		}
 		for _, listing := range p.byPath[item.template.above()] {
-			if listing == item || listing.method != "GET" || listing.template.fixed != "" || listing.host() != item.host() {
+			if listing == item || listing.method != "GET" || listing.template.fixed != "" || listing.host() != item.host() || listing.baseURL() != item.baseURL() {
 				continue
 			}
 			if found := p.batchOf(item, listing); found != nil {

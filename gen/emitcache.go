@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -57,16 +58,40 @@ func (s *source) fetcher() {
 	if len(s.plan.endpoints) == 0 {
 		return
 	}
+	elsewhere := ""
+	if s.plan.hasOwnServers() {
+		elsewhere = " That the client is for another server than the declaration's BaseURL is an error."
+	}
 	s.comment("", "Fetcher returns typed calls for one of the declarations, such as ["+s.plan.endpoints[0].name+"], after [Create]. They are "+
-		"for programs without another client of the API, and for prefetch. opts may be nil; the client stays the caller's to close.")
+		"for programs without another client of the API, and for prefetch. opts may be nil; the client stays the caller's to close."+elsewhere)
 	s.printf("cache fetch settings", `func Fetcher[K comparable, V any](c *cache.ResponseCache, client *fetch.Client, s settings.RepositorySettings[K, V], opts *fetch.FetcherOptions) (*fetch.Fetcher[K, V], error) {
-	repo, err := cache.Repository[K, V](c, s.Name)
+`)
+	if elsewhere != "" {
+		s.checkServer()
+	}
+	s.printf("", `	repo, err := cache.Repository[K, V](c, s.Name)
 	if err != nil {
 		return nil, err
 	}
 	return fetch.New(client, repo, opts)
 }
 
+`)
+}
+
+// hasOwnServers tells whether some declaration is for another server than the API's.
+func (p *plan) hasOwnServers() bool {
+	return slices.ContainsFunc(p.endpoints, func(e *endpoint) bool { return e.baseURL() != "" })
+}
+
+// checkServer writes that a client of one server does not ask for what another one answers.
+func (s *source) checkServer() {
+	s.printf("fmt strings", `	if client != nil && s.BaseURL != "" && s.BaseURL != settings.AnyBaseURL {
+		// Its path would be asked for at the client's server.
+		if base := client.Base(); base != nil && !strings.EqualFold(base.Scheme+"://"+base.Host, s.BaseURL) {
+			return nil, fmt.Errorf("%%s: the client is for %%s, and its server is %%s: set BaseURL of the settings if they are the same", s.Name, base.Host, s.BaseURL)
+		}
+	}
 `)
 }
 

@@ -135,6 +135,26 @@ func TestServers(t *testing.T) {
 	}
 }
 
+// One of the document's servers may answer what the first does not.
+func TestAnOperationOfAFurtherServer(t *testing.T) {
+	document := []byte("openapi: 3.0.0\ninfo: {title: T, version: '1'}\nservers: [{url: 'https://a.example.com'}, {url: 'https://b.example.com/b'}, {url: '/c'}]\npaths:" +
+		"\n  /first: {servers: [{url: 'https://b.example.com'}, {url: 'https://A.example.com'}], get: {" + answer + "}}" +
+		"\n  /further: {servers: [{url: 'https://b.example.com/b'}, {url: 'https://c.example.com/b'}], get: {" + answer + "}}" +
+		"\n  /relative: {servers: [{url: '/d'}], get: {" + answer + "}}\n")
+	out := one(t, document, gen.Config{})
+	source := sourceOf(out)
+	for i, pattern := range []string{"GET /first", "GET /b/further", "GET /d/relative"} {
+		o := out.Report.Operations[i]
+		further := i == 1
+		if o.Pattern != pattern || strings.Contains(strings.Join(o.Notes, " "), "another server answers it, b.example.com: typed calls") != further {
+			t.Errorf("%+v", o)
+		}
+	}
+	if n := strings.Count(source, `BaseURL: "https://b.example.com"`); n != 1 || !strings.Contains(source, "client.Base()") {
+		t.Errorf("%d declarations have the base URL of the second server", n)
+	}
+}
+
 func TestAServerCanBeAnAddress(t *testing.T) {
 	for server, pattern := range map[string]string{
 		"http://[::1]/v1": "GET [::1]/v1/a", "http://[::1]:80/v1": "GET [::1]:80/v1/a", "http://127.0.0.1": "GET 127.0.0.1/a",

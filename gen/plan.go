@@ -65,7 +65,8 @@ type endpoint struct {
 	name       string // in Go
 	repository string
 	template   template
-	server     *url.URL // of an operation that none of the document's servers answers
+	server     *url.URL // of an operation that the document's first server does not answer
+	hosted     bool     // the pattern has its host
 	key        key
 	payload    payload
 	security   security

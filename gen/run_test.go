@@ -184,6 +184,44 @@ func TestAnOperationOfAnotherServerHasNoRequestsToTheFirst(t *testing.T) {
 	}
 }
 
+// A client of the API's own server would be asked for what another one answers.
+func TestTypedCallsAskTheServerOfTheirOperation(t *testing.T) {
+	c := newCache(t)
+	if err := parameters.Create(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	both := newAPI(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "{}") })
+	client := newClient(t, both.URL)
+	if _, err := parameters.Fetcher(c, client, parameters.LatestFile, nil); err == nil || !strings.Contains(err.Error(), "https://files.example.com") {
+		t.Errorf("the error is %v", err)
+	}
+	if _, err := parameters.Fetcher(c, nil, parameters.LatestFile, nil); err == nil {
+		t.Error("there is a fetcher without a client")
+	}
+	if _, err := parameters.Fetcher(c, client, parameters.GetStatus, nil); err != nil {
+		t.Error(err)
+	}
+	for _, base := range []string{"https://files.example.com", "https://Files.example.com"} {
+		if _, err := parameters.Fetcher(c, newClient(t, base), parameters.LatestFile, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, base := range []string{both.URL, "", settings.AnyBaseURL} {
+		own := parameters.LatestFile
+		own.BaseURL = base
+		files, err := parameters.Fetcher(c, client, own, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := files.Fetch(t.Context(), parameters.LatestFileKey{}); err != nil {
+			t.Error(err)
+		}
+	}
+	if asked := both.requests(); len(asked) != 1 {
+		t.Errorf("the server was asked for %q", asked)
+	}
+}
+
 // Requests that an API may answer differently have different keys, or none.
 func TestNoTwoRequestsShareAKey(t *testing.T) {
 	s, err := parameters.ListThings.Resolve()

@@ -118,38 +118,40 @@ func (p *plan) serversOf(o *operation) openapi3.Servers {
 	}
 }
 
-// readOwnServer gives an operation that none of the document's servers answers a pattern with
-// the host of its own. Otherwise requests to the one would be taken for those of another
-// operation, with its scope and expiry, where paths are alike.
+// readOwnServer notes the server of an operation that the document's first one does not answer.
+// If none of the others does, either, its pattern has the host. Otherwise requests to the one
+// would be taken for those of another operation, with its scope and expiry, where paths are
+// alike.
 func (p *plan) readOwnServer(e *endpoint) (reason string) {
-	var first *url.URL
+	var own *url.URL
+	known := false
 	for _, s := range p.serversOf(e.operation) {
 		u, err := serverURL(s)
 		if err != nil {
 			return err.Error()
 		}
-		if u.Host == "" || slices.Contains(p.hosts, strings.ToLower(u.Host)) {
+		host := strings.ToLower(u.Host)
+		if host == "" || len(p.hosts) > 0 && host == p.hosts[0] {
 			return ""
 		}
-		if first == nil {
-			first = u
-		}
+		known = known || slices.Contains(p.hosts, host)
+		own = cmp.Or(own, u)
 	}
-	if first == nil {
+	if own == nil {
 		return ""
 	}
-	e.server = first
+	e.server, e.hosted = own, !known
 	if _, err := request.ParsePattern[struct{}]("GET " + e.host() + "/"); err != nil {
-		return fmt.Sprintf("another server answers it, %q, which is no host", first.Host)
+		return fmt.Sprintf("another server answers it, %q, which is no host", own.Host)
 	}
-	e.note("another server answers it, %s: requests to others are not its own, and typed calls need a client of that base URL", first.Host)
+	e.note("another server answers it, %s: %styped calls need a client of that base URL", own.Host, first(e.hosted, "requests to others are not its own, and ", ""))
 	return ""
 }
 
 // host is what a pattern has before the path, empty for any host.
 func (e *endpoint) host() string {
 	switch {
-	case e.server == nil:
+	case !e.hosted:
 		return ""
 	case e.server.Port() == "" && !strings.ContainsAny(e.server.Host, ".:") && !strings.EqualFold(e.server.Host, "localhost"):
 		return strings.ToLower(e.server.Host) + "." // which tells a name from a path

@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/fetch"
@@ -51,8 +53,15 @@ func addWrite[K comparable](c *cache.ResponseCache, w settings.WriteSettings[K])
 
 // Fetcher returns typed calls for one of the declarations, such as [Compare], after [Create]. They
 // are for programs without another client of the API, and for prefetch. opts may be nil; the client
-// stays the caller's to close.
+// stays the caller's to close. That the client is for another server than the declaration's BaseURL
+// is an error.
 func Fetcher[K comparable, V any](c *cache.ResponseCache, client *fetch.Client, s settings.RepositorySettings[K, V], opts *fetch.FetcherOptions) (*fetch.Fetcher[K, V], error) {
+	if client != nil && s.BaseURL != "" && s.BaseURL != settings.AnyBaseURL {
+		// Its path would be asked for at the client's server.
+		if base := client.Base(); base != nil && !strings.EqualFold(base.Scheme+"://"+base.Host, s.BaseURL) {
+			return nil, fmt.Errorf("%s: the client is for %s, and its server is %s: set BaseURL of the settings if they are the same", s.Name, base.Host, s.BaseURL)
+		}
+	}
 	repo, err := cache.Repository[K, V](c, s.Name)
 	if err != nil {
 		return nil, err
