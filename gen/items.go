@@ -1,7 +1,6 @@
 package gen
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -27,7 +26,15 @@ func itemsOf(e *endpoint) (found items, ok bool, reason string) {
 	if typeOf(root) == "array" {
 		return items{element: root.Items}, true, ""
 	}
-	arrays := arraysOf(root, nil, 2)
+	ofObjects, others := arraysOf(root, nil, 2)
+	all := slices.Concat(ofObjects, others)
+	if found, ok := e.mentioned(all, inItsName); ok {
+		return found, true, ""
+	}
+	arrays := ofObjects
+	if len(arrays) == 0 {
+		arrays = others
+	}
 	switch len(arrays) {
 	case 0:
 		return items{}, false, "its answer has no array"
@@ -41,13 +48,19 @@ func itemsOf(e *endpoint) (found items, ok bool, reason string) {
 			}
 		}
 	}
-	return e.mentioned(arrays)
+	if found, ok := e.mentioned(arrays, inItsWords); ok {
+		return found, true, ""
+	}
+	var names []string
+	for _, a := range arrays {
+		names = append(names, showPath(a.path))
+	}
+	return items{}, false, "its answer has several arrays: " + strings.Join(names, ", ")
 }
 
-// arraysOf are the arrays of objects among the members of an object, or else those of other
-// values. Where it has none, they are those of the objects in it.
-func arraysOf(s *openapi3.Schema, at []string, depth int) []items {
-	var ofObjects, others []items
+// arraysOf are the arrays of objects among the members of an object, and those of other values.
+// Where it has none, they are those of the objects in it.
+func arraysOf(s *openapi3.Schema, at []string, depth int) (ofObjects, others []items) {
 	for _, m := range membersOf(s) {
 		v := schemaOf(m.schema)
 		if typeOf(v) != "array" || !isTagName(m.name) {
@@ -60,26 +73,31 @@ func arraysOf(s *openapi3.Schema, at []string, depth int) []items {
 			others = append(others, a)
 		}
 	}
-	if found := cmp.Or(len(ofObjects), len(others)); found > 0 || depth == 0 {
-		if len(ofObjects) > 0 {
-			return ofObjects
-		}
-		return others
+	if len(ofObjects)+len(others) > 0 || depth == 0 {
+		return ofObjects, others
 	}
 	for _, m := range membersOf(s) {
 		name := fold(m.name)
 		if typeOf(schemaOf(m.schema)) != "object" || !isTagName(m.name) || !slices.Contains(itemsMembers, name) && name != "embedded" && name != "response" {
 			continue
 		}
-		if found := arraysOf(schemaOf(m.schema), append(slices.Clone(at), m.name), depth-1); len(found) > 0 {
-			return found
+		ofObjects, others = arraysOf(schemaOf(m.schema), append(slices.Clone(at), m.name), depth-1)
+		if len(ofObjects)+len(others) > 0 {
+			break
 		}
 	}
-	return nil
+	return ofObjects, others
 }
 
-// mentioned is the array of several that the operation's own words name.
-func (e *endpoint) mentioned(arrays []items) (found items, ok bool, reason string) {
+// How much it says that a text of an operation has the name of an array.
+const (
+	inItsName  = 4
+	inItsWords = 1
+)
+
+// mentioned is the array of several that the operation names, with so much weight at least, and
+// more than any other.
+func (e *endpoint) mentioned(arrays []items, least int) (found items, ok bool) {
 	best, second := 0, 0
 	for _, a := range arrays {
 		name := strings.ToLower(strings.Join(words(a.path[len(a.path)-1]), " "))
@@ -87,7 +105,7 @@ func (e *endpoint) mentioned(arrays []items) (found items, ok bool, reason strin
 		for _, text := range []struct {
 			of     string
 			weight int
-		}{{e.path, 3}, {e.OperationID, 3}, {e.Summary, 2}, {e.Description, 1}} {
+		}{{e.path, inItsName}, {e.OperationID, inItsName}, {e.Summary, 2}, {e.Description, inItsWords}} {
 			if containsWords(text.of, name) {
 				score += text.weight
 			}
@@ -98,14 +116,7 @@ func (e *endpoint) mentioned(arrays []items) (found items, ok bool, reason strin
 			second = score
 		}
 	}
-	if best > second {
-		return found, true, ""
-	}
-	var names []string
-	for _, a := range arrays {
-		names = append(names, showPath(a.path))
-	}
-	return items{}, false, "its answer has several arrays: " + strings.Join(names, ", ")
+	return found, best > second && best >= least
 }
 
 func containsWords(text, phrase string) bool {

@@ -58,7 +58,7 @@ var (
 	totalMembers = []string{"total", "totalcount", "totalsize", "totalsetsize", "totalresults", "totalitems", "totalelements", "totalrecords", "totalhits", "totalnumber"}
 	lastMembers  = []string{"totalpages", "pagecount", "lastpage", "numpages", "pagestotal", "pages", "maxpage"}
 	moreMembers  = []string{"hasmore", "hasnext", "hasnextpage", "more", "morepages", "moredata", "moreresults"}
-	itemsMembers = []string{"items", "data", "results", "values", "value", "records", "entries", "elements", "list", "rows", "content", "objects", "hits", "resources", "members", "nodes", "edges"}
+	itemsMembers = []string{"items", "data", "results", "values", "value", "records", "entries", "elements", "list", "rows", "content", "objects", "hits", "resources", "nodes", "edges"}
 
 	// envelopes are members that hold what tells of the pages.
 	envelopes = []string{"pagination", "paging", "meta", "metadata", "responsemetadata", "pageinfo", "page", "links", "cursors", "pager", "search_metadata", "cursor", "next"}
