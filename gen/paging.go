@@ -177,7 +177,7 @@ func cursorPages(e *endpoint) *paging {
 		if !cursorType(f) {
 			continue
 		}
-		path, schema, ok := findMember(e, cursorMembersFor(f.param), func(m member) bool {
+		path, schema, ok := findMember(e, cursorMembersFor(e, f), func(m member) bool {
 			t := typeOf(schemaOf(m.schema))
 			return t == "string" || t == "integer" || t == "number"
 		})
@@ -196,10 +196,14 @@ func cursorPages(e *endpoint) *paging {
 	return nil
 }
 
-// cursorMembersFor are the members that a cursor's parameter may take.
-func cursorMembersFor(param string) []string {
-	name := fold(lastPart(param))
+// cursorMembersFor are the members that a cursor's parameter may take. A time is one only if a
+// member says so: it may be what the listing is about.
+func cursorMembersFor(e *endpoint, f *field) []string {
+	name := fold(lastPart(f.param))
 	names := []string{"next" + name}
+	if param := find(e.parameters, "query", f.param); param != nil && isTime(schemaOf(only(param.Schema))) {
+		return names
+	}
 	for _, own := range []string{"continue", "after", "marker", "next", "bookmark", "scroll"} {
 		if strings.HasPrefix(name, own) {
 			names = append(names, name) // other names are the page's own cursor in most APIs
@@ -285,9 +289,8 @@ func beginsAtZero(e *endpoint, f *field) bool {
 	if f.hasDefault {
 		return f.defaultValue == "0"
 	}
-	schema := schemaOf(only(param.Schema))
-	if schema != nil && schema.Min != nil {
-		return *schema.Min == 0
+	if least, ok := leastOf(schemaOf(only(param.Schema))); ok {
+		return least == 0
 	}
 	switch fold(lastPart(f.param)) {
 	case "offset", "skip", "startat", "startposition", "pageoffset":
@@ -365,8 +368,7 @@ func firstPage(e *endpoint, f *field) (why string, ok bool) {
 	if param == nil {
 		return "", false
 	}
-	schema := schemaOf(only(param.Schema))
-	if schema != nil && schema.Min != nil && *schema.Min == 1 {
+	if least, ok := leastOf(schemaOf(only(param.Schema))); ok && least == 1 {
 		f.hasDefault, f.defaultValue = true, "1"
 		return "from 1, which is the least", true
 	}

@@ -263,3 +263,25 @@ func enumTexts(s *openapi3.Schema) []string {
 	}
 	return texts
 }
+
+// leastOf is the least integer of a schema: of OpenAPI 3.0, where a bound may be excluded, or of
+// 3.1, where there is another bound for that.
+func leastOf(s *openapi3.Schema) (least float64, ok bool) {
+	if s == nil {
+		return 0, false
+	}
+	if s.Min != nil {
+		least, ok = math.Ceil(*s.Min), true
+		if s.ExclusiveMin.IsTrue() && least == *s.Min {
+			least++
+		}
+	}
+	if above := s.ExclusiveMin.Value; above != nil && (!ok || *above >= least) {
+		least, ok = math.Floor(*above)+1, true
+	}
+	return least, ok
+}
+
+func isTime(s *openapi3.Schema) bool {
+	return s != nil && (s.Format == "date" || s.Format == "date-time")
+}
