@@ -54,7 +54,7 @@ func TestWrongDocuments(t *testing.T) {
 		"a null byte":                 {head + "paths: {/\x00: {}}\n", 0, "", ""},
 		"paths are a list":            {head + "paths: []\n", 3, "/paths", ""},
 		"a path is a number":          {head + "paths:\n  /a: 5\n", 4, "/paths/~1a", ""},
-		"an operation is a reference": {head + "paths:\n  /a:\n    get:\n      $ref: 'a_get.yaml'\n", 6, "/paths/~1a/get/$ref", "a_get.yaml"},
+		"an operation is a reference": {head + "paths:\n  /a:\n    get:\n      $ref: 'a_get.yaml'\n", 6, "/paths/~1a/get/$ref", "\"a_get.yaml\", which OpenAPI has for whole paths only: bundle"},
 		"an operation is a text":      {head + "paths:\n  /a:\n    get: hello\n", 5, "/paths/~1a/get", ""},
 		"parameters are an object":    {head + "paths:\n  /a:\n    get:\n      parameters: {a: b}\n      " + ok + "\n", 6, "/paths/~1a/get/parameters", ""},
 		"a parameter is a text":       {head + "paths:\n  /a:\n    get:\n      parameters:\n        - hello\n      " + ok + "\n", 7, "/paths/~1a/get/parameters/0", ""},

@@ -172,7 +172,7 @@ func (p *plan) readOperations() error {
 // checkOperation reports an operation that is none, and parameters and responses that are none.
 func (p *plan) checkOperation(o *operation) error {
 	if ref, ok := o.Extensions["$ref"]; ok {
-		return p.doc.failed(o.pointer+"/$ref", fmt.Errorf("the operation is a reference, %q, which OpenAPI has for whole paths only", fmt.Sprint(ref)))
+		return p.doc.failed(o.pointer+"/$ref", fmt.Errorf("the operation is a reference, %q, which OpenAPI has for whole paths only: bundle the document's files first", fmt.Sprint(ref)))
 	}
 	if err := p.checkParameters(o.pointer, o.Operation.Parameters); err != nil {
 		return err
