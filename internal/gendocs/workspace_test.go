@@ -2,6 +2,7 @@ package gendocs_test
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -77,8 +78,11 @@ func staticcheck(t *testing.T) string {
 	return program
 }
 
-// add writes a generated package, and a program beside it that proves it. It tries the first
-// operation of every so many by its types.
+// sample is reproduced by the number that a test logs.
+var sample = flag.Uint("sample", uint(time.Now().Unix()/(24*60*60)), "which of every so many operations are tried by their types; another one each day, so that all are in turn")
+
+// add writes a generated package, and a program beside it that proves it. It tries one operation
+// of every so many by its types.
 func (w *workspace) add(t *testing.T, name string, out *gen.Output, d *prove.Document, every int) {
 	t.Helper()
 	if err := out.WriteTo(filepath.Join(w.folder, name)); err != nil {
@@ -134,7 +138,7 @@ var endpoints = []*prove.Endpoint{
 		some = append(some, op)
 	}
 	b.WriteString("}\n\nvar typed = []prove.Typed{\n")
-	for i := 0; i < len(some); i += every {
+	for i := int(*sample % uint(every)); i < len(some); i += every {
 		next := "nil"
 		if some[i].Paged != nil {
 			next = "api." + some[i].Paged.Var
