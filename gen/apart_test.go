@@ -138,6 +138,15 @@ func TestOddNamesOfMembers(t *testing.T) {
 	}
 }
 
+// A certificate is a credential that is not in the request.
+func TestACertificateKeepsUsersApartByTheContext(t *testing.T) {
+	out := one(t, []byte("openapi: 3.1.0\ninfo: {title: T, version: '1'}\nsecurity: [{cert: []}]\npaths:\n  /a: {get: {"+answer+"}}\n"+
+		"components: {securitySchemes: {cert: {type: mutualTLS}}}\n"), gen.Config{})
+	if o := out.Report.Operations[0]; o.Scope != "per identity" || !strings.Contains(strings.Join(o.Notes, " "), "context") {
+		t.Errorf("%+v", o)
+	}
+}
+
 // The go command takes no module that has such a file.
 func TestFilesHaveNamesThatEverySystemTakes(t *testing.T) {
 	for _, tag := range []string{"aux", "CON", "Com1", "lpt9", "n-u-l"} {

@@ -53,6 +53,9 @@ func (p *plan) securityOf(o *operation) security {
 			}
 			if ref := p.doc.Components.SecuritySchemes[name]; ref != nil && ref.Value != nil {
 				s.add(ref.Value)
+				if ref.Value.Type == "mutualTLS" {
+					o.note("requests are cached on behalf of an identity that their context names, as a certificate is the credential")
+				}
 			}
 		}
 	}
@@ -106,7 +109,11 @@ func (p *plan) addUnrequired(s *security) {
 
 // add notes where the credentials of a scheme are.
 func (s *security) add(scheme *openapi3.SecurityScheme) {
-	if scheme.Type != "apiKey" {
+	switch scheme.Type {
+	case "apiKey":
+	case "mutualTLS":
+		return // no request has it
+	default:
 		s.addHeader("Authorization")
 		return
 	}
