@@ -7,8 +7,8 @@ import (
 )
 
 // relaxed is the document without what makes no difference to a cache and is often wrong: texts
-// that are numbers or objects, such as a version 1.0, and examples, links and callbacks whose
-// references lead nowhere. It is nil where there is nothing of the kind.
+// that are numbers or objects, such as a version 1.0 or a server's port, and examples, links and
+// callbacks whose references lead nowhere. It is nil where there is nothing of the kind.
 func (t tree) relaxed() []byte {
 	if t.root == nil || !relax(t.root, false) {
 		return nil
@@ -58,10 +58,13 @@ func relax(node *yaml.Node, named bool) (changed bool) {
 			changed = true
 			return
 		case isText && value.Kind == yaml.ScalarNode && value.Tag != "!!str":
-			value.Tag, value.Style = "!!str", yaml.DoubleQuotedStyle
+			asText(value)
 			changed = true
 		case !named && slices.Contains(keptMembers, key.Value):
 		default:
+			if !named && key.Value == "variables" {
+				changed = relaxVariables(value) || changed
+			}
 			changed = relax(value, !named && slices.Contains(namedMembers, key.Value)) || changed
 		}
 		kept = append(kept, key, value)
@@ -69,6 +72,26 @@ func relax(node *yaml.Node, named bool) (changed bool) {
 	node.Content = kept
 	return changed
 }
+
+// relaxVariables makes texts of the values of a server's variables, such as a port.
+func relaxVariables(node *yaml.Node) (changed bool) {
+	eachMember(node, func(_, variable *yaml.Node) {
+		eachMember(variable, func(key, value *yaml.Node) {
+			if key.Value != "default" && key.Value != "enum" {
+				return
+			}
+			for _, scalar := range slices.Concat(value.Content, []*yaml.Node{value}) {
+				if scalar.Kind == yaml.ScalarNode && scalar.Tag != "!!str" && scalar.Tag != "!!null" {
+					asText(scalar)
+					changed = true
+				}
+			}
+		})
+	})
+	return changed
+}
+
+func asText(scalar *yaml.Node) { scalar.Tag, scalar.Style = "!!str", yaml.DoubleQuotedStyle }
 
 // isAnchored tells whether an alias may stand for the node or a part of it.
 func isAnchored(node *yaml.Node) bool {

@@ -18,6 +18,7 @@ func TestWhatMakesNoDifferenceMayBeWrong(t *testing.T) {
 		"a version in Swagger 2":     "swagger: 2.0\ninfo: {title: T, version: 1}\npaths: {/a: {get: {parameters: [{name: q, in: query, type: string}], responses: {200: {description: d, schema: {type: object}}}}}}\n",
 		"a description is an object": "openapi: 3.0.3\ninfo: {title: T, version: '1', description: {$ref: 'description.md'}}\n" + paths,
 		"a description is a bool":    "openapi: 3.0.3\ninfo: {title: T, version: '1'}\ntags: [{name: t, description: true}]\n" + paths,
+		"a port is a number":         "openapi: 3.0.3\ninfo: {title: T, version: '1'}\nservers: [{url: 'http://h:{port}/v{n}', variables: {port: {default: 8080, enum: [8080, 443]}, n: {default: 1}}}]\n" + paths,
 		"an id is a number":          strings.Replace("openapi: 3.0.3\ninfo: {title: T, version: '1'}\n"+paths, "parameters:", "operationId: 123\n      parameters:", 1),
 		"a link leads nowhere":       "openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths: {/a: {get: {parameters: [{name: q, in: query, schema: {type: string}}], responses: {'200': {description: d, links: {l: {$ref: '#/components/links/l'}}}}}}}\n",
 		"an example leads nowhere":   "openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths: {/a: {get: {parameters: [{name: q, in: query, examples: {e: {$ref: '#/components/examples/e'}}, schema: {type: string}}], responses: {'200': {description: d}}}}}\n",
@@ -47,6 +48,10 @@ func TestWhatMakesADifferenceHasToBeRight(t *testing.T) {
 		if !strings.Contains(sourceOf(out), field) {
 			t.Errorf("the key lacks %s", field)
 		}
+	}
+	out = one(t, []byte("openapi: 3.0.3\ninfo: {title: T, version: '1'}\nservers: [{url: 'http://h/v{n}', variables: {n: {default: 2.10}}}]\npaths: {/a: {get: {"+answer+"}}}\n"), gen.Config{})
+	if got := out.Report.Operations[0].Pattern; got != "GET /v2.10/a" {
+		t.Errorf("the pattern is %s", got)
 	}
 	_, err := gen.Generate(t.Context(), []byte(head+"paths:\n  /a:\n    get:\n      parameters: 7\n"), gen.Options{Name: "doc.yaml"})
 	var wrong *gen.DocumentError
