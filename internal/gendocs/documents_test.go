@@ -23,7 +23,7 @@ type document struct {
 	cached           int // how many of the GETs have to be
 	config           string
 
-	every      int  // which share of its operations is tried by their types: one of so many, others each day
+	every      int  // which share of its operations is tried by their types: one of so many
 	short      bool // its package is compiled in the short form, too
 	reportOnly bool // its package is not compiled, as another is nearly the same
 }

@@ -93,7 +93,6 @@ func TestReports(t *testing.T) {
 
 // The packages of the documents compile without a warning, and do what they are for.
 func TestOutput(t *testing.T) {
-	t.Logf("-sample %d", *sample)
 	w := newWorkspace(t)
 	var some []document
 	var packages []string
