@@ -51,7 +51,7 @@ func connect(ctx context.Context, dsn string, pragmas []string) (*conn, error) {
 	c := &conn{Conn: inner}
 	for _, pragma := range pragmas {
 		if err := c.pragma(ctx, pragma); err != nil {
-			return nil, errors.Join(err, inner.Close())
+			return nil, errors.Join(err, c.Close())
 		}
 	}
 	return c, nil
