@@ -23,12 +23,17 @@ const (
 	codeProtocol     = 15
 	codeTooBig       = 18
 	codeNotADatabase = 26
+
+	// An extended code, whose low byte is that of any I/O error.
+	codeShortRead = 522 // of a log that is shorter than the shared memory says
 )
 
-func resultCode(err error) int {
+func resultCode(err error) int { return extendedCode(err) & 0xff }
+
+func extendedCode(err error) int {
 	var coded interface{ Code() int }
 	if errors.As(err, &coded) {
-		return coded.Code() & 0xff // the low byte of an extended code
+		return coded.Code()
 	}
 	return driverCode(err)
 }

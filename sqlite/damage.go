@@ -17,7 +17,39 @@ func isDamage(err error) bool {
 		return false
 	}
 	code := resultCode(err)
-	return code == codeCorrupt || code == codeNotADatabase || errors.Is(err, errEmptied)
+	return code == codeCorrupt || code == codeNotADatabase
+}
+
+// isUnusable reports whether a file cannot be used as it is, damaged or not.
+func isUnusable(err error) bool {
+	return isDamage(err) || errors.Is(err, errEmptied) || isLogLost(err)
+}
+
+// isLogLost reports whether the log that a connection has opened lacks what the file's users
+// have committed: those that have opened the log before may still have it.
+func isLogLost(err error) bool {
+	return errors.Is(err, errLogLost) || err != nil && extendedCode(err) == codeShortRead
+}
+
+// describe says what SQLite means by an I/O error without a cause.
+func describe(err error) error {
+	if isLogLost(err) && !errors.Is(err, errLogLost) {
+		return fmt.Errorf("%w: %w", errLogLost, err)
+	}
+	return err
+}
+
+// wantsLog returns errLogLost where a connection has begun an empty log, while the file's users have
+// another one, with what they have committed: nothing that it writes would be found.
+func (c *conn) wantsLog(ctx context.Context, path string) error {
+	if sizeOf(path+"-wal") > 0 {
+		return nil
+	}
+	p, err := c.checkpoint(ctx, "PASSIVE")
+	if err == nil && p.pages > 0 && sizeOf(path+"-wal") == 0 {
+		err = errLogLost
+	}
+	return err
 }
 
 // setAside renames the file and what SQLite keeps beside it. The connections stay open

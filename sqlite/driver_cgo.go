@@ -15,11 +15,11 @@ func openConn(dsn string) (sqldriver.Conn, error) {
 	return new(sqlite3.SQLiteDriver).Open(dsn)
 }
 
-// driverCode is SQLite's primary result code, or 0 where err has none.
+// driverCode is SQLite's extended result code, or 0 where err has none.
 func driverCode(err error) int {
 	var e sqlite3.Error
 	if errors.As(err, &e) {
-		return int(e.Code)
+		return int(e.ExtendedCode)
 	}
 	return 0
 }

@@ -44,6 +44,12 @@ var errEmptied = errors.New("the file was emptied while another program had it o
 // emptiedWait is how long the users of a file that was emptied have to close it.
 const emptiedWait = time.Second
 
+// errLogLost means that a file's log has lost all that it had, while another user has it open.
+var errLogLost = errors.New("the write-ahead log was removed or emptied while another program had the file open, which still has: close that, or remove the file")
+
+// lostWait is how long the users of a file whose log was removed have to notice it.
+const lostWait = 2 * lookEvery
+
 // errChanged means that somebody has written to a file that seemed to be one which nobody can.
 var errChanged = errors.New("the file was changed while it was read as one that nobody changes")
 
@@ -147,12 +153,23 @@ func (f *file) connectWriter(ctx context.Context) (*conn, error) {
 	return c, err
 }
 
-// connect opens a connection to the file at the path, which must be the one that the store
+// connect opens a connection. Where the log was removed, it waits for those who have it open:
+// when they next do something, they write it into the file.
+func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
+	for began := time.Now(); ; {
+		c, err := f.connectOnce(ctx, pragmas)
+		if !isLogLost(err) || time.Since(began) > lostWait || waitBusy(ctx) != nil {
+			return c, describe(err)
+		}
+	}
+}
+
+// connectOnce opens a connection to the file at the path, which must be the one that the store
 // works on, also when the connection has read from it: what it found beside the
 // file might be of another one otherwise.
-func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
+func (f *file) connectOnce(ctx context.Context, pragmas []string) (*conn, error) {
 	current := f.current.Load()
-	if !isAt(f.path, current.file) {
+	if !current.isAt(f.path) {
 		return nil, errMoved
 	}
 	parameters, err := f.parameters(current)
@@ -164,13 +181,16 @@ func (f *file) connect(ctx context.Context, pragmas ...string) (*conn, error) {
 		pragmas,
 		[]string{"PRAGMA cache_size=-16384"}, // KiB; this reads from the file
 	))
-	if !isAt(f.path, current.file) {
+	if err == nil && f.mode == inWAL {
+		err = c.wantsLog(ctx, f.path)
+	}
+	if !current.isAt(f.path) {
+		err = errors.Join(errMoved, err)
+	}
+	if err != nil {
 		if c != nil {
 			_ = c.Close() // it has written nothing
 		}
-		return nil, errors.Join(errMoved, err)
-	}
-	if err != nil {
 		return nil, err
 	}
 	current.opened(f.path)
@@ -257,7 +277,7 @@ func (f *file) isLost(err error) bool {
 	switch {
 	case errors.Is(err, errMoved) || errors.Is(err, errChanged) || errors.Is(err, errUnfinished):
 		return true
-	case isDamage(err) && f.opts.Damaged == DamagedSetAside && !f.mode.readOnly():
+	case isUnusable(err) && f.opts.Damaged == DamagedSetAside && !f.mode.readOnly():
 		return true
 	case resultCode(err) == 0: // not SQLite's
 		return false
@@ -318,7 +338,7 @@ func (f *file) replace(ctx context.Context, cause error) error {
 			return err
 		}
 		defer unlock()
-		if isDamage(cause) && isAt(f.path, current.file) {
+		if isUnusable(cause) && current.isAt(f.path) {
 			if err := f.setAside(ctx, cause); err != nil {
 				return err
 			}
@@ -334,7 +354,7 @@ func (f *file) replace(ctx context.Context, cause error) error {
 	if err != nil {
 		return err
 	}
-	if !isDamage(cause) && !os.SameFile(info, current.file) {
+	if !isUnusable(cause) && !os.SameFile(info, current.file) {
 		f.opts.Logger.WarnContext(ctx, "endpointcache: a SQLite file was removed or replaced while it was open", "path", f.path)
 	}
 	// Who meets the new file has to know that it is one, and that it has no tables yet.
@@ -361,15 +381,35 @@ func (f *file) leaveLog(ctx context.Context, current *identity) error {
 	if !os.SameFile(there, current.file) {
 		return current.removeBeside(f.path)
 	}
-	if _, err := os.Stat(f.path + "-wal"); current.beside.Load() == nil || !errors.Is(err, fs.ErrNotExist) {
+	beside := current.beside.Load()
+	if beside == nil || isAt(f.path+"-wal", beside.log) {
 		return nil
 	}
-	return f.writer.with(ctx, func(c *conn) error {
+	err = f.writer.with(ctx, func(c *conn) error {
 		if c.file != current {
 			return nil
 		}
-		return c.truncate(ctx)
+		return f.keepLog(ctx, c)
 	})
+	if errors.Is(err, errMoved) {
+		return nil // no connection has the log open
+	}
+	return err
+}
+
+// keepLog writes the log that a connection has open into the file, unless somebody has begun
+// another one meanwhile. It waits for others that do the same.
+func (f *file) keepLog(ctx context.Context, c *conn) error {
+	for began := time.Now(); f.logSize() == 0; {
+		err := c.truncate(ctx)
+		if !errors.Is(err, errAnotherDoes) || time.Since(began) > writersWait {
+			return err
+		}
+		if err := waitBusy(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // committed is called with the connection after each commit: what is committed in a file that

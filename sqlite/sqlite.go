@@ -289,7 +289,7 @@ func (s *Store) get(ctx context.Context, op, table string, do func() error) erro
 }
 
 func (s *Store) attempt(ctx context.Context, op, table string, again bool, do func() error) error {
-	err := s.gate.Do(ctx, func() error { return s.guard(ctx, again, do) })
+	err := describe(s.gate.Do(ctx, func() error { return s.guard(ctx, again, do) }))
 	if err == nil {
 		return nil
 	}
