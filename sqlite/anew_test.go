@@ -371,3 +371,39 @@ func TestADamagedTableCanBeCleared(t *testing.T) {
 		t.Errorf("%q were set aside", names)
 	}
 }
+
+// endingContext is done after its error was asked for so many times.
+type endingContext struct {
+	context.Context
+	asked int
+}
+
+func (c *endingContext) Err() error {
+	if c.asked--; c.asked < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A damaged table that was not cleared to the end, as the context was done, is there
+// nevertheless.
+func TestAClearOfADamagedTableThatIsCancelled(t *testing.T) {
+	noWindows(t)
+	for asked := range 100 {
+		path := filepath.Join(t.TempDir(), "music.db")
+		store, table := openTracks(t, path, quiet(sqlite.Options{}))
+		put(t, table, many(400)...)
+		damage(t, path)
+		_, err := table.Clear(&endingContext{t.Context(), asked}, driver.Filter{})
+		if perr := table.Put(t.Context(), many(400)); perr != nil && !strings.Contains(perr.Error(), "malformed") {
+			t.Errorf("a put after the context was done when it was asked %d times: %v", asked+1, perr)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+		if err == nil {
+			return
+		}
+	}
+	t.Error("the context was always done")
+}

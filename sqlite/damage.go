@@ -141,21 +141,29 @@ func (t *table) clearDamaged(ctx context.Context) (cleared int, err error) {
 		if err := end(ctx, c, c.forgetTable(ctx, t.spec.Name)); err != nil {
 			return errors.Join(err, c.pragma(ctx, "PRAGMA writable_schema=RESET"))
 		}
-		// The connection reads the schema again, which has no such table now.
-		if err := c.pragma(ctx, "PRAGMA writable_schema=RESET"); err != nil {
-			return err
-		}
-		vacuumed := c.pragma(ctx, "VACUUM")
-		if isDamage(vacuumed) {
-			vacuumed = nil // that of other tables is theirs
-		}
-		// Also where there was no room to rewrite the file, the table has to be there.
-		if err := begin(ctx, c); err != nil {
-			return errors.Join(vacuumed, err)
-		}
-		return errors.Join(vacuumed, end(ctx, c, t.ensure(ctx, c)))
+		// Until there is a table again, no operation on it succeeds, whoever does it.
+		rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), writersWait)
+		defer cancel()
+		return t.makeAgain(rest, c)
 	})
 	return cleared, err
+}
+
+// makeAgain makes a table that the file has forgotten.
+func (t *table) makeAgain(ctx context.Context, c *conn) error {
+	// The connection reads the schema again, which has no such table now.
+	if err := c.pragma(ctx, "PRAGMA writable_schema=RESET"); err != nil {
+		return err
+	}
+	vacuumed := c.pragma(ctx, "VACUUM")
+	if isDamage(vacuumed) {
+		vacuumed = nil // that of other tables is theirs
+	}
+	// Also where there was no room to rewrite the file, the table has to be there.
+	if err := begin(ctx, c); err != nil {
+		return errors.Join(vacuumed, err)
+	}
+	return errors.Join(vacuumed, end(ctx, c, t.ensure(ctx, c)))
 }
 
 // forgetTable deletes a table and its indexes from the schema.
