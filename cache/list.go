@@ -131,14 +131,13 @@ func (s *source) fill(ctx context.Context) error {
 			return err
 		}
 		s.ended = len(page) < s.listing.Limit
-		if len(page) > 0 {
-			last := page[len(page)-1]
-			s.listing.After = &last
-		}
 		for _, e := range page {
 			if s.wanted == nil || s.wanted(e) {
 				s.entries = append(s.entries, e)
 			}
+		}
+		if len(page) > 0 {
+			s.listing = s.listing.Behind(page, len(s.entries))
 		}
 	}
 	return nil

@@ -131,25 +131,45 @@ func (l Listing) Page(entries iter.Seq2[Entry, error]) ([]Entry, error) {
 // keeps the entries that keep, which may change them, says are to be kept.
 func (l Listing) Sift(list func(Listing) ([]Entry, error), keep func(*Entry) (bool, error)) ([]Entry, error) {
 	var page []Entry
-	for limit := l.Limit; ; l.Limit = limit - len(page) {
+	for limit := l.Limit; ; {
 		listed, err := list(l)
 		if err != nil {
 			return nil, err
 		}
+		before := len(page)
 		for i := range listed {
 			e := listed[i]
-			switch ok, err := keep(&e); {
-			case err != nil:
+			ok, err := keep(&e)
+			if err != nil {
 				return nil, err
-			case ok:
+			}
+			if ok {
 				page = append(page, e)
 			}
+			if len(page) == limit {
+				return page, nil
+			}
 		}
-		if len(page) == limit || len(listed) < l.Limit {
+		if len(listed) < l.Limit {
 			return page, nil
 		}
-		l.After = &listed[len(listed)-1]
+		l = l.Behind(listed, len(page)-before)
 	}
+}
+
+// maxStep is how many entries a page may be widened to.
+const maxStep = 10_000
+
+// Behind is the listing that goes on behind a page of it, of which so many entries were used.
+// Where that is less than half, it asks for twice as many, as a store without an index goes
+// through all entries for each page; but not for more payloads.
+func (l Listing) Behind(page []Entry, used int) Listing {
+	last := page[len(page)-1]
+	l.After = &last
+	if 2*used < len(page) && l.Parts&Payload == 0 {
+		l.Limit = max(l.Limit, min(2*l.Limit, maxStep))
+	}
+	return l
 }
 
 // Selected is what an iteration has to yield for [Listing.Page]: the parts that were asked

@@ -358,13 +358,14 @@ func (m *marked) List(ctx context.Context, l driver.Listing) ([]driver.Entry, er
 		for i, e := range page {
 			keys[i], hits[i] = e.Key, hit{i, e}
 		}
+		before := len(list)
 		if err := m.judgeAll(ctx, keys, hits, l.Selection, func(_ int, e driver.Entry) { list = append(list, e) }); err != nil {
 			return nil, err
 		}
-		if len(list) >= l.Limit || len(page) < l.Limit {
+		if len(list) >= l.Limit || len(page) < next.Limit {
 			return list[:min(len(list), l.Limit)], nil
 		}
-		next.After = &page[len(page)-1]
+		next = next.Behind(page, len(list)-before)
 	}
 }
 
