@@ -107,3 +107,22 @@ func makePrivate(ctx context.Context, path string, o Options) error {
 		"path", path, "mode", info.Mode().Perm().String())
 	return nil
 }
+
+// makeWritable gives what SQLite keeps beside a file that may be written the file's mode: it has
+// the one that the file had when it was made, which may be that of a file to read.
+func makeWritable(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	for _, suffix := range beside {
+		there, err := os.Stat(path + suffix)
+		if err != nil || !access.Mine(there) || access.Writable(path+suffix) {
+			continue
+		}
+		if err := os.Chmod(path+suffix, info.Mode().Perm()); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

@@ -75,6 +75,9 @@ func newFile(ctx context.Context, path string, o Options) (*file, error) {
 		if err := makePrivate(ctx, path, o); err != nil {
 			return nil, err
 		}
+		if err := makeWritable(path); err != nil {
+			return nil, err
+		}
 	}
 	if !isAt(path, info) { // what was chosen may be for none
 		return nil, errMoved
