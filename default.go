@@ -29,8 +29,9 @@ const DefaultBytes = 512 << 20
 //
 // app is a name such as "music-sdk" or "com.example.music": letters, digits, and "-", "_" and
 // "." within. Nil opts mean the defaults. The caller closes the cache. Where the user has no
-// such folder, or it cannot be written, that is an error; a program may go on with
-// package memory then.
+// such folder, or no file can be made there, that is an error; a program may go on with
+// package memory then. A file that is there and may not be written is opened to read, as
+// [sqlite.Open] does: saves return driver.ErrReadOnly.
 func OpenDefault(ctx context.Context, app string, opts *cache.Options) (*cache.ResponseCache, error) {
 	path, err := defaultPath(app)
 	if err != nil {
