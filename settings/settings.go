@@ -144,7 +144,8 @@ type RepositorySettings[K comparable, V any] struct {
 	Policy policy.Policy
 
 	// Limit bounds how much the repository keeps, in the table of each origin. It needs a
-	// cache, which evicts in the background. The default is no limit but the cache's.
+	// cache, which evicts in the background. Of responses with Vary, only the latest of each
+	// key counts here; the others count in the cache's limit. The default is no limit but that.
 	Limit Limit
 }
 
