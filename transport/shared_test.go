@@ -345,3 +345,94 @@ func TestCallersShareARequestForEachVariant(t *testing.T) {
 	all.Wait()
 	h.wantRequests(len(languages))
 }
+
+// A variant that was asked for before the latest one, and comes after it, is kept beside it.
+func TestAVariantThatComesLateIsKept(t *testing.T) {
+	release := make(chan struct{})
+	var asked atomic.Int64
+	h := start(t, func(w http.ResponseWriter, r *http.Request) {
+		language := r.Header.Get("Accept-Language")
+		if asked.Add(1); language == "de" {
+			<-release
+		}
+		w.Header()["Date"] = nil
+		w.Header().Set("Vary", "Accept-Language")
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, language)
+	}, controlled())
+	h.withoutHeaders()
+	in := func(language string) *http.Request {
+		return h.request(http.MethodGet, "/a", "", "Accept-Language", language)
+	}
+	h.do(in("en"))
+	other := h.another(controlled()) // in which nobody waits for the late one
+	(&harness{t: t, cache: other.cache}).withoutHeaders()
+	var late sync.WaitGroup
+	late.Go(func() {
+		if resp, err := other.RoundTrip(in("de")); err != nil || bodyOf(t, resp) != "de" {
+			t.Errorf("%v, %v", resp, err)
+		}
+	})
+	waitfor.True(t, "the late one is asked for", func() bool { return asked.Load() == 2 })
+	h.clock.Advance(time.Second)
+	h.do(in("fr"))
+	close(release)
+	late.Wait()
+	for _, language := range []string{"en", "de", "fr"} {
+		if resp, body := h.do(in(language)); body != language || !hit(resp) {
+			t.Errorf("who wants %s gets %s, hit: %t", language, body, hit(resp))
+		}
+	}
+	h.wantRequests(3)
+}
+
+// So do callers whose answer is another variant that the origin has confirmed.
+func TestCallersShareARequestForEachVariantThatWasConfirmed(t *testing.T) {
+	const n = 6
+	first := make(chan struct{})
+	store := countedStore(t)
+	var asked atomic.Int64
+	h := startOn(t, store, func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) > 1 {
+			<-first
+		}
+		language := r.Header.Get("Accept-Language")
+		w.Header()["Date"] = nil
+		w.Header().Set("Vary", "Accept-Language")
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Etag", `"`+language+`"`)
+		if r.Header.Get("If-None-Match") == `"`+language+`"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		io.WriteString(w, language)
+	}, controlled())
+	h.withoutHeaders()
+	in := func(language string) *http.Request {
+		return h.request(http.MethodGet, "/a", "", "Accept-Language", language)
+	}
+	h.do(in("en"))
+	h.clock.Advance(time.Hour)
+	var all sync.WaitGroup
+	ask := func(language string) {
+		all.Go(func() {
+			resp, err := h.transport.RoundTrip(in(language))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if body := bodyOf(t, resp); body != language {
+				t.Errorf("who wants %s gets %s", language, body)
+			}
+		})
+	}
+	ask("en")
+	waitfor.True(t, "the origin is asked whether it still holds", func() bool { return asked.Load() == 2 })
+	for range n {
+		ask("fr")
+	}
+	waitfor.Blocked(t, n+1, "exchange.(*Flight).wait")
+	close(first)
+	all.Wait()
+	h.wantRequests(3)
+}

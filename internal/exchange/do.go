@@ -161,10 +161,18 @@ func (x *Exchange) apartFrom(ctx context.Context, a *Ask, f *Flight) (*Answer, e
 // variantFor names the variant that the ask wants, where the answer is another one that is
 // kept; empty where it does not suit for another reason.
 func (f *Flight) variantFor(a *Ask) string {
-	if f.personal || !f.kept || f.body == nil || !a.Rules.Controls() || !rfc9111.Varies(f.resp.Header) {
+	if f.personal || !f.kept || f.body == nil && f.used == nil || !a.Rules.Controls() || !rfc9111.Varies(f.header()) {
 		return ""
 	}
-	return rfc9111.Variant(f.resp.Header, a.header())
+	return rfc9111.Variant(f.header(), a.header())
+}
+
+// header is that of the flight's answer, which there is.
+func (f *Flight) header() http.Header {
+	if f.used != nil {
+		return f.used.Head.Header
+	}
+	return f.resp.Header
 }
 
 // renew asks the origin for a newer response than s, in the background, unless a flight

@@ -243,7 +243,7 @@ func (f *Flight) confirm(resp *http.Response) {
 	s.Entry.ExpiresAt = expires
 	switch {
 	case !f.storable():
-	case f.ask.Rules.Controls() && (s.beside || !f.ask.matches(s)):
+	case f.ask.Rules.Controls() && (s.beside || f.savesApart(s) || !f.ask.matches(s)):
 		if !s.bare { // a variant is moved with its payload
 			f.stored, f.save = s.Clone(), saveVariant
 			f.stored.Head = f.ask.Table.redacted(f.stored.Head)
@@ -261,6 +261,11 @@ func (f *Flight) confirm(resp *http.Response) {
 			Name: f.old.Entry.Name, Status: f.old.Entry.Status,
 		}
 	}
+}
+
+// savesApart reports whether other processes may be saving other variants of s, over it.
+func (f *Flight) savesApart(s *Stored) bool {
+	return f.ask.Rules.lease > 0 && s.Head.Notes[severalNote] != "" && !s.bare
 }
 
 func (f *Flight) mayCross(resp *http.Response) bool {

@@ -400,7 +400,10 @@ func (s *saves) putVariant(ctx context.Context, at int) error {
 		return err
 	}
 	stored, err := s.putOne(ctx, at, v)
-	if err != nil || stored || v.Entry.Status != http.StatusOK {
+	if err != nil || stored {
+		return err
+	}
+	if err := s.putBeside(ctx, f, v.Clone()); err != nil || v.Entry.Status != http.StatusOK {
 		return err
 	}
 	return s.putOverPart(ctx, at, v)

@@ -30,6 +30,7 @@ const (
 	ageNote        = "age"        // how old it was when it was asked for, in seconds
 	variantNote    = "variant"    // of the request, where the response varies
 	generationNote = "generation" // of a key's variants: they go with the entry that began it
+	severalNote    = "several"    // there are other variants of the key
 )
 
 func newStored(e driver.Entry) (*Stored, error) {

@@ -227,31 +227,73 @@ func (x *Exchange) prepareVariant(ctx context.Context, a *Ask, s *Stored) error 
 		}
 	}
 	own := a.variant(s.Head.Header)
-	generation := ""
-	var err error
+	generation, several := "", false
+	var beside []*Stored
 	if latest != nil && rfc9111.Varies(latest.Head.Header) {
 		generation = latest.Head.Notes[generationNote]
 	}
 	if generation == "" {
 		generation = rand.Text()
-	} else if old := latest.Head.Notes[variantNote]; old != own && !latest.old {
-		err = x.keepVariant(ctx, latest, a.variantKey(generation, old))
+	} else {
+		several = latest.Head.Notes[severalNote] != ""
+		if latest.Head.Notes[variantNote] != own && !latest.old {
+			several, beside = true, []*Stored{latest}
+		}
 	}
 	s.note(variantNote, own)
 	s.note(generationNote, generation)
-	return err
+	if several {
+		s.note(severalNote, "1")
+		if a.Rules.lease > 0 { // other processes may be saving other variants, each over the latest that it has read
+			beside = append(beside, s)
+		}
+	}
+	return x.keepVariants(ctx, a, beside...)
 }
 
-func (x *Exchange) keepVariant(ctx context.Context, s *Stored, key driver.Key) error {
-	encoded, err := head.Encode(s.Head)
-	if err != nil {
-		return err
+// keepVariants keeps responses beside the latest of their key, unless what is there is newer.
+func (x *Exchange) keepVariants(ctx context.Context, a *Ask, all ...*Stored) error {
+	if len(all) == 0 {
+		return nil
+	}
+	entries := make([]driver.Entry, len(all))
+	for i, s := range all {
+		encoded, err := head.Encode(s.Head)
+		if err != nil {
+			return err
+		}
+		entries[i] = s.Entry
+		entries[i].Key, entries[i].Header = a.variantKey(s.Head.Notes[generationNote], s.Head.Notes[variantNote]), encoded
 	}
 	table, err := x.vary.open(ctx)
 	if err != nil {
 		return err
 	}
-	entry := s.Entry
-	entry.Key, entry.Header = key, encoded
-	return table.Put(ctx, []driver.Entry{entry})
+	_, err = table.PutIf(ctx, entries, driver.Condition{If: driver.IfNewer})
+	return err
+}
+
+// putBeside saves v, which is older than the latest of its key, beside that, if it is another
+// variant.
+func (s *saves) putBeside(ctx context.Context, f *Flight, v *Stored) error {
+	var read once
+	if err := s.t.table.Get(ctx, []driver.Key{f.ask.Key}, driver.Selection{Parts: driver.Meta}, read.visit); err != nil || !read.ok {
+		return err
+	}
+	latest, err := newStored(read.entry)
+	if err != nil {
+		return nil //nolint:nilerr // it is of no use, and replaced by the next answer
+	}
+	generation, own := latest.Head.Notes[generationNote], v.Head.Notes[variantNote]
+	if generation == "" || latest.Head.Notes[variantNote] == own || f.ask.variant(latest.Head.Header) != own || f.outdated.Load() {
+		return nil
+	}
+	v.note(generationNote, generation)
+	if err := s.t.x.keepVariants(ctx, &f.ask, v); err != nil {
+		return err
+	}
+	if f.outdated.Load() {
+		_, err = s.t.x.vary.opened().Delete(context.WithoutCancel(ctx), []driver.Key{f.ask.variantKey(generation, own)})
+	}
+	return err
 }
