@@ -148,7 +148,7 @@ func (x *Exchange) apartFrom(ctx context.Context, a *Ask, f *Flight) (*Answer, e
 	if wanted == "" || a.apart {
 		return x.alone(ctx, a, f.oldFor(a), false)
 	}
-	a.apart = true
+	a.apart, a.vary = true, f.header()["Vary"]
 	x.flights.mu.Lock()
 	own, first := x.flights.joinVariant(a, wanted, func() *Flight { return x.newFlight(ctx, a, f.oldFor(a), false) })
 	x.flights.mu.Unlock()

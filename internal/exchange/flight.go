@@ -43,6 +43,7 @@ type Flight struct {
 	given       atomic.Bool             // its decoded value was given to a caller
 	lease       *lease                  // guarded by the leases' lock, as is unleased; nil: it has none
 	unleased    bool                    // it gets none any more
+	selected    string                  // the variant that it has a lease for; empty: for all of the key
 
 	// Guarded by the flights' lock.
 	next       *Flight       // of the same key, older

@@ -21,10 +21,18 @@ const LeasesTable = "endpointcache_leases"
 // leaseColumns are the key of a lease.
 var leaseColumns = []driver.Column{{Name: "repository", Kind: driver.String}, {Name: "item", Kind: driver.String}}
 
+// leaseKey is what a lease is for: a key, or where its responses are known to vary, one
+// variant of them.
+type leaseKey struct {
+	flightKey
+	variant string
+}
+
 // lease is one that this process has.
 type lease struct {
-	key    flightKey // of the flight
-	table  *Table    // of the entry
+	key    leaseKey
+	flight *Flight
+	table  *Table // of the entry
 	row    driver.Entry
 	period time.Duration // how long it lives when it is put or extended
 	kept   bool          // the answer that it was for is stored
@@ -41,9 +49,9 @@ type lease struct {
 type leases struct {
 	ownTable
 	mu      sync.Mutex
-	held    map[flightKey]*lease
-	freed   []*lease           // that are to be given back
-	giving  map[flightKey]bool // of these, and of those that are being given back
+	held    map[leaseKey]*lease
+	freed   []*lease          // that are to be given back
+	giving  map[leaseKey]bool // of these, and of those that are being given back
 	keeping bool
 	wake    chan struct{}
 	queues  map[*Table]*queue
@@ -53,17 +61,33 @@ type leases struct {
 
 func (l *leases) init(x *Exchange) {
 	l.x, l.spec = x, driver.TableSpec{Name: LeasesTable, Key: leaseColumns}
-	l.held, l.queues = make(map[flightKey]*lease), make(map[*Table]*queue)
-	l.left, l.giving = make(map[flightKey]leftRenewal), make(map[flightKey]bool)
+	l.held, l.queues = make(map[leaseKey]*lease), make(map[*Table]*queue)
+	l.left, l.giving = make(map[flightKey]leftRenewal), make(map[leaseKey]bool)
 	l.wake = make(chan struct{}, 1)
 }
 
 // leaseNow is the time by the machine's clock.
 func leaseNow() time.Time { return instant(time.Now()) }
 
-// leaseKey is the key of the lease of an entry. It is a digest, as keys may be long.
-func leaseKey(t *Table, key string) driver.Key {
-	sum := sha256.Sum256([]byte(key))
+// leaseKey is that of the lease that the flight needs.
+func (f *Flight) leaseKey() leaseKey { return leaseKey{f.ask.flightKey(), f.selected} }
+
+// selectLease makes the flight need the lease of its variant, once it is known by what the
+// responses of its key vary.
+func (f *Flight) selectLease(vary []string) {
+	if f.selected == "" && vary != nil {
+		a := f.ask // which stays as it is, though its request may be built
+		f.selected = a.variant(http.Header{"Vary": vary})
+	}
+}
+
+// row is the key of the lease in the store. It is a digest, as keys may be long.
+func (k leaseKey) row(t *Table) driver.Key {
+	of := []byte(k.key)
+	if k.variant != "" {
+		of = driver.AppendKey(of, driver.Key{k.variant})
+	}
+	sum := sha256.Sum256(of)
 	return driver.Key{t.stored, base64.RawURLEncoding.EncodeToString(sum[:])}
 }
 
@@ -158,12 +182,18 @@ func (f *Flight) landElsewhere() {
 // table's queue: verdict is told whether they may ask, or is nil where a door sends them.
 func (l *leases) claim(flights []*Flight, verdict chan bool) (mine, ended []*Flight) {
 	t := flights[0].ask.Table
-	flights, mine = l.withoutOwn(flights)
+	for _, f := range flights {
+		f.selectLease(f.ask.vary)
+	}
+	since := leaseNow()
+	flights, shared, mine := l.withoutOwn(flights)
+	if len(shared) > 0 {
+		l.wait(t, shared, since, verdict)
+	}
 	if len(flights) == 0 {
 		return mine, nil
 	}
 	own := l.givenBack(flights)
-	since := leaseNow()
 	won, err := l.put(t, flights, since)
 	if err != nil {
 		return append(mine, l.without(flights)...), nil
@@ -174,7 +204,11 @@ func (l *leases) claim(flights []*Flight, verdict chan bool) (mine, ended []*Fli
 	if len(lost) > 0 {
 		l.wait(t, lost, since, verdict)
 	}
-	answered, asking := split(flights, l.check(t, flights))
+	answered, flights := split(flights, l.check(t, flights))
+	others, asking := split(flights, l.outgrown(flights))
+	if len(others) > 0 {
+		l.wait(t, others, since, verdict)
+	}
 	tellLeases(hooks.LeaseAcquired, asking, 0)
 	tellLeases(hooks.LeaseAwaited, answered, 0)
 	return append(mine, asking...), append(left, answered...)
@@ -195,7 +229,7 @@ func (l *leases) givenBack(flights []*Flight) map[*Flight]bool {
 	defer l.mu.Unlock()
 	own := make(map[*Flight]bool)
 	for _, f := range flights {
-		if l.giving[f.ask.flightKey()] {
+		if l.giving[f.leaseKey()] {
 			own[f] = true
 		}
 	}
@@ -239,22 +273,41 @@ func (l *leases) isLeft(key flightKey, s *Stored) bool {
 	return ok && r.of.Equal(s.Entry.CachedAt) && leaseNow().Before(r.until)
 }
 
-// withoutOwn are the flights whose lease this process does not have already. The others
-// have overtaken a flight that has, or is to get it with them, and do not wait for it.
-func (l *leases) withoutOwn(flights []*Flight) (foreign, own []*Flight) {
+// withoutOwn are the flights whose lease this process does not have already. Some of the others
+// share it. The rest have overtaken a flight that has it, or is to get it with them, and do not
+// wait for it.
+func (l *leases) withoutOwn(flights []*Flight) (foreign, shared, own []*Flight) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	wanted := make(map[flightKey]bool, len(flights))
+	wanted := make(map[leaseKey]bool, len(flights))
 	for _, f := range flights {
-		if key := f.ask.flightKey(); l.held[key] == nil && !wanted[key] {
+		switch key := f.leaseKey(); {
+		case l.shares(f):
+			shared = append(shared, f)
+		case l.held[key] == nil && !wanted[key]:
 			wanted[key] = true
 			foreign = append(foreign, f)
-			continue
+		default:
+			f.unleased = true
+			own = append(own, f)
 		}
-		f.unleased = true
-		own = append(own, f)
 	}
-	return foreign, own
+	return foreign, shared, own
+}
+
+// shares reports whether the flight, which wants a variant, waits for one of this process that
+// has the lease of that, or of all of the key: other processes that find a variant take that for
+// stored which had the lease of the key. The lock is held.
+func (l *leases) shares(f *Flight) bool {
+	key := f.leaseKey()
+	if key.variant == "" {
+		return false
+	}
+	held := l.held[key]
+	if held == nil {
+		held = l.held[leaseKey{flightKey: key.flightKey}]
+	}
+	return held != nil && !held.flight.outdated.Load()
 }
 
 // without lets flights ask without a lease.
@@ -285,7 +338,7 @@ func (l *leases) put(t *Table, flights []*Flight, now time.Time) ([]bool, error)
 	rows := make([]driver.Entry, len(flights))
 	for i, f := range flights {
 		rows[i] = driver.Entry{
-			Key: leaseKey(t, f.ask.flightKey().key), Status: http.StatusOK,
+			Key: f.leaseKey().row(t), Status: http.StatusOK,
 			CachedAt: now, ExpiresAt: instant(now.Add(f.ask.Rules.lease)),
 		}
 	}
@@ -345,6 +398,20 @@ func (l *leases) check(t *Table, flights []*Flight) []bool {
 	return answered
 }
 
+// outgrown reports which of the flights have learnt that they need the lease of a variant,
+// while they got that of the key: these have no lease any more.
+func (l *leases) outgrown(flights []*Flight) []bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	outgrown := make([]bool, len(flights))
+	for i, f := range flights {
+		if outgrown[i] = f.lease != nil && f.lease.key != f.leaseKey(); outgrown[i] {
+			l.release(f, true)
+		}
+	}
+	return outgrown
+}
+
 // answered reports which of the flights are answered by what is stored now, and is newer
 // than what their callers have seen. It asks the store for what nothing in between knows.
 func (x *Exchange) answered(t *Table, flights []*Flight) ([]bool, error) {
@@ -365,20 +432,35 @@ func (x *Exchange) answered(t *Table, flights []*Flight) ([]bool, error) {
 	}
 	n := 0
 	for i, f := range flights {
-		if !stored[i] || !entries[i].CachedAt.After(f.ask.asOf) {
+		if !stored[i] || f.ask.vary == nil && !entries[i].CachedAt.After(f.ask.asOf) {
 			stored[i] = false
 			continue
 		}
 		a := f.ask
 		a.Distrust = false // what could not be read is not there any more
 		s, err := x.stored(ctx, &a, entries[i])
+		f.selectLease(a.vary)
 		v := x.judge(&a, s)
-		if stored[i] = err == nil && (v == serveIt || v == serveAndRenew); stored[i] {
+		if stored[i] = err == nil && f.isNews(s) && (v == serveIt || v == serveAndRenew); stored[i] {
 			n++
 		}
 	}
 	x.counts.awaited.Add(int64(n))
 	return stored, nil
+}
+
+// isNews reports whether s, which may be nil, is newer than what the flight's caller has seen.
+func (f *Flight) isNews(s *Stored) bool {
+	seen := f.ask.asOf // of the latest response of the key
+	switch {
+	case s == nil:
+		return false
+	case s.beside && f.old != nil:
+		seen = f.old.Entry.CachedAt
+	case s.beside && !f.ask.Distrust:
+		return true
+	}
+	return s.Entry.CachedAt.After(seen)
 }
 
 // lookBelow lets a caller look once more, for what another process has stored.

@@ -29,7 +29,7 @@ func (l *leases) hold(flights []*Flight, rows []driver.Entry, won []bool) {
 		if !won[i] {
 			continue
 		}
-		got := &lease{key: f.ask.flightKey(), table: f.ask.Table, row: rows[i], period: f.ask.Rules.lease}
+		got := &lease{key: f.leaseKey(), flight: f, table: f.ask.Table, row: rows[i], period: f.ask.Rules.lease}
 		if f.unleased {
 			l.free(got)
 			continue
@@ -45,8 +45,14 @@ func (f *Flight) freeLease(kept bool) {
 	l := &f.x.leases
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	f.unleased = true
+	l.release(f, kept)
+}
+
+// release gives back the flight's lease, if it has one. The lock is held.
+func (l *leases) release(f *Flight, kept bool) {
 	held := f.lease
-	f.lease, f.unleased = nil, true
+	f.lease = nil
 	if held == nil || l.held[held.key] != held { // there is none, or it was lost
 		return
 	}

@@ -203,7 +203,7 @@ func flightsOf(due []*queued) []*Flight {
 func (l *leases) seen(t *Table, due []*queued) ([]driver.Entry, error) {
 	keys := make([]driver.Key, len(due))
 	for i, w := range due {
-		keys[i] = leaseKey(t, w.flight.ask.flightKey().key)
+		keys[i] = w.flight.leaseKey().row(t)
 	}
 	return guardedBy(l, t, "get", len(keys), func(ctx context.Context, table driver.Table) ([]driver.Entry, error) {
 		found := make([]driver.Entry, len(keys))
@@ -222,11 +222,14 @@ func (l *leases) decide(t *Table, q *queue, due []*queued, seen []driver.Entry) 
 	now := leaseNow()
 	var ended, given, waiting, asking []*queued
 	var givenRows []driver.Entry
-	wanted := make(map[flightKey]bool)
+	wanted := make(map[leaseKey]bool)
+	shared := l.shared(due)
 	for i, w := range due {
-		row, key := &seen[i], w.flight.ask.flightKey()
+		row, key := &seen[i], w.flight.leaseKey()
 		live := row.Key != nil && row.Live(now)
 		switch {
+		case shared[i]:
+			waiting = append(waiting, w)
 		case live && row.Header == "": // it is held
 			waiting = append(waiting, w)
 		case live && !row.CachedAt.Before(w.since):
@@ -251,6 +254,17 @@ func (l *leases) decide(t *Table, q *queue, due []*queued, seen []driver.Entry) 
 	q.waiting = append(q.waiting, waiting...)
 }
 
+// shared reports which flights wait for others of this process.
+func (l *leases) shared(due []*queued) []bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	shared := make([]bool, len(due))
+	for i, w := range due {
+		shared[i] = l.shares(w.flight)
+	}
+	return shared
+}
+
 // contend tries to get leases, and returns the flights that go on waiting as others have got
 // theirs.
 func (l *leases) contend(t *Table, due []*queued, get func([]*Flight) ([]bool, error)) (waiting []*queued) {
@@ -263,14 +277,15 @@ func (l *leases) contend(t *Table, due []*queued, get func([]*Flight) ([]bool, e
 		return nil
 	}
 	winners, waiting := split(due, won)
-	served, asking := split(winners, l.check(t, flightsOf(winners)))
+	served, winners := split(winners, l.check(t, flightsOf(winners)))
+	others, asking := split(winners, l.outgrown(flightsOf(winners)))
 	tellWaited(hooks.LeaseAwaited, served)
 	tellWaited(hooks.LeaseTakenOver, asking)
 	for _, w := range served {
 		w.answered()
 	}
 	l.launch(asking, false)
-	return waiting
+	return append(waiting, others...)
 }
 
 // launch lets flights ask the origin, without a lease or with the one that each has.

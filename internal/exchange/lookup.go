@@ -95,6 +95,7 @@ func (x *Exchange) stored(ctx context.Context, a *Ask, e driver.Entry) (*Stored,
 	s.showTo(a.Rules).bare = a.bare()
 	switch {
 	case a.Rules.Controls() && rfc9111.Varies(s.Head.Header):
+		a.vary = s.Head.Header["Vary"]
 		if s, err = x.selectVariant(ctx, a, s); err != nil {
 			return nil, x.lookupFailed(ctx, a, err)
 		}
