@@ -300,3 +300,28 @@ func TestWhatALeaseCosts(t *testing.T) {
 		t.Errorf("before the request there are %v, without a lease %v", leased, plain)
 	}
 }
+
+// A body that is not kept, as it is too large or does not end, is waited for by nobody else.
+func TestNobodyWaitsForABodyThatIsNotKept(t *testing.T) {
+	for name, size := range map[string]int{"it is too large": 2000, "it does not end": 1} {
+		t.Run(name, func(t *testing.T) {
+			o := leased(policy.Policy{})
+			o.cache.MaxBody, o.cache.StreamAfter = 1000, time.Millisecond
+			first := newHouse(t, o)
+			second := first.another(o)
+			first.api.mu.Lock()
+			first.api.answer = func(w http.ResponseWriter, r *http.Request) {
+				_, _ = w.Write(make([]byte, size))
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+			}
+			first.api.mu.Unlock()
+			for _, h := range []*house{first, second} {
+				resp, err := h.http.Get(h.api.URL + "/tracks/a") //nolint:noctx // the test waits for it
+				check(t, err)
+				defer resp.Body.Close()
+			}
+			first.wantRequests(2)
+		})
+	}
+}

@@ -178,11 +178,14 @@ func (f *Flight) becomeStream() {
 }
 
 // stopSharing lets no more callers join, and wakes those that wait for the whole body:
-// they will not get it.
+// they will not get it. Nor will those of other processes, who may ask now.
 func (f *Flight) stopSharing() {
 	fs := &f.x.flights
 	fs.mu.Lock()
-	defer fs.mu.Unlock()
 	fs.forget(f)
 	f.changed()
+	fs.mu.Unlock()
+	if f.ask.Rules.lease > 0 {
+		f.freeLease(false)
+	}
 }
