@@ -99,7 +99,7 @@ func (l *linguist) client(t *testing.T, url, name string) *http.Client {
 	}
 	c, err := cache.New(opened, &cache.Options{
 		StoreTimeout: waitfor.Limit, Now: l.now,
-		Policy: policy.Policy{CacheControl: policy.On, Lease: 5 * time.Second},
+		Policy: policy.Policy{CacheControl: policy.On, Lease: time.Minute},
 	})
 	if err != nil {
 		t.Fatal(err)
