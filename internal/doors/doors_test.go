@@ -43,8 +43,7 @@ func TestOneFlightForEachKeyWhateverTheDoor(t *testing.T) {
 			group.Go(func() { want(t, d.name, d.ask(t.Context(), h, "a"), version(1)) })
 		}
 	}
-	waitfor.True(t, "the request has reached the origin", func() bool { return h.api.requests.Load() > 0 })
-	time.Sleep(50 * time.Millisecond) // the others have time to make one, if they would
+	h.awaitCallers(4 * len(doors))
 	release()
 	group.Wait()
 	h.wantRequests(1)
@@ -510,8 +509,7 @@ func TestAnOverloadedOriginIsAskedOnce(t *testing.T) {
 				for range 40 {
 					group.Go(func() { want(t, d.name, d.ask(t.Context(), h, "a"), failed) })
 				}
-				waitfor.True(t, "the request has reached the origin", func() bool { return h.api.requests.Load() > 0 })
-				time.Sleep(100 * time.Millisecond) // the others have time to make one, if they would
+				h.awaitCallers(40)
 				release()
 				group.Wait()
 				h.wantRequests(1)

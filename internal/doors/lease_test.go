@@ -85,11 +85,23 @@ func together(t *testing.T, first, second *house, ask func(*house) answered) (an
 // awaitWaiting waits until a call of the house has a flight under way.
 func (h *house) awaitWaiting() {
 	h.t.Helper()
-	table := exchange.OfRepository(h.fetcher.Repository().Responses).View()
 	waitfor.True(h.t, "a flight is under way", func() bool {
-		flights, _ := table.Pending()
+		flights, _ := h.pending()
 		return flights > 0
 	})
+}
+
+// awaitCallers waits until so many calls of the house wait for flights.
+func (h *house) awaitCallers(n int) {
+	h.t.Helper()
+	waitfor.True(h.t, fmt.Sprintf("%d callers wait", n), func() bool {
+		_, callers := h.pending()
+		return callers >= n
+	})
+}
+
+func (h *house) pending() (flights, callers int) {
+	return exchange.OfRepository(h.fetcher.Repository().Responses).View().Pending()
 }
 
 func TestASecondProcessWaitsForTheFirst(t *testing.T) {
@@ -142,13 +154,16 @@ func TestProcessesDoNotQueueForWhatIsNotKept(t *testing.T) {
 
 // A lease is extended for as long as the request takes.
 func TestALeaseOutlivesItsPeriodWhileItsProcessAsks(t *testing.T) {
-	throughTwo(t, leased(policy.Policy{Lease: 300 * time.Millisecond}), func(t *testing.T, first, second *house, ask func(*house) answered) {
+	throughTwo(t, leased(policy.Policy{Lease: 3 * time.Second}), func(t *testing.T, first, second *house, ask func(*house) answered) {
 		release := first.api.block()
 		answers := together(t, first, second, ask)
-		until := time.Now().Add(time.Second)
+		taken := first.leases()
+		if len(taken) != 1 {
+			t.Fatalf("the leases are %v", taken)
+		}
 		waitfor.True(t, "the lease was extended", func() bool {
 			leases := first.leases()
-			return len(leases) == 1 && leases[0].ExpiresAt.After(until)
+			return len(leases) == 1 && leases[0].ExpiresAt.After(taken[0].ExpiresAt)
 		})
 		release()
 		answers()

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/endpointcache/endpointcache/cache"
-	"github.com/endpointcache/endpointcache/internal/waitfor"
 	"github.com/endpointcache/endpointcache/payload"
 	"github.com/endpointcache/endpointcache/policy"
 	"github.com/endpointcache/endpointcache/redact"
@@ -135,8 +134,7 @@ func TestCredentialsAreNotShared(t *testing.T) {
 				given <- resp.Header.Get("X-Auth-Token") != ""
 			}()
 		}
-		waitfor.True(t, "a request has reached the origin", func() bool { return h.api.requests.Load() > before })
-		time.Sleep(50 * time.Millisecond) // the others have time to join it
+		h.awaitCallers(cap(given))
 		release()
 		n := 0
 		for range cap(given) {
