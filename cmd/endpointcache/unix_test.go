@@ -41,7 +41,8 @@ func TestExportToAPipe(t *testing.T) {
 // A command that a signal ends has the exit code that it has in a shell.
 func TestACommandThatIsKilled(t *testing.T) {
 	p := newLocation(t, "sqlite")
-	for signal, want := range map[string]int{"INT": 130, "KILL": 137} {
+	// What runs in the background of a script may ignore SIGINT.
+	for signal, want := range map[string]int{"TERM": 143, "KILL": 137} {
 		if r := p.run(t, "", "record", "http://127.0.0.1:1", "--", "sh", "-c", "kill -"+signal+" $$"); r.code != want {
 			t.Errorf("after SIG%s it ends with %d, want %d: %s", signal, r.code, want, r.stderr)
 		}
