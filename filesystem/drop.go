@@ -32,8 +32,12 @@ func (s *Store) DropTable(ctx context.Context, name string) error {
 		defer func() { _ = parent.Close() }()
 		sweepDropped(parent)
 		spec, have, err := readTable(parent, folderName(name))
-		if have != "" && !isUnfinished(parent, name) {
-			return &driver.SchemaError{Table: name, Want: "a table of the cache", Have: have}
+		for tries := 1; have != "" && !isUnfinished(parent, name); tries++ {
+			if tries == maxOpens {
+				return &driver.SchemaError{Table: name, Want: "a table of the cache", Have: have}
+			}
+			// Another call may have completed it meanwhile.
+			spec, have, err = readTable(parent, folderName(name))
 		}
 		if err != nil || spec.Name == "" {
 			return err

@@ -64,18 +64,25 @@ func (s *Store) OpenTable(ctx context.Context, spec driver.TableSpec) (driver.Ta
 func (s *Store) ownTable(ctx context.Context, spec driver.TableSpec) (t *table, err error) {
 	spec.Key = slices.Clone(spec.Key)
 	err = s.run(ctx, "open table", spec.Name, func() error {
-		f, err := s.openTable(ctx, spec)
-		if err != nil {
-			return err
+		for tries := 1; ; tries++ {
+			f, err := s.openTable(ctx, spec)
+			if err == nil {
+				t, err = s.keep(ctx, spec, f)
+			}
+			// Another call may have removed the folder meanwhile.
+			if !errors.Is(err, fs.ErrNotExist) || tries == maxOpens {
+				return err
+			}
 		}
-		t, err = s.keep(ctx, spec, f)
-		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return t, nil
 }
+
+// maxOpens is how often a table is opened whose folder is removed meanwhile.
+const maxOpens = 10
 
 // keep returns the table of that name, which has been opened before or is now.
 func (s *Store) keep(ctx context.Context, spec driver.TableSpec, f *folder) (*table, error) {

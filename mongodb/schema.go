@@ -113,26 +113,27 @@ func (t *table) register(ctx context.Context) error {
 		r.Key = append(r.Key, column{c.Name, c.Kind.String()})
 	}
 	old, found, err := t.recorded(ctx)
+	if err == nil && !found {
+		switch there, err := t.exists(ctx); {
+		case err != nil:
+			return err
+		case !there:
+			_, err := t.store.tables().InsertOne(ctx, r)
+			return err // where others were faster, it is looked for again
+		}
+		// Another process may have recorded and created it meanwhile.
+		if old, found, err = t.recorded(ctx); err == nil && !found {
+			return t.foreignError()
+		}
+	}
 	if err != nil {
 		return err
 	}
-	if found && old.Dropped {
+	if old.Dropped {
 		return t.registerAgain(ctx, r)
 	}
-	there, err := t.exists(ctx)
-	if err != nil {
-		return err
-	}
-	if there {
-		// Another process may have recorded and created it meanwhile.
-		found, err := t.isRecorded(ctx)
-		if err == nil && !found {
-			err = t.foreignError()
-		}
-		return err
-	}
-	_, err = t.store.tables().InsertOne(ctx, r)
-	return err // where others were faster, it is looked for again
+	_, err = t.isRecorded(ctx)
+	return err
 }
 
 // registerAgain records a table that was dropped, after it has removed what others have
