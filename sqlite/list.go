@@ -46,7 +46,7 @@ func (t *table) List(ctx context.Context, l driver.Listing) (page []driver.Entry
 			}
 		}
 		page, err = t.readPage(ctx, l, sorts)
-		if !sorts && lacksIndex(err) { // as others have just dropped the table and made it anew
+		if l.Order != driver.ByKey && !sorts && lacksIndex(err) { // as others have just dropped the table and made it anew
 			page, err = t.readPage(ctx, l, true)
 		}
 		return err

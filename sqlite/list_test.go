@@ -220,3 +220,16 @@ func TestAListingIsMadeOnceForAll(t *testing.T) {
 		}
 	}
 }
+
+// Whatever the order, the error of a listing is that its table is gone.
+func TestAListingOfADroppedTable(t *testing.T) {
+	s, table := openOwned(t)
+	if err := s.DropTable(t.Context(), table.spec.Name); err != nil {
+		t.Fatal(err)
+	}
+	for order := driver.ByKey; order <= driver.BySize; order++ {
+		if _, err := table.List(t.Context(), driver.Listing{Order: order, Limit: 10}); err == nil || !strings.Contains(err.Error(), "no such table") {
+			t.Errorf("order %d: %v", order, err)
+		}
+	}
+}
