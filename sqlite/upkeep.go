@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,14 +141,20 @@ func (u *upkeep) sleepUntil(t time.Time) bool {
 
 // guarded does work. What fails is tried again after the next change; a
 // file that is found damaged is replaced, as an operation of a caller would.
+// One that was removed is not begun anew: perhaps nobody needs it any more.
 func (u *upkeep) guarded(work func(context.Context) error) error {
+	if _, err := os.Stat(u.file.path); errors.Is(err, fs.ErrNotExist) {
+		return errMoved
+	}
 	return u.file.guard(u.ctx, true, func() error { return work(u.ctx) })
 }
 
 // idle ends the goroutine if there is nothing left that it may have to do.
 func (u *upkeep) idle() bool {
-	if u.owesCut.Load() && u.guarded(u.cut) == nil {
-		u.owesCut.Store(false)
+	if u.owesCut.Load() {
+		if err := u.guarded(u.cut); err == nil || errors.Is(err, errMoved) {
+			u.owesCut.Store(false)
+		}
 	}
 	if u.owesCut.Load() || u.file.logIsLong() {
 		return false

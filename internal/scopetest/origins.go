@@ -21,6 +21,7 @@ import (
 // production on one store, one after the other and side by side.
 func Origins(t *testing.T, open func(t testing.TB) driver.Store) {
 	store := open(t)
+	t.Cleanup(func() { check(t, store.Close()) })
 	staging, production := newStage(t, "staging"), newStage(t, "production")
 	declared := things{Name: "things", Pattern: "GET /things/{id}"}
 

@@ -232,9 +232,10 @@ func each(ask func(u user, round string)) {
 	group.Wait()
 }
 
-// Run tries everything on a cache over each store that open returns.
+// Run tries everything on a cache over the store that open returns, and closes it.
 func Run(t *testing.T, open func(t testing.TB) driver.Store) {
 	store := open(t)
+	t.Cleanup(func() { check(t, store.Close()) })
 	n := 0
 	for _, scope := range []settings.Scope{settings.Undeclared, settings.PerIdentity} {
 		for _, control := range []policy.Switch{policy.Off, policy.On} {
