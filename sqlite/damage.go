@@ -142,28 +142,36 @@ func (t *table) clearDamaged(ctx context.Context) (cleared int, err error) {
 			return errors.Join(err, c.pragma(ctx, "PRAGMA writable_schema=RESET"))
 		}
 		// Until there is a table again, no operation on it succeeds, whoever does it.
-		rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), writersWait)
-		defer cancel()
-		return t.makeAgain(rest, c)
+		return t.makeAgain(context.WithoutCancel(ctx), c)
 	})
 	return cleared, err
 }
 
-// makeAgain makes a table that the file has forgotten.
+// makeAgain makes a table that the file has forgotten. Each step waits for other users of the file
+// for itself: to rewrite a large one may take longer than any of them is waited for.
 func (t *table) makeAgain(ctx context.Context, c *conn) error {
 	// The connection reads the schema again, which has no such table now.
 	if err := c.pragma(ctx, "PRAGMA writable_schema=RESET"); err != nil {
 		return err
 	}
-	vacuumed := c.pragma(ctx, "VACUUM")
+	vacuumed := patiently(ctx, func(ctx context.Context) error { return c.pragma(ctx, "VACUUM") })
 	if isDamage(vacuumed) {
 		vacuumed = nil // that of other tables is theirs
 	}
 	// Also where there was no room to rewrite the file, the table has to be there.
-	if err := begin(ctx, c); err != nil {
-		return errors.Join(vacuumed, err)
-	}
-	return errors.Join(vacuumed, end(ctx, c, t.ensure(ctx, c)))
+	return errors.Join(vacuumed, patiently(ctx, func(ctx context.Context) error {
+		if err := begin(ctx, c); err != nil {
+			return err
+		}
+		return end(ctx, c, t.ensure(ctx, c))
+	}))
+}
+
+// patiently does a step that waits for other writers as long as these may take.
+func patiently(ctx context.Context, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, writersWait)
+	defer cancel()
+	return step(ctx)
 }
 
 // forgetTable deletes a table and its indexes from the schema.
