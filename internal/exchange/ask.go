@@ -55,6 +55,7 @@ type Ask struct {
 	built   bool      // Door.Build was asked
 	apart   bool      // it has left a flight whose answer was another variant
 	below   bool      // the store is asked for what nothing in between knows
+	unread  bool      // the payload of a variant is not read: it is only judged
 	vary    []string  // by what the latest response of the key varies, as far as is known and the ask heeds it
 
 	// Of one get: it needs no memory of its own.

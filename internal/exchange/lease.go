@@ -438,6 +438,7 @@ func (x *Exchange) answered(t *Table, flights []*Flight) ([]bool, error) {
 		}
 		a := f.ask
 		a.Distrust = false // what could not be read is not there any more
+		a.unread = a.Rules.serve == nil
 		s, err := x.stored(ctx, &a, entries[i])
 		f.selectLease(a.vary)
 		v := x.judge(&a, s)

@@ -167,7 +167,10 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 	if generation == "" || rfc9111.VariesByAll(latest.Head.Header) {
 		return nil, nil
 	}
-	key := a.variantKey(generation, a.variant(latest.Head.Header))
+	key, sel := a.variantKey(generation, a.variant(latest.Head.Header)), allParts(x)
+	if a.unread {
+		sel.Parts &^= driver.Payload
+	}
 	var found driver.Entry
 	var ok, old bool
 	err := x.guard.do(ctx, a.Table, "get", 1, func(ctx context.Context) error {
@@ -176,7 +179,7 @@ func (x *Exchange) selectVariant(ctx context.Context, a *Ask, latest *Stored) (*
 			return err
 		}
 		var visited once
-		err = table.Get(ctx, []driver.Key{key}, allParts(x), visited.visit)
+		err = table.Get(ctx, []driver.Key{key}, sel, visited.visit)
 		if err != nil || !visited.ok {
 			return err
 		}
