@@ -56,13 +56,13 @@ type leases struct {
 	wake    chan struct{}
 	queues  map[*Table]*queue
 	cleared time.Time // when those of processes that have died were last removed
-	left    map[flightKey]leftRenewal
+	left    map[leaseKey]leftRenewal
 }
 
 func (l *leases) init(x *Exchange) {
 	l.x, l.spec = x, driver.TableSpec{Name: LeasesTable, Key: leaseColumns}
 	l.held, l.queues = make(map[leaseKey]*lease), make(map[*Table]*queue)
-	l.left, l.giving = make(map[flightKey]leftRenewal), make(map[leaseKey]bool)
+	l.left, l.giving = make(map[leaseKey]leftRenewal), make(map[leaseKey]bool)
 	l.wake = make(chan struct{}, 1)
 }
 
@@ -253,10 +253,13 @@ func (l *leases) leaveRenewals(lost []*Flight, own map[*Flight]bool, now time.Ti
 		if len(l.left) >= mostLeft {
 			clear(l.left)
 		}
-		l.left[f.ask.flightKey()] = leftRenewal{f.old.Entry.CachedAt, now.Add(f.ask.Rules.lease)}
+		l.left[leftKey(f.ask.flightKey(), f.old)] = leftRenewal{f.old.Entry.CachedAt, now.Add(f.ask.Rules.lease)}
 	}
 	return left, waiting
 }
+
+// leftKey is that of the renewal of s.
+func leftKey(key flightKey, s *Stored) leaseKey { return leaseKey{key, s.Head.Notes[variantNote]} }
 
 func (f *Flight) isUnawaitedRenewal() bool {
 	fs := &f.x.flights
@@ -269,7 +272,7 @@ func (f *Flight) isUnawaitedRenewal() bool {
 func (l *leases) isLeft(key flightKey, s *Stored) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r, ok := l.left[key]
+	r, ok := l.left[leftKey(key, s)]
 	return ok && r.of.Equal(s.Entry.CachedAt) && leaseNow().Before(r.until)
 }
 
