@@ -189,15 +189,30 @@ func TestAServersVariablesHaveDefaults(t *testing.T) {
 			}
 		}
 	}
-	document := strings.Replace(string(small("\n  /a: {get: {"+answer+"}}")), "paths:",
-		"servers: [{url: 'https://h{base}', variables: {base: {enum: ['', /v2], default: ''}}}]\npaths:", 1)
-	if got := one(t, []byte(document), gen.Config{}).Report.Operations[0].Pattern; got != "GET /a" {
-		t.Errorf("with an empty default, the pattern is %s", got)
-	}
-	_, err := gen.Generate(t.Context(), []byte(document), gen.Options{Config: gen.Config{Server: "https://h/{none}"}})
+	document := small("\n  /a: {get: {" + answer + "}}")
+	_, err := gen.Generate(t.Context(), document, gen.Options{Config: gen.Config{Server: "https://h/{none}"}})
 	var wrong *gen.ConfigError
 	if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "{none}") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// An empty default is one, such as that of an environment's prefix.
+func TestADefaultOfAServersVariableMayBeEmpty(t *testing.T) {
+	const servers = "servers: [{url: 'https://{env}h{base/v}', variables: {env: {default: ''}, base/v: {default: \"\", description: d}}}]"
+	for place, document := range map[string][]byte{
+		"document":  []byte(strings.Replace(string(small("\n  /a: {get: {"+answer+"}}")), "paths:", servers+"\npaths:", 1)),
+		"path":      small("\n  /a: {" + servers + ", get: {" + answer + "}}"),
+		"operation": small("\n  /a: {get: {" + servers + ", " + answer + "}}"),
+	} {
+		o := one(t, document, gen.Config{}).Report.Operations[0]
+		if !o.Cached || !strings.HasSuffix(o.Pattern, "/a") || strings.Contains(o.Pattern, "{") {
+			t.Errorf("%s: %+v", place, o)
+		}
+	}
+	null := strings.Replace(string(small("\n  /a: {get: {"+answer+"}}")), "paths:", "servers: [{url: 'https://h/{v}', variables: {v: {default: null}}}]\npaths:", 1)
+	if _, err := gen.Generate(t.Context(), []byte(null), gen.Options{}); err == nil {
+		t.Error("a null is taken for a default")
 	}
 }
 

@@ -153,7 +153,7 @@ func checkServer(text string) error {
 	if text == "" {
 		return nil
 	}
-	_, err := serverURL(&openapi3.Server{URL: text})
+	_, err := serverURL(&openapi3.Server{URL: text}, nil)
 	return err
 }
 

@@ -181,6 +181,15 @@ func walkNode(pointer string, key, node *yaml.Node, visit func(string, *yaml.Nod
 	return true
 }
 
+// hasText tells whether a pointer leads to a text, perhaps an empty one.
+func (t tree) hasText(at string) (found bool) {
+	t.walk(func(pointer string, _, node *yaml.Node) bool {
+		found = pointer == at && node.ShortTag() == "!!str"
+		return !found
+	})
+	return found
+}
+
 // locateReference finds where a reference stands.
 func (t tree) locateReference(e *DocumentError, is func(ref string) bool) {
 	t.walk(func(pointer string, key, node *yaml.Node) bool {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -17,7 +18,7 @@ import (
 // readServer takes what patterns begin with out of the document's first server.
 func (p *plan) readServer() error {
 	for i, s := range p.doc.Servers {
-		u, err := serverURL(s)
+		u, err := p.serverURL(s, "/servers/"+strconv.Itoa(i))
 		switch {
 		case err == nil:
 			p.hosts = append(p.hosts, strings.ToLower(u.Host))
@@ -35,7 +36,7 @@ func (p *plan) readServer() error {
 	if p.config.Server == "" {
 		return nil
 	}
-	u, err := serverURL(&openapi3.Server{URL: p.config.Server})
+	u, err := serverURL(&openapi3.Server{URL: p.config.Server}, nil)
 	if err != nil {
 		return &ConfigError{Err: fmt.Errorf("server: %w", err)}
 	}
@@ -46,15 +47,24 @@ func (p *plan) readServer() error {
 // prefixOf is what the paths of a server begin with.
 func prefixOf(u *url.URL) string { return strings.TrimRight(u.EscapedPath(), "/") }
 
-// serverURL is the URL of a server with the defaults of its variables.
-func serverURL(s *openapi3.Server) (*url.URL, error) {
+// serverURL is the URL of a server that a pointer leads to.
+func (p *plan) serverURL(s *openapi3.Server, at string) (*url.URL, error) {
+	return serverURL(s, func(variable string) bool {
+		return p.doc.tree.hasText(at + "/variables/" + escapePointer(variable) + "/default")
+	})
+}
+
+// serverURL is the URL of a server with the defaults of its variables. A default may be empty:
+// given tells whether a variable has one.
+func serverURL(s *openapi3.Server, given func(variable string) bool) (*url.URL, error) {
 	if s == nil {
 		return &url.URL{}, nil
 	}
 	missing := ""
 	text := serverVariable.ReplaceAllStringFunc(s.URL, func(name string) string {
-		v := s.Variables[name[1:len(name)-1]]
-		if v == nil || v.Default == "" && !slices.Contains(v.Enum, "") {
+		variable := name[1 : len(name)-1]
+		v := s.Variables[variable]
+		if v == nil || v.Default == "" && !given(variable) {
 			missing = cmp.Or(missing, name)
 			return ""
 		}
@@ -93,28 +103,29 @@ func (p *plan) templateOf(o *operation) (t template, reason string) {
 
 // prefixFor is what the paths of a pattern begin with: the path of the operation's server.
 func (p *plan) prefixFor(o *operation) (string, error) {
-	servers := p.serversOf(o)
+	servers, at := p.serversOf(o)
 	if len(servers) == 0 {
 		return p.prefix, nil
 	}
-	u, err := serverURL(servers[0])
+	u, err := p.serverURL(servers[0], at+"/0")
 	if err != nil {
 		return "", err
 	}
 	return prefixOf(u), nil
 }
 
-// serversOf are those that an operation or its path names, none where the document's answer.
-func (p *plan) serversOf(o *operation) openapi3.Servers {
+// serversOf are those that an operation or its path names, with the pointer to them. They are
+// none where the document's answer.
+func (p *plan) serversOf(o *operation) (servers openapi3.Servers, at string) {
 	switch {
 	case p.config.Server != "":
-		return nil
+		return nil, ""
 	case o.Servers != nil && len(*o.Servers) > 0:
-		return *o.Servers
+		return *o.Servers, o.pointer + "/servers"
 	case o.item != nil:
-		return o.item.Servers
+		return o.item.Servers, "/paths/" + escapePointer(o.path) + "/servers"
 	default:
-		return nil
+		return nil, ""
 	}
 }
 
@@ -125,8 +136,9 @@ func (p *plan) serversOf(o *operation) openapi3.Servers {
 func (p *plan) readOwnServer(e *endpoint) (reason string) {
 	var own *url.URL
 	known := false
-	for _, s := range p.serversOf(e.operation) {
-		u, err := serverURL(s)
+	servers, at := p.serversOf(e.operation)
+	for i, s := range servers {
+		u, err := p.serverURL(s, at+"/"+strconv.Itoa(i))
 		if err != nil {
 			return err.Error()
 		}
