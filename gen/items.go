@@ -89,7 +89,8 @@ func arraysOf(s *openapi3.Schema, at []string, depth int) (ofObjects, others []i
 	return ofObjects, others
 }
 
-// How much it says that a text of an operation has the name of an array.
+// How much it says that a text of an operation has the name of an array. Its name is the end of
+// its path, and its operationId.
 const (
 	inItsName  = 4
 	inItsWords = 1
@@ -105,7 +106,7 @@ func (e *endpoint) mentioned(arrays []items, least int) (found items, ok bool) {
 		for _, text := range []struct {
 			of     string
 			weight int
-		}{{e.path, inItsName}, {e.OperationID, inItsName}, {e.Summary, 2}, {e.Description, inItsWords}} {
+		}{{afterWildcards(e.path), inItsName}, {withoutAttributes(e.OperationID), inItsName}, {e.Summary, 2}, {e.Description, inItsWords}} {
 			if containsWords(text.of, name) {
 				score += text.weight
 			}
@@ -117,6 +118,23 @@ func (e *endpoint) mentioned(arrays []items, least int) (found items, ok bool) {
 		}
 	}
 	return found, best > second && best >= least
+}
+
+// afterWildcards is what a path is about: what comes before are other things, such as the tag
+// whose articles are listed.
+func afterWildcards(path string) string { return path[strings.LastIndexByte(path, '}')+1:] }
+
+// prepositions begin what the name of an operation says of the things that it is about.
+var prepositions = []string{"by", "with", "for", "of", "in", "from", "on", "without"}
+
+// withoutAttributes is the name of an operation up to the first preposition: "listArticles" of
+// "listArticlesByTags".
+func withoutAttributes(name string) string {
+	all := words(name)
+	if at := slices.IndexFunc(all, func(w string) bool { return slices.Contains(prepositions, strings.ToLower(w)) }); at >= 0 {
+		all = all[:at]
+	}
+	return strings.Join(all, " ")
 }
 
 func containsWords(text, phrase string) bool {

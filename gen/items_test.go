@@ -25,12 +25,21 @@ func TestItemsAreWhatTheOperationNames(t *testing.T) {
 		{"/a", "", "films: " + objects + ", ids: " + texts, "films"},
 		{"/a", "", "ids: " + texts, "ids"},
 		{"/a/members", "", "members: " + objects + ", roles: " + objects, "members"},
+		{"/tags/{id}/articles", "", "data: " + objects + ", tags: " + texts, "data"},
+		{"/users/{id}/orders", "", "results: " + objects + ", users: " + objects, "results"},
+		{"/users/{id}", "operationId: getUsers", "users: " + objects + ", data: " + objects, "users"},
+		{"/a", "operationId: listArticlesByTags", "data: " + objects + ", tags: " + texts, "data"},
+		{"/a", "operationId: articles_with_tags", "results: " + objects + ", tags: " + objects, "results"},
 	} {
 		words := test.words
 		if words != "" {
 			words += ", "
 		}
-		out := one(t, small("\n  "+test.path+": {get: {"+words+"parameters: [{name: offset, in: query, schema: {type: integer}}], "+
+		params := ""
+		if strings.Contains(test.path, "{id}") {
+			params = "{name: id, in: path, required: true, schema: {type: string}}, "
+		}
+		out := one(t, small("\n  "+test.path+": {get: {"+words+"parameters: ["+params+"{name: offset, in: query, schema: {type: integer}}], "+
 			"responses: {'200': {description: d, content: {application/json: {schema: {type: object, properties: {"+test.members+"}}}}}}}}"), gen.Config{})
 		o := out.Report.Operations[0]
 		if test.items == "" {
