@@ -211,3 +211,13 @@ func TestIgnoredParametersAreNoPartOfTheKey(t *testing.T) {
 		}
 	}
 }
+
+// A member of an object that makes no difference may have the name of a parameter that does.
+func TestAnIgnoredMemberIsNoOtherParameter(t *testing.T) {
+	document := small("\n  /a:\n    get:\n      operationId: a\n      parameters:\n        - {name: page, in: query, schema: {type: string}}\n" +
+		"        - {name: options, in: query, schema: {type: object, properties: {page: {type: string}, x: {type: string}}}}\n      " + answer)
+	source := sourceOf(one(t, document, gen.Config{Operations: map[string]gen.Operation{"a": {Ignore: []string{"options"}, Omit: []string{"page"}}}}))
+	if want := `request.IgnoreQuery("options", "x")`; !strings.Contains(source, want) {
+		t.Errorf("there is no %s in\n%s", want, source)
+	}
+}

@@ -66,7 +66,7 @@ func (p *plan) ignores(e *endpoint, name string) bool {
 const ignoredBecause = "the parameter %q makes no difference, by the configuration"
 
 // ignoreAll leaves a parameter out, with what stands for it in requests: where it is an object,
-// that has names of its own.
+// that has names of its own. One that is the name of another parameter may stand for that.
 func (p *plan) ignoreAll(e *endpoint, param *openapi3.Parameter) {
 	e.note(ignoredBecause, param.Name)
 	var names []string
@@ -79,7 +79,7 @@ func (p *plan) ignoreAll(e *endpoint, param *openapi3.Parameter) {
 		}
 	}
 	for _, name := range names {
-		if !p.ignores(e, name) {
+		if !p.ignores(e, name) && find(e.parameters, "query", name) == nil {
 			e.key.ignore = append(e.key.ignore, name)
 		}
 	}
