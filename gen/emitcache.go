@@ -77,6 +77,9 @@ func (s *source) fetcher() {
 }
 
 `)
+	if elsewhere != "" {
+		s.originOf()
+	}
 }
 
 // hasOwnServers tells whether some declaration is for another server than the API's.
@@ -86,12 +89,23 @@ func (p *plan) hasOwnServers() bool {
 
 // checkServer writes that a client of one server does not ask for what another one answers.
 func (s *source) checkServer() {
-	s.printf("fmt strings", `	if client != nil && s.BaseURL != "" && s.BaseURL != settings.AnyBaseURL {
+	s.printf("fmt url", `	if own, err := url.Parse(s.BaseURL); err == nil && client != nil && own.Host != "" {
 		// Its path would be asked for at the client's server.
-		if base := client.Base(); base != nil && !strings.EqualFold(base.Scheme+"://"+base.Host, s.BaseURL) {
+		if base := client.Base(); base != nil && originOf(base) != originOf(own) {
 			return nil, fmt.Errorf("%%s: the client is for %%s, and its server is %%s: set BaseURL of the settings if they are the same", s.Name, base.Host, s.BaseURL)
 		}
 	}
+`)
+}
+
+// originOf writes what tells whether two URLs are of one server.
+func (s *source) originOf() {
+	s.comment("", "originOf is the scheme, the host and the port of a URL, in the one form that all their spellings have.")
+	s.printf("cmp strings url", `func originOf(u *url.URL) string {
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	return strings.ToLower(u.Scheme + "://" + strings.TrimSuffix(u.Hostname(), ".") + ":" + port)
+}
+
 `)
 }
 

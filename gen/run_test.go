@@ -201,12 +201,17 @@ func TestTypedCallsAskTheServerOfTheirOperation(t *testing.T) {
 	if _, err := parameters.Fetcher(c, client, parameters.GetStatus, nil); err != nil {
 		t.Error(err)
 	}
-	for _, base := range []string{"https://files.example.com", "https://Files.example.com"} {
+	for _, base := range []string{"https://files.example.com", "https://Files.example.com", "https://files.example.com:443/v1", "https://files.example.com./"} {
 		if _, err := parameters.Fetcher(c, newClient(t, base), parameters.LatestFile, nil); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, base := range []string{both.URL, "", settings.AnyBaseURL} {
+	for _, base := range []string{"http://files.example.com", "https://files.example.com:80"} {
+		if _, err := parameters.Fetcher(c, newClient(t, base), parameters.LatestFile, nil); err == nil {
+			t.Errorf("a client of %s is taken", base)
+		}
+	}
+	for _, base := range []string{both.URL, both.URL + "/", "", settings.AnyBaseURL} {
 		own := parameters.LatestFile
 		own.BaseURL = base
 		files, err := parameters.Fetcher(c, client, own, nil)

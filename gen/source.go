@@ -12,7 +12,7 @@ import (
 
 // libraryImports are what generated files may import besides the packages of payload types.
 var libraryImports = []string{
-	"context", "encoding/json", "errors", "fmt", "net/http", "strings", "time",
+	"cmp", "context", "encoding/json", "errors", "fmt", "net/http", "net/url", "strings", "time",
 	"github.com/endpointcache/endpointcache/cache",
 	"github.com/endpointcache/endpointcache/fetch",
 	"github.com/endpointcache/endpointcache/pages",

@@ -3,11 +3,13 @@
 package parameters
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/endpointcache/endpointcache/cache"
@@ -56,9 +58,9 @@ func addWrite[K comparable](c *cache.ResponseCache, w settings.WriteSettings[K])
 // stays the caller's to close. That the client is for another server than the declaration's BaseURL
 // is an error.
 func Fetcher[K comparable, V any](c *cache.ResponseCache, client *fetch.Client, s settings.RepositorySettings[K, V], opts *fetch.FetcherOptions) (*fetch.Fetcher[K, V], error) {
-	if client != nil && s.BaseURL != "" && s.BaseURL != settings.AnyBaseURL {
+	if own, err := url.Parse(s.BaseURL); err == nil && client != nil && own.Host != "" {
 		// Its path would be asked for at the client's server.
-		if base := client.Base(); base != nil && !strings.EqualFold(base.Scheme+"://"+base.Host, s.BaseURL) {
+		if base := client.Base(); base != nil && originOf(base) != originOf(own) {
 			return nil, fmt.Errorf("%s: the client is for %s, and its server is %s: set BaseURL of the settings if they are the same", s.Name, base.Host, s.BaseURL)
 		}
 	}
@@ -67,6 +69,13 @@ func Fetcher[K comparable, V any](c *cache.ResponseCache, client *fetch.Client, 
 		return nil, err
 	}
 	return fetch.New(client, repo, opts)
+}
+
+// originOf is the scheme, the host and the port of a URL, in the one form that all their spellings
+// have.
+func originOf(u *url.URL) string {
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	return strings.ToLower(u.Scheme + "://" + strings.TrimSuffix(u.Hostname(), ".") + ":" + port)
 }
 
 // Client is an HTTP client that answers from a cache what it can, and sends the rest as base does,
