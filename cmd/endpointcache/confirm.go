@@ -67,7 +67,7 @@ func (s *session) preview(ctx context.Context, out *term.Output, verb string, sc
 	out.Printf("To %s: %s of %s\n", verb, human.Count(n), human.Things(all, "entry", "entries"))
 	table := s.entryTableTo(out)
 	for _, e := range page.Entries {
-		table.row(sc.names.of(e), e)
+		table.row(sc.names.of(e.Table), e)
 	}
 	table.Flush()
 	if rest := n - len(page.Entries); rest > 0 {

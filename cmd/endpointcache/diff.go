@@ -39,7 +39,7 @@ const (
 
 // Run compares an entry with what the origin answers at this moment. The stored one stays as it is.
 func (c *diffCommand) Run(ctx context.Context, s *session) error {
-	stored, req, err := c.both(ctx, s)
+	table, stored, req, err := c.both(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -65,9 +65,9 @@ func (c *diffCommand) Run(ctx context.Context, s *session) error {
 		changes = slices.DeleteFunc(changes, func(ch diff.Change) bool { return ch.Volatile })
 	}
 	if s.JSON {
-		err = s.out.Document(differencesOf(stored, req, now, same, changes))
+		err = s.out.Document(differencesOf(table, stored, req, now, same, changes))
 	} else {
-		s.tellChanges(stored, same, changes)
+		s.tellChanges(table, stored, same, changes)
 	}
 	if now.Status/100 == 3 && stored.Status/100 != 3 && now.Header.Get("Location") != "" {
 		fmt.Fprintln(s.stderr, "The origin redirects this request: --follow follows it.")
@@ -78,8 +78,9 @@ func (c *diffCommand) Run(ctx context.Context, s *session) error {
 	return err
 }
 
-// both are the entry with its body, and the request that it answers. The store is closed then: an origin may take its time.
-func (c *diffCommand) both(ctx context.Context, s *session) (e cache.Stored, req *http.Request, err error) {
+// both are the entry with its body, and the request that it answers, and what commands call the entry's table. The store
+// is closed then: an origin may take its time.
+func (c *diffCommand) both(ctx context.Context, s *session) (table string, e cache.Stored, req *http.Request, err error) {
 	said := ""
 	if c.Table != "" { // which tells the entry, so that --url tells the request alone
 		said, c.URL = c.URL, ""
@@ -100,12 +101,17 @@ func (c *diffCommand) both(ctx context.Context, s *session) (e cache.Stored, req
 		if err == nil {
 			err = checkWhose(ctx, s, rc, e, req)
 		}
+		if err != nil {
+			return err
+		}
+		names, err := readNames(ctx, rc)
+		table = names.of(e.Table)
 		return err
 	})
 	if err != nil {
-		return e, nil, err
+		return "", e, nil, err
 	}
-	return e, req, c.rebase(req)
+	return table, e, req, c.rebase(req)
 }
 
 // requestOf is the request that is made of an entry's key, with the headers of the command line.
@@ -252,9 +258,9 @@ type difference struct {
 	Volatile bool    `json:"volatile,omitempty"`
 }
 
-func differencesOf(e cache.Stored, req *http.Request, now diff.Response, same bool, changes []diff.Change) differences {
+func differencesOf(table string, e cache.Stored, req *http.Request, now diff.Response, same bool, changes []diff.Change) differences {
 	result := differences{
-		identity: identityOf(e), Request: request{req.Method, text(secret.Mask(req.URL.String()))},
+		identity: identityOf(table, e), Request: request{req.Method, text(secret.Mask(req.URL.String()))},
 		Status: now.Status, Same: same, Changes: []difference{},
 	}
 	for _, ch := range changes {
@@ -271,8 +277,8 @@ func differencesOf(e cache.Stored, req *http.Request, now diff.Response, same bo
 }
 
 // tellChanges writes what differs: - is stored, + is what the origin has now.
-func (s *session) tellChanges(e cache.Stored, same bool, changes []diff.Change) {
-	s.out.Printf("%s\n", s.out.Styled(term.Bold, term.Text(e.Table)+" "+keyWords(e.Key)))
+func (s *session) tellChanges(table string, e cache.Stored, same bool, changes []diff.Change) {
+	s.out.Printf("%s\n", s.out.Styled(term.Bold, term.Text(table)+" "+keyWords(e.Key)))
 	switch {
 	case same && len(changes) > 0:
 		s.out.Printf("%s\n", s.out.Styled(term.Good, "The origin's answer is what is stored, but for what differs from answer to answer:"))

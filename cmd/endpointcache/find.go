@@ -64,7 +64,7 @@ func (l *listing) pages(ctx context.Context, sc scope, each func(table string, e
 			return "", err
 		}
 		for _, e := range page.Entries {
-			if err := each(sc.names.of(e), e); err != nil {
+			if err := each(sc.names.of(e.Table), e); err != nil {
 				return "", err
 			}
 		}
@@ -136,7 +136,7 @@ func (c *keysCommand) Run(ctx context.Context, s *session) error {
 	table := s.out.Table(term.Column{Title: "TABLE"}, term.Column{Title: "KEY", Fixed: true})
 	next, err := c.list(ctx, s, func(name string, e cache.Stored) error {
 		if s.JSON {
-			return s.out.JSON(identityOf(e))
+			return s.out.JSON(identityOf(name, e))
 		}
 		table.Row(term.Text(name), keyWords(e.Key))
 		return nil
@@ -155,7 +155,7 @@ func (c *findCommand) Run(ctx context.Context, s *session) error {
 	table := s.entryTable()
 	next, err := c.list(ctx, s, func(name string, e cache.Stored) error {
 		if s.JSON {
-			return s.out.JSON(s.entryOf(e))
+			return s.out.JSON(s.entryOf(name, e))
 		}
 		table.row(name, e)
 		return nil
@@ -207,8 +207,9 @@ type identity struct {
 	Key        jsonKey `json:"key"`
 }
 
-func identityOf(e cache.Stored) identity {
-	return identity{text(e.Table), text(e.Repository), text(e.Origin), jsonKey(e.Key)}
+// identityOf is that of a response of a table, as commands call that.
+func identityOf(table string, e cache.Stored) identity {
+	return identity{text(table), text(e.Repository), text(e.Origin), jsonKey(e.Key)}
 }
 
 // entry is a stored response in JSON, without headers and body.
@@ -223,9 +224,9 @@ type entry struct {
 	Expired   bool      `json:"expired"`
 }
 
-func (s *session) entryOf(e cache.Stored) entry {
+func (s *session) entryOf(table string, e cache.Stored) entry {
 	return entry{
-		identityOf(e), text(e.Name), e.Status, e.Size, s.at(e.CachedAt), s.at(e.ExpiresAt), s.at(e.UsedAt),
+		identityOf(table, e), text(e.Name), e.Status, e.Size, s.at(e.CachedAt), s.at(e.ExpiresAt), s.at(e.UsedAt),
 		!e.ExpiresAt.IsZero() && !s.begun.Before(e.ExpiresAt),
 	}
 }

@@ -63,22 +63,32 @@ func (c *lsCommand) Run(ctx context.Context, s *session) error {
 		if len(summaries) == 0 {
 			return errNothing
 		}
+		names := namesIn(summaries)
 		if s.JSON {
 			for _, sum := range summaries {
-				if err := s.out.JSON(s.summaryOf(sum)); err != nil {
+				if err := s.out.JSON(s.summaryOf(names, sum)); err != nil {
 					return err
 				}
 			}
 			return nil
 		}
-		s.list(summaries)
+		s.list(names, summaries)
 		return nil
 	})
 }
 
-func (s *session) summaryOf(sum cache.Summary) summary {
+// namesIn are what commands call the tables of summaries.
+func namesIn(summaries []cache.Summary) tableNames {
+	tables := make([]cache.Table, len(summaries))
+	for i, sum := range summaries {
+		tables[i] = sum.Table
+	}
+	return namesOf(tables)
+}
+
+func (s *session) summaryOf(names tableNames, sum cache.Summary) summary {
 	result := summary{
-		Table: text(sum.Name), Repository: text(sum.Repository), Origin: text(sum.Origin), Key: []keyColumn{},
+		Table: text(names.of(sum.Name)), Repository: text(sum.Repository), Origin: text(sum.Origin), Key: []keyColumn{},
 		Entries: sum.Live + sum.Expired, Live: sum.Live, Expired: sum.Expired, Absent: sum.Absent, Bytes: sum.Bytes,
 		Oldest: s.at(sum.Oldest), Newest: s.at(sum.Newest), Left: sum.Left,
 	}
@@ -91,13 +101,13 @@ func (s *session) summaryOf(sum cache.Summary) summary {
 	return result
 }
 
-func (s *session) list(summaries []cache.Summary) {
+func (s *session) list(names tableNames, summaries []cache.Summary) {
 	right := func(title string) term.Column { return term.Column{Title: title, Right: true, Fixed: true} }
 	table := s.out.Table(term.Column{Title: "TABLE"}, term.Column{Title: "KEY"}, right("ENTRIES"), right("LIVE"), right("EXPIRED"),
 		right("ABSENT"), right("SIZE"), right("OLDEST"), right("NEWEST"), right("VERSION"))
 	var all cache.Summary
 	for _, sum := range summaries {
-		name := term.Cell{Text: term.Text(sum.Name)}
+		name := term.Cell{Text: term.Text(names.of(sum.Name))}
 		if sum.Left {
 			name = term.Cell{Text: name.Text + " (left over)", Style: term.Faint}
 		}

@@ -145,9 +145,13 @@ func answering(c *cache.ResponseCache, req *http.Request) (cache.Stored, error) 
 		fmt.Fprintf(&b, "\n  %s", term.Text(reason))
 	}
 	if len(found.Near) > 0 {
+		names, err := readNames(req.Context(), c)
+		if err != nil {
+			return cache.Stored{}, err
+		}
 		b.WriteString("\nNear it are:")
 		for _, e := range found.Near {
-			fmt.Fprintf(&b, "\n  %s %s", term.Quote(e.Table), keyWords(e.Key))
+			fmt.Fprintf(&b, "\n  %s %s", term.Quote(names.of(e.Table)), keyWords(e.Key))
 		}
 	}
 	return cache.Stored{}, fmt.Errorf("%w for that request%s", errNothing, b.String())

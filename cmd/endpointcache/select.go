@@ -113,7 +113,9 @@ func choose(tables []cache.Table, names []string) ([]cache.Table, error) {
 	}
 	var chosen []cache.Table
 	for _, name := range names {
-		found := slices.DeleteFunc(slices.Clone(tables), func(t cache.Table) bool { return t.Repository != name && nameOf(tables, t) != name })
+		found := slices.DeleteFunc(slices.Clone(tables), func(t cache.Table) bool {
+			return name != t.Repository && name != t.Name && (name != t.Name+first || t.Name != t.Repository)
+		})
 		if len(found) == 0 {
 			return nil, noTable(tables, name)
 		}
@@ -122,14 +124,16 @@ func choose(tables []cache.Table, names []string) ([]cache.Table, error) {
 	return chosen, nil
 }
 
-// nameOf is the name of a table among others. The first of a repository with several has the repository's name: an @
-// behind it tells the two apart.
+// first is behind the name of a repository where only the first of its tables is meant, which has the same name.
+const first = "@"
+
+// nameOf is what commands call a table among others.
 func nameOf(tables []cache.Table, t cache.Table) string {
 	several := slices.ContainsFunc(tables, func(other cache.Table) bool {
 		return other.Name != t.Name && other.Repository == t.Repository && !other.Left
 	})
 	if several && t.Name == t.Repository {
-		return t.Name + "@"
+		return t.Name + first
 	}
 	return t.Name
 }
@@ -145,8 +149,14 @@ func namesOf(tables []cache.Table) tableNames {
 	return names
 }
 
-// of is what commands call the table of an entry.
-func (n tableNames) of(e cache.Stored) string { return cmp.Or(n[e.Table], e.Table) }
+// readNames reads what commands call the tables of a cache.
+func readNames(ctx context.Context, rc *cache.ResponseCache) (tableNames, error) {
+	tables, err := rc.Tables(ctx)
+	return namesOf(tables), err
+}
+
+// of is what commands call a table of that name.
+func (n tableNames) of(name string) string { return cmp.Or(n[name], name) }
 
 // noTable is the error for a table that is not there. It tells which are.
 func noTable(tables []cache.Table, name string) error {

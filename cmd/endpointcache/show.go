@@ -55,10 +55,14 @@ func (c *showCommand) Run(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
-		if s.JSON {
-			return s.out.Document(s.shownOf(e, head, why))
+		names, err := readNames(ctx, rc)
+		if err != nil {
+			return err
 		}
-		s.show(e, head, why, c.Full)
+		if s.JSON {
+			return s.out.Document(s.shownOf(names.of(e.Table), e, head, why))
+		}
+		s.show(names.of(e.Table), e, head, why, c.Full)
 		return nil
 	})
 }
@@ -109,9 +113,9 @@ type shown struct {
 	Body        text              `json:"body"`
 }
 
-func (s *session) shownOf(e cache.Stored, head repository.Head, why cache.Explanation) shown {
+func (s *session) shownOf(table string, e cache.Stored, head repository.Head, why cache.Explanation) shown {
 	return shown{
-		entry: s.entryOf(e), Proto: head.Proto, Reason: text(head.Reason),
+		entry: s.entryOf(table, e), Proto: head.Proto, Reason: text(head.Reason),
 		Header: headerJSON(head.Header), Trailer: headerJSON(head.Trailer),
 		Explanation: s.explanationOf(why), Body: text(e.Payload),
 	}
@@ -127,9 +131,9 @@ func headerJSON(h http.Header) map[string][]text {
 	return values
 }
 
-// show writes an entry for people.
-func (s *session) show(e cache.Stored, head repository.Head, why cache.Explanation, full bool) {
-	s.out.Printf("%s\n", s.out.Styled(term.Bold, term.Text(e.Table)+" "+keyWords(e.Key)))
+// show writes an entry of a table for people.
+func (s *session) show(table string, e cache.Stored, head repository.Head, why cache.Explanation, full bool) {
+	s.out.Printf("%s\n", s.out.Styled(term.Bold, term.Text(table)+" "+keyWords(e.Key)))
 	if e.Name != "" {
 		s.fact("Name", term.Text(e.Name))
 	}

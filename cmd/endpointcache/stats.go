@@ -72,7 +72,7 @@ func (c *statsCommand) Run(ctx context.Context, s *session) error {
 			return errNothing
 		}
 		if s.JSON {
-			return s.out.Document(s.statisticsOf(t, c.Bodies))
+			return s.out.Document(s.statisticsOf(t, sc.names, c.Bodies))
 		}
 		s.tellTally(t, sc.names, c.Bodies)
 		return nil
@@ -173,13 +173,13 @@ func (t *tally) percentiles() []percentile {
 	return all
 }
 
-func (s *session) statisticsOf(t *tally, bodies bool) statistics {
+func (s *session) statisticsOf(t *tally, names tableNames, bodies bool) statistics {
 	result := statistics{
 		Entries: t.all.Entries, Bytes: t.all.Bytes, Status: t.statuses(), Age: t.age, Expiry: t.expiry, Size: t.size,
 		Percentiles: t.percentiles(), Largest: []entry{},
 	}
 	for _, e := range t.largest {
-		result.Largest = append(result.Largest, s.entryOf(e))
+		result.Largest = append(result.Largest, s.entryOf(names.of(e.Table), e))
 	}
 	if bodies {
 		result.BodyBytes = &t.bodies
@@ -215,7 +215,7 @@ func (s *session) tellTally(t *tally, names tableNames, bodies bool) {
 		s.out.Printf("\n%s\n", s.out.Styled(term.Bold, "The largest"))
 		largest := s.entryTable()
 		for _, e := range t.largest {
-			largest.row(names.of(e), e)
+			largest.row(names.of(e.Table), e)
 		}
 		largest.Flush()
 	}

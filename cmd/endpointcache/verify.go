@@ -46,7 +46,7 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 			}
 			result.Faults++
 			if s.JSON {
-				if err := s.out.JSON(fault{identityOf(f.Stored), f.Status, lines(f.Err.Error()), f.Damage}); err != nil {
+				if err := s.out.JSON(fault{identityOf(sc.names.of(f.Table), f.Stored), f.Status, lines(f.Err.Error()), f.Damage}); err != nil {
 					return err
 				}
 				continue
@@ -55,7 +55,7 @@ func (c *verifyCommand) Run(ctx context.Context, s *session) error {
 			if f.Damage {
 				what = term.Cell{Text: "damaged: " + what.Text, Style: term.Bad}
 			}
-			table.Cells(term.Cell{Text: term.Text(sc.names.of(f.Stored))}, term.Cell{Text: keyWords(f.Key)}, term.Cell{Text: strconv.Itoa(f.Status)}, what)
+			table.Cells(term.Cell{Text: term.Text(sc.names.of(f.Table))}, term.Cell{Text: keyWords(f.Key)}, term.Cell{Text: strconv.Itoa(f.Status)}, what)
 		}
 		if s.JSON {
 			err = s.out.JSON(result)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"strings"
 
@@ -45,14 +44,14 @@ func (c *whyCommand) Run(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
+		names, err := readNames(ctx, rc)
+		if err != nil {
+			return err
+		}
 		if s.JSON {
-			err = s.out.Document(s.lookedOf(l))
+			err = s.out.Document(s.lookedOf(l, names))
 		} else {
-			var tables []cache.Table
-			if tables, err = rc.Tables(ctx); err != nil {
-				return err
-			}
-			s.tellLookup(l, namesOf(tables))
+			s.tellLookup(l, names)
 		}
 		if err == nil && !isHit(l) {
 			err = told{errNothing}
@@ -61,17 +60,17 @@ func (c *whyCommand) Run(ctx context.Context, s *session) error {
 	})
 }
 
-func (s *session) lookedOf(l cache.Lookup) looked {
+func (s *session) lookedOf(l cache.Lookup, names tableNames) looked {
 	result := looked{
-		Found: l.Found, Hit: isHit(l), Reasons: append([]string{}, l.Reasons...), Table: text(l.Table), Repository: text(l.Repository), Key: jsonKey(l.Key),
+		Found: l.Found, Hit: isHit(l), Reasons: append([]string{}, l.Reasons...), Table: text(names.of(l.Table)), Repository: text(l.Repository), Key: jsonKey(l.Key),
 		Near: []entry{},
 	}
 	if l.Found {
-		e, why := s.entryOf(l.Stored), s.explanationOf(l.Explanation)
+		e, why := s.entryOf(names.of(l.Table), l.Stored), s.explanationOf(l.Explanation)
 		result.Entry, result.Explanation = &e, &why
 	}
 	for _, e := range l.Near {
-		result.Near = append(result.Near, s.entryOf(e))
+		result.Near = append(result.Near, s.entryOf(names.of(e.Table), e))
 	}
 	return result
 }
@@ -91,7 +90,7 @@ func (s *session) tellLookup(l cache.Lookup, names tableNames) {
 	}
 	s.fact("Result", s.out.Styled(style, result))
 	if l.Table != "" {
-		s.fact("Table", term.Text(cmp.Or(names[l.Table], l.Table)))
+		s.fact("Table", term.Text(names.of(l.Table)))
 		s.fact("Key", keyWords(l.Key))
 	}
 	if l.Found {
@@ -108,7 +107,7 @@ func (s *session) tellLookup(l cache.Lookup, names tableNames) {
 		s.out.Printf("\n%s\n", s.out.Styled(term.Bold, "Near it"))
 		table := s.entryTable()
 		for _, e := range l.Near {
-			table.row(names.of(e), e)
+			table.row(names.of(e.Table), e)
 		}
 		table.Flush()
 	}
