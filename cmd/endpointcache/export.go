@@ -89,7 +89,7 @@ func (c *exportCommand) Run(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
-		if err := sc.checkOpen(ctx); err != nil {
+		if err := sc.checkOpen(ctx, c.Keys); err != nil {
 			return err
 		}
 		write := archive.WriteLines

@@ -56,7 +56,7 @@ func (c *statsCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		if c.Bodies {
-			if err := sc.checkOpen(ctx); err != nil {
+			if err := sc.checkOpen(ctx, c.Keys); err != nil {
 				return err
 			}
 			sc.query.Bodies = true
