@@ -51,8 +51,9 @@ type Lookup struct {
 // Lookup tells what the store has for a request, and why it would be a hit or a miss in a
 // transport. It knows endpoints by the cache's repositories and, of others, by what the store
 // remembers of them. Without a host in its URL, the request is for any origin. Lookup asks no
-// origin, changes nothing, and reads no body of a request that has no GetBody. Where what the store remembers is sealed, by a
-// layer that the cache does not have, a request that is perhaps for that is an error.
+// origin, changes nothing, and reads no body of a request that has no GetBody. It is an error if
+// the request may be for an endpoint that the store remembers sealed, by a layer that the cache does
+// not have.
 func (s *Contents) Lookup(ctx context.Context, req *http.Request) (Lookup, error) {
 	if req == nil || req.URL == nil {
 		return Lookup{}, errors.New("cache: lookup: there is no request with a URL")
