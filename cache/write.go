@@ -122,7 +122,8 @@ func (w *Write[K]) add(ctx context.Context, req *http.Request, key K, inv *excha
 
 // Invalidate makes old what a write about key has changed. It is for writes that no
 // transport over the cache has sent. When it returns, no read finds the old entries any more,
-// in this process or another, and no response to an earlier request is stored.
+// in this process or another, and no response to an earlier request of this cache is stored.
+// One that another process asked for may be stored afterwards; tags keep that out, too.
 func (w *Write[K]) Invalidate(ctx context.Context, key K) error {
 	inv := w.cache.exchange.NewInvalidation()
 	if err := errors.Join(w.add(ctx, nil, key, inv), inv.Do(ctx)); err != nil {
