@@ -389,12 +389,16 @@ func TestAVariantThatComesLateIsKept(t *testing.T) {
 // So do callers whose answer is another variant that the origin has confirmed.
 func TestCallersShareARequestForEachVariantThatWasConfirmed(t *testing.T) {
 	const n = 6
-	first := make(chan struct{})
+	first, other := make(chan struct{}), make(chan struct{})
 	store := countedStore(t)
 	var asked atomic.Int64
 	h := startOn(t, store, func(w http.ResponseWriter, r *http.Request) {
-		if asked.Add(1) > 1 {
+		switch asked.Add(1) {
+		case 1:
+		case 2:
 			<-first
+		default:
+			<-other
 		}
 		language := r.Header.Get("Accept-Language")
 		w.Header()["Date"] = nil
@@ -433,6 +437,9 @@ func TestCallersShareARequestForEachVariantThatWasConfirmed(t *testing.T) {
 	}
 	waitfor.Blocked(t, n+1, "exchange.(*Flight).wait")
 	close(first)
+	waitfor.True(t, "the other variant is asked for", func() bool { return asked.Load() >= 3 })
+	waitfor.Blocked(t, n, "exchange.(*Flight).wait")
+	close(other)
 	all.Wait()
 	h.wantRequests(3)
 }
