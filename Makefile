@@ -49,7 +49,7 @@ test-all: ## every test in its long form, nearly all with the race detector; the
 long-tests:
 	CGO_ENABLED=1 go test -race -vet=off -p $(JOBS) $(TAGS) -timeout 40m $(TESTFLAGS) $(filter-out $(UNRACED),$(TESTED))
 	go test -vet=off -p $(JOBS) $(TAGS) -timeout 40m $(TESTFLAGS) $(UNRACED)
-	go test -vet=off $(TAGS) $(TESTFLAGS) -run Allocat ./fetch ./internal/checksum # the race detector allocates, too
+	go test -vet=off $(TAGS) $(TESTFLAGS) -run Allocat ./fetch ./internal/checksum # the race detector lets pools forget
 	CGO_ENABLED=0 go test -short -timeout 40m $(TESTFLAGS) $(WITHOUT_CGO) ./sqlite/purego
 	go test $(TESTFLAGS) ./examples/...
 

@@ -12,6 +12,7 @@ import (
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/declared"
 	"github.com/endpointcache/endpointcache/internal/exchange"
+	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/repository"
 	"github.com/endpointcache/endpointcache/settings"
 )
@@ -48,6 +49,13 @@ type Stored struct {
 
 	UsedAt time.Time // when it was used last, as far as that is recorded, see [settings.Limit]
 	Size   int64     // about how many bytes it takes
+}
+
+// Sealed reports whether package seal keeps the headers and the body of the response from the
+// cache, which is not given its keys.
+func (e Stored) Sealed() bool {
+	_, err := e.Head()
+	return errors.Is(err, head.ErrSealed)
 }
 
 // KeyColumn is a column of a key and its value: a string, an int64 or a bool.

@@ -165,6 +165,23 @@ var usage = []mutant{
 		}
 		return s.DropTable(ctx, name)
 	}}},
+	{"fails to open a table during a drop", "Tables", "a_table_is_opened", faults{
+		drop: func(ctx context.Context, s driver.Store, name string) error {
+			dropping.Add(1)
+			defer dropping.Add(-1)
+			runtime.Gosched()
+			return s.DropTable(ctx, name)
+		},
+		open: func(ctx context.Context, s driver.Store, spec driver.TableSpec) (driver.Table, error) {
+			for range 1_000 {
+				runtime.Gosched()
+				if dropping.Load() > 0 {
+					return nil, errors.New("another call drops the table")
+				}
+			}
+			return s.OpenTable(ctx, spec)
+		},
+	}},
 }
 
 var dropping atomic.Int32 // calls

@@ -110,6 +110,27 @@ func testTables(t *testing.T, h Harness) {
 		openTable(t, one.store, one.spec).wantOnly()
 	})
 
+	t.Run("a table is opened while others drop it", func(t *testing.T) {
+		one := h.ids(t)
+		stores := []driver.Store{one.store}
+		for h.Reopen != nil && len(stores) < 4 {
+			stores = append(stores, h.reopen(t, one.store))
+		}
+		together(t, func(ctx context.Context, g int) error {
+			s := stores[g%len(stores)]
+			for range rounds(20) {
+				if _, err := s.OpenTable(ctx, one.spec); err != nil {
+					return err
+				}
+				if err := s.DropTable(ctx, one.spec.Name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		openTable(t, one.store, one.spec).wantOnly()
+	})
+
 	t.Run("another store sees at once which tables there are", func(t *testing.T) {
 		one := h.ids(t)
 		second := h.reopen(t, one.store)

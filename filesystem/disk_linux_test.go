@@ -16,6 +16,7 @@ import (
 
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/filesystem"
+	"github.com/endpointcache/endpointcache/internal/otheruser"
 )
 
 // mount mounts a file system in memory, or skips the test.
@@ -195,42 +196,8 @@ func canOnlyBeRead(t *testing.T, store *filesystem.Store, cause error) {
 	}
 }
 
-// asNobody runs the test that it is called by in a process of a user who may not do
-// everything, and which has a folder of its own. It returns "" in the process that starts
-// the other.
-func asNobody(t *testing.T) (folder string) {
-	t.Helper()
-	if folder := os.Getenv(taskVariable); folder != "" {
-		return folder
-	}
-	made, err := os.MkdirTemp("", "endpointcache-test-") // whose path all may go
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(made) })
-	program := filepath.Join(made, "test")
-	copyProgram(t, program)
-	cmd := exec.Command(program, "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), taskVariable+"="+made)
-	if os.Getuid() == 0 { // who may do everything
-		const nobody = 65534
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		if err := os.Chown(made, nobody, nobody); err != nil {
-			t.Skip(err)
-		}
-	}
-	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
-		t.Skipf("no process of another user can be started: %v", err)
-	}
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return ""
-}
-
 func TestAFolderThatMayNotBeWrittenCanBeRead(t *testing.T) {
-	above := asNobody(t)
+	above := otheruser.Run(t)
 	if above == "" {
 		return
 	}
@@ -272,7 +239,7 @@ func TestAFolderThatMayNotBeWrittenCanBeRead(t *testing.T) {
 // What cannot be read for want of rights or files is an error, and no miss: the entry
 // is there.
 func TestWhatCannotBeReadIsNoMiss(t *testing.T) {
-	above := asNobody(t)
+	above := otheruser.Run(t)
 	if above == "" {
 		return
 	}
@@ -334,17 +301,6 @@ func TestWhatCannotBeReadIsNoMiss(t *testing.T) {
 	}
 }
 
-func copyProgram(t *testing.T, to string) {
-	t.Helper()
-	program, err := os.ReadFile(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(to, program, 0o755); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // In a folder that all can write to, somebody else may have made the cache's.
 func TestATemporaryFolderOfAnotherUserIsRefused(t *testing.T) {
 	if os.Getuid() != 0 {
@@ -355,7 +311,7 @@ func TestATemporaryFolderOfAnotherUserIsRefused(t *testing.T) {
 	if err := os.Mkdir(folder, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chown(folder, 65534, 65534); err != nil {
+	if err := os.Chown(folder, otheruser.Nobody, otheruser.Nobody); err != nil {
 		t.Skip(err)
 	}
 	if _, err := filesystem.Open(t.Context(), "cache", &filesystem.Options{Temp: true}); err == nil {

@@ -33,7 +33,7 @@ func (s *Store) DropTable(ctx context.Context, name string) error {
 		sweepDropped(parent)
 		spec, have, err := readTable(parent, folderName(name))
 		for tries := 1; have != "" && !isUnfinished(parent, name); tries++ {
-			if tries == maxOpens {
+			if tries == maxLooks {
 				return &driver.SchemaError{Table: name, Want: "a table of the cache", Have: have}
 			}
 			// Another call may have completed it meanwhile.

@@ -3,7 +3,7 @@ package filesystem
 import (
 	"os"
 	"path/filepath"
-	"sync"
+
 	"testing"
 
 	"github.com/endpointcache/endpointcache/driver"
@@ -30,29 +30,4 @@ func TestADropLeavesWhatWasMadeSince(t *testing.T) {
 	if n, err := other.Count(t.Context(), driver.Filter{}); err != nil || n != 1 {
 		t.Errorf("%d entries, %v", n, err)
 	}
-}
-
-// A process that opens a table which another one drops has that or a new one.
-func TestATableIsOpenedWhileItIsDropped(t *testing.T) {
-	dir := t.TempDir()
-	var wait sync.WaitGroup
-	for range 4 {
-		s, err := Open(t.Context(), dir, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		wait.Go(func() {
-			for range 50 {
-				_, err := s.OpenTable(t.Context(), driver.TableSpec{Name: "letters", Key: []driver.Column{{Name: "id", Kind: driver.String}}})
-				if err == nil {
-					err = s.DropTable(t.Context(), "letters")
-				}
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wait.Wait()
 }

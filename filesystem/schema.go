@@ -70,7 +70,7 @@ func (s *Store) ownTable(ctx context.Context, spec driver.TableSpec) (t *table, 
 				t, err = s.keep(ctx, spec, f)
 			}
 			// Another call may have removed the folder meanwhile.
-			if !errors.Is(err, fs.ErrNotExist) || tries == maxOpens {
+			if !errors.Is(err, fs.ErrNotExist) || tries == maxLooks {
 				return err
 			}
 		}
@@ -81,8 +81,8 @@ func (s *Store) ownTable(ctx context.Context, spec driver.TableSpec) (t *table, 
 	return t, nil
 }
 
-// maxOpens is how often a table is opened whose folder is removed meanwhile.
-const maxOpens = 10
+// maxLooks is how often a folder is looked at that other calls make or remove meanwhile.
+const maxLooks = 10
 
 // keep returns the table of that name, which has been opened before or is now.
 func (s *Store) keep(ctx context.Context, spec driver.TableSpec, f *folder) (*table, error) {

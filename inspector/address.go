@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 
 	"github.com/endpointcache/endpointcache/cache"
-	"github.com/endpointcache/endpointcache/internal/head"
 )
 
 const (
@@ -113,7 +111,7 @@ func (i *Inspector) stored(r *http.Request) (found, error) {
 	e, err = i.withoutBody(r.Context(), at)
 	switch {
 	case err != nil:
-	case isSealed(e):
+	case e.Sealed():
 		err = errSealed
 	default:
 		err = errDamaged
@@ -133,12 +131,6 @@ func (i *Inspector) withoutBody(ctx context.Context, at place) (cache.Stored, er
 		return e, err
 	}
 	return cache.Stored{}, errNothingStored
-}
-
-// isSealed reports whether a response is sealed by a layer that the cache does not have.
-func isSealed(e cache.Stored) bool {
-	_, err := e.Head()
-	return errors.Is(err, head.ErrSealed)
 }
 
 // wholeKey is the stored key whose values these are. Of a value that has a digest, it is the

@@ -16,7 +16,7 @@ var notices = map[string]string{
 
 func (i *Inspector) expire(_ http.ResponseWriter, r *http.Request) (any, error) {
 	e, n, err := i.change(r, (*cache.Contents).Expire)
-	if err != nil && isSealed(e) { // the seal is about its times, too
+	if err != nil && e.Sealed() { // the seal is about its times, too
 		err = errSealed
 	}
 	if err != nil {

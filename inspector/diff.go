@@ -55,7 +55,7 @@ func (i *Inspector) diff(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if isSealed(e.Stored) {
+	if e.Sealed() {
 		return nil, errSealed
 	}
 	header, err := e.Header()

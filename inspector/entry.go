@@ -135,7 +135,7 @@ func (i *Inspector) response(ctx context.Context, e found) *response {
 		p.Notes = append(p.Notes, headField{printable(name, 200), printable(value, shownValue)})
 	}
 	slices.SortFunc(p.Notes, func(a, b headField) int { return strings.Compare(a.Name, b.Name) })
-	if p.Sealed = isSealed(e.Stored); p.Sealed {
+	if p.Sealed = e.Sealed(); p.Sealed {
 		p.HeadError = errSealed.text
 		p.Freshness.Verdict, p.Freshness.Reasons, p.Freshness.Error = "", []string{}, "it is sealed."
 		return p
@@ -216,7 +216,7 @@ func viewBody(header http.Header, body []byte) bodyView {
 // body is the whole body, as a file to save: browsers open nothing of it.
 func (i *Inspector) body(w http.ResponseWriter, r *http.Request) (any, error) {
 	e, err := i.stored(r)
-	if err == nil && isSealed(e.Stored) {
+	if err == nil && e.Sealed() {
 		err = errSealed
 	}
 	if err != nil {

@@ -126,27 +126,6 @@ func TestManyProcessesOpenATableAtOnce(t *testing.T) {
 	}
 }
 
-// A process that opens a table which another one drops has that or a new one.
-func TestATableIsOpenedWhileItIsDropped(t *testing.T) {
-	name := newDatabase(t)
-	var wait sync.WaitGroup
-	for range 8 {
-		s := open(t, serverURL(t), &mongodb.Options{Database: name})
-		wait.Go(func() {
-			for range 40 {
-				_, err := s.OpenTable(t.Context(), tracks)
-				if err == nil {
-					err = s.DropTable(t.Context(), tracks.Name)
-				}
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wait.Wait()
-}
-
 // However many documents of other programs there are, a clear removes all entries, and these only.
 func TestDocumentsThatAreNoEntriesEndNoClear(t *testing.T) {
 	name := newDatabase(t)

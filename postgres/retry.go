@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,15 +148,19 @@ const (
 	classLimit         = "54"
 )
 
+// catalogChanged is what a server says of a catalog that others have just changed, in all
+// languages: they have completed an index, whose table is free a moment before that is
+// committed, or have dropped a table that was found.
+var catalogChanged = []string{"tuple concurrently ", "cache lookup failed for ", "could not open relation with OID "}
+
 // isConflict reports whether the server has undone work because of another's.
 func isConflict(err error) bool {
 	switch sqlState(err) {
 	case stateSerialization, stateDeadlock:
 		return true
 	case stateInternal:
-		// The catalog was changed: a server lets go of a table a moment before it commits that
-		// an index is complete. The message is the same in all languages.
-		return strings.Contains(err.Error(), "tuple concurrently ")
+		message := err.Error()
+		return slices.ContainsFunc(catalogChanged, func(text string) bool { return strings.Contains(message, text) })
 	}
 	return false
 }

@@ -39,9 +39,9 @@ func describe(err error) error {
 	return err
 }
 
-// wantsLog returns errLogLost where a connection has begun an empty log, while the file's users have
+// checkLog returns errLogLost where a connection has begun an empty log, while the file's users have
 // another one, with what they have committed: nothing that it writes would be found.
-func (c *conn) wantsLog(ctx context.Context, path string) error {
+func (c *conn) checkLog(ctx context.Context, path string) error {
 	if sizeOf(path+"-wal") > 0 {
 		return nil
 	}

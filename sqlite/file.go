@@ -185,7 +185,7 @@ func (f *file) connectOnce(ctx context.Context, pragmas []string) (*conn, error)
 		[]string{"PRAGMA cache_size=-16384"}, // KiB; this reads from the file
 	))
 	if err == nil && f.mode == inWAL {
-		err = c.wantsLog(ctx, f.path)
+		err = c.checkLog(ctx, f.path)
 	}
 	if !current.isAt(f.path) {
 		err = errors.Join(errMoved, err)

@@ -123,6 +123,20 @@ func hang(r *http.Request, gone chan<- struct{}) {
 	gone <- struct{}{}
 }
 
+// hanging is an origin that begins to answer, or not even that, and hangs once it is to.
+func hanging(where string, hangs *atomic.Bool, gone chan<- struct{}) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "body")
+		if !hangs.Load() {
+			return
+		}
+		if where == "in the body" {
+			w.(http.Flusher).Flush()
+		}
+		hang(r, gone)
+	}
+}
+
 func TestABodyThatTheOriginCutsShortIsAnErrorAndNotSaved(t *testing.T) {
 	const whole = "all of the body"
 	for name, write := range map[string]func(w http.ResponseWriter){

@@ -515,15 +515,7 @@ func TestARenewalInTheBackground(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				gone := make(chan struct{}, 10)
 				var hangs atomic.Bool
-				h := startStill(t, func(w http.ResponseWriter, r *http.Request) {
-					io.WriteString(w, "body")
-					if hangs.Load() {
-						if where == "in the body" {
-							w.(http.Flusher).Flush()
-						}
-						hang(r, gone)
-					}
-				}, &options{Policy: renewed, RenewTimeout: 30 * time.Millisecond})
+				h := startStill(t, hanging(where, &hangs, gone), &options{Policy: renewed, RenewTimeout: 30 * time.Millisecond})
 				h.get("/a")
 				hangs.Store(true)
 				h.clock.Advance(2 * time.Minute)
@@ -543,15 +535,7 @@ func TestARenewalInTheBackground(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				gone := make(chan struct{}, 10)
 				var hangs atomic.Bool
-				h := startStill(t, func(w http.ResponseWriter, r *http.Request) {
-					io.WriteString(w, "body")
-					if hangs.Load() {
-						if where == "in the body" {
-							w.(http.Flusher).Flush()
-						}
-						hang(r, gone)
-					}
-				}, &options{Policy: renewed, RenewTimeout: 30 * time.Millisecond, FinishTimeout: 30 * time.Millisecond})
+				h := startStill(t, hanging(where, &hangs, gone), &options{Policy: renewed, RenewTimeout: 30 * time.Millisecond, FinishTimeout: 30 * time.Millisecond})
 				h.get("/a")
 				hangs.Store(true)
 				h.clock.Advance(2 * time.Minute)

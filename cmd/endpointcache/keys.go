@@ -14,11 +14,9 @@ import (
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 
-	"github.com/endpointcache/endpointcache/cache"
 	"github.com/endpointcache/endpointcache/cmd/endpointcache/internal/term"
 	"github.com/endpointcache/endpointcache/driver"
 	"github.com/endpointcache/endpointcache/internal/access"
-	"github.com/endpointcache/endpointcache/internal/head"
 	"github.com/endpointcache/endpointcache/seal"
 )
 
@@ -57,12 +55,6 @@ func (f keyFiles) open(ctx context.Context, s *session, below driver.Store) (dri
 
 // errSealed is the error where something has to be read that is sealed.
 var errSealed = errors.New("what is stored is sealed: --keys FILE opens it")
-
-// isSealed reports whether an entry is sealed, and was read without the keys.
-func isSealed(e cache.Stored) bool {
-	_, err := e.Head()
-	return errors.Is(err, head.ErrSealed)
-}
 
 // mostTried is how many entries of a table are tried with the keys.
 const mostTried = 100

@@ -125,7 +125,7 @@ func (a asked) request(ctx context.Context, address string) (*http.Request, erro
 // lookup tells what the store has for a request. What is sealed, and is there without the keys, is an error.
 func lookup(c *cache.ResponseCache, req *http.Request) (cache.Lookup, error) {
 	found, err := c.Contents().Lookup(req.Context(), req)
-	if errors.Is(err, head.ErrSealed) || found.Found && isSealed(found.Stored) {
+	if errors.Is(err, head.ErrSealed) || found.Found && found.Stored.Sealed() {
 		err = errSealed
 	}
 	return found, err
@@ -236,7 +236,7 @@ func ambiguous(tables []cache.Table, found []cache.Stored) error {
 
 // whole is the entry with its body.
 func whole(ctx context.Context, c *cache.ResponseCache, e cache.Stored) (cache.Stored, error) {
-	if isSealed(e) {
+	if e.Sealed() {
 		return e, errSealed
 	}
 	values := make([]any, len(e.Key))

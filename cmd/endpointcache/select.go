@@ -100,7 +100,7 @@ func (sc scope) checkOpen(ctx context.Context, keys keyFiles) error {
 		if err != nil {
 			return err
 		}
-		if isSealed(e) {
+		if e.Sealed() {
 			return errSealed
 		}
 	}
